@@ -1,0 +1,22 @@
+"""Stricter than users: eight fake devices, no silent dtype or rank promotion.
+
+The environment is set before JAX starts. PJRT_NPROC: with the default thread pool, many fake
+devices on few cores lock up silently once steps are dispatched without waiting.
+"""
+
+import os
+
+os.environ.setdefault("PJRT_NPROC", "32")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 8)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds --goldens, a folder of golden files to use in place of the project's own."""
+    parser.addoption("--goldens", default=None, help="folder of golden .npz files")

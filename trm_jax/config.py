@@ -1,0 +1,159 @@
+"""From an ml_collections config, or the config.json of a work directory, to checked records."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from trm_jax.errors import UserError
+from trm_jax.types import ModelConfig, OptimizerConfig, TableConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Where the puzzles come from.
+
+    Attributes:
+      task: "sudoku".
+      path: a dataset directory, a CSV or CSV.gz file that is built into the work directory,
+        "hub" for the published file, or "generate" for the seeded generator.
+      box: rows and columns of a Sudoku box.
+      base_examples: puzzles to train on; 0 for all that are left after the held-out slice.
+      heldout_examples: puzzles set aside for choosing checkpoints and settings.
+      copies: augmented copies of each base puzzle, besides the original.
+      extra_givens: "generate" only: up to this many givens put back into a minimal puzzle.
+      seed: of the choice of puzzles and of the generator.
+    """
+
+    task: str = "sudoku"
+    path: str = "generate"
+    box: tuple[int, int] = (3, 3)
+    base_examples: int = 1000
+    heldout_examples: int = 1000
+    copies: int = 1000
+    extra_givens: int = 0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig:
+    """Devices of the data axis; 0 takes all."""
+
+    data: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One run, checked. `model` still lacks what the data set decides; see `model_config`.
+
+    Attributes:
+      name: for people.
+      seed: of the weights, the halting exploration and the data stream.
+      batch_size: slots over all devices and processes.
+      steps: optimizer updates, one supervision step each.
+      steps_per_dispatch: updates per call of the compiled program.
+      log_every: updates per line of metrics.
+      eval_every: updates between evaluations on the held-out slice; 0 for none.
+      checkpoint_every: updates between checkpoints.
+      eval_batch_size: examples per call of the compiled evaluation.
+      wandb_project: mirror the metrics there; empty for no.
+      model: fields of `ModelConfig`.
+      optimizer: see `OptimizerConfig`.
+      table: see `TableConfig`.
+      data: see `DataConfig`.
+      mesh: see `MeshConfig`.
+    """
+
+    name: str = "trm"
+    seed: int = 0
+    batch_size: int = 768
+    steps: int = 65_104
+    steps_per_dispatch: int = 1
+    log_every: int = 100
+    eval_every: int = 5000
+    checkpoint_every: int = 1000
+    eval_batch_size: int = 768
+    wandb_project: str = ""
+    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    optimizer: OptimizerConfig = OptimizerConfig()
+    table: TableConfig = TableConfig()
+    data: DataConfig = DataConfig()
+    mesh: MeshConfig = MeshConfig()
+
+    def __post_init__(self) -> None:
+        for key in ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every"):
+            if getattr(self, key) < 1:
+                raise UserError(f"config.{key} is {getattr(self, key)}; it must be 1 or more.")
+        for key in ("steps", "log_every", "eval_every", "checkpoint_every"):
+            if getattr(self, key) % self.steps_per_dispatch:
+                raise UserError(
+                    f"config.{key} {getattr(self, key)} is no multiple of "
+                    f"config.steps_per_dispatch {self.steps_per_dispatch}; change one of them."
+                )
+        if self.eval_every % self.checkpoint_every:
+            raise UserError(
+                f"config.eval_every {self.eval_every} is no multiple of config.checkpoint_every "
+                f"{self.checkpoint_every}; each evaluated state is kept, so it has to be."
+            )
+
+    def model_config(self, manifest: Mapping[str, Any]) -> ModelConfig:
+        """The model for a data set, from its manifest's `vocab` and `cells`."""
+        return ModelConfig(vocab=manifest["vocab"], cells=manifest["cells"], **self.model)
+
+    def epochs(self) -> float:
+        """Passes over the base puzzles, nan when all of a file is trained on."""
+        base = self.data.base_examples
+        return self.steps * self.batch_size / base if base else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for config.json; `from_dict` is its inverse."""
+        return dataclasses.asdict(self)
+
+
+def from_dict(config: Mapping[str, Any]) -> Experiment:
+    """Checks a config and fills in defaults.
+
+    Args:
+      config: nested plain data, as from `ConfigDict.to_dict()` or config.json.
+
+    Raises:
+      UserError: an unknown key, a value of the wrong kind or out of range.
+    """
+    values = dict(config)
+    model = dict(values.pop("model", {}))
+    known = {f.name for f in dataclasses.fields(ModelConfig)} - {"vocab", "cells"}
+    _refuse_unknown("config.model", model, known)
+    _check_types("config.model", model, ModelConfig)
+    rooms = {"optimizer": OptimizerConfig, "table": TableConfig, "data": DataConfig}
+    rooms["mesh"] = MeshConfig
+    for name, kind in rooms.items():
+        values[name] = _record(f"config.{name}", kind, values.get(name, {}))
+    return _record("config", Experiment, values | {"model": model})
+
+
+def _record(path: str, kind: Any, values: Mapping[str, Any]) -> Any:
+    """One frozen record from a mapping, with tuples where JSON has lists."""
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    _refuse_unknown(path, values, {f.name for f in dataclasses.fields(kind)})
+    _check_types(path, values, kind)
+    return kind(**values)
+
+
+def _refuse_unknown(path: str, values: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(f"{path}.{unknown[0]} is no setting; {path} has {', '.join(sorted(known))}.")
+
+
+def _check_types(path: str, values: Mapping[str, Any], kind: Any) -> None:
+    """Numbers, texts and flags must be of their field's kind; an integer may stand for a float."""
+    for field in dataclasses.fields(kind):
+        if field.name not in values or not isinstance(field.type, type):
+            continue
+        value = values[field.name]
+        allowed = (int, float) if field.type is float else (field.type,)
+        wrong_flag = isinstance(value, bool) and field.type is not bool
+        if field.type in (int, float, str, bool) and (wrong_flag or not isinstance(value, allowed)):
+            raise UserError(
+                f"{path}.{field.name} is {value!r}; it must be of type {field.type.__name__}."
+            )

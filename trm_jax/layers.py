@@ -1,0 +1,140 @@
+"""The layers of a block: SwiGLU over channels or tokens, attention with rotary positions.
+
+Every layer keeps the shape [B, L, D] of its input, has no bias and no norm weight, stores float32
+parameters and computes in `dtype`. Shapes and order of operations follow the published code.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from trm_jax.numerics import lecun_normal, rms_norm, wide
+from trm_jax.types import ModelConfig
+
+INNER_MULTIPLE = 256
+ROTARY_THETA = 1e4
+
+
+def inner_width(width: int, expansion: float) -> int:
+    """Inner width of a SwiGLU: two thirds of `expansion * width`, rounded up to 256's multiple."""
+    return -(-round(expansion * width * 2 / 3) // INNER_MULTIPLE) * INNER_MULTIPLE
+
+
+class Linear(nn.Module):
+    """x [..., inputs] @ kernel [inputs, outputs]; the kernel is cast to `dtype` where it is used."""
+
+    outputs: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.param("kernel", lecun_normal, (x.shape[-1], self.outputs))
+        return x @ kernel.astype(self.dtype)
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)) over the last axis; gate and up are one matrix, gate first."""
+
+    expansion: float
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        inner = inner_width(x.shape[-1], self.expansion)
+        gate, up = jnp.split(Linear(2 * inner, self.dtype, name="gate_up")(x), 2, axis=-1)
+        return Linear(x.shape[-1], self.dtype, name="down")(nn.silu(gate) * up)
+
+
+def rotary_tables(tokens: int, head_width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of the rotary angles, each float64 [tokens, head_width].
+
+    Su et al., "RoFormer", arXiv 2104.09864, equation 34, in the halves convention: channel i is
+    paired with channel i + head_width / 2, both turned by token / theta^(2 i / head_width).
+    """
+    frequencies = ROTARY_THETA ** -(np.arange(0, head_width, 2) / head_width)
+    angles = np.tile(np.outer(np.arange(tokens), frequencies), (1, 2))
+    return np.cos(angles), np.sin(angles)
+
+
+def rotate(x: jax.Array, cos: np.ndarray, sin: np.ndarray) -> jax.Array:
+    """Turns queries or keys x [B, L, heads, head_width] by the angles of their tokens."""
+    compute = wide(x.dtype)
+    first, second = jnp.split(x.astype(compute), 2, axis=-1)
+    turned = jnp.concatenate([-second, first], axis=-1)
+    c, s = (jnp.asarray(table, compute)[None, :, None, :] for table in (cos, sin))
+    return (x.astype(compute) * c + turned * s).astype(x.dtype)
+
+
+def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """softmax(q k^T / sqrt(head_width)) v, every token seeing every token.
+
+    `jax.nn.dot_product_attention` takes its softmax in float32 even for float64 inputs, which
+    would hide errors in the parity tests; for the other dtypes a test holds the two equal.
+
+    Args:
+      q: [B, L, heads, head_width]; k and v likewise.
+
+    Returns:
+      Array of q's shape and dtype; the softmax is taken in `wide`.
+    """
+    compute = wide(q.dtype)
+    scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=compute)
+    weights = jax.nn.softmax(scores * jnp.asarray(q.shape[-1] ** -0.5, compute), axis=-1)
+    return jnp.einsum("bhqk,bkhd->bqhd", weights.astype(q.dtype), v)
+
+
+class Attention(nn.Module):
+    """Self-attention over all tokens, no mask; one matrix gives q | k | v, each by heads."""
+
+    heads: int
+    rotary: bool
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        batch, tokens, width = x.shape
+        head_width = width // self.heads
+        qkv = Linear(3 * width, self.dtype, name="qkv")(x)
+        qkv = qkv.reshape(batch, tokens, 3 * self.heads, head_width)
+        q, k, v = jnp.split(qkv, 3, axis=2)
+        if self.rotary:
+            tables = rotary_tables(tokens, head_width)
+            q, k = rotate(q, *tables), rotate(k, *tables)
+        mixed = attend(q, k, v).reshape(batch, tokens, width)
+        return Linear(width, self.dtype, name="out")(mixed)
+
+
+class Block(nn.Module):
+    """h = rms(h + mix(h)); h = rms(h + swiglu(h)): post-norm, as in the published code.
+
+    The token-mixing MLP works on the transposed state [B, D, L], its residual is added and
+    normalised over the token axis there, and the state is transposed back. An explicit transpose
+    lets every product be a plain matrix product, which on CPU is twice as fast as an einsum.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, h: jax.Array) -> jax.Array:
+        c = self.config
+        if c.mixer == "mlp":
+            t = h.swapaxes(1, 2)
+            h = rms_norm(t + SwiGLU(c.expansion, c.dtype, name="token_mlp")(t)).swapaxes(1, 2)
+        else:
+            attention = Attention(c.heads, c.positions == "rotary", c.dtype, name="attention")
+            h = rms_norm(h + attention(h))
+        return rms_norm(h + SwiGLU(c.expansion, c.dtype, name="mlp")(h))
+
+
+class Network(nn.Module):
+    """The tiny network: `config.layers` blocks, one after the other."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, h: jax.Array) -> jax.Array:
+        block = nn.remat(Block) if self.config.remat == "block" else Block
+        for i in range(self.config.layers):
+            h = block(self.config, name=f"block_{i}")(h)
+        return h

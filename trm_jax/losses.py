@@ -1,0 +1,104 @@
+"""What an answer costs and how right it is: token loss, halting loss, exactness."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from trm_jax.numerics import log_stablemax, wide
+from trm_jax.types import IGNORE
+
+HALT_LOSS_WEIGHT = 0.5
+
+
+def token_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Stable-max cross-entropy, averaged over each example's counted cells.
+
+    Args:
+      logits: [B, S, V]; computed in float32 or wider.
+      labels: int32 [B, S], IGNORE where not counted.
+
+    Returns:
+      [B]; 0 for an example without counted cells.
+    """
+    counted = labels != IGNORE
+    log_p = log_stablemax(logits.astype(wide(logits.dtype)))
+    targets = jnp.where(counted, labels, 0)[..., None]
+    losses = -jnp.take_along_axis(log_p, targets, axis=-1)[..., 0]
+    return jnp.sum(jnp.where(counted, losses, 0), axis=-1) / _divisor(counted).astype(losses.dtype)
+
+
+def halt_loss(halt_logits: jax.Array, exact: jax.Array) -> jax.Array:
+    """Binary cross-entropy [B] of the halt logits [B] against "the whole grid is right" [B]."""
+    return optax.sigmoid_binary_cross_entropy(halt_logits, exact.astype(halt_logits.dtype))
+
+
+def exactness(predictions: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """How right predictions are.
+
+    Args:
+      predictions: token ids [..., S].
+      labels: int32 [..., S], IGNORE where not counted.
+
+    Returns:
+      float32 [...], the share of counted cells that are right, and bool [...], whether all are.
+      An example without counted cells has share 0 and, vacuously, is all right, as published.
+    """
+    counted = labels != IGNORE
+    right = jnp.sum(counted & (predictions == labels), axis=-1)
+    share = right.astype(jnp.float32) / _divisor(counted).astype(jnp.float32)
+    return share, right == jnp.sum(counted, axis=-1)
+
+
+def step_metrics(
+    token_losses: jax.Array,
+    halt_losses: jax.Array,
+    cell_accuracy: jax.Array,
+    exact: jax.Array,
+    halt_logits: jax.Array,
+    labels: jax.Array,
+    steps: jax.Array,
+    halted: jax.Array,
+) -> dict[str, jax.Array]:
+    """Sums over the batch, to be divided by the counts that stand beside them.
+
+    There are two kinds of training accuracy. `halted/...` looks only at the slots that halt in
+    this step, as the published code does: it flatters, since easy examples halt more often.
+    `all/...` looks at every slot.
+
+    Args:
+      token_losses: [B].
+      halt_losses: [B].
+      cell_accuracy: float32 [B].
+      exact: bool [B].
+      halt_logits: [B].
+      labels: int32 [B, S].
+      steps: int32 [B], this step included.
+      halted: bool [B].
+
+    Returns:
+      float32 scalars by name; `all/count` and `halted/count` count examples with any counted cell.
+    """
+    valid = jnp.any(labels != IGNORE, axis=-1)
+    right_halt = (halt_logits >= 0) == exact
+    sums = {
+        "token_loss": jnp.sum(token_losses),
+        "halt_loss": jnp.sum(halt_losses),
+    }
+    for name, mask in (("all", valid), ("halted", valid & halted)):
+        of = {
+            "count": jnp.ones_like(cell_accuracy),
+            "cell_accuracy": cell_accuracy,
+            "exact_accuracy": exact,
+            "halt_accuracy": right_halt,
+            "steps": steps,
+        }
+        sums |= {
+            f"{name}/{key}": jnp.sum(jnp.where(mask, value.astype(jnp.float32), 0))
+            for key, value in of.items()
+        }
+    return {key: value.astype(jnp.float32) for key, value in sums.items()}
+
+
+def _divisor(counted: jax.Array) -> jax.Array:
+    """Counted cells of each example, at least 1."""
+    return jnp.maximum(jnp.sum(counted, axis=-1), 1)

@@ -1,0 +1,103 @@
+"""The train state: all that an experiment is, and how it lies on the mesh."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax.sharding import Mesh
+
+from trm_jax import act
+from trm_jax.mesh import over_slots, replicated
+from trm_jax.models import TRM
+from trm_jax.puzzle_table import init_table
+from trm_jax.types import Carry, Latents
+
+
+@struct.dataclass
+class Weights:
+    """What it takes to answer a puzzle.
+
+    Attributes:
+      params: dense parameters, a tree of float32 arrays.
+      table: float32 [R, E], the puzzle table; [1, 0] where the model has none.
+      initial: the fixed initial vectors, each float32 [D]; never trained, never averaged.
+    """
+
+    params: Any
+    table: jax.Array
+    initial: Latents
+
+
+@struct.dataclass
+class TrainState:
+    """The whole experiment after `step` updates; saved and restored as one.
+
+    Attributes:
+      step: int32 (), updates done; also the position in the data stream.
+      weights: being trained.
+      opt_state: of the dense optimizer.
+      ema: moving averages {"params": tree, "table": [R, E]}; "table" only in the scope "all".
+      carry: of the batch slots.
+      key: random key of the run, never changed: each step folds its number in.
+      sums: float32 scalars by name, metrics added up since the last log point.
+    """
+
+    step: jax.Array
+    weights: Weights
+    opt_state: Any
+    ema: dict[str, Any]
+    carry: Carry
+    key: jax.Array
+    sums: dict[str, jax.Array]
+
+    def eval_weights(self) -> Weights:
+        """The averaged weights; where something is not averaged, as it is."""
+        return self.weights.replace(**self.ema)
+
+
+def init_state(
+    key: jax.Array,
+    model: TRM,
+    optimizer: optax.GradientTransformation,
+    *,
+    table_rows: int,
+    batch_size: int,
+    ema_scope: str,
+    metric_names: tuple[str, ...],
+) -> TrainState:
+    """A fresh experiment.
+
+    Args:
+      key: consumed; the same key gives the same state on any mesh.
+      model: draws the parameters and the initial vectors.
+      optimizer: of the dense parameters.
+      table_rows: R.
+      batch_size: B, over all devices.
+      ema_scope: see `OptimizerConfig`.
+      metric_names: keys of `sums`.
+    """
+    params_key, initial_key, run_key = jax.random.split(key, 3)
+    params = model.init(params_key)
+    initial = model.initial_latents(initial_key)
+    table = init_table(table_rows, model.config.table_width)
+    # copies: no two fields may share a buffer, or the state could not be donated
+    ema = {"params": jax.tree.map(jnp.copy, params)}
+    if ema_scope == "all":
+        ema["table"] = jnp.copy(table)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        weights=Weights(params=params, table=table, initial=initial),
+        opt_state=optimizer.init(params),
+        ema=ema,
+        carry=act.empty_carry(model.config, initial, batch_size),
+        key=run_key,
+        sums={name: jnp.zeros((), jnp.float32) for name in metric_names},
+    )
+
+
+def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
+    """A tree of shardings for a state or its shapes: slots are split, all else is everywhere."""
+    everywhere = jax.tree.map(lambda _: replicated(mesh), state)
+    return everywhere.replace(carry=jax.tree.map(lambda _: over_slots(mesh), state.carry))

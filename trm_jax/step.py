@@ -1,0 +1,155 @@
+"""The train step: one supervision step of every slot, one optimizer update."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from trm_jax import act, losses, puzzle_table
+from trm_jax.mesh import over_slots, replicated
+from trm_jax.models import TRM
+from trm_jax.optim import ema_update, schedule
+from trm_jax.state import TrainState, state_shardings
+from trm_jax.types import Batch, Carry, OptimizerConfig, Output, TableConfig
+
+Halt = Callable[[jax.Array, jax.Array], jax.Array]
+TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
+
+METRICS = ("updates", "token_loss", "halt_loss") + tuple(
+    f"{rows}/{key}"
+    for rows in ("all", "halted")
+    for key in ("count", "cell_accuracy", "exact_accuracy", "halt_accuracy", "steps")
+)
+
+
+def supervise(
+    params: Any, rows: jax.Array, carry: Carry, model: TRM, halt: Halt
+) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
+    """One supervision step of a refilled carry, and what it costs.
+
+    Args:
+      params: dense parameters.
+      rows: [B, E], the puzzle-table rows of the carry's examples.
+      carry: as `act.refill` leaves it.
+      model: from the registry.
+      halt: (steps [B], halt logits [B]) -> bool [B], which slots stop now.
+
+    Returns:
+      The loss, token loss + 0.5 halting loss summed over the batch, and the new carry (cut off
+      from the gradient), the output, and the metric sums.
+    """
+    latents, output = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
+    labels = carry.batch.labels
+    predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
+    cell_accuracy, exact = losses.exactness(predictions, labels)
+    token = losses.token_loss(output.logits, labels)
+    halting = losses.halt_loss(output.halt_logits, exact)
+    loss = jnp.sum(token) + losses.HALT_LOSS_WEIGHT * jnp.sum(halting)
+    steps = carry.steps + 1
+    halted = halt(steps, output.halt_logits)
+    metrics = losses.step_metrics(
+        token, halting, cell_accuracy, exact, output.halt_logits, labels, steps, halted
+    )
+    carry = carry.replace(latents=jax.lax.stop_gradient(latents), steps=steps, halted=halted)
+    return loss, (carry, output, metrics)
+
+
+def update(
+    state: TrainState,
+    batch: Batch,
+    *,
+    model: TRM,
+    optimizer: optax.GradientTransformation,
+    optimizer_config: OptimizerConfig,
+    table_config: TableConfig,
+    total_steps: int,
+    log_every: int,
+) -> TrainState:
+    """One optimizer update of the whole batch (design, section 3, points 1 to 7)."""
+    weights, batch_size = state.weights, state.carry.halted.shape[0]
+    carry = act.refill(state.carry, batch, weights.initial)
+    rows = puzzle_table.lookup(weights.table, carry.batch.ids)
+    key = jax.random.fold_in(state.key, state.step)
+
+    def halt(steps: jax.Array, halt_logits: jax.Array) -> jax.Array:
+        return act.train_halt(model.config, steps, halt_logits, key)
+
+    def mean_loss(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
+        loss, aux = supervise(params, rows, carry, model, halt)
+        return loss / batch_size, aux
+
+    gradient = jax.grad(mean_loss, argnums=(0, 1), has_aux=True)
+    (grads, row_grads), (new_carry, _, metrics) = gradient(weights.params, rows)
+    updates, opt_state = optimizer.update(grads, state.opt_state, weights.params)
+    params = optax.apply_updates(weights.params, updates)
+    table = weights.table
+    if model.config.prefix_tokens:
+        lr = schedule(table_config.lr, optimizer_config, total_steps)(state.step)
+        decay = table_config.weight_decay
+        table = puzzle_table.sign_sgd(table, carry.batch.ids, row_grads, lr, decay)
+    averaged = {"params": params, "table": table}
+    new = {name: averaged[name] for name in state.ema}
+    keep = (state.step % log_every != 0).astype(jnp.float32)
+    metrics["updates"] = jnp.ones((), jnp.float32)
+    return state.replace(
+        step=state.step + 1,
+        weights=weights.replace(params=params, table=table),
+        opt_state=opt_state,
+        ema=ema_update(state.ema, new, optimizer_config.ema),
+        carry=new_carry,
+        sums={name: keep * state.sums[name] + metrics[name] for name in METRICS},
+    )
+
+
+def summarise(sums: dict[str, jax.Array], batch_size: int) -> dict[str, jax.Array]:
+    """Means from metric sums; a mean over no rows is nan.
+
+    Returns:
+      `loss`, `token_loss`, `halt_loss` per example, and for the rows `all` and `halted`
+      `count` and the means of `losses.step_metrics`.
+    """
+    examples = sums["updates"] * batch_size
+    means = {name: sums[name] / examples for name in ("token_loss", "halt_loss")}
+    means["loss"] = means["token_loss"] + losses.HALT_LOSS_WEIGHT * means["halt_loss"]
+    for name in METRICS:
+        rows, _, key = name.partition("/")
+        if key == "count":
+            means[name] = 1 * sums[name]
+        elif key:
+            means[name] = sums[name] / sums[f"{rows}/count"]
+    return means
+
+
+def make_train_step(update_one: Callable[..., TrainState], mesh: Mesh, state: Any) -> TrainStep:
+    """Compiles several updates into one donated program over the mesh.
+
+    Args:
+      update_one: (state, batch) -> state, as `update` with its settings bound.
+      mesh: with the data axis.
+      state: a state, or its shapes.
+
+    Returns:
+      Function of a state, which it consumes, and a batch with a leading axis of updates
+      ([k, B, ...]); returns the state k updates later, and the means since the last log point.
+    """
+    batch_size = state.carry.halted.shape[0]
+
+    def several(state: TrainState, batches: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+        count = batches.ids.shape[0]
+        # A scan of length one would still be a loop to the CPU compiler, and slower.
+        unroll = count if count == 1 else 1
+        state, _ = jax.lax.scan(
+            lambda s, b: (update_one(s, b), None), state, batches, unroll=unroll
+        )
+        return state, summarise(state.sums, batch_size)
+
+    shardings = state_shardings(mesh, state)
+    return jax.jit(
+        several,
+        donate_argnums=0,
+        in_shardings=(shardings, over_slots(mesh, axis=1)),
+        out_shardings=(shardings, replicated(mesh)),
+    )

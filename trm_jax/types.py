@@ -1,0 +1,234 @@
+"""The legend: the dimension letters, and the records that flow through the house.
+
+The only single letters in the code base:
+
+    B batch slots          S puzzle cells            P prefix tokens
+    L = P + S tokens       D width                   V vocabulary
+    E puzzle-row width     R puzzle-table rows
+    T outer recursions     n latent updates per recursion
+    N supervision steps at most                      K parallel rollouts
+
+`y` is the answer state, `z` the latent state, `x` the embedded question, as in the paper
+("Less is More: Recursive Reasoning with Tiny Networks", arXiv 2510.04871).
+"""
+
+import dataclasses
+import jax
+from flax import struct
+
+from trm_jax.errors import UserError
+
+IGNORE = -100
+"""Label of a cell that is not counted, neither in the loss nor in a score."""
+
+Latents = tuple[jax.Array, ...]
+"""The states that a model carries from one supervision step to the next; TRM: (y, z)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Everything that fixes a network and its recursion, and nothing else.
+
+    Attributes:
+      vocab: V, number of token ids, 0 being the padding.
+      cells: S, cells of a puzzle.
+      kind: name in the registry of `trm_jax.models`.
+      width: D.
+      heads: attention heads; `width` is a multiple of twice this number.
+      layers: blocks in the network.
+      T: outer recursions per supervision step, all but the last without gradient.
+      n: latent updates per recursion.
+      N: supervision steps at most.
+      mixer: what a block does over the tokens: "mlp" or "attention".
+      positions: "none", "learned", or "rotary" (attention only).
+      prefix_tokens: P, tokens that hold the puzzle-table row; 0 for no table at all.
+      row_width: E, width of a puzzle-table row; 0 means D.
+      expansion: SwiGLU expansion before the two-thirds rule.
+      halt_exploration: share of slots that draw a random minimum of steps in training.
+      dtype: of activations; parameters and optimizer are float32 whatever it is.
+      remat: what the backward pass computes again rather than stores: "none", "block" or "net".
+      unroll: write the latent updates out one after the other instead of as a loop.
+    """
+
+    vocab: int
+    cells: int
+    kind: str = "trm"
+    width: int = 512
+    heads: int = 8
+    layers: int = 2
+    T: int = 3
+    n: int = 6
+    N: int = 16
+    mixer: str = "mlp"
+    positions: str = "none"
+    prefix_tokens: int = 16
+    row_width: int = 0
+    expansion: float = 4.0
+    halt_exploration: float = 0.1
+    dtype: str = "bfloat16"
+    remat: str = "none"
+    unroll: bool = True
+
+    def __post_init__(self) -> None:
+        choices = {
+            "mixer": ("mlp", "attention"),
+            "positions": ("none", "learned", "rotary"),
+            "dtype": ("bfloat16", "float32", "float64"),
+            "remat": ("none", "block", "net"),
+        }
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise UserError(
+                    f"config.model.{key} is {getattr(self, key)!r}; choose one of {allowed}."
+                )
+        for key in ("vocab", "cells", "width", "heads", "layers", "T", "n", "N"):
+            if getattr(self, key) < 1:
+                raise UserError(f"config.model.{key} is {getattr(self, key)}; it must be 1 or more.")
+        if self.mixer == "attention" and self.width % (2 * self.heads):
+            raise UserError(
+                f"config.model.width {self.width} is no multiple of twice config.model.heads "
+                f"({self.heads}); rotary positions need heads of even width."
+            )
+        if self.mixer == "mlp" and self.positions == "rotary":
+            raise UserError(
+                "config.model.positions is 'rotary', which only attention can use; "
+                "choose 'none' or 'learned' for the mlp mixer."
+            )
+        if self.prefix_tokens < 0 or self.row_width < 0:
+            raise UserError("config.model.prefix_tokens and row_width cannot be negative.")
+        if self.prefix_tokens and self.table_width > self.prefix_tokens * self.width:
+            raise UserError(
+                f"A puzzle row of width {self.table_width} does not fit into "
+                f"{self.prefix_tokens} prefix tokens of width {self.width}; "
+                "raise config.model.prefix_tokens."
+            )
+        if not 0 <= self.halt_exploration <= 1:
+            raise UserError(
+                f"config.model.halt_exploration is {self.halt_exploration}; it is a probability."
+            )
+
+    @property
+    def tokens(self) -> int:
+        """L = P + S."""
+        return self.prefix_tokens + self.cells
+
+    @property
+    def table_width(self) -> int:
+        """E, 0 where there is no puzzle table."""
+        return (self.row_width or self.width) if self.prefix_tokens else 0
+
+
+@struct.dataclass
+class Batch:
+    """Questions with their answers.
+
+    Attributes:
+      inputs: int32 [B, S], token ids of the question.
+      labels: int32 [B, S], token ids of the answer, IGNORE where a cell is not counted.
+      ids: int32 [B], puzzle-table row of each example.
+    """
+
+    inputs: jax.Array
+    labels: jax.Array
+    ids: jax.Array
+
+
+@struct.dataclass
+class Output:
+    """What one supervision step says.
+
+    Attributes:
+      logits: [B, S, V] in the activations' dtype.
+      halt_logits: float32 [B]; positive means "my answer is right, stop".
+      continue_logits: float32 [B]; read only by the continue loss.
+    """
+
+    logits: jax.Array
+    halt_logits: jax.Array
+    continue_logits: jax.Array
+
+
+@struct.dataclass
+class Carry:
+    """What each batch slot takes along from one optimizer update to the next.
+
+    Attributes:
+      latents: the model's states, each [B, L, D].
+      steps: int32 [B], supervision steps this example has had.
+      halted: bool [B]; a halted slot takes a new example at the next step.
+      batch: the example that each slot is busy with.
+    """
+
+    latents: Latents
+    steps: jax.Array
+    halted: jax.Array
+    batch: Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """Optimizer of the dense parameters.
+
+    Attributes:
+      name: "adam_atan2" or "adamw".
+      lr: peak learning rate.
+      warmup: updates of linear warm-up.
+      lr_min_ratio: the cosine ends at this share of `lr`; 1.0 keeps the rate constant.
+      weight_decay: decoupled, on all dense parameters.
+      b1: decay of the first moment.
+      b2: decay of the second moment.
+      ema: decay of the moving average that is evaluated; 0 averages nothing.
+      ema_scope: what is averaged: "dense" (as published: the puzzle table is not) or "all".
+    """
+
+    name: str = "adam_atan2"
+    lr: float = 1e-4
+    warmup: int = 2000
+    lr_min_ratio: float = 1.0
+    weight_decay: float = 1.0
+    b1: float = 0.9
+    b2: float = 0.95
+    ema: float = 0.999
+    ema_scope: str = "dense"
+
+    def __post_init__(self) -> None:
+        if self.name not in ("adam_atan2", "adamw"):
+            raise UserError(
+                f"config.optimizer.name is {self.name!r}; choose 'adam_atan2' or 'adamw'."
+            )
+        if self.ema_scope not in ("dense", "all"):
+            raise UserError(
+                f"config.optimizer.ema_scope is {self.ema_scope!r}; choose 'dense' or 'all'."
+            )
+        if self.lr <= 0 or self.warmup < 0 or self.weight_decay < 0:
+            raise UserError(
+                "config.optimizer.lr must be above 0, warmup and weight_decay 0 or more; they are "
+                f"{self.lr}, {self.warmup} and {self.weight_decay}."
+            )
+        for key in ("b1", "b2", "ema"):
+            if not 0 <= getattr(self, key) < 1:
+                raise UserError(
+                    f"config.optimizer.{key} is {getattr(self, key)}; it must be in [0, 1)."
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class TableConfig:
+    """The puzzle table and its sparse sign-SGD.
+
+    Attributes:
+      rows: R; 0 takes as many as the data set has.
+      lr: peak learning rate, on the dense optimizer's schedule.
+      weight_decay: decoupled, on touched rows.
+    """
+
+    rows: int = 0
+    lr: float = 1e-4
+    weight_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.rows < 0 or self.lr < 0 or self.weight_decay < 0:
+            raise UserError(
+                "config.table.rows, lr and weight_decay must be 0 or more; they are "
+                f"{self.rows}, {self.lr} and {self.weight_decay}."
+            )
