@@ -1,0 +1,1 @@
+"""Data sets: format, builders, and the stream of training batches."""
