@@ -57,11 +57,33 @@ class TrainState:
         return self.weights.replace(**self.ema)
 
 
+def init_weights(key: jax.Array, model: TRM, table_rows: int) -> Weights:
+    """Fresh weights; `key` is consumed."""
+    params_key, initial_key = jax.random.split(key)
+    return Weights(
+        params=model.init(params_key),
+        table=init_table(table_rows, model.config.table_width),
+        initial=model.initial_latents(initial_key),
+    )
+
+
+def init_ema(weights: Weights, scope: str) -> dict[str, Any]:
+    """The averages start as copies of what they average.
+
+    Args:
+      weights: fresh.
+      scope: see `OptimizerConfig.ema_scope`.
+    """
+    names = ("params", "table") if scope == "all" else ("params",)
+    # copies: no two fields may share a buffer, or the state could not be donated
+    return {name: jax.tree.map(jnp.copy, getattr(weights, name)) for name in names}
+
+
 def init_state(
     key: jax.Array,
+    *,
     model: TRM,
     optimizer: optax.GradientTransformation,
-    *,
     table_rows: int,
     batch_size: int,
     ema_scope: str,
@@ -78,20 +100,14 @@ def init_state(
       ema_scope: see `OptimizerConfig`.
       metric_names: keys of `sums`.
     """
-    params_key, initial_key, run_key = jax.random.split(key, 3)
-    params = model.init(params_key)
-    initial = model.initial_latents(initial_key)
-    table = init_table(table_rows, model.config.table_width)
-    # copies: no two fields may share a buffer, or the state could not be donated
-    ema = {"params": jax.tree.map(jnp.copy, params)}
-    if ema_scope == "all":
-        ema["table"] = jnp.copy(table)
+    weights_key, run_key = jax.random.split(key)
+    weights = init_weights(weights_key, model, table_rows)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        weights=Weights(params=params, table=table, initial=initial),
-        opt_state=optimizer.init(params),
-        ema=ema,
-        carry=act.empty_carry(model.config, initial, batch_size),
+        weights=weights,
+        opt_state=optimizer.init(weights.params),
+        ema=init_ema(weights, ema_scope),
+        carry=act.empty_carry(model.config, weights.initial, batch_size),
         key=run_key,
         sums={name: jnp.zeros((), jnp.float32) for name in metric_names},
     )

@@ -1,0 +1,44 @@
+"""Does the halting head know when the answer is right?"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 10
+
+
+def summary(halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]) -> dict[str, float | None]:
+    """Compares halting probabilities sigmoid(logit) with what turned out to be right.
+
+    Args:
+      halt_logits: [m].
+      exact: bool [m], whether the whole answer was right.
+
+    Returns:
+      `halt_probability`, their mean; `halt_accuracy`, how often "positive" means right;
+      `halt_error`, the expected calibration error over ten equal bins of probability;
+      `halt_auc`, the chance that a right answer has a higher logit than a wrong one, None
+      where all answers are right or all wrong.
+    """
+    logits = np.asarray(halt_logits, np.float64)
+    probability = np.exp(-np.logaddexp(0, -logits))
+    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
+    gap = np.bincount(bins, weights=probability - exact, minlength=BINS)
+    return {
+        "halt_probability": float(probability.mean()),
+        "halt_accuracy": float(((logits >= 0) == exact).mean()),
+        "halt_error": float(np.abs(gap).sum() / len(logits)),
+        "halt_auc": auc(logits, exact),
+    }
+
+
+def auc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
+    """Area under the ROC curve by ranks (Mann-Whitney), ties counting half; None if undefined."""
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return None
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks = (last - (counts - 1) / 2)[place]
+    wins = ranks[positive].sum() - positives * (positives + 1) / 2
+    return float(wins / (positives * negatives))

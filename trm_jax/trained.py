@@ -1,0 +1,77 @@
+"""A trained model out of a work directory, ready to score or to solve."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+from etils import epath
+from jax.sharding import Mesh
+
+from trm_jax.checkpoint import Checkpoints
+from trm_jax.config import Experiment
+from trm_jax.errors import UserError
+from trm_jax.mesh import make_mesh
+from trm_jax.models import TRM, get_model
+from trm_jax.state import Weights, init_ema, init_weights
+from trm_jax.workdir import WorkDir
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a checkpoint gives to somebody who does not want to train.
+
+    Attributes:
+      workdir: where it came from.
+      experiment: how it was trained.
+      manifest: of the data set it was trained on.
+      model: from the registry.
+      weights: averaged, on every device of the mesh.
+      mesh: of all local devices.
+      step: updates it was trained for.
+    """
+
+    workdir: WorkDir
+    experiment: Experiment
+    manifest: dict[str, Any]
+    model: TRM
+    weights: Weights
+    mesh: Mesh
+    step: int
+
+
+def table_rows(experiment: Experiment, manifest: dict[str, Any]) -> int:
+    """R: as configured, else as many as the data set has."""
+    return experiment.table.rows or int(manifest["table_rows"])
+
+
+def load(root: epath.PathLike, step: int | None = None) -> Trained:
+    """Loads the averaged weights of a work directory.
+
+    Args:
+      root: the work directory.
+      step: which checkpoint; None takes the best on held-out puzzles, else the newest.
+
+    Raises:
+      UserError: nothing was trained there, or there is no such checkpoint.
+    """
+    workdir = WorkDir(root)
+    experiment, manifest = workdir.read()
+    model = get_model(experiment.model_config(manifest))
+    mesh = make_mesh()
+    rows = table_rows(experiment, manifest)
+    init = functools.partial(init_weights, model=model, table_rows=rows)
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    ema = jax.eval_shape(lambda w: init_ema(w, experiment.optimizer.ema_scope), shapes)
+    with Checkpoints(workdir.checkpoints) as checkpoints:
+        saved = checkpoints.steps()
+        chosen = checkpoints.best_step() if step is None else step
+        if chosen is None:
+            raise UserError(
+                f"{workdir.root} has no checkpoint yet; let `trm train` reach its first one "
+                f"(config.checkpoint_every is {experiment.checkpoint_every})."
+            )
+        if chosen not in saved:
+            raise UserError(f"{workdir.root} has no checkpoint {chosen}; it has {saved}.")
+        weights = checkpoints.restore_weights(chosen, shapes, ema, mesh)
+    return Trained(workdir, experiment, manifest, model, weights, mesh, chosen)

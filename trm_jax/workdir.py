@@ -1,0 +1,91 @@
+"""One experiment is one work directory; this room knows what lies where in it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from trm_jax.config import Experiment, from_dict
+from trm_jax.errors import UserError
+
+# What may change between two runs of one experiment without making it another one.
+CADENCE = ("steps", "log_every", "eval_every", "checkpoint_every", "eval_batch_size", "wandb_project")
+
+
+class WorkDir:
+    """Paths of a work directory, a local one or a bucket's, and its config.json."""
+
+    def __init__(self, root: epath.PathLike) -> None:
+        """Names the directory; nothing is made or read yet."""
+        self.root = epath.Path(root).expanduser()
+        if "://" not in str(root):
+            self.root = self.root.resolve()  # Orbax fails late, in the background, on others
+        self.config = self.root / "config.json"
+        self.metrics = self.root / "metrics.jsonl"
+        self.checkpoints = self.root / "checkpoints"
+        self.evaluations = self.root / "eval"
+        self.data = self.root / "data"
+
+    def read(self) -> tuple[Experiment, dict[str, Any]]:
+        """The experiment and its data set's manifest.
+
+        Raises:
+          UserError: there is no experiment here.
+        """
+        if not self.config.exists():
+            raise UserError(
+                f"{self.root} is no work directory (it has no config.json); "
+                "give --workdir the one that `trm train` wrote."
+            )
+        try:
+            record = json.loads(self.config.read_text())
+            return from_dict(record["config"]), record["data"]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{self.config} is damaged ({error!r}); restore it, or train in a new directory."
+            ) from error
+
+    def claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes config.json, or makes sure that the one there is of this very experiment.
+
+        Returns:
+          What was written.
+
+        Raises:
+          UserError: another experiment lives here.
+        """
+        record = {"config": experiment.to_dict(), "data": dict(manifest)}
+        if self.config.exists():
+            before, data = self.read()
+            self._refuse_other(before.to_dict(), experiment.to_dict())
+            if data["fingerprint"] != manifest["fingerprint"]:
+                raise UserError(
+                    f"{self.root} was trained on data set {data['fingerprint'][:12]} and "
+                    f"config.data now gives {manifest['fingerprint'][:12]}; "
+                    "give the old data, or a new --workdir."
+                )
+        self.root.mkdir(parents=True, exist_ok=True)
+        draft = self.root / "config.json.tmp"
+        draft.write_text(json.dumps(record, indent=2) + "\n")
+        draft.rename(self.config)
+        return record
+
+    def _refuse_other(self, old: Mapping[str, Any], new: Mapping[str, Any], path: str = "config") -> None:
+        for key in old:
+            if path == "config" and key in CADENCE:
+                continue
+            if isinstance(old[key], Mapping):
+                self._refuse_other(old[key], new[key], f"{path}.{key}")
+            elif old[key] != new[key]:
+                raise UserError(
+                    f"{self.root} holds a run with {path}.{key} = {old[key]!r}, not {new[key]!r}; "
+                    "set it back, or give a new --workdir."
+                )
+
+    def write_evaluation(self, name: str, result: Mapping[str, Any]) -> epath.Path:
+        """Writes eval/NAME.json and returns its path."""
+        self.evaluations.mkdir(parents=True, exist_ok=True)
+        path = self.evaluations / f"{name}.json"
+        path.write_text(json.dumps(result, indent=2) + "\n")
+        return path
