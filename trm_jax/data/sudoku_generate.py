@@ -18,6 +18,7 @@ from trm_jax.grids import FIRST_DIGIT, random_permutations, random_words, sudoku
 _FRUITLESS = 500
 """So many attempts in a row without a new puzzle mean that there are hardly any left."""
 _ENUMERABLE_CELLS = 36
+_SOLVER = "cadical153"
 
 
 def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tuple[Grid, Grid]:
@@ -46,7 +47,7 @@ def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tu
             f"cannot generate {count} puzzles with extra_givens={extra_givens}; "
             "neither may be negative."
         )
-    with Solver(name="cadical153", bootstrap_with=_rules(sudoku)) as solver:
+    with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
         maker = _Maker(sudoku, solver)
         pairs = list(itertools.islice(_distinct(maker, seed, extra_givens), count))
     if len(pairs) < count:
@@ -57,6 +58,14 @@ def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tu
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, sudoku.cells)
     return both[:, 0].copy(), both[:, 1].copy()
+
+
+def has_solution(sudoku: Sudoku, question: Grid) -> bool:
+    """Whether a question, uint8 [S] tokens, can be completed by the rules."""
+    with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
+        cells = np.flatnonzero(question >= FIRST_DIGIT)
+        digits = question[cells].astype(int) - FIRST_DIGIT
+        return bool(solver.solve((cells * sudoku.side + digits + 1).tolist()))
 
 
 def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:

@@ -1,0 +1,134 @@
+"""Timing the compiled programs on random puzzles, in the form of the PyTorch peer's report."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from trm_jax.config import Experiment
+from trm_jax.data.format import Dataset, assemble
+from trm_jax.evaluate import make_scorer
+from trm_jax.layers import inner_width
+from trm_jax.mesh import over_slots, to_global
+from trm_jax.train import prepare
+from trm_jax.types import Batch, ModelConfig
+
+WARM_UP = 3
+
+
+def network_flops(config: ModelConfig) -> int:
+    """Multiply-adds times two of the matrix products of one network evaluation of one example."""
+    L, D = config.tokens, config.width
+    block = 2 * L * 3 * D * inner_width(D, config.expansion)
+    if config.mixer == "mlp":
+        block += 2 * D * 3 * L * inner_width(L, config.expansion)
+    else:
+        block += 2 * L * 4 * D**2 + 4 * L**2 * D
+    return config.layers * block
+
+
+def step_flops(config: ModelConfig, batch_size: int, train: bool) -> int:
+    """The same of one supervision step of a batch; a backward pass counts as two forward ones.
+
+    Training does T (n + 1) network evaluations forward and the last n + 1 of them backward.
+    """
+    calls = config.T * (config.n + 1) + (2 * (config.n + 1) if train else 0)
+    head = 2 * config.tokens * config.width * config.vocab * (3 if train else 1)
+    return batch_size * (calls * network_flops(config) + head)
+
+
+def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:
+    """Times the train step, or the evaluation rollout, on this machine's devices.
+
+    Args:
+      experiment: its model, batch size, box and mesh are used; the puzzles are random.
+      what: "train" for one update, "rollout" for an evaluation to depth N.
+      repeats: timed calls, after three that are not.
+
+    Returns:
+      `seconds` (median of one call), `spread`, `compile_seconds`, `examples_per_s`,
+      `tflop_per_step` (by formula), `tflops_per_s`, `params`, `device` and the settings.
+    """
+    experiment = dataclasses.replace(experiment, steps_per_dispatch=1)
+    dataset = _random_puzzles(experiment.data.box, experiment.batch_size)
+    run = prepare(experiment, dataset)
+    config = run.model.config
+    state = run.init(jax.random.key(experiment.seed))
+    arrays = {
+        "inputs": dataset.inputs.astype(np.int32),
+        "labels": dataset.labels.astype(np.int32),
+        "ids": dataset.ids.astype(np.int32),
+    }
+    call: Callable[[], Any]
+    if what == "train":
+        batch = to_global(
+            Batch(**{k: v[None] for k, v in arrays.items()}), over_slots(run.mesh, axis=1)
+        )
+
+        def call() -> Any:
+            nonlocal state
+            state, metrics = run.step(state, batch)
+            return metrics
+    else:
+        scorer = make_scorer(run.model, run.mesh, config.N)
+        rows = to_global(Batch(**arrays), over_slots(run.mesh))
+
+        def call() -> Any:
+            return scorer(state.eval_weights(), rows)
+
+    times, first = _time(call, repeats)
+    flops = step_flops(config, experiment.batch_size, what == "train")
+    flops *= 1 if what == "train" else config.N
+    seconds = statistics.median(times)
+    return {
+        "peer": "trm_jax",
+        "what": what,
+        "device": f"{run.mesh.size} x {jax.devices()[0].device_kind}",
+        "jax": jax.__version__,
+        "batch": experiment.batch_size,
+        "params": sum(a.size for a in jax.tree.leaves(run.shapes.weights.params)),
+        "seconds": round(seconds, 5),
+        "spread": [round(min(times), 5), round(max(times), 5)],
+        "compile_seconds": round(first - seconds, 2),
+        "examples_per_s": round(experiment.batch_size / seconds, 2),
+        "tflop_per_step": round(flops / 1e12, 4),
+        "tflops_per_s": round(flops / seconds / 1e12, 3),
+        "model": dataclasses.asdict(config),
+    }
+
+
+def _time(call: Callable[[], Any], repeats: int) -> tuple[list[float], float]:
+    """Seconds of each timed call, and of the very first one, which compiles."""
+    times = []
+    for _ in range(WARM_UP + repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        times.append(time.perf_counter() - start)
+    return times[WARM_UP:], times[0]
+
+
+def _random_puzzles(box: tuple[int, int], count: int) -> Dataset:
+    """Tokens of the right kind that mean nothing; never zeros, which some hardware multiplies faster."""
+    side = box[0] * box[1]
+    rng = np.random.default_rng(0)
+    shape, vocab = (count, side * side), side + 2
+    facts: Mapping[str, Any] = {
+        "task": "sudoku",
+        "box": list(box),
+        "vocab": vocab,
+        "table_rows": 1,
+        "seed": 0,
+        "source": {"kind": "random"},
+        "builder_version": 0,
+    }
+    return assemble(
+        rng.integers(1, vocab, shape).astype(np.uint8),
+        rng.integers(2, vocab, shape).astype(np.uint8),
+        np.zeros(count, np.int32),
+        {"train": np.arange(count)},
+        dict(facts),
+    )

@@ -1,0 +1,86 @@
+"""The `trm` command: finds the sub-command, parses its flags, turns mistakes into one sentence."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from trm_jax.errors import EXIT_DONE, UserError
+
+# Modules of trm_jax.commands, imported only when asked for: `--help` should not wait for JAX.
+COMMANDS = {
+    "data": "build a data set, or inspect one",
+    "train": "train a model, or go on where it stopped",
+    "eval": "score a checkpoint at every depth",
+    "solve": "solve puzzles",
+    "report": "draw the learning curve and the accuracy by depth",
+    "bench": "time the compiled train step or the evaluation rollout",
+}
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line (None: this process's) and returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = arguments[0] if arguments else "--help"
+    if name in ("--help", "-h", "help"):
+        print(_overview())
+        return EXIT_DONE
+    try:
+        return _run(name, arguments[1:])
+    except UserError as error:
+        print(f"trm: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def console() -> None:
+    """Entry point of the console script."""
+    _use_huge_pages()
+    sys.exit(main())
+
+
+def _run(name: str, arguments: list[str]) -> int:
+    if name not in COMMANDS:
+        raise UserError(f"`trm {name}` is no command; they are: {', '.join(COMMANDS)}.")
+    command = importlib.import_module(f"trm_jax.commands.{name}")
+    values = flags.FlagValues()
+    flags.DEFINE_bool("help", False, "Explain the flags.", short_name="h", flag_values=values)
+    if {"-h", "--help"} & set(arguments):
+        command.define(values, [])
+        print(f"{command.run.__doc__}\nflags:\n{values.get_help(include_special_flags=False)}")
+        return EXIT_DONE
+    try:
+        command.define(values, arguments)
+        rest = values([f"trm {name}", *arguments])[1:]
+    except (flags.Error, AttributeError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{_sentence(error)}; `trm {name} --help` explains the flags.") from error
+    return command.run(values, rest)
+
+
+def _sentence(error: Exception) -> str:
+    """What absl or ml_collections has to say, in one line and without its quoted traceback."""
+    text = str(error.args[0]) if error.args else str(error)
+    if isinstance(error, KeyError | AttributeError):
+        text = f"--config has no such setting: {text}"
+    if "Traceback" in text:  # the config file itself raised: its own words are in the last line
+        text = text.splitlines()[-1].partition(": ")[2]
+    return " ".join(text.split())
+
+
+def _overview() -> str:
+    lines = ["trm: tiny recursive reasoners in JAX", ""]
+    lines += [f"  trm {name:7} {purpose}" for name, purpose in COMMANDS.items()]
+    return "\n".join([*lines, "", "`trm COMMAND --help` explains each."])
+
+
+def _use_huge_pages() -> None:
+    """Starts again with huge pages for malloc, which glibc reads from the environment only.
+
+    A step on CPU allocates its temporary memory anew, and in small pages the kernel spends a good
+    part of the time on page faults; docs/performance.md has the measured ratio.
+    """
+    if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
+        os.environ["GLIBC_TUNABLES"] = HUGE_PAGES
+        os.execv(sys.executable, [sys.executable, "-m", "trm_jax", *sys.argv[1:]])

@@ -1,0 +1,1 @@
+"""What each `trm` command takes, does and prints; one file a command."""

@@ -1,0 +1,80 @@
+"""What the commands share: flags that several of them have, and checks of those."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from trm_jax.config import Experiment, from_dict
+from trm_jax.errors import UserError
+
+
+def define_workdir(values: flags.FlagValues) -> None:
+    """Adds --workdir."""
+    flags.DEFINE_string("workdir", None, "Work directory of the run.", flag_values=values)
+
+
+def define_checkpoint(values: flags.FlagValues) -> None:
+    """Adds --checkpoint and --steps."""
+    flags.DEFINE_integer("checkpoint", None, "Which one; default: the best.", flag_values=values)
+    flags.DEFINE_integer("steps", None, "Depth; default: N of training.", flag_values=values)
+
+
+def depth(values: flags.FlagValues, default: int) -> int:
+    """--steps, or the default.
+
+    Raises:
+      UserError: it is not positive.
+    """
+    steps = default if values.steps is None else values.steps
+    if steps < 1:
+        raise UserError(f"--steps is {steps}; give 1 or more supervision steps.")
+    return steps
+
+
+def define_config(values: flags.FlagValues, arguments: Sequence[str]) -> None:
+    """Adds --config FILE[:variant] and --config.a.b=value; `arguments` is the whole line."""
+    config_flags.DEFINE_config_file(
+        "config",
+        None,
+        "Config file, with :variant where it has several; single settings follow as "
+        "--config.a.b=value.",
+        flag_values=values,
+        sys_argv=["trm", *arguments],
+    )
+
+
+def experiment(values: flags.FlagValues) -> Experiment:
+    """The checked experiment of --config.
+
+    Raises:
+      UserError: it is missing, cannot be loaded, or holds something wrong.
+    """
+    try:
+        config = need(values, "config")
+    except OSError as error:  # ml_collections loads the file when it is first looked at
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"--config cannot be loaded: {reason}") from error
+    return from_dict(config.to_dict())
+
+
+def need(values: flags.FlagValues, name: str) -> Any:
+    """The value of a flag that has to be given.
+
+    Raises:
+      UserError: it was not.
+    """
+    if getattr(values, name) is None:
+        raise UserError(f"--{name} is missing; `--help` explains it.")
+    return getattr(values, name)
+
+
+def refuse_rest(rest: Sequence[str]) -> None:
+    """Refuses what is no flag.
+
+    Raises:
+      UserError: there is something.
+    """
+    if rest:
+        raise UserError(f"{rest[0]!r} is no flag; flags start with '--'.")

@@ -1,0 +1,121 @@
+"""Pictures of a run: learning curves, accuracy by depth, and a grid being solved."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from etils import epath
+
+from trm_jax.data.sudoku import Sudoku
+from trm_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GIVEN, RIGHT, WRONG, GREY = "#222222", "#0a7d33", "#c62828", "#888888"
+
+
+def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
+    """An empty figure and its axes [rows, columns].
+
+    Raises:
+      UserError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError(
+            "Pictures need matplotlib; run `pip install 'trm-jax[plot]'`."
+        ) from error
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def learning_curve(axes: "Axes", entries: Sequence[dict[str, Any]]) -> None:
+    """Exact accuracy against updates, out of the lines of metrics.jsonl."""
+    curves = (
+        ("train/all/exact_accuracy", "training, all rows", "-", "#1f77b4"),
+        ("train/halted/exact_accuracy", "training, halted rows", ":", "#1f77b4"),
+        ("heldout/exact_accuracy", "held-out puzzles (averaged weights)", "o-", "#d62728"),
+    )
+    for key, label, style, colour in curves:
+        points = [(e["step"], 100 * e[key]) for e in entries if e.get(key) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, color=colour, label=label)
+    axes.set(xlabel="optimizer updates", ylabel="whole grid right, %", ylim=(-2, 102))
+    axes.set_title("learning")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def accuracy_by_depth(axes: "Axes", by_depth: Sequence[dict[str, Any]], label: str) -> None:
+    """Accuracy after each supervision step, out of an evaluation."""
+    depth = [d["depth"] for d in by_depth]
+    for key, name, style in (("exact_accuracy", "grids", "o-"), ("cell_accuracy", "cells", ":")):
+        axes.plot(depth, [100 * d[key] for d in by_depth], style, label=f"{label}: {name}")
+    axes.set(xlabel="supervision steps", ylabel="right, %")
+    axes.set_title("accuracy by depth")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def solving(
+    sudoku: Sudoku, question: np.ndarray, path: np.ndarray, confidence: np.ndarray, most: int = 6
+) -> "Figure":
+    """The question and the model's answers step by step.
+
+    A cell is green where it agrees with the last answer and red where that changes it later.
+
+    Args:
+      sudoku: the kind of puzzle.
+      question: uint8 [S].
+      path: uint8 [N, S], answers by step.
+      confidence: float [N].
+      most: how many steps to show; the first ones and the last.
+    """
+    steps = list(range(len(path))) if len(path) <= most else [*range(most - 1), len(path) - 1]
+    size = 0.28 * sudoku.side + 0.6
+    figure, axes = new_figure(1, len(steps) + 1, (size * (len(steps) + 1), size + 0.3))
+    _grid(axes[0, 0], sudoku, question, question, question)
+    axes[0, 0].set_title("question", fontsize=10)
+    for ax, step in zip(axes[0, 1:], steps, strict=True):
+        _grid(ax, sudoku, question, path[step], path[-1])
+        ax.set_title(f"step {step + 1}", fontsize=10)
+        ax.set_xlabel(f"sure: {confidence[step]:.0%}", fontsize=9)
+    return figure
+
+
+def _grid(
+    ax: "Axes", sudoku: Sudoku, question: np.ndarray, answer: np.ndarray, last: np.ndarray
+) -> None:
+    side = sudoku.side
+    text = sudoku.format_line(answer)
+    for cell in range(sudoku.cells):
+        row, column = divmod(cell, side)
+        given = question[cell] > 1
+        colour = GIVEN if given else RIGHT if answer[cell] == last[cell] else WRONG
+        ax.text(
+            column + 0.5,
+            row + 0.52,
+            text[cell].replace(".", ""),
+            ha="center",
+            va="center",
+            color=colour,
+            weight="bold" if given else "normal",
+            fontsize=11,
+        )
+    for i in range(side + 1):
+        ax.axhline(i, color=GIVEN if i % sudoku.box_rows == 0 else GREY, lw=1.5 if i % sudoku.box_rows == 0 else 0.5)
+        ax.axvline(i, color=GIVEN if i % sudoku.box_columns == 0 else GREY, lw=1.5 if i % sudoku.box_columns == 0 else 0.5)
+    ax.set(xlim=(0, side), ylim=(side, 0), xticks=[], yticks=[], aspect="equal")
+
+
+def save(figure: "Figure", path: epath.PathLike) -> None:
+    """Writes a PNG."""
+    target = epath.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        figure.savefig(file, format="png", dpi=110)

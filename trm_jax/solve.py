@@ -1,0 +1,101 @@
+"""Answers to single puzzles: what `trm solve` does."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.data.sudoku import Sudoku
+from trm_jax.data.sudoku_generate import has_solution
+from trm_jax.errors import UserError
+from trm_jax.rollout import rollout
+from trm_jax.trained import Trained
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What the model makes of one puzzle.
+
+    Attributes:
+      question: uint8 [S], token ids.
+      path: uint8 [N, S], its answer after each supervision step.
+      confidence: float [N], halting probability after each step: its own belief to be right.
+      steps: the step at which it first believed so (probability above one half); N if never.
+      broken: the rules that the last answer breaks, in words; empty when it is a solution.
+    """
+
+    question: NDArray[np.uint8]
+    path: NDArray[np.uint8]
+    confidence: NDArray[np.floating]
+    steps: int
+    broken: list[str]
+
+    @property
+    def answer(self) -> NDArray[np.uint8]:
+        """uint8 [S], after the last step."""
+        return self.path[-1]
+
+
+def read_puzzles(sudoku: Sudoku, texts: Sequence[str]) -> NDArray[np.uint8]:
+    """Parses and checks puzzles.
+
+    Args:
+      sudoku: the kind that the model knows.
+      texts: one puzzle each.
+
+    Returns:
+      uint8 [m, S] token ids.
+
+    Raises:
+      UserError: a puzzle is malformed, contradicts itself, or has no solution.
+    """
+    if not texts:
+        raise UserError("There is no puzzle to solve; give one as an argument, a file, or '-'.")
+    questions = []
+    for number, text in enumerate(texts, start=1):
+        try:
+            question = sudoku.parse(text)
+        except UserError as error:
+            raise UserError(f"Puzzle {number}: {error}") from error
+        contradiction = sudoku.check_question(question)
+        if contradiction:
+            raise UserError(f"Puzzle {number} contradicts itself: {contradiction}.")
+        if not has_solution(sudoku, question):
+            raise UserError(f"Puzzle {number} has no solution; check its givens.")
+        questions.append(question)
+    return np.stack(questions)
+
+
+def solve(trained: Trained, questions: NDArray[np.uint8], steps: int) -> list[Answer]:
+    """Runs the model on questions of the kind that it was trained on.
+
+    Args:
+      trained: see `trained.load`.
+      questions: uint8 [m, S].
+      steps: supervision steps.
+
+    Returns:
+      One answer for each question, in order, checked by the rules and the givens.
+    """
+    sudoku = Sudoku.from_manifest(trained.manifest)
+    inputs = questions.astype(np.int32)
+    ids = np.zeros(len(questions), np.int32)
+    run = jax.jit(lambda weights, i, p: rollout(trained.model, weights, i, p, steps))
+    result = jax.device_get(run(trained.weights, inputs, ids))
+    confidence = 1 / (1 + np.exp(-result.halt_logits.astype(np.float64)))
+    answers = []
+    for i, question in enumerate(questions):
+        believed = np.flatnonzero(confidence[:, i] > 0.5)
+        path = result.predictions[:, i]
+        answers.append(
+            Answer(
+                question=question,
+                path=path,
+                confidence=confidence[:, i],
+                steps=int(believed[0]) + 1 if len(believed) else steps,
+                broken=sudoku.check_answer(question, path[-1]),
+            )
+        )
+    return answers
