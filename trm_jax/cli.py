@@ -63,10 +63,10 @@ def _sentence(error: Exception) -> str:
     """What absl or ml_collections has to say, in one line and without its quoted traceback."""
     text = str(error.args[0]) if error.args else str(error)
     if isinstance(error, KeyError | AttributeError):
-        text = f"--config has no such setting: {text}"
+        text = f"--config has no setting {text}".replace("\\'", "'").replace("''", "'").strip("'")
     if "Traceback" in text:  # the config file itself raised: its own words are in the last line
         text = text.splitlines()[-1].partition(": ")[2]
-    return " ".join(text.split())
+    return " ".join(text.replace("\\n", ". ").split())
 
 
 def _overview() -> str:

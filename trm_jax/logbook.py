@@ -29,7 +29,7 @@ class Logbook:
         self._lines = [f"{json.dumps(entry)}\n" for entry in read(metrics, up_to=resume_step)]
         draft = metrics.parent / f"{metrics.name}.tmp"
         draft.write_text("".join(self._lines))
-        draft.rename(metrics)
+        draft.replace(metrics)
         self._events = SummaryWriter(str(metrics.parent), purge_step=resume_step + 1)
         self._wandb = _wandb_run(wandb_project, name) if wandb_project else None
 

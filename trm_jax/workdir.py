@@ -68,7 +68,7 @@ class WorkDir:
         self.root.mkdir(parents=True, exist_ok=True)
         draft = self.root / "config.json.tmp"
         draft.write_text(json.dumps(record, indent=2) + "\n")
-        draft.rename(self.config)
+        draft.replace(self.config)
         return record
 
     def _refuse_other(self, old: Mapping[str, Any], new: Mapping[str, Any], path: str = "config") -> None:

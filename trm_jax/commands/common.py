@@ -52,11 +52,11 @@ def experiment(values: flags.FlagValues) -> Experiment:
       UserError: it is missing, cannot be loaded, or holds something wrong.
     """
     try:
-        config = need(values, "config")
+        config = need(values, "config").to_dict()
     except OSError as error:  # ml_collections loads the file when it is first looked at
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"--config cannot be loaded: {reason}") from error
-    return from_dict(config.to_dict())
+    return from_dict(config)
 
 
 def need(values: flags.FlagValues, name: str) -> Any:

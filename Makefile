@@ -1,0 +1,42 @@
+# `make demo` and `make test` do all the set-up they need, in an environment of their own.
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs
+BIN := $(VENV)/bin
+CPU := JAX_PLATFORMS=cpu
+
+.PHONY: demo test test-all lint format clean
+
+demo: $(VENV)/.demo
+	$(CPU) $(BIN)/trm train --config experiments/sudoku.py:demo --workdir $(RUNS)/demo
+	$(CPU) $(BIN)/trm eval --workdir $(RUNS)/demo
+	$(CPU) $(BIN)/trm solve --workdir $(RUNS)/demo --show --picture $(RUNS)/demo/solved.png 1.....2..3....4.
+	$(CPU) $(BIN)/trm report --workdir $(RUNS)/demo --out $(RUNS)/demo/report.png
+
+test: $(VENV)/.dev
+	$(CPU) $(BIN)/python -m pytest -q
+
+test-all: $(VENV)/.dev
+	$(CPU) $(BIN)/python -m pytest -q -m ""
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/.demo: setup.cfg pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[plot]'
+	touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,93 @@
+"""A run small enough for tests, and how to look at what it left."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from trm_jax.config import from_dict
+from trm_jax.state import TrainState
+
+ROOT = Path(__file__).parent.parent
+CONFIG = {
+    "name": "tiny",
+    "batch_size": 8,
+    "steps": 12,
+    "log_every": 2,
+    "eval_every": 8,
+    "checkpoint_every": 4,
+    "eval_batch_size": 8,
+    "model": {
+        "width": 16,
+        "heads": 2,
+        "layers": 1,
+        "T": 2,
+        "n": 1,
+        "N": 3,
+        "prefix_tokens": 1,
+        "dtype": "float32",
+        "unroll": False,
+    },
+    "optimizer": {"lr": 1e-3, "warmup": 4, "weight_decay": 0.1, "ema": 0.9},
+    "table": {"lr": 1e-2, "weight_decay": 0.1},
+    "data": {
+        "box": [2, 2],
+        "base_examples": 30,
+        "heldout_examples": 10,
+        "extra_givens": 4,
+        "copies": 10,
+    },
+    "mesh": {"data": 1},
+}
+TIMES = {"time", "train/steps_per_s", "train/examples_per_s"}
+
+
+def experiment(**changes):
+    """The tiny experiment; `model={...}` and the like are merged."""
+    config = json.loads(json.dumps(CONFIG))
+    for key, value in changes.items():
+        config[key] = config[key] | value if isinstance(value, dict) else value
+    return from_dict(config)
+
+
+def metrics(workdir):
+    """Lines of metrics.jsonl without what the clock decides."""
+    lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in TIMES} for line in lines]
+
+
+def arrays(state: TrainState):
+    """Every array of a state, by name, keys as raw words."""
+    state = state.replace(key=jax.random.key_data(state.key))
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def assert_same(one, other):
+    """Bit for bit, NaN included."""
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        assert array.dtype == other[name].dtype, name
+        assert array.tobytes() == other[name].tobytes(), name
+
+
+def environment(**changes):
+    """For a subprocess: CPU, one device unless told otherwise."""
+    env = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+    return env | {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "32"} | changes
+
+
+def trm(*arguments, **changes):
+    """Runs the command line in a process of its own, from the project's root."""
+    return subprocess.run(
+        [sys.executable, "-m", "trm_jax", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )

@@ -1,0 +1,265 @@
+"""The Tiny Recursive Model: sizes, inputs, heads, where the gradient goes, what is refused."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from trm_jax.errors import UserError
+from trm_jax.models import get_model
+from trm_jax.models.trm import Embedding
+from trm_jax.types import ModelConfig
+
+TINY = ModelConfig(
+    vocab=6,
+    cells=16,
+    width=16,
+    heads=2,
+    layers=1,
+    T=2,
+    n=2,
+    prefix_tokens=2,
+    dtype="float32",
+    unroll=False,
+)
+VARIANTS = {
+    "mlp": {},
+    "mlp learned": {"positions": "learned"},
+    "attention": {"mixer": "attention"},
+    "attention learned": {"mixer": "attention", "positions": "learned"},
+    "attention rotary": {"mixer": "attention", "positions": "rotary"},
+    "no table": {"prefix_tokens": 0},
+    "two blocks": {"layers": 2},
+    "unrolled": {"unroll": True},
+    "bfloat16": {"dtype": "bfloat16"},
+}
+
+
+def variant(**changes):
+    return dataclasses.replace(TINY, **changes)
+
+
+@functools.cache
+def some_params(config):
+    """Random everywhere: the halting head starts at zero, which would hide what it reads."""
+    shapes = jax.eval_shape(get_model(config).init, jax.random.key(0))
+    draw = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda s: (draw.normal(size=s.shape) * s.shape[0] ** -0.5).astype(s.dtype), shapes
+    )
+
+
+def some_inputs(config, batch=3):
+    draw = np.random.default_rng(1)
+    shape = (batch, config.tokens, config.width)
+    latents = tuple(jnp.asarray(draw.normal(size=shape), config.dtype) for _ in "yz")
+    rows = draw.normal(size=(batch, config.table_width)).astype(np.float32)
+    inputs = draw.integers(1, config.vocab, (batch, config.cells)).astype(np.int32)
+    return latents, inputs, rows
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def step(config, params, latents, inputs, rows):
+    return get_model(config).supervision_step(params, latents, inputs, rows)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def embed(config, params, inputs, rows):
+    return Embedding(config).apply({"params": params}, inputs, rows)
+
+
+@pytest.mark.parametrize(
+    ("count", "settings"),
+    [
+        (5_028_866, {"vocab": 11, "cells": 81, "mixer": "mlp", "positions": "none"}),
+        (6_828_034, {"vocab": 11, "cells": 81, "mixer": "attention", "positions": "rotary"}),
+        (6_822_914, {"vocab": 6, "cells": 900, "mixer": "attention", "positions": "rotary"}),
+    ],
+    ids=["Sudoku MLP", "Sudoku attention", "Maze attention"],
+)
+def test_published_parameter_counts(count, settings):
+    params = jax.eval_shape(get_model(ModelConfig(**settings)).init, jax.random.key(0))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_runs(name):
+    config = variant(**VARIANTS[name])
+    latents, inputs, rows = some_inputs(config)
+    new, output = step(config, some_params(config), latents, inputs, rows)
+    assert [a.shape for a in new] == [(3, config.tokens, 16)] * 2
+    assert output.logits.shape == (3, 16, 6)
+    assert output.halt_logits.shape == output.continue_logits.shape == (3,)
+    assert {a.dtype for a in (*new, output.logits)} == {jnp.dtype(config.dtype)}
+    assert output.halt_logits.dtype == output.continue_logits.dtype == jnp.float32
+    assert all(np.isfinite(leaf.astype(np.float32)).all() for leaf in jax.tree.leaves((new, output)))
+
+
+def test_all_parameters_matter_but_the_continue_head_only_to_its_logit():
+    config = variant(positions="learned")
+    latents, inputs, rows = some_inputs(config)
+
+    def total(params):
+        _, output = step(config, params, latents, inputs, rows)
+        return jnp.sum(output.logits**2) + jnp.sum(jnp.sin(output.halt_logits))
+
+    gradient = jax.jit(jax.grad(total))(some_params(config))
+    kernel, bias = gradient["halt_head"]["kernel"], gradient["halt_head"]["bias"]
+    assert not kernel[:, 1].any() and not bias[1]
+    gradient["halt_head"] = {"kernel": kernel[:, 0], "bias": bias[0]}
+    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
+    assert np.isfinite(jax.flatten_util.ravel_pytree(gradient)[0]).all()
+
+
+@pytest.mark.parametrize("row_width", [5, 16, 20, 32])
+@pytest.mark.parametrize("positions", ["none", "learned"])
+def test_embedding_by_hand(row_width, positions):
+    """E below D, E = D, E between D and P D, E = P D: zero-padded, then cut into P tokens."""
+    config = variant(row_width=row_width, positions=positions)
+    _, inputs, rows = some_inputs(config)
+    params = some_params(config)["embedding"]
+    assert set(params) == ({"tokens"} | ({"positions"} if positions == "learned" else set()))
+    expected = np.zeros((3, 2 + 16, 16))
+    for i in range(3):
+        for j in range(row_width):
+            expected[i, j // 16, j % 16] = rows[i, j]
+        expected[i, 2:] = params["tokens"][inputs[i]]
+    if positions == "learned":
+        expected = (expected + params["positions"]) / np.sqrt(2)
+    got = embed(config, params, inputs, rows)
+    np.testing.assert_allclose(got, 4 * expected, rtol=1e-6, atol=1e-6)
+
+
+def test_embedding_without_table_is_the_tokens_alone():
+    config = variant(prefix_tokens=0)
+    _, inputs, rows = some_inputs(config)
+    assert rows.shape == (3, 0)
+    params = some_params(config)["embedding"]
+    got = embed(config, params, inputs, rows)
+    np.testing.assert_allclose(got, 4 * params["tokens"][inputs], rtol=1e-6)
+
+
+def test_heads_read_the_answer_state():
+    config = TINY
+    params = some_params(config)
+    (y, z), output = step(config, params, *some_inputs(config))
+    logits = y[:, 2:] @ params["answer_head"]["kernel"]
+    np.testing.assert_allclose(output.logits, logits, atol=1e-5)
+    halting = y[:, 0] @ params["halt_head"]["kernel"] + params["halt_head"]["bias"][None]
+    np.testing.assert_allclose(output.halt_logits, halting[:, 0], atol=1e-5)
+    np.testing.assert_allclose(output.continue_logits, halting[:, 1], atol=1e-5)
+    assert np.abs(y - z).max() > 0.1
+
+
+def test_a_fresh_model_surely_does_not_halt():
+    params = jax.jit(get_model(TINY).init)(jax.random.key(0))
+    _, output = step(TINY, params, *some_inputs(TINY))
+    np.testing.assert_array_equal(output.halt_logits, [-5, -5, -5])
+    np.testing.assert_array_equal(output.continue_logits, [-5, -5, -5])
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+
+def test_initial_vectors_are_no_parameters():
+    model = get_model(TINY)
+    y, z = model.initial_latents(jax.random.key(0))
+    assert y.shape == z.shape == (16,) and y.dtype == z.dtype == jnp.float32
+    assert (y != z).all()
+    np.testing.assert_array_equal(y, model.initial_latents(jax.random.key(0))[0])
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    assert sorted(params) == ["answer_head", "embedding", "halt_head", "network"]
+    wide = get_model(variant(width=4096)).initial_latents(jax.random.key(1))
+    assert all(abs(float(vector.std()) - 1) < 0.05 for vector in wide)
+
+
+def test_the_states_that_come_in_get_no_gradient_but_the_puzzle_row_does():
+    latents, inputs, rows = some_inputs(TINY)
+
+    def total(latents, rows):
+        _, output = step(TINY, some_params(TINY), latents, inputs, rows)
+        return jnp.sum(output.logits**2)
+
+    by_latents, by_rows = jax.jit(jax.grad(total, (0, 1)))(latents, rows)
+    assert not any(np.asarray(leaf).any() for leaf in by_latents)
+    assert (np.abs(by_rows).max(axis=1) > 0).all()
+
+
+def test_each_example_is_answered_by_itself():
+    latents, inputs, rows = some_inputs(TINY)
+    params = some_params(TINY)
+    changed = inputs.copy()
+    changed[0] = 6 - changed[0]
+    other_rows = rows.copy()
+    other_rows[1] += 1
+    before = step(TINY, params, latents, inputs, rows)[1].logits
+    after = step(TINY, params, latents, changed, other_rows)[1].logits
+    moved = np.abs(after - before).max(axis=(1, 2))
+    assert moved[0] > 1e-3 and moved[1] > 1e-3
+    np.testing.assert_array_equal(after[2], before[2])
+
+
+@pytest.fixture(scope="module")
+def remat_gradients():
+    """Gradients and temporary bytes of the three ways to rematerialise."""
+    found = {}
+    for remat in ("none", "block", "net"):
+        config = variant(layers=2, remat=remat)
+        latents, inputs, rows = some_inputs(config, batch=32)
+
+        def total(params, config=config, arguments=(latents, inputs, rows)):
+            return jnp.sum(step(config, params, *arguments)[1].logits ** 2)
+
+        params = some_params(config)
+        compiled = jax.jit(jax.grad(total)).lower(params).compile()
+        found[remat] = compiled(params), compiled.memory_analysis().temp_size_in_bytes
+    return found
+
+
+@pytest.mark.parametrize("remat", ["block", "net"])
+def test_rematerialisation_changes_memory_and_nothing_else(remat_gradients, remat):
+    """Of the looping form: unrolled, the CPU compiler merges what was to be computed again."""
+    (plain, plain_bytes), (gradient, temporary_bytes) = (
+        remat_gradients[key] for key in ("none", remat)
+    )
+    assert jax.tree.structure(gradient) == jax.tree.structure(plain)
+    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+    assert temporary_bytes < plain_bytes / 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"mixer": "conv"}, "mixer"),
+        ({"positions": "sine"}, "positions"),
+        ({"dtype": "float16"}, "dtype"),
+        ({"remat": "all"}, "remat"),
+        *[({key: 0}, key) for key in ("vocab", "cells", "width", "heads", "layers", "T", "n", "N")],
+        ({"n": -1}, "n is -1"),
+        ({"mixer": "attention", "heads": 3}, "heads"),
+        ({"mixer": "attention", "heads": 16}, "heads"),  # heads of odd width cannot turn
+        ({"mixer": "mlp", "positions": "rotary"}, "positions"),
+        ({"prefix_tokens": -1}, "prefix_tokens"),
+        ({"row_width": -1}, "row_width"),
+        ({"row_width": 33}, "prefix_tokens"),  # P D is 32
+        ({"halt_exploration": 1.5}, "halt_exploration"),
+        ({"halt_exploration": -0.1}, "halt_exploration"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(changes, word):
+    with pytest.raises(UserError, match=word):
+        variant(**changes)
+
+
+def test_unknown_model_is_refused_by_name():
+    with pytest.raises(UserError, match=r"config\.model\.kind is 'trmm'.*trm"):
+        get_model(variant(kind="trmm"))
+
+
+def test_widths_that_follow_from_others():
+    assert TINY.tokens == 18
+    assert (TINY.table_width, variant(row_width=5).table_width) == (16, 5)
+    assert variant(prefix_tokens=0, row_width=5).table_width == 0
+    assert variant(row_width=32).table_width == 32
