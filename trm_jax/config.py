@@ -95,6 +95,7 @@ class Experiment:
                 f"config.eval_every {self.eval_every} is no multiple of config.checkpoint_every "
                 f"{self.checkpoint_every}; each evaluated state is kept, so it has to be."
             )
+        self.model_config({"vocab": 1, "cells": 1})  # refuse a wrong model before data is built
 
     def model_config(self, manifest: Mapping[str, Any]) -> ModelConfig:
         """The model for a data set, from its manifest's `vocab` and `cells`."""

@@ -54,7 +54,6 @@ class Run:
 def prepare(experiment: Experiment, dataset: Dataset) -> Run:
     """Builds the compiled programs of a run; nothing is computed yet."""
     mesh = make_mesh(experiment.mesh.data)
-    check_divides(mesh, experiment.batch_size)
     model = get_model(experiment.model_config(dataset.manifest))
     optimizer = dense_optimizer(experiment.optimizer, experiment.steps)
     init = functools.partial(
@@ -117,6 +116,7 @@ def train(experiment: Experiment, root: str) -> int:
       NonFiniteLossError: the loss is not finite; the newest checkpoint is from before that.
     """
     workdir = WorkDir(root)
+    check_divides(make_mesh(experiment.mesh.data), experiment.batch_size)
     dataset = open_training_data(experiment.data, workdir.data)
     run = prepare(experiment, dataset)
     meta = workdir.claim(experiment, dataset.manifest)

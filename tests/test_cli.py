@@ -1,0 +1,208 @@
+"""The `trm` command as a user meets it: what it prints, and the exit codes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests import runs
+from trm_jax.cli import COMMANDS, main
+from trm_jax.data.sudoku import Sudoku
+from trm_jax.train import train
+
+DEMO = f"--config={runs.ROOT / 'experiments/sudoku.py'}:demo"
+SUDOKU = Sudoku(2, 2)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    assert train(runs.experiment(), path) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def puzzles(workdir):
+    inputs = np.load(workdir / "data/inputs.npy")
+    return [SUDOKU.format_line(tokens) for tokens in inputs[:3]]
+
+
+def fails(capsys, *arguments):
+    """Exit code 2, one sentence on stderr, nothing on stdout; gives the sentence."""
+    assert main([str(a) for a in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("trm: ") and err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_explains_every_command(capsys, name):
+    assert main([name, "--help"]) == 0
+    assert f"trm {name}" in capsys.readouterr().out
+
+
+def test_overview_names_every_command(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["cook"], "cook"),
+        (["train", "--workdir=x"], "--config"),
+        (["train", DEMO], "--workdir"),
+        (["train", "--config=nowhere.py", "--workdir=x"], "nowhere.py"),
+        (["train", f"{DEMO}o", "--workdir=x"], "demoo"),
+        (["train", DEMO, "--workdir=x", "--config.model.widht=3"], "widht"),
+        (["train", DEMO, "--workdir=x", "--config.steps=many"], "many"),
+        (["train", DEMO, "--workdir=x", "--config.model.mixer=spoon"], "spoon"),
+        (["train", DEMO, "--workdir=x", "stray"], "stray"),
+        (["eval", "--workdir=nowhere"], "nowhere"),
+        (["eval", "--wrkdir=x"], "wrkdir"),
+        (["data", "chess", "--out=x"], "chess"),
+        (["data", "sudoku"], "--out"),
+        (["data", "sudoku", "--out=x", "--box=nine"], "nine"),
+        (["bench", DEMO, "--what=dream"], "dream"),
+        (["bench", DEMO, "--repeats=0"], "repeats"),
+    ],
+)
+def test_mistakes_get_one_sentence(capsys, monkeypatch, tmp_path, arguments, named):
+    monkeypatch.chdir(tmp_path)
+    assert named in fails(capsys, *arguments)
+    assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_eval_scores_every_depth(capsys, workdir):
+    assert main(["eval", f"--workdir={workdir}", "--steps=5", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [row["depth"] for row in result["by_depth"]] == [1, 2, 3, 4, 5]
+    assert result["examples"] == 10 and result["steps_used"] == 5
+    assert result["exact_accuracy"] == result["by_depth"][-1]["exact_accuracy"]
+    assert 0 <= result["cell_accuracy"] <= 1
+    written = json.loads(next((workdir / "eval").glob("*.json")).read_text())
+    assert written == result
+
+
+def test_eval_is_what_the_training_loop_saw(capsys, workdir):
+    last = [e for e in runs.metrics(workdir) if "heldout/exact_accuracy" in e][-1]
+    assert main(["eval", f"--workdir={workdir}", "--checkpoint=12", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["exact_accuracy"] == last["heldout/exact_accuracy"]
+    assert result["cell_accuracy"] == pytest.approx(last["heldout/cell_accuracy"], abs=1e-6)
+
+
+def test_eval_of_a_csv_in_any_batch_size(capsys, workdir, tmp_path):
+    inputs, labels = (np.load(workdir / f"data/{k}.npy") for k in ("inputs", "labels"))
+    rows = [
+        f"x,{SUDOKU.format_line(q)},{SUDOKU.format_line(a)},0"
+        for q, a in zip(inputs, labels, strict=True)
+    ]
+    file = tmp_path / "test.csv"
+    file.write_text("\n".join(["source,question,answer,rating", *rows]) + "\n")
+    results = []
+    for size in (7, 64):
+        flags = [f"--workdir={workdir}", f"--data={file}", f"--batch_size={size}", "--json"]
+        assert main(["eval", *flags]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    assert results[0]["examples"] == 40
+    for key in ("exact_accuracy", "cell_accuracy"):
+        assert results[0][key] == pytest.approx(results[1][key], abs=1e-6)
+
+
+def test_eval_table_shows_depths_one_to_sixteen_and_the_last(capsys, workdir):
+    assert main(["eval", f"--workdir={workdir}", "--steps=20"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:-1]
+    assert [int(line.split()[0]) for line in lines] == [*range(1, 17), 20]
+
+
+def test_eval_refuses_what_is_not_there(capsys, workdir):
+    assert "99" in fails(capsys, "eval", f"--workdir={workdir}", "--checkpoint=99")
+    assert "steps" in fails(capsys, "eval", f"--workdir={workdir}", "--steps=0")
+    assert "none.csv" in fails(capsys, "eval", f"--workdir={workdir}", "--data=none.csv")
+    assert "dessert" in fails(capsys, "eval", f"--workdir={workdir}", "--split=dessert")
+
+
+def test_solve_from_arguments_file_and_stdin(capsys, monkeypatch, workdir, puzzles, tmp_path):
+    file = tmp_path / "puzzles.txt"
+    file.write_text("\n".join(puzzles) + "\n\n")
+
+    def answers(*arguments):
+        code = main(["solve", f"--workdir={workdir}", "--json", *map(str, arguments)])
+        records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert code == (0 if all(r["solved"] for r in records) else 1)
+        return records
+
+    direct = answers(*puzzles)
+    assert [r["question"] for r in direct] == puzzles
+    assert answers(file) == direct
+    with file.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert answers("-") == direct
+    for record in direct:
+        question, answer = SUDOKU.parse(record["question"]), SUDOKU.parse(record["answer"])
+        assert record["broken"] == SUDOKU.check_answer(question, answer)
+        assert len(record["confidence"]) == 3 and 1 <= record["steps"] <= 3
+
+
+def test_solve_draws_steps_and_a_picture(capsys, workdir, puzzles, tmp_path):
+    picture = tmp_path / "new" / "solved.png"
+    main(["solve", f"--workdir={workdir}", "--show", f"--picture={picture}", puzzles[0]])
+    out = capsys.readouterr().out
+    assert all(f"step {step}" in out for step in (1, 2, 3)) and out.count("┌") == 3
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "named"),
+    [
+        ("1" * 15, "15"),
+        ("11..............", "row 1"),
+        ("123....4........", "no solution"),
+        ("12x4............", "x"),
+    ],
+)
+def test_solve_refuses_bad_puzzles(capsys, workdir, puzzle, named):
+    assert named in fails(capsys, "solve", f"--workdir={workdir}", puzzle)
+
+
+def test_solve_refuses_no_puzzle(capsys, workdir):
+    assert "puzzle" in fails(capsys, "solve", f"--workdir={workdir}")
+
+
+def test_report_draws_the_run(capsys, workdir, tmp_path):
+    main(["eval", f"--workdir={workdir}"])
+    assert main(["report", f"--workdir={workdir}", f"--out={tmp_path / 'r.png'}"]) == 0
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_data_builds_inspects_and_refuses(capsys, tmp_path):
+    out = tmp_path / "four"
+    flags = ["--box=2x2", "--train=20", "--heldout=5", "--extra_givens=4", f"--out={out}"]
+    assert main(["data", "sudoku", *flags]) == 0
+    built = json.loads(capsys.readouterr().out)
+    assert built["counts"] == {"train": 20, "heldout": 5}
+    assert main(["data", str(out)]) == 0
+    assert json.loads(capsys.readouterr().out) == built
+    array = np.load(out / "labels.npy")
+    array[0, 0] ^= 1
+    np.save(out / "labels.npy", array)
+    assert "labels.npy" in fails(capsys, "data", out)
+
+
+@pytest.mark.parametrize("what", ["train", "rollout"])
+def test_bench_prints_the_peers_keys(capsys, what):
+    flags = [DEMO, f"--what={what}", "--repeats=2", "--json", "--config.batch_size=8"]
+    small = ["--config.model.width=16", "--config.model.layers=1", "--config.mesh.data=1"]
+    assert main(["bench", *flags, *small]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["seconds"] > 0
+    assert result["examples_per_s"] == pytest.approx(8 / result["seconds"], rel=0.01)
+    assert {"tflop_per_step", "tflops_per_s", "params", "batch", "spread"} <= result.keys()
+
+
+def test_module_is_the_command():
+    done = runs.trm("cook")
+    assert done.returncode == 2 and done.stderr.startswith("trm: ") and not done.stdout
