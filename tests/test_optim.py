@@ -86,7 +86,9 @@ def test_schedule(ratio):
 def test_schedule_without_warm_up_and_within_one():
     assert float(schedule(2.0, OptimizerConfig(warmup=0), 10)(jnp.int32(0))) == 2
     short = schedule(2.0, OptimizerConfig(warmup=100), 10)
-    np.testing.assert_allclose([short(jnp.int32(i)) for i in range(3)], [0.02, 0.04, 0.06], rtol=1e-6)
+    np.testing.assert_allclose(
+        [short(jnp.int32(i)) for i in range(3)], [0.02, 0.04, 0.06], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["adam_atan2", "adamw"])

@@ -27,13 +27,14 @@ TINY = ModelConfig(
 )
 VARIANTS = {
     "mlp": {},
-    "mlp learned": {"positions": "learned"},
+    "mlp learned, unrolled": {"positions": "learned", "unroll": True},
     "attention": {"mixer": "attention"},
-    "attention learned": {"mixer": "attention", "positions": "learned"},
-    "attention rotary": {"mixer": "attention", "positions": "rotary"},
-    "no table": {"prefix_tokens": 0},
-    "two blocks": {"layers": 2},
-    "unrolled": {"unroll": True},
+    "attention learned, no table": {
+        "mixer": "attention",
+        "positions": "learned",
+        "prefix_tokens": 0,
+    },
+    "attention rotary, two blocks": {"mixer": "attention", "positions": "rotary", "layers": 2},
     "bfloat16": {"dtype": "bfloat16"},
 }
 
@@ -95,23 +96,53 @@ def test_every_variant_runs(name):
     assert output.halt_logits.shape == output.continue_logits.shape == (3,)
     assert {a.dtype for a in (*new, output.logits)} == {jnp.dtype(config.dtype)}
     assert output.halt_logits.dtype == output.continue_logits.dtype == jnp.float32
-    assert all(np.isfinite(leaf.astype(np.float32)).all() for leaf in jax.tree.leaves((new, output)))
+    assert all(
+        np.isfinite(leaf.astype(np.float32)).all() for leaf in jax.tree.leaves((new, output))
+    )
 
 
-def test_all_parameters_matter_but_the_continue_head_only_to_its_logit():
-    config = variant(positions="learned")
-    latents, inputs, rows = some_inputs(config)
+@pytest.fixture(scope="module")
+def gradients():
+    """Gradients by (params, latents, rows), and temporary bytes, of the three kinds of remat."""
+    found = {}
+    for remat in ("none", "block", "net"):
+        config = variant(remat=remat, positions="learned")
+        latents, inputs, rows = some_inputs(config, batch=32)
 
-    def total(params):
-        _, output = step(config, params, latents, inputs, rows)
-        return jnp.sum(output.logits**2) + jnp.sum(jnp.sin(output.halt_logits))
+        def total(params, latents, rows, config=config, inputs=inputs):
+            _, output = step(config, params, latents, inputs, rows)
+            return jnp.sum(output.logits**2) + jnp.sum(jnp.sin(output.halt_logits))
 
-    gradient = jax.jit(jax.grad(total))(some_params(config))
-    kernel, bias = gradient["halt_head"]["kernel"], gradient["halt_head"]["bias"]
-    assert not kernel[:, 1].any() and not bias[1]
-    gradient["halt_head"] = {"kernel": kernel[:, 0], "bias": bias[0]}
-    assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
-    assert np.isfinite(jax.flatten_util.ravel_pytree(gradient)[0]).all()
+        arguments = some_params(config), latents, rows
+        compiled = jax.jit(jax.grad(total, (0, 1, 2))).lower(*arguments).compile()
+        found[remat] = compiled(*arguments), compiled.memory_analysis().temp_size_in_bytes
+    return found
+
+
+def test_all_parameters_matter_but_the_continue_head_only_to_its_logit(gradients):
+    by_params = dict(gradients["none"][0][0])
+    halt = by_params.pop("halt_head")
+    assert not halt["kernel"][:, 1].any() and not halt["bias"][1]
+    assert halt["kernel"][:, 0].all() and halt["bias"][0]
+    for leaf in jax.tree.leaves(by_params):
+        assert np.isfinite(leaf).all() and leaf.any()
+
+
+def test_the_states_that_come_in_get_no_gradient_but_the_puzzle_row_does(gradients):
+    _, by_latents, by_rows = gradients["none"][0]
+    assert not any(leaf.any() for leaf in by_latents)
+    assert (np.abs(by_rows).max(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("remat", ["block", "net"])
+def test_rematerialisation_changes_memory_and_nothing_else(gradients, remat):
+    """Of the looping form: unrolled, the CPU compiler merges what was to be computed again."""
+    plain, plain_bytes = gradients["none"]
+    gradient, temporary_bytes = gradients[remat]
+    assert jax.tree.structure(gradient) == jax.tree.structure(plain)
+    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+    assert temporary_bytes < plain_bytes / 2
 
 
 @pytest.mark.parametrize("row_width", [5, 16, 20, 32])
@@ -174,18 +205,6 @@ def test_initial_vectors_are_no_parameters():
     assert all(abs(float(vector.std()) - 1) < 0.05 for vector in wide)
 
 
-def test_the_states_that_come_in_get_no_gradient_but_the_puzzle_row_does():
-    latents, inputs, rows = some_inputs(TINY)
-
-    def total(latents, rows):
-        _, output = step(TINY, some_params(TINY), latents, inputs, rows)
-        return jnp.sum(output.logits**2)
-
-    by_latents, by_rows = jax.jit(jax.grad(total, (0, 1)))(latents, rows)
-    assert not any(np.asarray(leaf).any() for leaf in by_latents)
-    assert (np.abs(by_rows).max(axis=1) > 0).all()
-
-
 def test_each_example_is_answered_by_itself():
     latents, inputs, rows = some_inputs(TINY)
     params = some_params(TINY)
@@ -198,35 +217,6 @@ def test_each_example_is_answered_by_itself():
     moved = np.abs(after - before).max(axis=(1, 2))
     assert moved[0] > 1e-3 and moved[1] > 1e-3
     np.testing.assert_array_equal(after[2], before[2])
-
-
-@pytest.fixture(scope="module")
-def remat_gradients():
-    """Gradients and temporary bytes of the three ways to rematerialise."""
-    found = {}
-    for remat in ("none", "block", "net"):
-        config = variant(layers=2, remat=remat)
-        latents, inputs, rows = some_inputs(config, batch=32)
-
-        def total(params, config=config, arguments=(latents, inputs, rows)):
-            return jnp.sum(step(config, params, *arguments)[1].logits ** 2)
-
-        params = some_params(config)
-        compiled = jax.jit(jax.grad(total)).lower(params).compile()
-        found[remat] = compiled(params), compiled.memory_analysis().temp_size_in_bytes
-    return found
-
-
-@pytest.mark.parametrize("remat", ["block", "net"])
-def test_rematerialisation_changes_memory_and_nothing_else(remat_gradients, remat):
-    """Of the looping form: unrolled, the CPU compiler merges what was to be computed again."""
-    (plain, plain_bytes), (gradient, temporary_bytes) = (
-        remat_gradients[key] for key in ("none", remat)
-    )
-    assert jax.tree.structure(gradient) == jax.tree.structure(plain)
-    for a, b in zip(jax.tree.leaves(gradient), jax.tree.leaves(plain), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
-    assert temporary_bytes < plain_bytes / 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ The position in the data stream is the step itself (batches are a function of th
 step), so no iterator state is saved, and a run may resume on another number of processes.
 """
 
+import logging
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,11 @@ def _score(metrics: Mapping[str, float]) -> float:
     return metrics[SCORE]
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Orbax warns at each save without a score; here that is the rule, not an oversight."""
+    return "tracked_metric" not in record.getMessage()
+
+
 class Checkpoints:
     """The checkpoints of one work directory: the newest two, and the best on held-out puzzles.
 
@@ -41,20 +47,26 @@ class Checkpoints:
         keep = ocm.AnyPreservationPolicy(
             [
                 ocm.LatestN(KEEP_LATEST),
-                ocm.BestN(get_metric_fn=_score, n=KEEP_BEST, keep_checkpoints_without_metrics=False),
+                ocm.BestN(
+                    get_metric_fn=_score, n=KEEP_BEST, keep_checkpoints_without_metrics=False
+                ),
             ]
         )
         options = ocp.CheckpointManagerOptions(
             preservation_policy=keep, best_fn=_score, best_mode="max"
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
+        logging.getLogger("absl").addFilter(_is_news)
 
     def __enter__(self) -> Self:
         """Gives itself."""
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Waits for the saves under way."""
         self.close()
@@ -136,6 +148,7 @@ class Checkpoints:
             restore_args=ocp.checkpoint_utils.construct_restore_args(want),
             partial_restore=True,
         )
+        self._manager.wait_until_finished()
         # a manager of its own: each remembers how it has read an item before
         with ocp.CheckpointManager(self.directory) as manager:
             found = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]

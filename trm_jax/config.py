@@ -143,7 +143,9 @@ def _record(path: str, kind: Any, values: Mapping[str, Any]) -> Any:
 def _refuse_unknown(path: str, values: Mapping[str, Any], known: set[str]) -> None:
     unknown = sorted(set(values) - known)
     if unknown:
-        raise UserError(f"{path}.{unknown[0]} is no setting; {path} has {', '.join(sorted(known))}.")
+        raise UserError(
+            f"{path}.{unknown[0]} is no setting; {path} has {', '.join(sorted(known))}."
+        )
 
 
 def _check_types(path: str, values: Mapping[str, Any], kind: Any) -> None:

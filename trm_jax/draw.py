@@ -26,9 +26,7 @@ def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Fig
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UserError(
-            "Pictures need matplotlib; run `pip install 'trm-jax[plot]'`."
-        ) from error
+        raise UserError("Pictures need matplotlib; run `pip install 'trm-jax[plot]'`.") from error
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
@@ -108,8 +106,16 @@ def _grid(
             fontsize=11,
         )
     for i in range(side + 1):
-        ax.axhline(i, color=GIVEN if i % sudoku.box_rows == 0 else GREY, lw=1.5 if i % sudoku.box_rows == 0 else 0.5)
-        ax.axvline(i, color=GIVEN if i % sudoku.box_columns == 0 else GREY, lw=1.5 if i % sudoku.box_columns == 0 else 0.5)
+        ax.axhline(
+            i,
+            color=GIVEN if i % sudoku.box_rows == 0 else GREY,
+            lw=1.5 if i % sudoku.box_rows == 0 else 0.5,
+        )
+        ax.axvline(
+            i,
+            color=GIVEN if i % sudoku.box_columns == 0 else GREY,
+            lw=1.5 if i % sudoku.box_columns == 0 else 0.5,
+        )
     ax.set(xlim=(0, side), ylim=(side, 0), xticks=[], yticks=[], aspect="equal")
 
 

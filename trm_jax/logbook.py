@@ -15,7 +15,9 @@ from trm_jax.errors import UserError
 class Logbook:
     """Appends metrics by step; on a resume it first forgets what lies ahead of the checkpoint."""
 
-    def __init__(self, metrics: epath.Path, *, resume_step: int, wandb_project: str, name: str) -> None:
+    def __init__(
+        self, metrics: epath.Path, *, resume_step: int, wandb_project: str, name: str
+    ) -> None:
         """Opens the logs.
 
         Args:

@@ -41,7 +41,9 @@ def truncated_normal(key: jax.Array, shape: tuple[int, ...], std: float) -> jax.
     return draw * (std / true_std)
 
 
-def lecun_normal(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
+def lecun_normal(
+    key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+) -> jax.Array:
     """A weight [inputs, outputs] of deviation 1 / sqrt(inputs); `key` is consumed."""
     return truncated_normal(key, shape, shape[0] ** -0.5).astype(dtype)
 

@@ -23,9 +23,7 @@ class Rollout:
     halt_logits: jax.Array
 
 
-def rollout(
-    model: TRM, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int
-) -> Rollout:
+def rollout(model: TRM, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int) -> Rollout:
     """Takes `steps` supervision steps from the initial vectors, none of them cut short.
 
     Args:

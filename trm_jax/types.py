@@ -83,7 +83,9 @@ class ModelConfig:
                 )
         for key in ("vocab", "cells", "width", "heads", "layers", "T", "n", "N"):
             if getattr(self, key) < 1:
-                raise UserError(f"config.model.{key} is {getattr(self, key)}; it must be 1 or more.")
+                raise UserError(
+                    f"config.model.{key} is {getattr(self, key)}; it must be 1 or more."
+                )
         if self.mixer == "attention" and self.width % (2 * self.heads):
             raise UserError(
                 f"config.model.width {self.width} is no multiple of twice config.model.heads "

@@ -10,7 +10,14 @@ from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
 
 # What may change between two runs of one experiment without making it another one.
-CADENCE = ("steps", "log_every", "eval_every", "checkpoint_every", "eval_batch_size", "wandb_project")
+CADENCE = (
+    "steps",
+    "log_every",
+    "eval_every",
+    "checkpoint_every",
+    "eval_batch_size",
+    "wandb_project",
+)
 
 
 class WorkDir:
@@ -71,7 +78,9 @@ class WorkDir:
         draft.replace(self.config)
         return record
 
-    def _refuse_other(self, old: Mapping[str, Any], new: Mapping[str, Any], path: str = "config") -> None:
+    def _refuse_other(
+        self, old: Mapping[str, Any], new: Mapping[str, Any], path: str = "config"
+    ) -> None:
         for key in old:
             if path == "config" and key in CADENCE:
                 continue

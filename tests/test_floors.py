@@ -1,0 +1,155 @@
+"""The house stands: imports go down only, and files and functions stay short enough to read."""
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = "trm_jax"
+FUNCTION_LINES, FILE_LINES, MEDIAN_LINES = 80, 400, 150
+
+FLOORS = {
+    "trm_jax": 0,
+    "trm_jax.errors": 0,
+    "trm_jax.numerics": 0,
+    "trm_jax.grids": 0,
+    "trm_jax.calibration": 0,
+    "trm_jax.commands": 0,
+    "trm_jax.data": 0,
+    "trm_jax.types": 1,
+    "trm_jax.mesh": 1,
+    "trm_jax.logbook": 1,
+    "trm_jax.puzzle_table": 1,
+    "trm_jax.models.recursion": 1,
+    "trm_jax.data.format": 1,
+    "trm_jax.data.sudoku": 1,
+    "trm_jax.layers": 2,
+    "trm_jax.losses": 2,
+    "trm_jax.optim": 2,
+    "trm_jax.act": 2,
+    "trm_jax.config": 2,
+    "trm_jax.draw": 2,
+    "trm_jax.data.sudoku_csv": 2,
+    "trm_jax.data.sudoku_generate": 2,
+    "trm_jax.data.pipeline": 2,
+    "trm_jax.models.trm": 3,
+    "trm_jax.data.sudoku_build": 3,
+    "trm_jax.workdir": 3,
+    "trm_jax.models": 4,
+    "trm_jax.data.sources": 4,
+    "trm_jax.report": 4,
+    "trm_jax.state": 5,
+    "trm_jax.step": 6,
+    "trm_jax.rollout": 6,
+    "trm_jax.checkpoint": 6,
+    "trm_jax.evaluate": 7,
+    "trm_jax.trained": 7,
+    "trm_jax.solve": 8,
+    "trm_jax.train": 8,
+    "trm_jax.bench": 9,
+    "trm_jax.commands.common": 9,
+    "trm_jax.commands.bench": 10,
+    "trm_jax.commands.data": 10,
+    "trm_jax.commands.eval": 10,
+    "trm_jax.commands.report": 10,
+    "trm_jax.commands.solve": 10,
+    "trm_jax.commands.train": 10,
+    "trm_jax.cli": 11,
+    "trm_jax.__main__": 12,
+}
+"""Floor of every module; it may import what is on lower floors, not what is beside or above."""
+
+
+def modules():
+    """Path of each module of the package, by its dotted name."""
+    found = {}
+    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path, known=()):
+    """Dotted names that a file imports, anywhere in it; of packages, their modules if `known`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: relative import"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                found.add(full if full in known else node.module)
+    return found
+
+
+def python_files():
+    return [
+        path
+        for folder in (PACKAGE, "experiments", "launch")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
+
+
+def within(name, package):
+    return name == package or name.startswith(package + ".")
+
+
+def test_every_module_has_a_floor_and_every_floor_its_module():
+    assert set(modules()) == set(FLOORS)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_imports_go_down_only(name):
+    known = modules()
+    below = {other for other in imports(known[name], known) if within(other, PACKAGE)}
+    wrong = {other for other in below if FLOORS[other] >= FLOORS[name]}
+    assert not wrong, f"{name} is on floor {FLOORS[name]}; " + ", ".join(
+        f"{other} on {FLOORS[other]}" for other in sorted(wrong)
+    )
+
+
+def test_imports_are_seen_wherever_they_stand(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        "import trm_jax.step\n"
+        "from trm_jax import act, __version__\n"
+        "def f():\n    from trm_jax.data.format import load\n    import numpy as np\n"
+    )
+    expected = {"trm_jax.step", "trm_jax.act", "trm_jax", "trm_jax.data.format", "numpy"}
+    assert imports(path, modules()) == expected
+
+
+def test_experiments_are_plain_configs():
+    paths = sorted((ROOT / "experiments").rglob("*.py"))
+    assert paths
+    for path in paths:
+        assert not [name for name in imports(path) if within(name, PACKAGE)], path
+
+
+def test_only_the_generator_needs_the_solver():
+    users = {
+        name
+        for name, path in modules().items()
+        if any(within(other, "pysat") for other in imports(path))
+    }
+    assert users == {"trm_jax.data.sudoku_generate"}
+
+
+def test_functions_are_short():
+    too_long = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno >= FUNCTION_LINES
+    ]
+    assert not too_long
+
+
+def test_files_are_short():
+    lines = {path: len(path.read_text().splitlines()) for path in python_files()}
+    assert not [str(path) for path, count in lines.items() if count > FILE_LINES]
+    assert statistics.median(lines.values()) <= MEDIAN_LINES
