@@ -101,9 +101,9 @@ def extreme_attention(config: ConfigDict) -> None:
 
 
 def hard(config: ConfigDict) -> None:
-    """The published MLP recipe on a local file in Sudoku-Extreme's columns.
+    r"""The published MLP recipe on a local file in Sudoku-Extreme's columns.
 
-    Command: trm train --config experiments/sudoku.py:hard --config.data.path=train.csv.gz \\
+    Command: trm train --config experiments/sudoku.py:hard --config.data.path=train.csv.gz \
                  --workdir runs/hard
              trm eval --workdir runs/hard --data test.csv.gz --steps 64
     Ours: not yet run at full width.

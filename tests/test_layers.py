@@ -166,15 +166,6 @@ def test_network_is_its_blocks_one_after_the_other_each_with_its_own_weights(rem
     np.testing.assert_allclose(apply(network, params, h), expected, atol=1e-5)
 
 
-def test_blocks_start_from_different_weights():
-    config = dataclasses.replace(MLP, layers=2)
-    params = jax.jit(Network(config).init)(jax.random.key(1), states(config))["params"]
-    for name in ("gate_up", "down"):
-        first, second = (params[block]["mlp"][name]["kernel"] for block in sorted(params))
-        assert (first != second).mean() > 0.99
-        assert abs(float(first.std()) * first.shape[0] ** 0.5 - 1) < 0.05
-
-
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("bfloat16", 2**-7)])
 def test_attend_equals_jax(dtype, bound):
     q, k, v = jnp.asarray(np.random.default_rng(0).normal(size=(3, 2, 19, 4, 8)), dtype)

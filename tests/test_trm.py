@@ -185,12 +185,32 @@ def test_heads_read_the_answer_state():
     assert np.abs(y - z).max() > 0.1
 
 
-def test_a_fresh_model_surely_does_not_halt():
-    params = jax.jit(get_model(TINY).init)(jax.random.key(0))
-    _, output = step(TINY, params, *some_inputs(TINY))
+@pytest.fixture(scope="module")
+def fresh():
+    """A config of two blocks, and parameters as training starts from."""
+    config = variant(**VARIANTS["attention rotary, two blocks"])
+    return config, jax.jit(get_model(config).init)(jax.random.key(0))
+
+
+def test_a_fresh_model_surely_does_not_halt(fresh):
+    config, params = fresh
+    _, output = step(config, params, *some_inputs(config))
     np.testing.assert_array_equal(output.halt_logits, [-5, -5, -5])
     np.testing.assert_array_equal(output.continue_logits, [-5, -5, -5])
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+
+
+def test_weights_start_different_and_of_lecun_size(fresh):
+    params = dict(fresh[1])
+    assert not params.pop("halt_head")["kernel"].any()
+    first, second = (
+        params["network"][block]["mlp"]["down"]["kernel"] for block in ("block_0", "block_1")
+    )
+    assert (first != second).mean() > 0.99
+    deviation = params.pop("embedding")["tokens"].std() * 16**0.5
+    assert abs(deviation - 1) < 0.25  # 96 numbers; by D, not by V
+    for leaf in jax.tree.leaves(params):
+        assert abs(leaf.std() * leaf.shape[0] ** 0.5 - 1) < 4 * leaf.size**-0.5
 
 
 def test_initial_vectors_are_no_parameters():

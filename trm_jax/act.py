@@ -81,5 +81,5 @@ def train_halt(
 
 
 def eval_halt(config: ModelConfig, steps: jax.Array) -> jax.Array:
-    """bool [B]: in evaluation every slot takes all N steps, as published."""
+    """Bool [B]: in evaluation every slot takes all N steps, as published."""
     return steps >= config.N

@@ -58,7 +58,7 @@ def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:
     run = prepare(experiment, dataset)
     config = run.model.config
     state = run.init(jax.random.key(experiment.seed))
-    arrays = {
+    arrays: dict[str, Any] = {
         "inputs": dataset.inputs.astype(np.int32),
         "labels": dataset.labels.astype(np.int32),
         "ids": dataset.ids.astype(np.int32),
@@ -112,7 +112,7 @@ def _time(call: Callable[[], Any], repeats: int) -> tuple[list[float], float]:
 
 
 def _random_puzzles(box: tuple[int, int], count: int) -> Dataset:
-    """Tokens of the right kind that mean nothing; never zeros, which some hardware multiplies faster."""
+    """Tokens that mean nothing; never zeros, which some hardware multiplies faster."""
     side = box[0] * box[1]
     rng = np.random.default_rng(0)
     shape, vocab = (count, side * side), side + 2

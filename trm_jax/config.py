@@ -75,10 +75,10 @@ class Experiment:
     eval_batch_size: int = 768
     wandb_project: str = ""
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    optimizer: OptimizerConfig = OptimizerConfig()
-    table: TableConfig = TableConfig()
-    data: DataConfig = DataConfig()
-    mesh: MeshConfig = MeshConfig()
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    table: TableConfig = dataclasses.field(default_factory=TableConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
 
     def __post_init__(self) -> None:
         for key in ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every"):

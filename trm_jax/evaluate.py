@@ -1,4 +1,4 @@
-"""Scoring weights on puzzles, at every depth at once; the training loop calls this very function."""
+"""Scoring weights on puzzles, at every depth at once; `trm eval` and the loop both call this."""
 
 import time
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def evaluate(
         scores = scorer(weights, _batch(dataset, rows, batch_size, mesh))
         parts.append([np.asarray(array)[:, : len(rows)] for array in jax.device_get(scores)])
     cells, exact, halt_logits = (np.concatenate(a, axis=1) for a in zip(*parts, strict=True))
-    by_depth = [
+    by_depth: list[dict[str, Any]] = [
         {"depth": depth + 1, "exact_accuracy": float(e.mean()), "cell_accuracy": float(c.mean())}
         | calibration.summary(logits, e)
         for depth, (c, e, logits) in enumerate(zip(cells, exact, halt_logits, strict=True))
@@ -104,9 +104,9 @@ def _batch(dataset: Dataset, rows: np.ndarray, batch_size: int, mesh: Mesh) -> B
     rows = np.pad(rows, (0, batch_size - len(rows)), mode="edge")
     share = batch_size // jax.process_count()
     rows = rows[jax.process_index() * share :][:share]
-    local = Batch(
-        inputs=dataset.inputs[rows].astype(np.int32),
-        labels=model_labels(dataset.labels[rows]),
-        ids=dataset.ids[rows].astype(np.int32),
-    )
-    return to_global(local, over_slots(mesh))
+    local: dict[str, Any] = {
+        "inputs": dataset.inputs[rows].astype(np.int32),
+        "labels": model_labels(dataset.labels[rows]),
+        "ids": dataset.ids[rows].astype(np.int32),
+    }
+    return to_global(Batch(**local), over_slots(mesh))

@@ -22,7 +22,7 @@ def inner_width(width: int, expansion: float) -> int:
 
 
 class Linear(nn.Module):
-    """x [..., inputs] @ kernel [inputs, outputs]; the kernel is cast to `dtype` where it is used."""
+    """x [..., inputs] @ kernel [inputs, outputs], the kernel cast to `dtype` where it is used."""
 
     outputs: int
     dtype: str
@@ -73,7 +73,9 @@ def attend(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
     would hide errors in the parity tests; for the other dtypes a test holds the two equal.
 
     Args:
-      q: [B, L, heads, head_width]; k and v likewise.
+      q: queries [B, L, heads, head_width].
+      k: keys, likewise.
+      v: values, likewise.
 
     Returns:
       Array of q's shape and dtype; the softmax is taken in `wide`.

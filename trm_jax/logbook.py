@@ -37,7 +37,7 @@ class Logbook:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes one line; a value that is not finite becomes null there."""
-        entry = {"step": step, "time": round(time.time(), 3)}
+        entry: dict[str, Any] = {"step": step, "time": round(time.time(), 3)}
         entry |= {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._lines.append(f"{json.dumps(entry)}\n")
         if "://" in str(self._path):  # objects in a bucket cannot be appended to

@@ -8,6 +8,7 @@ from trm_jax.numerics import log_stablemax, wide
 from trm_jax.types import IGNORE
 
 HALT_LOSS_WEIGHT = 0.5
+PER_ROW_METRICS = ("count", "cell_accuracy", "exact_accuracy", "halt_accuracy", "steps")
 
 
 def token_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
@@ -85,16 +86,10 @@ def step_metrics(
         "halt_loss": jnp.sum(halt_losses),
     }
     for name, mask in (("all", valid), ("halted", valid & halted)):
-        of = {
-            "count": jnp.ones_like(cell_accuracy),
-            "cell_accuracy": cell_accuracy,
-            "exact_accuracy": exact,
-            "halt_accuracy": right_halt,
-            "steps": steps,
-        }
+        rows = (jnp.ones_like(exact), cell_accuracy, exact, right_halt, steps)
         sums |= {
             f"{name}/{key}": jnp.sum(jnp.where(mask, value.astype(jnp.float32), 0))
-            for key, value in of.items()
+            for key, value in zip(PER_ROW_METRICS, rows, strict=True)
         }
     return {key: value.astype(jnp.float32) for key, value in sums.items()}
 

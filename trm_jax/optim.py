@@ -10,9 +10,9 @@ from trm_jax.types import OptimizerConfig
 
 
 class AdamATan2State(NamedTuple):
-    """count: int32 (); mu, nu: trees of the parameters' shapes, first and second moments."""
+    """updates: int32 (), how many were made; mu, nu: first and second moments, trees like params."""
 
-    count: jax.Array
+    updates: jax.Array
     mu: Any
     nu: Any
 
@@ -43,7 +43,7 @@ def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
 
     def update(grads: Any, state: AdamATan2State, params: Any = None) -> tuple[Any, Any]:
         del params
-        count = optax.safe_increment(state.count)
+        count = optax.safe_increment(state.updates)
         mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, grads)
         nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * jnp.square(g), state.nu, grads)
 
@@ -107,5 +107,5 @@ def dense_optimizer(config: OptimizerConfig, total_steps: int) -> optax.Gradient
 
 
 def ema_update(average: Any, new: Any, decay: float) -> Any:
-    """average <- decay * average + (1 - decay) * new, over trees of equal structure."""
+    """Average <- decay * average + (1 - decay) * new, over trees of equal structure."""
     return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, new)

@@ -10,8 +10,7 @@ from trm_jax.state import Weights
 from trm_jax.types import Latents
 
 
-@struct.dataclass
-class Rollout:
+class Rollout(struct.PyTreeNode):
     """The answers after each supervision step.
 
     Attributes:

@@ -15,8 +15,7 @@ from trm_jax.puzzle_table import init_table
 from trm_jax.types import Carry, Latents
 
 
-@struct.dataclass
-class Weights:
+class Weights(struct.PyTreeNode):
     """What it takes to answer a puzzle.
 
     Attributes:
@@ -30,8 +29,7 @@ class Weights:
     initial: Latents
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """The whole experiment after `step` updates; saved and restored as one.
 
     Attributes:

@@ -9,6 +9,7 @@ import optax
 from jax.sharding import Mesh
 
 from trm_jax import act, losses, puzzle_table
+from trm_jax.losses import PER_ROW_METRICS
 from trm_jax.mesh import over_slots, replicated
 from trm_jax.models import TRM
 from trm_jax.optim import ema_update, schedule
@@ -18,10 +19,11 @@ from trm_jax.types import Batch, Carry, OptimizerConfig, Output, TableConfig
 Halt = Callable[[jax.Array, jax.Array], jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
-METRICS = ("updates", "token_loss", "halt_loss") + tuple(
-    f"{rows}/{key}"
-    for rows in ("all", "halted")
-    for key in ("count", "cell_accuracy", "exact_accuracy", "halt_accuracy", "steps")
+METRICS = (
+    "updates",
+    "token_loss",
+    "halt_loss",
+    *(f"{rows}/{key}" for rows in ("all", "halted") for key in PER_ROW_METRICS),
 )
 
 

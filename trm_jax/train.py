@@ -231,8 +231,8 @@ class Reporter:
         if not math.isfinite(values["loss"]):
             self.close()
             raise NonFiniteLossError(
-                f"The loss is {values['loss']} at step {step}; the newest checkpoint is from before "
-                "that. Try a lower config.optimizer.lr or a longer warmup."
+                f"The loss is {values['loss']} at step {step}; the newest checkpoint is from "
+                "before that. Try a lower config.optimizer.lr or a longer warmup."
             )
         self._bar.update(step - self._bar.n)
         self._bar.set_postfix_str(

@@ -13,6 +13,7 @@ The only single letters in the code base:
 """
 
 import dataclasses
+
 import jax
 from flax import struct
 
@@ -120,8 +121,7 @@ class ModelConfig:
         return (self.row_width or self.width) if self.prefix_tokens else 0
 
 
-@struct.dataclass
-class Batch:
+class Batch(struct.PyTreeNode):
     """Questions with their answers.
 
     Attributes:
@@ -135,8 +135,7 @@ class Batch:
     ids: jax.Array
 
 
-@struct.dataclass
-class Output:
+class Output(struct.PyTreeNode):
     """What one supervision step says.
 
     Attributes:
@@ -150,8 +149,7 @@ class Output:
     continue_logits: jax.Array
 
 
-@struct.dataclass
-class Carry:
+class Carry(struct.PyTreeNode):
     """What each batch slot takes along from one optimizer update to the next.
 
     Attributes:

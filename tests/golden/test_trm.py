@@ -36,7 +36,7 @@ METRIC_NAMES = {
 def is_trm(path):
     """Golden files of other models are left to their own tests."""
     model = reference.load(path).config["model"]
-    return model in KINDS or (model == "trm" or model.startswith("trm_") and "_z" not in model)
+    return model in KINDS or (model == "trm" or (model.startswith("trm_") and "_z" not in model))
 
 
 def pytest_generate_tests(metafunc):

@@ -14,7 +14,7 @@ Network = Callable[[Any, jax.Array], jax.Array]
 def latent_recursion(
     net: Network, params: Any, y: jax.Array, z: jax.Array, x: jax.Array, n: int, unroll: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """n times z = net(z + (y + x)), then y = net(y + z).
+    """N times z = net(z + (y + x)), then y = net(y + z).
 
     Args:
       net: the network, the same for both updates.

@@ -120,12 +120,14 @@ class TRM:
         """
         c = self.config
         parts = {"params": params}
-        x = self._parts.apply(parts, inputs, rows, method="embed")
+        x: Any = self._parts.apply(parts, inputs, rows, method="embed")
 
-        def net(variables: Any, h: jax.Array) -> jax.Array:
+        def net(variables: Any, h: jax.Array) -> Any:
             return self._parts.apply(variables, h, method="think")
 
         if c.remat == "net":
             net = jax.checkpoint(net)
-        y, z = deep_recursion(net, parts, *latents, x, T=c.T, n=c.n, unroll=c.unroll)
-        return (y, z), self._parts.apply(parts, y, method="read")
+        y, z = latents
+        y, z = deep_recursion(net, parts, y, z, x, T=c.T, n=c.n, unroll=c.unroll)
+        output: Any = self._parts.apply(parts, y, method="read")
+        return (y, z), output
