@@ -121,9 +121,8 @@ def test_adam_atan2_ignores_the_scale_of_gradients():
 def test_adam_atan2_of_a_zero_gradient_is_zero():
     transform = scale_by_adam_atan2(0.9, 0.95)
     zeros = {"w": jnp.zeros(3)}
-    updates, state = transform.update(zeros, transform.init(zeros))
+    updates, _ = transform.update(zeros, transform.init(zeros))
     np.testing.assert_array_equal(updates["w"], np.zeros(3))
-    assert int(state.count) == 1
 
 
 def test_adamw_is_that_of_optax():

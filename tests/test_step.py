@@ -17,7 +17,7 @@ from trm_jax.step import METRICS, make_train_step, summarise, update
 from trm_jax.types import Batch, ModelConfig, OptimizerConfig, TableConfig
 
 SLOTS = 8
-ROWS = 5
+ROWS = 40
 LOG_EVERY = 3
 MODEL = ModelConfig(
     vocab=6,
@@ -29,6 +29,7 @@ MODEL = ModelConfig(
     n=2,
     N=3,
     prefix_tokens=2,
+    halt_exploration=0.5,
     dtype="float32",
     unroll=False,
 )
@@ -80,7 +81,7 @@ def setting(devices, rows=ROWS):
 
 
 def batches(first, count=1):
-    """Updates `first` to `first + count` of an endless stream; row 0 of the table is never used."""
+    """Updates `first` to `first + count` of an endless stream; row 0 is never used."""
     items = []
     for number in range(first, first + count):
         draw = np.random.default_rng(number)
@@ -183,6 +184,21 @@ def test_carry_over_updates_follows_the_stream(six):
     np.testing.assert_array_equal(state.carry.batch.ids, third.ids[0])
 
 
+def test_exploration_is_drawn_anew_at_each_update():
+    """With sure logits an example stops after one step unless its slot explores."""
+    setup = setting(1)
+    state, stopped = setup.fresh(), []
+    for number in range(10):
+        params = state.weights.params
+        sure = params["halt_head"] | {"bias": params["halt_head"]["bias"] + 100}
+        weights = state.weights.replace(params=params | {"halt_head": sure})
+        state, _ = advance(setup, state.replace(weights=weights), number, 1)
+        steps, halted = np.asarray(state.carry.steps), np.asarray(state.carry.halted)
+        stopped.append(np.where(steps == 1, halted, np.nan))
+    shares = np.nanmean(stopped, axis=0)
+    assert ((shares > 0) & (shares < 1)).any()
+
+
 def test_what_an_update_changes_and_what_not(one):
     before, after = one
     assert (before.step, after.step) == (0, 1)
@@ -206,11 +222,16 @@ def test_the_table_has_its_own_rate_on_the_dense_schedule(one):
     assert (table[touched] > 0).any() and (table[touched] < 0).any()
 
 
-def test_the_table_decays_where_touched(six):
+def test_the_table_learns_the_rows_of_the_examples_that_slots_are_busy_with(six):
+    """Each example stays for N = 3 updates, whatever else is offered meanwhile."""
     table = six[0].weights.table
+    rows = np.arange(ROWS)
+    worked_on = np.isin(rows, [batches(0).ids, batches(3).ids])
+    passed_over = np.isin(rows, [batches(i).ids for i in (1, 2, 4, 5)]) & ~worked_on
+    assert passed_over.any()
+    np.testing.assert_array_equal(table.any(axis=1), worked_on)
     rates = np.asarray([1, 2, 3, 4, 4, 4]) / 4 * TABLE.lr
-    assert not table[0].any()
-    assert 0 < np.abs(table).max() < rates.sum()
+    assert np.abs(table).max() < rates.sum()
 
 
 def test_moving_average_of_the_dense_parameters(one):

@@ -10,7 +10,7 @@ from trm_jax.types import OptimizerConfig
 
 
 class AdamATan2State(NamedTuple):
-    """updates: int32 (), how many were made; mu, nu: first and second moments, trees like params."""
+    """updates: int32 (), how many were made; mu, nu: moments, trees like the params."""
 
     updates: jax.Array
     mu: Any
