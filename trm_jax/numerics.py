@@ -48,17 +48,18 @@ def lecun_normal(
     return truncated_normal(key, shape, shape[0] ** -0.5).astype(dtype)
 
 
-def rms_norm(x: jax.Array) -> jax.Array:
-    """Divides by the root mean square over the last axis, without a learned scale.
+def rms_norm(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Divides by the root mean square over one axis, without a learned scale.
 
     Args:
-      x: [..., D] of any float dtype.
+      x: of any shape and float dtype.
+      axis: to normalise over.
 
     Returns:
       Array of the same shape and dtype; the statistics are taken in `wide`.
     """
     h = x.astype(wide(x.dtype))
-    variance = jnp.mean(jnp.square(h), axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(h), axis=axis, keepdims=True)
     return (h * jax.lax.rsqrt(variance + RMS_EPSILON)).astype(x.dtype)
 
 

@@ -1,6 +1,7 @@
 """The recursion of the paper (figure 3) as pure functions of a network.
 
-A network here is any function (params, h [B, L, D]) -> [B, L, D].
+A network here is any function (params, h) -> h that keeps the shape of the states. Only additions
+happen outside it, so the states may lie in whatever layout the network likes best.
 """
 
 from collections.abc import Callable
@@ -19,9 +20,9 @@ def latent_recursion(
     Args:
       net: the network, the same for both updates.
       params: its parameters.
-      y: answer state [B, L, D].
-      z: latent state [B, L, D].
-      x: embedded question [B, L, D].
+      y: answer state.
+      z: latent state, of y's shape.
+      x: embedded question, of y's shape.
       n: latent updates.
       unroll: write the n updates out instead of looping; see `ModelConfig.unroll`.
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from trm_jax.layers import Linear, Network
+from trm_jax.layers import Linear, Network, swap_layout
 from trm_jax.models.recursion import deep_recursion
 from trm_jax.numerics import truncated_normal, wide
 from trm_jax.types import Latents, ModelConfig, Output
@@ -61,14 +61,15 @@ class TRMParts(nn.Module):
 
     def __call__(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
         """Touches every parameter once, for `init`."""
-        return self.read(self.think(self.embed(inputs, rows))).logits
+        h = swap_layout(self.config, self.embed(inputs, rows))
+        return self.read(swap_layout(self.config, self.think(h))).logits
 
     def embed(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
         """Embeds int32 [B, S] token ids behind [B, E] puzzle rows: [B, L, D]."""
         return self.embedding(inputs, rows)
 
     def think(self, h: jax.Array) -> jax.Array:
-        """Applies the network once: [B, L, D] to [B, L, D]."""
+        """Applies the network once, in its own layout (`layers.swap_layout`)."""
         return self.network(h)
 
     def read(self, y: jax.Array) -> Output:
@@ -127,7 +128,8 @@ class TRM:
 
         if c.remat == "net":
             net = jax.checkpoint(net)
-        y, z = latents
+        y, z, x = (swap_layout(c, state) for state in (*latents, x))
         y, z = deep_recursion(net, parts, y, z, x, T=c.T, n=c.n, unroll=c.unroll)
+        y, z = swap_layout(c, y), swap_layout(c, z)
         output: Any = self._parts.apply(parts, y, method="read")
         return (y, z), output
