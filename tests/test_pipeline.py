@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from trm_jax.data.format import assemble
-from trm_jax.data.pipeline import IGNORED_LABEL, BatchSource, batches, model_labels
+from trm_jax.data.pipeline import BatchSource, batches, model_labels
 from trm_jax.data.sudoku import Sudoku
 from trm_jax.data.sudoku_build import build
 from trm_jax.errors import UserError
 from trm_jax.grids import SudokuSymmetry
+from trm_jax.types import IGNORE
 
 FOUR = Sudoku(2, 2)
 DATA = build(box=(2, 2), source="generate", train=50, heldout=7, seed=0, extra_givens=6)
@@ -110,7 +111,7 @@ def test_labels_that_do_not_count_are_ignored():
         DATA.inputs, labels, DATA.ids, {"test": np.arange(5)}, {**facts, "source": {}}
     )
     item = BatchSource(dataset, "test", batch_size=5, seed=0, copies=0)[0]
-    assert (item["labels"][0, :, 3] == IGNORED_LABEL).all()
+    assert (item["labels"][0, :, 3] == IGNORE).all()
     assert (np.delete(item["labels"], 3, axis=2) > 1).all()
     assert model_labels(np.zeros(2, np.uint8)).dtype == np.int32
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trm_jax.data.sudoku import Sudoku, sudoku_for_text
+from trm_jax.data.sudoku import Sudoku
 from trm_jax.errors import UserError
 from trm_jax.grids import random_words
 
@@ -81,18 +81,6 @@ def test_render_draws_boxes_and_colours_what_was_filled_in():
     assert len(Sudoku(2, 3).render(pattern(Sudoku(2, 3))).split("\n")) == 6 + 4
     drawn = NINE.render(answer, givens=question, colour=True)
     assert drawn.count("\x1b[36m") == QUESTION.count(".")
-
-
-@pytest.mark.parametrize(
-    ("cells", "box"), [(16, (2, 2)), (36, (2, 3)), (81, (3, 3)), (256, (4, 4))]
-)
-def test_box_is_inferred(cells, box):
-    assert sudoku_for_text("." * cells + "\n") == Sudoku(*box)
-
-
-def test_box_is_not_guessed():
-    with pytest.raises(UserError, match="80 cells"):
-        sudoku_for_text("." * 80)
 
 
 def test_contradictory_questions():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests import runs
+from trm_jax import step
 from trm_jax import train as loop
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.data.sources import open_training_data
@@ -86,11 +88,58 @@ def test_same_command_again_does_nothing(finished):
     assert runs.metrics(finished[0]) == before
 
 
-def test_another_experiment_is_refused(finished):
-    with pytest.raises(UserError, match=r"config\.optimizer\.lr"):
-        loop.train(runs.experiment(optimizer={"lr": 0.5}), finished[0])
-    with pytest.raises(UserError, match=r"config\.seed"):
-        loop.train(runs.experiment(seed=1), finished[0])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"optimizer": {"lr": 0.5}}, r"config\.optimizer\.lr"),
+        ({"seed": 1}, r"config\.seed"),
+        ({"model": {"mixer": "attention"}}, r"config\.model\.mixer"),  # was left at its default
+        ({"data": {"extra_givens": 3}}, r"config\.data"),
+        ({"table": {"rows": 9}}, r"config\.table\.rows"),
+    ],
+)
+def test_another_experiment_is_refused(finished, change, named):
+    with pytest.raises(UserError, match=named):
+        loop.train(runs.experiment(**change), finished[0])
+
+
+def test_more_steps_are_the_same_experiment_unless_the_rate_falls_over_them(tmp_path):
+    falling = {"lr_min_ratio": 0.1}
+    short = runs.experiment(steps=4, eval_every=4, optimizer=falling)
+    assert loop.train(short, tmp_path) == EXIT_DONE
+    with pytest.raises(UserError, match=r"config\.steps"):
+        loop.train(runs.experiment(steps=8, eval_every=4, optimizer=falling), tmp_path)
+
+
+def test_data_left_by_another_config_are_not_taken(tmp_path):
+    place = WorkDir(tmp_path)
+    open_training_data(runs.experiment().data, place.data)  # and then the run was killed
+    with pytest.raises(UserError, match=r"config\.data"):
+        open_training_data(runs.experiment(data={"seed": 5}).data, place.data)
+
+
+def test_moved_data_are_the_same_data(finished, tmp_path):
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(finished[0] / "data", copy)
+    moved = runs.experiment(data={"path": str(copy)})
+    assert loop.train(moved, finished[0]) == EXIT_DONE
+    assert loop.train(runs.experiment(), finished[0]) == EXIT_DONE
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"prefix_tokens": 0},
+        {"dtype": "bfloat16"},
+        {"mixer": "attention", "positions": "rotary", "remat": "net"},
+        {"positions": "learned"},
+    ],
+    ids=lambda model: "-".join(map(str, model.values())),
+)
+def test_other_models_train_and_come_back(model, tmp_path):
+    experiment = runs.experiment(steps=4, eval_every=4, model=model, optimizer={"ema_scope": "all"})
+    assert loop.train(experiment, tmp_path) == EXIT_DONE
+    assert load(tmp_path).step == 4
 
 
 def test_eight_devices_give_the_losses_of_one(finished, tmp_path):
@@ -108,6 +157,20 @@ def test_several_steps_per_dispatch_change_nothing(finished, tmp_path):
     one = [e["train/loss"] for e in runs.metrics(finished[0]) if "train/loss" in e]
     two = [e["train/loss"] for e in runs.metrics(tmp_path) if "train/loss" in e]
     assert two == pytest.approx(one, rel=1e-5)
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run_before_the_save(tmp_path, monkeypatch):
+    """The loss of the step itself is still finite then."""
+    summarise = step.summarise
+
+    def broken(sums, batch_size):
+        return summarise(sums, batch_size) | {"gradient_norm": jax.numpy.float32("inf")}
+
+    monkeypatch.setattr(step, "summarise", broken)
+    with pytest.raises(NonFiniteLossError):
+        loop.train(runs.experiment(checkpoint_every=1, eval_every=0), tmp_path)
+    with Checkpoints(WorkDir(tmp_path).checkpoints) as checkpoints:
+        assert not checkpoints.steps()
 
 
 def test_non_finite_loss_ends_the_run_and_is_not_kept(tmp_path):

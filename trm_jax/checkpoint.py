@@ -40,8 +40,8 @@ class Checkpoints:
     A save that was cut short is never seen: Orbax renames it into place when it is complete.
     """
 
-    def __init__(self, directory: epath.PathLike) -> None:
-        """Opens, and makes if need be, an absolute directory or bucket path."""
+    def __init__(self, directory: epath.PathLike, *, read_only: bool = False) -> None:
+        """Opens an absolute directory, and makes it if need be and allowed."""
         self.directory = epath.Path(directory)
         # Not max_to_keep with best_fn: that pair deletes the newest checkpoint if it scores badly.
         keep = ocm.AnyPreservationPolicy(
@@ -53,7 +53,11 @@ class Checkpoints:
             ]
         )
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=keep, best_fn=_score, best_mode="max"
+            preservation_policy=keep,
+            best_fn=_score,
+            best_mode="max",
+            create=not read_only,
+            read_only=read_only,
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
         logging.getLogger("absl").addFilter(_is_news)
@@ -150,7 +154,8 @@ class Checkpoints:
         )
         self._manager.wait_until_finished()
         # a manager of its own: each remembers how it has read an item before
-        with ocp.CheckpointManager(self.directory) as manager:
+        options = ocp.CheckpointManagerOptions(read_only=True)
+        with ocp.CheckpointManager(self.directory, options=options) as manager:
             found = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
         return found["weights"].replace(**found["ema"])
 

@@ -54,7 +54,7 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         command.define(values, arguments)
         rest = values([f"trm {name}", *arguments])[1:]
-    except (flags.Error, AttributeError, KeyError, ValueError, OSError) as error:
+    except Exception as error:  # config files are programs: anything may come out of them
         raise UserError(f"{_sentence(error)}; `trm {name} --help` explains the flags.") from error
     return command.run(values, rest)
 
@@ -83,4 +83,4 @@ def _use_huge_pages() -> None:
     """
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = HUGE_PAGES
-        os.execv(sys.executable, [sys.executable, "-m", "trm_jax", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "trm_jax", *sys.argv[1:]])

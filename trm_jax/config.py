@@ -1,12 +1,13 @@
 """From an ml_collections config, or the config.json of a work directory, to checked records."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from trm_jax.errors import UserError
 from trm_jax.types import ModelConfig, OptimizerConfig, TableConfig
+
+TASKS = ("sudoku",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +35,26 @@ class DataConfig:
     extra_givens: int = 0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise UserError(f"config.data.task is {self.task!r}; the tasks are: {TASKS}.")
+        sides = self.box if isinstance(self.box, tuple) else ()
+        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+            raise UserError(f"config.data.box is {self.box}; give rows and columns, as in (3, 3).")
+        for key in ("base_examples", "heldout_examples", "copies", "extra_givens"):
+            if getattr(self, key) < 0:
+                raise UserError(f"config.data.{key} is {getattr(self, key)}; it must be 0 or more.")
+
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
     """Devices of the data axis; 0 takes all."""
 
     data: int = 0
+
+    def __post_init__(self) -> None:
+        if self.data < 0:
+            raise UserError(f"config.mesh.data is {self.data}; 0 takes all devices.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +96,14 @@ class Experiment:
     mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
 
     def __post_init__(self) -> None:
-        for key in ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every"):
+        positive = ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every")
+        for key in (*positive, "eval_batch_size"):
             if getattr(self, key) < 1:
                 raise UserError(f"config.{key} is {getattr(self, key)}; it must be 1 or more.")
+        if self.eval_every < 0:
+            raise UserError(f"config.eval_every is {self.eval_every}; 0 is for no evaluation.")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"config.seed is {self.seed}; it must be in 0..2147483647.")
         for key in ("steps", "log_every", "eval_every", "checkpoint_every"):
             if getattr(self, key) % self.steps_per_dispatch:
                 raise UserError(
@@ -101,11 +121,6 @@ class Experiment:
         """The model for a data set, from its manifest's `vocab` and `cells`."""
         return ModelConfig(vocab=manifest["vocab"], cells=manifest["cells"], **self.model)
 
-    def epochs(self) -> float:
-        """Passes over the base puzzles, nan when all of a file is trained on."""
-        base = self.data.base_examples
-        return self.steps * self.batch_size / base if base else math.nan
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data for config.json; `from_dict` is its inverse."""
         return dataclasses.asdict(self)
@@ -120,11 +135,12 @@ def from_dict(config: Mapping[str, Any]) -> Experiment:
     Raises:
       UserError: an unknown key, a value of the wrong kind or out of range.
     """
-    values = dict(config)
-    model = dict(values.pop("model", {}))
-    known = {f.name for f in dataclasses.fields(ModelConfig)} - {"vocab", "cells"}
-    _refuse_unknown("config.model", model, known)
-    _check_types("config.model", model, ModelConfig)
+    values = _group("config", config)
+    given = _group("config.model", values.pop("model", {}))
+    settings = [f for f in dataclasses.fields(ModelConfig) if f.name not in ("vocab", "cells")]
+    _refuse_unknown("config.model", given, {f.name for f in settings})
+    _check_types("config.model", given, ModelConfig)
+    model = {f.name: given.get(f.name, f.default) for f in settings}
     rooms = {"optimizer": OptimizerConfig, "table": TableConfig, "data": DataConfig}
     rooms["mesh"] = MeshConfig
     for name, kind in rooms.items():
@@ -134,10 +150,16 @@ def from_dict(config: Mapping[str, Any]) -> Experiment:
 
 def _record(path: str, kind: Any, values: Mapping[str, Any]) -> Any:
     """One frozen record from a mapping, with tuples where JSON has lists."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in _group(path, values).items()}
     _refuse_unknown(path, values, {f.name for f in dataclasses.fields(kind)})
     _check_types(path, values, kind)
     return kind(**values)
+
+
+def _group(path: str, values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise UserError(f"{path} is {values!r}; it must be a group of settings.")
+    return dict(values)
 
 
 def _refuse_unknown(path: str, values: Mapping[str, Any], known: set[str]) -> None:

@@ -51,6 +51,7 @@ def exactness(predictions: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax
 
 
 def step_metrics(
+    *,
     token_losses: jax.Array,
     halt_losses: jax.Array,
     cell_accuracy: jax.Array,

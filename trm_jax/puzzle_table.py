@@ -9,8 +9,11 @@ import jax.numpy as jnp
 
 
 def init_table(rows: int, width: int) -> jax.Array:
-    """float32 [R, E] of zeros, as published: an untrained row says nothing."""
-    return jnp.zeros((rows, width), jnp.float32)
+    """float32 [R, E] of zeros, as published: an untrained row says nothing.
+
+    Without a table (width 0) it is [1, 1] and never read: checkpoints cannot hold empty arrays.
+    """
+    return jnp.zeros((rows, width) if width else (1, 1), jnp.float32)
 
 
 def lookup(table: jax.Array, ids: jax.Array) -> jax.Array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.data.sudoku import Sudoku
-from trm_jax.data.sudoku_generate import has_solution
+from trm_jax.data.sudoku_generate import first_unsolvable
 from trm_jax.errors import UserError
 from trm_jax.rollout import rollout
 from trm_jax.trained import Trained
@@ -62,9 +62,10 @@ def read_puzzles(sudoku: Sudoku, texts: Sequence[str]) -> NDArray[np.uint8]:
         contradiction = sudoku.check_question(question)
         if contradiction:
             raise UserError(f"Puzzle {number} contradicts itself: {contradiction}.")
-        if not has_solution(sudoku, question):
-            raise UserError(f"Puzzle {number} has no solution; check its givens.")
         questions.append(question)
+    unsolvable = first_unsolvable(sudoku, np.stack(questions))
+    if unsolvable is not None:
+        raise UserError(f"Puzzle {unsolvable + 1} has no solution; check its givens.")
     return np.stack(questions)
 
 
@@ -80,22 +81,31 @@ def solve(trained: Trained, questions: NDArray[np.uint8], steps: int) -> list[An
       One answer for each question, in order, checked by the rules and the givens.
     """
     sudoku = Sudoku.from_manifest(trained.manifest)
-    inputs = questions.astype(np.int32)
-    ids = np.zeros(len(questions), np.int32)
     run = jax.jit(lambda weights, i, p: rollout(trained.model, weights, i, p, steps))
-    result = jax.device_get(run(trained.weights, inputs, ids))
-    confidence = 1 / (1 + np.exp(-result.halt_logits.astype(np.float64)))
+    size = min(len(questions), trained.experiment.eval_batch_size)
     answers = []
-    for i, question in enumerate(questions):
-        believed = np.flatnonzero(confidence[:, i] > 0.5)
-        path = result.predictions[:, i]
-        answers.append(
-            Answer(
-                question=question,
-                path=path,
-                confidence=confidence[:, i],
-                steps=int(believed[0]) + 1 if len(believed) else steps,
-                broken=sudoku.check_answer(question, path[-1]),
-            )
-        )
+    for first in range(0, len(questions), size):
+        part = questions[first : first + size]
+        # of one size, so that the program is compiled once
+        inputs = np.pad(part, ((0, size - len(part)), (0, 0)), mode="edge").astype(np.int32)
+        result = jax.device_get(run(trained.weights, inputs, np.zeros(size, np.int32)))
+        confidence = 1 / (1 + np.exp(-result.halt_logits.astype(np.float64)))
+        for i, question in enumerate(part):
+            answers.append(_answer(sudoku, question, result.predictions[:, i], confidence[:, i]))
     return answers
+
+
+def _answer(
+    sudoku: Sudoku,
+    question: NDArray[np.uint8],
+    path: NDArray[np.uint8],
+    confidence: NDArray[np.floating],
+) -> Answer:
+    believed = np.flatnonzero(confidence > 0.5)
+    return Answer(
+        question=question,
+        path=path,
+        confidence=confidence,
+        steps=int(believed[0]) + 1 if len(believed) else len(path),
+        broken=sudoku.check_answer(question, path[-1]),
+    )

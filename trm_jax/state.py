@@ -20,7 +20,7 @@ class Weights(struct.PyTreeNode):
 
     Attributes:
       params: dense parameters, a tree of float32 arrays.
-      table: float32 [R, E], the puzzle table; [1, 0] where the model has none.
+      table: float32 [R, E], the puzzle table; [1, 1] and unused where the model has none.
       initial: the fixed initial vectors, each float32 [D]; never trained, never averaged.
     """
 

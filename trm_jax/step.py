@@ -21,6 +21,8 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]
 
 METRICS = (
     "updates",
+    "lr",
+    "gradient_norm",
     "token_loss",
     "halt_loss",
     *(f"{rows}/{key}" for rows in ("all", "halted") for key in PER_ROW_METRICS),
@@ -53,7 +55,14 @@ def supervise(
     steps = carry.steps + 1
     halted = halt(steps, output.halt_logits)
     metrics = losses.step_metrics(
-        token, halting, cell_accuracy, exact, output.halt_logits, labels, steps, halted
+        token_losses=token,
+        halt_losses=halting,
+        cell_accuracy=cell_accuracy,
+        exact=exact,
+        halt_logits=output.halt_logits,
+        labels=labels,
+        steps=steps,
+        halted=halted,
     )
     carry = carry.replace(latents=jax.lax.stop_gradient(latents), steps=steps, halted=halted)
     return loss, (carry, output, metrics)
@@ -94,28 +103,39 @@ def update(
         table = puzzle_table.sign_sgd(table, carry.batch.ids, row_grads, lr, decay)
     averaged = {"params": params, "table": table}
     new = {name: averaged[name] for name in state.ema}
-    keep = (state.step % log_every != 0).astype(jnp.float32)
     metrics["updates"] = jnp.ones((), jnp.float32)
+    metrics["gradient_norm"] = optax.tree.norm(grads).astype(jnp.float32)
+    metrics["lr"] = schedule(optimizer_config.lr, optimizer_config, total_steps)(state.step)
     return state.replace(
         step=state.step + 1,
         weights=weights.replace(params=params, table=table),
         opt_state=opt_state,
         ema=ema_update(state.ema, new, optimizer_config.ema),
         carry=new_carry,
-        sums={name: keep * state.sums[name] + metrics[name] for name in METRICS},
+        sums=_add(state.sums, metrics, fresh=state.step % log_every == 0),
     )
+
+
+def _add(
+    sums: dict[str, jax.Array], metrics: dict[str, jax.Array], fresh: jax.Array
+) -> dict[str, jax.Array]:
+    """Adds an update's metrics, after a log point to nothing; a learning rate is not added up."""
+    before = {name: jnp.where(fresh, 0, sums[name]) for name in METRICS} | {"lr": 0}
+    return {name: (before[name] + metrics[name]).astype(jnp.float32) for name in METRICS}
 
 
 def summarise(sums: dict[str, jax.Array], batch_size: int) -> dict[str, jax.Array]:
     """Means from metric sums; a mean over no rows is nan.
 
     Returns:
-      `loss`, `token_loss`, `halt_loss` per example, and for the rows `all` and `halted`
-      `count` and the means of `losses.step_metrics`.
+      `loss`, `token_loss`, `halt_loss` per example; `gradient_norm` per update; `lr` of the last
+      update; and for the rows `all` and `halted` `count` and the means of `losses.step_metrics`.
     """
     examples = sums["updates"] * batch_size
     means = {name: sums[name] / examples for name in ("token_loss", "halt_loss")}
     means["loss"] = means["token_loss"] + losses.HALT_LOSS_WEIGHT * means["halt_loss"]
+    means["gradient_norm"] = sums["gradient_norm"] / sums["updates"]
+    means["lr"] = 1 * sums["lr"]  # not the state's own buffer, which is donated next
     for name in METRICS:
         rows, _, key = name.partition("/")
         if key == "count":
@@ -140,12 +160,7 @@ def make_train_step(update_one: Callable[..., TrainState], mesh: Mesh, state: An
     batch_size = state.carry.halted.shape[0]
 
     def several(state: TrainState, batches: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
-        count = batches.ids.shape[0]
-        # A scan of length one would still be a loop to the CPU compiler, and slower.
-        unroll = count if count == 1 else 1
-        state, _ = jax.lax.scan(
-            lambda s, b: (update_one(s, b), None), state, batches, unroll=unroll
-        )
+        state, _ = jax.lax.scan(lambda s, b: (update_one(s, b), None), state, batches)
         return state, summarise(state.sums, batch_size)
 
     shardings = state_shardings(mesh, state)

@@ -1,16 +1,16 @@
 """The training loop and nothing else."""
 
+import contextlib
 import dataclasses
 import functools
 import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import jax
-import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
@@ -23,8 +23,8 @@ from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME, NonFiniteLossError
 from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.logbook import Logbook
 from trm_jax.mesh import check_divides, make_mesh, over_slots, to_global
-from trm_jax.models import TRM, get_model
-from trm_jax.optim import dense_optimizer, schedule
+from trm_jax.models import TRM, check_kind, get_model
+from trm_jax.optim import dense_optimizer
 from trm_jax.state import TrainState, init_state, state_shardings
 from trm_jax.step import METRICS, TrainStep, make_train_step, update
 from trm_jax.trained import table_rows
@@ -42,8 +42,6 @@ class Run:
     dataset: Dataset
     model: TRM
     mesh: Mesh
-    optimizer: optax.GradientTransformation
-    rate: optax.Schedule
     shapes: TrainState
     shardings: TrainState
     init: Callable[[jax.Array], TrainState]
@@ -81,8 +79,6 @@ def prepare(experiment: Experiment, dataset: Dataset) -> Run:
         dataset=dataset,
         model=model,
         mesh=mesh,
-        optimizer=optimizer,
-        rate=schedule(experiment.optimizer.lr, experiment.optimizer, experiment.steps),
         shapes=shapes,
         shardings=shardings,
         init=jax.jit(init, out_shardings=shardings),
@@ -116,7 +112,9 @@ def train(experiment: Experiment, root: str) -> int:
       NonFiniteLossError: the loss is not finite; the newest checkpoint is from before that.
     """
     workdir = WorkDir(root)
+    # What can be refused is refused before anything is built.
     check_divides(make_mesh(experiment.mesh.data), experiment.batch_size)
+    check_kind(experiment.model["kind"])
     dataset = open_training_data(experiment.data, workdir.data)
     run = prepare(experiment, dataset)
     meta = workdir.claim(experiment, dataset.manifest)
@@ -136,17 +134,20 @@ def train(experiment: Experiment, root: str) -> int:
 
 def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
     """The newest checkpoint, else a fresh state."""
+    puzzles = len(run.dataset.splits["train"])
+    epochs = run.experiment.steps * run.experiment.batch_size / puzzles
     parameters = sum(a.size for a in jax.tree.leaves(run.shapes.weights.params))
     say(
         f"{run.experiment.name}: {parameters:,} parameters, {run.mesh.size} "
         f"{jax.devices()[0].device_kind} device{'s' * (run.mesh.size > 1)}, "
-        f"{len(run.dataset.splits['train']):,} base puzzles, batch {run.experiment.batch_size}, "
-        f"{run.experiment.steps:,} updates ({run.experiment.epochs():.0f} epochs)"
+        f"{puzzles:,} base puzzles, batch {run.experiment.batch_size}, "
+        f"{run.experiment.steps:,} updates ({epochs:.0f} epochs)"
     )
     latest = checkpoints.latest_step()
     if latest is None:
         return run.init(jax.random.key(run.experiment.seed))
-    say(f"going on from checkpoint {latest}")
+    done = latest >= run.experiment.steps
+    say(f"finished already, at {latest}" if done else f"going on from checkpoint {latest}")
     return checkpoints.restore(latest, run.shapes, run.shardings)
 
 
@@ -161,33 +162,31 @@ def _loop(
     """Dispatches updates; metrics are read one dispatch late, so that the device never waits."""
     config, done = run.experiment, int(state.step)
     reporter = Reporter(run, logbook, done)
-    stream = _stream(run, done)
     pending: tuple[int, Any] | None = None
-    while done < config.steps:
-        with jax.transfer_guard("disallow"):
-            state, metrics = run.step(state, next(stream))
-        done += config.steps_per_dispatch
-        if pending:
-            reporter.train(*pending)
-        pending = (done, metrics)
-        last = done >= config.steps
-        if done % config.checkpoint_every == 0 or last or stop.requested:
-            # Looked at before the save, so that no state with a broken loss is ever kept.
-            reporter.train(*pending)
-            pending = None
-            score = None
-            if run.held_out_score and (done % config.eval_every == 0 or last):
-                score = reporter.held_out(done, run.held_out_score(state))
-            checkpoints.save(done, state, meta, score)
-        if stop.requested and not last:
-            reporter.close()
-            say(f"stopped at {done} and checkpointed; the same command goes on from there")
-            return EXIT_RESTART_ME
-    reporter.close()
+    with contextlib.closing(_stream(run, done)) as stream, contextlib.closing(reporter):
+        while done < config.steps:
+            with jax.transfer_guard("disallow"):
+                state, metrics = run.step(state, next(stream))
+            done += config.steps_per_dispatch
+            if pending:
+                reporter.train(*pending)
+            pending = (done, metrics)
+            last, stopping = done >= config.steps, stop.requested  # read once: it may change
+            if done % config.checkpoint_every == 0 or last or stopping:
+                # Looked at before the save, so that no state with a broken loss is ever kept.
+                reporter.train(*pending)
+                pending = None
+                score = None
+                if run.held_out_score and (done % config.eval_every == 0 or last):
+                    score = reporter.held_out(done, run.held_out_score(state))
+                checkpoints.save(done, state, meta, score)
+            if stopping and not last:
+                say(f"stopped at {done} and checkpointed; the same command goes on from there")
+                return EXIT_RESTART_ME
     return EXIT_DONE
 
 
-def _stream(run: Run, done: int) -> Iterator[Batch]:
+def _stream(run: Run, done: int) -> Generator[Batch]:
     """Global batches [k, B, ...] from update `done` on."""
     config = run.experiment
     local = batches(
@@ -215,7 +214,7 @@ class Reporter:
     def __init__(self, run: Run, logbook: Logbook, done: int) -> None:
         """Starts at update `done`."""
         self._run, self._logbook = run, logbook
-        self._clock, self._clock_step = time.perf_counter(), done
+        self._clock: tuple[float, int] | None = None
         self._bar = tqdm(
             total=run.experiment.steps, initial=done, disable=not sys.stderr.isatty(), unit="step"
         )
@@ -228,22 +227,22 @@ class Reporter:
         """
         values = {k: float(v) for k, v in jax.device_get(metrics).items()}
         config = self._run.experiment
-        if not math.isfinite(values["loss"]):
-            self.close()
+        # The gradient too: were it not finite, the weights would be broken before the loss is.
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
             raise NonFiniteLossError(
-                f"The loss is {values['loss']} at step {step}; the newest checkpoint is from "
-                "before that. Try a lower config.optimizer.lr or a longer warmup."
+                f"At step {step} the loss is {values['loss']} and the gradient's norm "
+                f"{values['gradient_norm']}; the newest checkpoint is from before that. "
+                "Try a lower config.optimizer.lr or a longer warmup."
             )
+        if self._clock is None:  # the first update has just been compiled: time the others
+            self._clock = (time.perf_counter(), step)
         self._bar.update(step - self._bar.n)
         self._bar.set_postfix_str(
             f"loss {values['loss']:.3f} exact {values['all/exact_accuracy']:.1%}", refresh=False
         )
         if step % config.log_every and step < config.steps:
             return
-        now = time.perf_counter()
-        rate = (step - self._clock_step) / max(now - self._clock, 1e-9)
-        self._clock, self._clock_step = now, step
-        values["lr"] = float(self._run.rate(jax.numpy.asarray(step - 1)))
+        rate = self._rate(step)
         values["steps_per_s"] = rate
         values["examples_per_s"] = rate * config.batch_size
         self._logbook.write(step, {f"train/{k}": v for k, v in values.items()})
@@ -251,7 +250,7 @@ class Reporter:
             f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  "
             f"exact {values['all/exact_accuracy']:6.1%} (halted rows "
             f"{values['halted/exact_accuracy']:6.1%})  cells {values['all/cell_accuracy']:6.1%}  "
-            f"{rate:.2f} steps/s  ETA {_duration((config.steps - step) / rate)}"
+            f"{rate:.2f} steps/s  ETA {_duration((config.steps - step) / max(rate, 1e-9))}"
         )
 
     def held_out(self, step: int, result: Mapping[str, Any]) -> float:
@@ -266,9 +265,15 @@ class Reporter:
             f"{deepest['cell_accuracy']:6.1%}  ({result['examples']} puzzles, "
             f"{result['steps_used']} supervision steps, {result['seconds']:.1f} s)"
         )
-        # The clock counts training only.
-        self._clock, self._clock_step = time.perf_counter(), step
+        self._clock = (time.perf_counter(), step)  # it counts training only
         return exact
+
+    def _rate(self, step: int) -> float:
+        """Updates per second since the last log point or evaluation; starts the clock anew."""
+        now = time.perf_counter()
+        then, from_step = self._clock or (now, step)
+        self._clock = (now, step)
+        return (step - from_step) / max(now - then, 1e-9)
 
     def close(self) -> None:
         """Ends the progress bar."""
@@ -294,6 +299,7 @@ class StopSignal:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
+        say("stopping after this update; once more Ctrl-C ends at once, without a checkpoint")
 
 
 def say(line: str) -> None:

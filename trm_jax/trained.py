@@ -41,8 +41,18 @@ class Trained:
 
 
 def table_rows(experiment: Experiment, manifest: dict[str, Any]) -> int:
-    """R: as configured, else as many as the data set has."""
-    return experiment.table.rows or int(manifest["table_rows"])
+    """R: as configured, else as many as the data set has.
+
+    Raises:
+      UserError: the data set has more rows than configured.
+    """
+    needed = int(manifest["table_rows"])
+    if 0 < experiment.table.rows < needed:
+        raise UserError(
+            f"config.table.rows is {experiment.table.rows} and the data set has {needed} rows; "
+            "0 takes as many as there are."
+        )
+    return experiment.table.rows or needed
 
 
 def load(root: epath.PathLike, step: int | None = None) -> Trained:
@@ -63,14 +73,17 @@ def load(root: epath.PathLike, step: int | None = None) -> Trained:
     init = functools.partial(init_weights, model=model, table_rows=rows)
     shapes = jax.eval_shape(init, jax.random.key(0))
     ema = jax.eval_shape(lambda w: init_ema(w, experiment.optimizer.ema_scope), shapes)
-    with Checkpoints(workdir.checkpoints) as checkpoints:
+    nothing = UserError(
+        f"{workdir.root} has no checkpoint yet; let `trm train` reach its first one "
+        f"(config.checkpoint_every is {experiment.checkpoint_every})."
+    )
+    if not workdir.checkpoints.exists():
+        raise nothing
+    with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
         saved = checkpoints.steps()
         chosen = checkpoints.best_step() if step is None else step
         if chosen is None:
-            raise UserError(
-                f"{workdir.root} has no checkpoint yet; let `trm train` reach its first one "
-                f"(config.checkpoint_every is {experiment.checkpoint_every})."
-            )
+            raise nothing
         if chosen not in saved:
             raise UserError(f"{workdir.root} has no checkpoint {chosen}; it has {saved}.")
         weights = checkpoints.restore_weights(chosen, shapes, ema, mesh)

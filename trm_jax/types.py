@@ -13,6 +13,7 @@ The only single letters in the code base:
 """
 
 import dataclasses
+import math
 
 import jax
 from flax import struct
@@ -48,6 +49,7 @@ class ModelConfig:
       halt_exploration: share of slots that draw a random minimum of steps in training.
       dtype: of activations; parameters and optimizer are float32 whatever it is.
       remat: what the backward pass computes again rather than stores: "none", "block" or "net".
+        Use it with `unroll` off: the CPU compiler undoes it in unrolled code.
       unroll: write the latent updates out one after the other instead of as a loop.
     """
 
@@ -105,6 +107,10 @@ class ModelConfig:
                 f"{self.prefix_tokens} prefix tokens of width {self.width}; "
                 "raise config.model.prefix_tokens."
             )
+        if self.vocab > 256:
+            raise UserError(f"The vocabulary has {self.vocab} tokens; answers are kept in a byte.")
+        if not 0 < self.expansion < math.inf:
+            raise UserError(f"config.model.expansion is {self.expansion}; it must be above 0.")
         if not 0 <= self.halt_exploration <= 1:
             raise UserError(
                 f"config.model.halt_exploration is {self.halt_exploration}; it is a probability."
@@ -200,10 +206,16 @@ class OptimizerConfig:
             raise UserError(
                 f"config.optimizer.ema_scope is {self.ema_scope!r}; choose 'dense' or 'all'."
             )
-        if self.lr <= 0 or self.warmup < 0 or self.weight_decay < 0:
+        if not 0 < self.lr < math.inf:
+            raise UserError(f"config.optimizer.lr is {self.lr}; it must be above 0.")
+        if self.warmup < 0 or not 0 <= self.weight_decay < math.inf:
             raise UserError(
-                "config.optimizer.lr must be above 0, warmup and weight_decay 0 or more; they are "
-                f"{self.lr}, {self.warmup} and {self.weight_decay}."
+                "config.optimizer.warmup and weight_decay must be 0 or more; they are "
+                f"{self.warmup} and {self.weight_decay}."
+            )
+        if not 0 <= self.lr_min_ratio <= 1:
+            raise UserError(
+                f"config.optimizer.lr_min_ratio is {self.lr_min_ratio}; it must be in 0..1."
             )
         for key in ("b1", "b2", "ema"):
             if not 0 <= getattr(self, key) < 1:
@@ -227,7 +239,7 @@ class TableConfig:
     weight_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.rows < 0 or self.lr < 0 or self.weight_decay < 0:
+        if self.rows < 0 or not (0 <= self.lr < math.inf and 0 <= self.weight_decay < math.inf):
             raise UserError(
                 "config.table.rows, lr and weight_decay must be 0 or more; they are "
                 f"{self.rows}, {self.lr} and {self.weight_decay}."

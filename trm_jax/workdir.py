@@ -9,14 +9,20 @@ from etils import epath
 from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
 
-# What may change between two runs of one experiment without making it another one.
-CADENCE = (
-    "steps",
-    "log_every",
-    "eval_every",
-    "checkpoint_every",
-    "eval_batch_size",
-    "wandb_project",
+# What may change between two runs of one experiment without making it another one. Where the
+# data lie may change as well: the data set's fingerprint says whether they are the same.
+FREE = frozenset(
+    f"config.{key}"
+    for key in (
+        "steps",
+        "log_every",
+        "eval_every",
+        "checkpoint_every",
+        "eval_batch_size",
+        "wandb_project",
+        "data.path",
+        "mesh.data",
+    )
 )
 
 
@@ -66,6 +72,12 @@ class WorkDir:
         if self.config.exists():
             before, data = self.read()
             self._refuse_other(before.to_dict(), experiment.to_dict())
+            if experiment.optimizer.lr_min_ratio < 1 and before.steps != experiment.steps:
+                raise UserError(
+                    f"{self.root} holds a run of config.steps = {before.steps} whose learning rate "
+                    f"falls over just these; set it back from {experiment.steps}, or give a new "
+                    "--workdir."
+                )
             if data["fingerprint"] != manifest["fingerprint"]:
                 raise UserError(
                     f"{self.root} was trained on data set {data['fingerprint'][:12]} and "
@@ -81,14 +93,14 @@ class WorkDir:
     def _refuse_other(
         self, old: Mapping[str, Any], new: Mapping[str, Any], path: str = "config"
     ) -> None:
-        for key in old:
-            if path == "config" and key in CADENCE:
+        for key, value in old.items():
+            if f"{path}.{key}" in FREE:
                 continue
-            if isinstance(old[key], Mapping):
-                self._refuse_other(old[key], new[key], f"{path}.{key}")
-            elif old[key] != new[key]:
+            if isinstance(value, Mapping):
+                self._refuse_other(value, new[key], f"{path}.{key}")
+            elif value != new[key]:
                 raise UserError(
-                    f"{self.root} holds a run with {path}.{key} = {old[key]!r}, not {new[key]!r}; "
+                    f"{self.root} holds a run with {path}.{key} = {value!r}, not {new[key]!r}; "
                     "set it back, or give a new --workdir."
                 )
 

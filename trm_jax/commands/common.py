@@ -53,8 +53,10 @@ def experiment(values: flags.FlagValues) -> Experiment:
     """
     try:
         config = need(values, "config").to_dict()
-    except OSError as error:  # ml_collections loads the file when it is first looked at
-        reason = str(error).strip().splitlines()[-1].strip()
+    except UserError:
+        raise
+    except Exception as error:  # the file is the user's own program: anything may come out of it
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise UserError(f"--config cannot be loaded: {reason}") from error
     return from_dict(config)
 

@@ -43,7 +43,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     if size < 1:
         raise UserError(f"--batch_size is {size}; give 1 or more puzzles.")
     result = _score(trained, values.data, values.split, steps, size)
-    name = f"{Path(result['data']).name.partition('.')[0]}-{result['split']}-{trained.step}"
+    source = Path(result["data"]).name.partition(".")[0]
+    name = f"{source}-{result['split']}-checkpoint{trained.step}-depth{steps}"
     trained.workdir.write_evaluation(name, result)
     print(json.dumps(result) if values.json else table(result))
     return EXIT_DONE
@@ -55,7 +56,8 @@ def _score(
     if data is None:
         cache = Path(trained.workdir.data)
         dataset = open_training_data(trained.experiment.data, cache)
-        data, split = str(cache), split or "heldout"
+        own = Path(trained.experiment.data.path)
+        data, split = str(own if own.is_dir() else cache), split or "heldout"
     else:
         dataset, split = open_test_data(data, trained.manifest), split or "test"
     scorer = make_scorer(trained.model, trained.mesh, steps)

@@ -16,6 +16,7 @@ from trm_jax.solve import Answer, read_puzzles, solve
 from trm_jax.trained import load
 
 EXIT_WRONG = 1
+MOST_NAME = 256  # characters; a longer argument is a puzzle, and asking the disk would fail
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
@@ -59,12 +60,13 @@ def _texts(rest: Sequence[str]) -> list[str]:
     for argument in rest:
         if argument == "-":
             lines = sys.stdin.read().splitlines()
-        elif Path(argument).is_file():
+        elif len(argument) < MOST_NAME and Path(argument).is_file():
             try:
                 lines = Path(argument).read_text().splitlines()
-            except UnicodeDecodeError as error:
+            except (UnicodeDecodeError, OSError) as error:
                 raise UserError(
-                    f"{argument} is no text file; it has to hold one puzzle a line."
+                    f"{argument} cannot be read ({error}); it has to be a text file with one "
+                    "puzzle a line."
                 ) from error
         else:
             lines = [argument]

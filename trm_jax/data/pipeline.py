@@ -12,8 +12,7 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.sudoku import Sudoku
 from trm_jax.errors import UserError
 from trm_jax.grids import Words, derive_seed, random_permutations, random_words
-
-IGNORED_LABEL = -100
+from trm_jax.types import IGNORE
 
 Grids = NDArray[np.uint8]
 Arrays = dict[str, NDArray[np.int32]]
@@ -42,8 +41,8 @@ def task_from_manifest(manifest: Mapping[str, Any]) -> Task:
 
 
 def model_labels(labels: Grids) -> NDArray[np.int32]:
-    """Labels as the loss wants them, int32 of the same shape: token 0 becomes IGNORED_LABEL."""
-    return np.where(labels == 0, np.int32(IGNORED_LABEL), labels)
+    """Labels as the loss wants them, int32 of the same shape: token 0 becomes IGNORE."""
+    return np.where(labels == 0, np.int32(IGNORE), labels)
 
 
 class BatchSource:

@@ -1,5 +1,7 @@
 """From a data setting or a path to a data set, whatever kind of thing it names."""
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,16 @@ def open_training_data(config: DataConfig, cache: Path) -> Dataset:
     Raises:
       UserError: nothing can be read or built from it.
     """
-    if config.task != "sudoku":
-        raise UserError(f"config.data.task is {config.task!r}; the tasks are: sudoku.")
     if Path(config.path).is_dir():
         return dataset_format.load(config.path)
+    request = cache.with_name(f"{cache.name}.json")
+    wanted = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
     if (cache / dataset_format.MANIFEST).exists():
+        if not request.exists() or request.read_text() != wanted:
+            raise UserError(
+                f"{cache} was built from other settings than config.data now has; "
+                f"set them back (they are in {request}), or give a new --workdir."
+            )
         return dataset_format.load(cache)
     dataset = build(
         box=config.box,
@@ -34,6 +41,8 @@ def open_training_data(config: DataConfig, cache: Path) -> Dataset:
         seed=config.seed,
         extra_givens=config.extra_givens,
     )
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    request.write_text(wanted)  # first: a cache without its request is never there
     dataset_format.save(dataset, cache)
     return dataset
 
@@ -52,7 +61,7 @@ def open_test_data(path: str, manifest: dict[str, Any]) -> Dataset:
         dataset = dataset_format.load(path)
     else:
         dataset = build_test(path, manifest["box"])
-    for key in ("task", "box", "vocab", "cells"):
+    for key in ("task", "box", "vocab", "cells", "table_rows"):
         if dataset.manifest[key] != manifest[key]:
             raise UserError(
                 f"{path} has {key} {dataset.manifest[key]} and the model was trained with "

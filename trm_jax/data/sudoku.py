@@ -14,7 +14,6 @@ BLANK = 1
 BLANKS = "._0"
 SYMBOLS = "123456789ABCDEFGHIJKLMNOP"
 _BETWEEN_CELLS = "|-+│─┼┌┐└┘├┤┬┴"
-_BOXES_BY_CELLS = {16: (2, 2), 36: (2, 3), 81: (3, 3), 256: (4, 4)}
 
 Grid = NDArray[np.uint8]
 
@@ -200,18 +199,3 @@ class Sudoku:
                     often = "twice" if count == 2 else f"{count} times"
                     broken.append(f"digit {self.symbols[digit]} stands {often} in {name}")
         return broken
-
-
-def sudoku_for_text(text: str) -> Sudoku:
-    """Infers the box shape from the number of cells in a puzzle's text.
-
-    Raises:
-        UserError: no usual Sudoku has so many cells.
-    """
-    cells = sum(not character.isspace() and character not in _BETWEEN_CELLS for character in text)
-    if cells not in _BOXES_BY_CELLS:
-        raise UserError(
-            f"the puzzle has {cells} cells, which is no usual Sudoku; it must have 16, 36, 81 or "
-            "256, with '.' for a blank."
-        )
-    return Sudoku(*_BOXES_BY_CELLS[cells])

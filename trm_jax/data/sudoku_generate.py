@@ -60,12 +60,15 @@ def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tu
     return both[:, 0].copy(), both[:, 1].copy()
 
 
-def has_solution(sudoku: Sudoku, question: Grid) -> bool:
-    """Whether a question, uint8 [S] tokens, can be completed by the rules."""
+def first_unsolvable(sudoku: Sudoku, questions: Grid) -> int | None:
+    """Index of the first of [m, S] questions that cannot be completed by the rules, or None."""
     with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
-        cells = np.flatnonzero(question >= FIRST_DIGIT)
-        digits = question[cells].astype(int) - FIRST_DIGIT
-        return bool(solver.solve((cells * sudoku.side + digits + 1).tolist()))
+        for index, question in enumerate(questions):
+            cells = np.flatnonzero(question >= FIRST_DIGIT)
+            digits = question[cells].astype(int) - FIRST_DIGIT
+            if not solver.solve((cells * sudoku.side + digits + 1).tolist()):
+                return index
+    return None
 
 
 def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:

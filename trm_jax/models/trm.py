@@ -24,8 +24,11 @@ class Embedding(nn.Module):
     def __call__(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
         c = self.config
         init = functools.partial(truncated_normal, std=c.width**-0.5)
-        table = self.param("tokens", init, (c.vocab, c.width)).astype(c.dtype)
-        x = jnp.take(table, inputs, axis=0, mode="clip")
+        table = self.param("tokens", init, (c.vocab, c.width)).astype(wide(c.dtype))
+        # A product with one-hot rows, not a lookup: so the gradient is summed in float32 and in a
+        # fixed order, where a lookup's would be scattered, on a GPU in whatever order.
+        choice = jax.nn.one_hot(inputs, c.vocab, dtype=table.dtype)
+        x = jnp.matmul(choice, table, precision=jax.lax.Precision.HIGHEST).astype(c.dtype)
         if c.prefix_tokens:
             padding = c.prefix_tokens * c.width - rows.shape[1]
             prefix = jnp.pad(rows.astype(c.dtype), ((0, 0), (0, padding)))
