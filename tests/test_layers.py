@@ -8,7 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trm_jax.layers import Block, Network, attend, inner_width, rotary_tables, rotate
+from trm_jax.layers import (
+    Block,
+    Network,
+    attend,
+    inner_width,
+    rotary_tables,
+    rotate,
+    swap_layout,
+)
 from trm_jax.types import ModelConfig
 
 MLP = ModelConfig(
@@ -27,7 +35,8 @@ def states(config, batch=2, seed=0):
 @functools.cache
 def draw_params(module):
     """NumPy parameters of LeCun size; only the shapes are the module's."""
-    h = jnp.zeros((1, module.config.tokens, module.config.width), module.config.dtype)
+    shape = (1, module.config.tokens, module.config.width)
+    h = swap_layout(module.config, jnp.zeros(shape, module.config.dtype))
     shapes = jax.eval_shape(module.init, jax.random.key(0), h)["params"]
     draw = np.random.default_rng(0)
     return jax.tree.map(
@@ -37,7 +46,9 @@ def draw_params(module):
 
 @functools.partial(jax.jit, static_argnums=0)
 def apply(module, params, h):
-    return module.apply({"params": params}, h)
+    """Batch-major in, batch-major out, whatever layout the module works in."""
+    inside = swap_layout(module.config, jnp.asarray(h))
+    return swap_layout(module.config, module.apply({"params": params}, inside))
 
 
 def block_params(config):

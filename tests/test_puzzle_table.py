@@ -71,7 +71,8 @@ def test_a_touched_row_whose_gradients_cancel_is_still_decayed():
 def test_lookup_and_its_gradient():
     table, ids = some_table(5), np.asarray([4, 0, 4], np.int32)
     np.testing.assert_array_equal(lookup(table, ids), table[ids])
-    assert lookup(init_table(5, 0), ids).shape == (3, 0)
+    assert lookup(init_table(5, 4), ids).shape == (3, 4)
+    assert init_table(5, 0).size == 1  # no table; a checkpoint cannot hold an empty array
 
 
 def test_a_fresh_table_says_nothing():
