@@ -29,8 +29,12 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Orbax warns at each save without a score; here that is the rule, not an oversight."""
-    return "tracked_metric" not in record.getMessage()
+    """Orbax warns of what is meant here: saves without a score, and opening read-only."""
+    message = record.getMessage()
+    return not any(words in message for words in ("tracked_metric", "read_only", "read only"))
+
+
+logging.getLogger("absl").addFilter(_is_news)
 
 
 class Checkpoints:
@@ -60,7 +64,6 @@ class Checkpoints:
             read_only=read_only,
         )
         self._manager = ocp.CheckpointManager(self.directory, options=options)
-        logging.getLogger("absl").addFilter(_is_news)
 
     def __enter__(self) -> Self:
         """Gives itself."""
