@@ -106,7 +106,8 @@ def hard(config: ConfigDict) -> None:
     Command: trm train --config experiments/sudoku.py:hard --config.data.path=train.csv.gz \
                  --workdir runs/hard
              trm eval --workdir runs/hard --data test.csv.gz --steps 64
-    Ours: not yet run at full width.
+    Ours: not yet run at full width. At a tenth of the size, for seven minutes on a CPU, no whole
+    grid is right yet; see experiments/RESULTS.md.
     """
     config.data.path = "train.csv.gz"
 
@@ -114,7 +115,9 @@ def hard(config: ConfigDict) -> None:
 def demo(config: ConfigDict) -> None:
     """4x4 Sudoku in about a minute on two CPU cores: `make demo`.
 
-    MEASURED_DEMO
+    2026-11-23, 2 cores of an AMD EPYC virtual machine, seed 0: 400 updates in 32 s; of 500 held-out
+    puzzles, none of them a symmetric copy of a training puzzle, 99.0 % are right at depth 1 and
+    100 % at depth 5 and more.
     """
     _small(config)
     config.data.update({"box": (2, 2), "extra_givens": 4})
@@ -127,7 +130,11 @@ def demo(config: ConfigDict) -> None:
 def six(config: ConfigDict) -> None:
     """6x6 Sudoku on a CPU.
 
-    MEASURED_SIX
+    Command: trm train --config experiments/sudoku.py:six --workdir runs/six
+             trm eval --workdir runs/six --steps 16
+    2026-11-23, 2 cores of an AMD EPYC virtual machine, seed 0: 2,000 updates in 4 min 34 s; of 500
+    held-out puzzles, on which the checkpoint was chosen too, 83.6 % are right at depth 1, 98.4 % at
+    3, 99.6 % at 7 and more.
     """
     _small(config)
     config.data.update({"box": (2, 3), "extra_givens": 6})

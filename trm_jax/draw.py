@@ -82,7 +82,7 @@ def solving(
     for ax, step in zip(axes[0, 1:], steps, strict=True):
         _grid(ax, sudoku, question, path[step], path[-1])
         ax.set_title(f"step {step + 1}", fontsize=10)
-        ax.set_xlabel(f"sure: {confidence[step]:.0%}", fontsize=9)
+        ax.set_xlabel(f"sure: {confidence[step]:.1%}", fontsize=9)
     return figure
 
 

@@ -107,6 +107,11 @@ class ModelConfig:
                 f"{self.prefix_tokens} prefix tokens of width {self.width}; "
                 "raise config.model.prefix_tokens."
             )
+        if self.dtype == "float64" and not jax.config.jax_enable_x64:
+            raise UserError(
+                "config.model.dtype is 'float64' and JAX runs without it; choose 'float32', or "
+                "set JAX_ENABLE_X64=1."
+            )
         if self.vocab > 256:
             raise UserError(f"The vocabulary has {self.vocab} tokens; answers are kept in a byte.")
         if not 0 < self.expansion < math.inf:
