@@ -107,7 +107,7 @@ class ModelConfig:
                 f"{self.prefix_tokens} prefix tokens of width {self.width}; "
                 "raise config.model.prefix_tokens."
             )
-        if self.dtype == "float64" and not jax.config.jax_enable_x64:
+        if self.dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
             raise UserError(
                 "config.model.dtype is 'float64' and JAX runs without it; choose 'float32', or "
                 "set JAX_ENABLE_X64=1."
