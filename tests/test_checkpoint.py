@@ -11,7 +11,7 @@ from tests import runs
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.data.sources import open_training_data
 from trm_jax.errors import UserError
-from trm_jax.train import prepare
+from trm_jax.run import prepare
 
 
 @pytest.fixture(scope="module")

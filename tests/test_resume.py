@@ -14,7 +14,8 @@ from tests import runs
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.data.sources import open_training_data
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
-from trm_jax.train import prepare, train
+from trm_jax.run import prepare
+from trm_jax.train import train
 from trm_jax.workdir import WorkDir
 
 # Runs the tiny experiment, kindly slowed down so that a kill can hit any moment of it.

@@ -14,7 +14,7 @@ from trm_jax.data.format import Dataset, assemble
 from trm_jax.evaluate import make_scorer
 from trm_jax.layers import inner_width
 from trm_jax.mesh import over_slots, to_global
-from trm_jax.train import prepare
+from trm_jax.run import prepare
 from trm_jax.types import Batch, ModelConfig
 
 WARM_UP = 3

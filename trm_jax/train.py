@@ -1,100 +1,25 @@
 """The training loop and nothing else."""
 
 import contextlib
-import dataclasses
-import functools
-import math
 import signal
-import sys
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
-from tqdm import tqdm
 
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.config import Experiment
-from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import batches
 from trm_jax.data.sources import open_training_data
-from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME, NonFiniteLossError
-from trm_jax.evaluate import evaluate, make_scorer
+from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.logbook import Logbook
 from trm_jax.mesh import check_divides, make_mesh, over_slots, to_global
-from trm_jax.models import TRM, check_kind, get_model
-from trm_jax.optim import dense_optimizer
-from trm_jax.state import TrainState, init_state, state_shardings
-from trm_jax.step import METRICS, TrainStep, make_train_step, update
-from trm_jax.trained import table_rows
+from trm_jax.models import check_kind
+from trm_jax.reporter import Reporter, say
+from trm_jax.run import Run, prepare
+from trm_jax.state import TrainState
 from trm_jax.types import Batch
 from trm_jax.workdir import WorkDir
-
-HELDOUT = "heldout"
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Everything that stays the same while a run goes on."""
-
-    experiment: Experiment
-    dataset: Dataset
-    model: TRM
-    mesh: Mesh
-    shapes: TrainState
-    shardings: TrainState
-    init: Callable[[jax.Array], TrainState]
-    step: TrainStep
-    held_out_score: Callable[[TrainState], dict[str, Any]] | None
-
-
-def prepare(experiment: Experiment, dataset: Dataset) -> Run:
-    """Builds the compiled programs of a run; nothing is computed yet."""
-    mesh = make_mesh(experiment.mesh.data)
-    model = get_model(experiment.model_config(dataset.manifest))
-    optimizer = dense_optimizer(experiment.optimizer, experiment.steps)
-    init = functools.partial(
-        init_state,
-        model=model,
-        optimizer=optimizer,
-        table_rows=table_rows(experiment, dataset.manifest),
-        batch_size=experiment.batch_size,
-        ema_scope=experiment.optimizer.ema_scope,
-        metric_names=METRICS,
-    )
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    one = functools.partial(
-        update,
-        model=model,
-        optimizer=optimizer,
-        optimizer_config=experiment.optimizer,
-        table_config=experiment.table,
-        total_steps=experiment.steps,
-        log_every=experiment.log_every,
-    )
-    shardings = state_shardings(mesh, shapes)
-    return Run(
-        experiment=experiment,
-        dataset=dataset,
-        model=model,
-        mesh=mesh,
-        shapes=shapes,
-        shardings=shardings,
-        init=jax.jit(init, out_shardings=shardings),
-        step=make_train_step(one, mesh, shapes),
-        held_out_score=_held_out_score(experiment, dataset, model, mesh),
-    )
-
-
-def _held_out_score(
-    experiment: Experiment, dataset: Dataset, model: TRM, mesh: Mesh
-) -> Callable[[TrainState], dict[str, Any]] | None:
-    if not experiment.eval_every or HELDOUT not in dataset.splits:
-        return None
-    scorer = make_scorer(model, mesh, model.config.N)
-    size = experiment.eval_batch_size
-    return lambda state: evaluate(scorer, state.eval_weights(), dataset, HELDOUT, size, mesh)
 
 
 def train(experiment: Experiment, root: str) -> int:
@@ -161,7 +86,7 @@ def _loop(
 ) -> int:
     """Dispatches updates; metrics are read one dispatch late, so that the device never waits."""
     config, done = run.experiment, int(state.step)
-    reporter = Reporter(run, logbook, done)
+    reporter = Reporter(run.experiment, logbook, done)
     pending: tuple[int, Any] | None = None
     with contextlib.closing(_stream(run, done)) as stream, contextlib.closing(reporter):
         while done < config.steps:
@@ -208,78 +133,6 @@ def _stream(run: Run, done: int) -> Generator[Batch]:
         local.close()
 
 
-class Reporter:
-    """Tells people and the logbook how the run goes."""
-
-    def __init__(self, run: Run, logbook: Logbook, done: int) -> None:
-        """Starts at update `done`."""
-        self._run, self._logbook = run, logbook
-        self._clock: tuple[float, int] | None = None
-        self._bar = tqdm(
-            total=run.experiment.steps, initial=done, disable=not sys.stderr.isatty(), unit="step"
-        )
-
-    def train(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Looks at the means after `step`, and writes them down at log points.
-
-        Raises:
-          NonFiniteLossError: the loss is not finite.
-        """
-        values = {k: float(v) for k, v in jax.device_get(metrics).items()}
-        config = self._run.experiment
-        # The gradient too: were it not finite, the weights would be broken before the loss is.
-        if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
-            raise NonFiniteLossError(
-                f"At step {step} the loss is {values['loss']} and the gradient's norm "
-                f"{values['gradient_norm']}; the newest checkpoint is from before that. "
-                "Try a lower config.optimizer.lr or a longer warmup."
-            )
-        if self._clock is None:  # the first update has just been compiled: time the others
-            self._clock = (time.perf_counter(), step)
-        self._bar.update(step - self._bar.n)
-        self._bar.set_postfix_str(
-            f"loss {values['loss']:.3f} exact {values['all/exact_accuracy']:.1%}", refresh=False
-        )
-        if step % config.log_every and step < config.steps:
-            return
-        rate = self._rate(step)
-        values["steps_per_s"] = rate
-        values["examples_per_s"] = rate * config.batch_size
-        self._logbook.write(step, {f"train/{k}": v for k, v in values.items()})
-        say(
-            f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  "
-            f"exact {values['all/exact_accuracy']:6.1%} (halted rows "
-            f"{values['halted/exact_accuracy']:6.1%})  cells {values['all/cell_accuracy']:6.1%}  "
-            f"{rate:.2f} steps/s  ETA {_duration((config.steps - step) / max(rate, 1e-9))}"
-        )
-
-    def held_out(self, step: int, result: Mapping[str, Any]) -> float:
-        """Writes down an evaluation on the held-out slice; returns its exact accuracy."""
-        exact = float(result["exact_accuracy"])
-        deepest = result["by_depth"][-1]
-        values = {k: v for k, v in deepest.items() if k != "depth" and v is not None}
-        values |= {"exact_accuracy_depth_1": result["by_depth"][0]["exact_accuracy"]}
-        self._logbook.write(step, {f"heldout/{k}": v for k, v in values.items()})
-        say(
-            f"step {step:>6}  held-out puzzles: exact {exact:6.1%}  cells "
-            f"{deepest['cell_accuracy']:6.1%}  ({result['examples']} puzzles, "
-            f"{result['steps_used']} supervision steps, {result['seconds']:.1f} s)"
-        )
-        self._clock = (time.perf_counter(), step)  # it counts training only
-        return exact
-
-    def _rate(self, step: int) -> float:
-        """Updates per second since the last log point or evaluation; starts the clock anew."""
-        now = time.perf_counter()
-        then, from_step = self._clock or (now, step)
-        self._clock = (now, step)
-        return (step - from_step) / max(now - then, 1e-9)
-
-    def close(self) -> None:
-        """Ends the progress bar."""
-        self._bar.close()
-
-
 class StopSignal:
     """SIGTERM and SIGINT ask for a checkpoint and an orderly end; a second SIGINT interrupts."""
 
@@ -300,15 +153,3 @@ class StopSignal:
             raise KeyboardInterrupt
         self.requested = True
         say("stopping after this update; once more Ctrl-C ends at once, without a checkpoint")
-
-
-def say(line: str) -> None:
-    """Prints a line on process 0, above the progress bar."""
-    if jax.process_index() == 0:
-        tqdm.write(line)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

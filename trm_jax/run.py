@@ -1,0 +1,84 @@
+"""The compiled programs of a run, put together from its experiment and its data set."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from trm_jax.config import Experiment
+from trm_jax.data.format import Dataset
+from trm_jax.evaluate import evaluate, make_scorer
+from trm_jax.mesh import make_mesh
+from trm_jax.models import TRM, get_model
+from trm_jax.optim import dense_optimizer
+from trm_jax.state import TrainState, init_state, state_shardings
+from trm_jax.step import METRICS, TrainStep, make_train_step, update
+from trm_jax.trained import table_rows
+
+HELDOUT = "heldout"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything that stays the same while a run goes on."""
+
+    experiment: Experiment
+    dataset: Dataset
+    model: TRM
+    mesh: Mesh
+    shapes: TrainState
+    shardings: TrainState
+    init: Callable[[jax.Array], TrainState]
+    step: TrainStep
+    held_out_score: Callable[[TrainState], dict[str, Any]] | None
+
+
+def prepare(experiment: Experiment, dataset: Dataset) -> Run:
+    """Builds the compiled programs of a run; nothing is computed yet."""
+    mesh = make_mesh(experiment.mesh.data)
+    model = get_model(experiment.model_config(dataset.manifest))
+    optimizer = dense_optimizer(experiment.optimizer, experiment.steps)
+    init = functools.partial(
+        init_state,
+        model=model,
+        optimizer=optimizer,
+        table_rows=table_rows(experiment, dataset.manifest),
+        batch_size=experiment.batch_size,
+        ema_scope=experiment.optimizer.ema_scope,
+        metric_names=METRICS,
+    )
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    one = functools.partial(
+        update,
+        model=model,
+        optimizer=optimizer,
+        optimizer_config=experiment.optimizer,
+        table_config=experiment.table,
+        total_steps=experiment.steps,
+        log_every=experiment.log_every,
+    )
+    shardings = state_shardings(mesh, shapes)
+    return Run(
+        experiment=experiment,
+        dataset=dataset,
+        model=model,
+        mesh=mesh,
+        shapes=shapes,
+        shardings=shardings,
+        init=jax.jit(init, out_shardings=shardings),
+        step=make_train_step(one, mesh, shapes),
+        held_out_score=_held_out_score(experiment, dataset, model, mesh),
+    )
+
+
+def _held_out_score(
+    experiment: Experiment, dataset: Dataset, model: TRM, mesh: Mesh
+) -> Callable[[TrainState], dict[str, Any]] | None:
+    if not experiment.eval_every or HELDOUT not in dataset.splits:
+        return None
+    scorer = make_scorer(model, mesh, model.config.N)
+    size = experiment.eval_batch_size
+    return lambda state: evaluate(scorer, state.eval_weights(), dataset, HELDOUT, size, mesh)
