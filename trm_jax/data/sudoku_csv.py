@@ -6,6 +6,7 @@ Every bad row is refused: none is skipped in silence.
 
 import csv
 import gzip
+import logging
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -78,6 +79,8 @@ def hub_file(split: str) -> Path:
             f"{HUB_REPOSITORY} needs the package huggingface_hub; "
             "install it with: pip install 'trm-jax[hub]'"
         ) from error
+    # It reports each of its own retries, several times; the sentence below says it once.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return Path(hf_hub_download(HUB_REPOSITORY, name, repo_type="dataset"))
     except Exception as error:  # its own, httpx's and the system's: they share no base class
