@@ -1,8 +1,6 @@
 """`python -m trm_jax` is `trm`."""
 
-import sys
-
-from trm_jax.cli import main
+from trm_jax.cli import module
 
 if __name__ == "__main__":
-    sys.exit(main())
+    module()

@@ -36,7 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script; like it, keeps the current folder out of the imports."""
+    _use_huge_pages("-P")
+    sys.exit(main())
+
+
+def module() -> None:
+    """Entry point of `python -m trm_jax`, which imports from the current folder too."""
     _use_huge_pages()
     sys.exit(main())
 
@@ -75,7 +81,7 @@ def _overview() -> str:
     return "\n".join([*lines, "", "`trm COMMAND --help` explains each."])
 
 
-def _use_huge_pages() -> None:
+def _use_huge_pages(*options: str) -> None:
     """Starts again with huge pages for malloc, which glibc reads from the environment only.
 
     A step on CPU allocates its temporary memory anew, and in small pages the kernel spends a good
@@ -83,4 +89,4 @@ def _use_huge_pages() -> None:
     """
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = HUGE_PAGES
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "trm_jax", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, *options, "-m", "trm_jax", *sys.argv[1:]])
