@@ -11,7 +11,20 @@ import numpy as np
 
 from trm_jax.config import from_dict
 from trm_jax.state import TrainState
+from trm_jax.types import ModelConfig
 
+TINY_MODEL = ModelConfig(
+    vocab=6,
+    cells=16,
+    width=16,
+    heads=2,
+    layers=1,
+    T=2,
+    n=2,
+    prefix_tokens=2,
+    dtype="float32",
+    unroll=False,
+)
 ROOT = Path(__file__).parent.parent
 CONFIG = {
     "name": "tiny",

@@ -16,6 +16,7 @@ FLOORS = {
     "trm_jax.numerics": 0,
     "trm_jax.grids": 0,
     "trm_jax.calibration": 0,
+    "trm_jax.files": 0,
     "trm_jax.commands": 0,
     "trm_jax.data": 0,
     "trm_jax.types": 1,

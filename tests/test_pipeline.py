@@ -17,9 +17,10 @@ FOUR = Sudoku(2, 2)
 DATA = build(box=(2, 2), source="generate", train=50, heldout=7, seed=0, extra_givens=6)
 
 
-def take(steps, *, split="train", **options):
+def take(steps, *, split="train", start=0, **options):
     """The first items of a stream, joined to [steps, rows, ...] arrays."""
-    iterator = batches(DATA, split, **{"batch_size": 12, "seed": 3, "copies": 20, **options})
+    options = {"batch_size": 12, "seed": 3, "copies": 20, **options}
+    iterator = batches(BatchSource(DATA, split, **options), start)
     items = [next(iterator) for _ in range(steps // options.get("per_item", 1))]
     iterator.close()
     return {key: np.concatenate([item[key] for item in items]) for key in items[0]}

@@ -1,5 +1,6 @@
 """The evaluation rollout: every depth at once, and the same as stepping by hand."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,26 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.runs import TINY_MODEL
 from trm_jax import act, puzzle_table
 from trm_jax.models import get_model
 from trm_jax.rollout import rollout
 from trm_jax.state import Weights
 from trm_jax.step import supervise
-from trm_jax.types import IGNORE, Batch, ModelConfig
+from trm_jax.types import IGNORE, Batch
 
-CONFIG = ModelConfig(
-    vocab=6,
-    cells=16,
-    width=16,
-    heads=2,
-    layers=1,
-    T=2,
-    n=2,
-    N=4,
-    prefix_tokens=2,
-    dtype="float32",
-    unroll=False,
-)
+CONFIG = dataclasses.replace(TINY_MODEL, N=4)
 MODEL = get_model(CONFIG)
 
 

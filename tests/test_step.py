@@ -1,5 +1,6 @@
 """The train step: one compiled program, the same on any mesh, and what each update changes."""
 
+import dataclasses
 import functools
 import types
 
@@ -9,30 +10,18 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
+from tests.runs import TINY_MODEL
 from trm_jax.mesh import make_mesh, over_slots, to_global
 from trm_jax.models import get_model
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import init_state, state_shardings
 from trm_jax.step import METRICS, make_train_step, summarise, update
-from trm_jax.types import Batch, ModelConfig, OptimizerConfig, TableConfig
+from trm_jax.types import Batch, OptimizerConfig, TableConfig
 
 SLOTS = 8
 ROWS = 40
 LOG_EVERY = 3
-MODEL = ModelConfig(
-    vocab=6,
-    cells=16,
-    width=16,
-    heads=2,
-    layers=1,
-    T=2,
-    n=2,
-    N=3,
-    prefix_tokens=2,
-    halt_exploration=0.5,
-    dtype="float32",
-    unroll=False,
-)
+MODEL = dataclasses.replace(TINY_MODEL, N=3, halt_exploration=0.5)
 OPTIMIZER = OptimizerConfig(lr=1e-3, warmup=4, ema=0.75)
 TABLE = TableConfig(lr=1e-2, weight_decay=0.5)
 

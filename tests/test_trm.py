@@ -8,23 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.runs import TINY_MODEL
 from trm_jax.errors import UserError
 from trm_jax.models import get_model
 from trm_jax.models.trm import Embedding
 from trm_jax.types import ModelConfig
 
-TINY = ModelConfig(
-    vocab=6,
-    cells=16,
-    width=16,
-    heads=2,
-    layers=1,
-    T=2,
-    n=2,
-    prefix_tokens=2,
-    dtype="float32",
-    unroll=False,
-)
 VARIANTS = {
     "mlp": {},
     "mlp learned, unrolled": {"positions": "learned", "unroll": True},
@@ -40,7 +29,7 @@ VARIANTS = {
 
 
 def variant(**changes):
-    return dataclasses.replace(TINY, **changes)
+    return dataclasses.replace(TINY_MODEL, **changes)
 
 
 @functools.cache
@@ -174,7 +163,7 @@ def test_embedding_without_table_is_the_tokens_alone():
 
 
 def test_heads_read_the_answer_state():
-    config = TINY
+    config = TINY_MODEL
     params = some_params(config)
     (y, z), output = step(config, params, *some_inputs(config))
     logits = y[:, 2:] @ params["answer_head"]["kernel"]
@@ -214,7 +203,7 @@ def test_weights_start_different_and_of_lecun_size(fresh):
 
 
 def test_initial_vectors_are_no_parameters():
-    model = get_model(TINY)
+    model = get_model(TINY_MODEL)
     y, z = model.initial_latents(jax.random.key(0))
     assert y.shape == z.shape == (16,) and y.dtype == z.dtype == jnp.float32
     assert (y != z).all()
@@ -226,14 +215,14 @@ def test_initial_vectors_are_no_parameters():
 
 
 def test_each_example_is_answered_by_itself():
-    latents, inputs, rows = some_inputs(TINY)
-    params = some_params(TINY)
+    latents, inputs, rows = some_inputs(TINY_MODEL)
+    params = some_params(TINY_MODEL)
     changed = inputs.copy()
     changed[0] = 6 - changed[0]
     other_rows = rows.copy()
     other_rows[1] += 1
-    before = step(TINY, params, latents, inputs, rows)[1].logits
-    after = step(TINY, params, latents, changed, other_rows)[1].logits
+    before = step(TINY_MODEL, params, latents, inputs, rows)[1].logits
+    after = step(TINY_MODEL, params, latents, changed, other_rows)[1].logits
     moved = np.abs(after - before).max(axis=(1, 2))
     assert moved[0] > 1e-3 and moved[1] > 1e-3
     np.testing.assert_array_equal(after[2], before[2])
@@ -269,7 +258,7 @@ def test_unknown_model_is_refused_by_name():
 
 
 def test_widths_that_follow_from_others():
-    assert TINY.tokens == 18
-    assert (TINY.table_width, variant(row_width=5).table_width) == (16, 5)
+    assert TINY_MODEL.tokens == 18
+    assert (TINY_MODEL.table_width, variant(row_width=5).table_width) == (16, 5)
     assert variant(prefix_tokens=0, row_width=5).table_width == 0
     assert variant(row_width=32).table_width == 32

@@ -6,6 +6,11 @@ from numpy.typing import NDArray
 BINS = 10
 
 
+def halting_probability(halt_logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The sigmoid of halt logits of any shape, without overflow."""
+    return np.exp(-np.logaddexp(0, -np.asarray(halt_logits, np.float64)))
+
+
 def summary(halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]) -> dict[str, float | None]:
     """Compares halting probabilities sigmoid(logit) with what turned out to be right.
 
@@ -20,7 +25,7 @@ def summary(halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]) -> dict
       where all answers are right or all wrong.
     """
     logits = np.asarray(halt_logits, np.float64)
-    probability = np.exp(-np.logaddexp(0, -logits))
+    probability = halting_probability(logits)
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     gap = np.bincount(bins, weights=probability - exact, minlength=BINS)
     return {

@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 from trm_jax import calibration
 from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import model_labels
-from trm_jax.errors import UserError
 from trm_jax.losses import exactness
 from trm_jax.mesh import DATA, over_slots, replicated, to_global
 from trm_jax.models import TRM
@@ -70,11 +69,7 @@ def evaluate(
     Raises:
       UserError: the split is missing or empty.
     """
-    index = dataset.splits.get(split, np.zeros(0, np.int64))
-    if not len(index):
-        raise UserError(
-            f"The data set has no puzzles in split '{split}'; it has {sorted(dataset.splits)}."
-        )
+    index = dataset.examples(split)
     start = time.perf_counter()
     batch_size = min(batch_size, len(index))
     batch_size += -batch_size % mesh.shape[DATA]

@@ -10,6 +10,7 @@ from etils import epath
 from tensorboardX import SummaryWriter
 
 from trm_jax.errors import UserError
+from trm_jax.files import write_whole
 
 
 class Logbook:
@@ -27,11 +28,8 @@ class Logbook:
           name: of the run at wandb.
         """
         self._path = metrics
-        metrics.parent.mkdir(parents=True, exist_ok=True)
         self._lines = [f"{json.dumps(entry)}\n" for entry in read(metrics, up_to=resume_step)]
-        draft = metrics.parent / f"{metrics.name}.tmp"
-        draft.write_text("".join(self._lines))
-        draft.replace(metrics)
+        write_whole(metrics, "".join(self._lines))
         self._events = SummaryWriter(str(metrics.parent), purge_step=resume_step + 1)
         self._wandb = _wandb_run(wandb_project, name) if wandb_project else None
 

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.calibration import halting_probability
 from trm_jax.data.sudoku import Sudoku
 from trm_jax.data.sudoku_generate import first_unsolvable
 from trm_jax.errors import UserError
@@ -89,7 +90,7 @@ def solve(trained: Trained, questions: NDArray[np.uint8], steps: int) -> list[An
         # of one size, so that the program is compiled once
         inputs = np.pad(part, ((0, size - len(part)), (0, 0)), mode="edge").astype(np.int32)
         result = jax.device_get(run(trained.weights, inputs, np.zeros(size, np.int32)))
-        confidence = 1 / (1 + np.exp(-result.halt_logits.astype(np.float64)))
+        confidence = halting_probability(result.halt_logits)
         for i, question in enumerate(part):
             answers.append(_answer(sudoku, question, result.predictions[:, i], confidence[:, i]))
     return answers

@@ -9,7 +9,7 @@ import jax
 
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.config import Experiment
-from trm_jax.data.pipeline import batches
+from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.data.sources import open_training_data
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.logbook import Logbook
@@ -114,7 +114,7 @@ def _loop(
 def _stream(run: Run, done: int) -> Generator[Batch]:
     """Global batches [k, B, ...] from update `done` on."""
     config = run.experiment
-    local = batches(
+    source = BatchSource(
         run.dataset,
         "train",
         batch_size=config.batch_size,
@@ -123,8 +123,8 @@ def _stream(run: Run, done: int) -> Generator[Batch]:
         per_item=config.steps_per_dispatch,
         shard=jax.process_index(),
         shards=jax.process_count(),
-        start=done // config.steps_per_dispatch,
     )
+    local = batches(source, start=done // config.steps_per_dispatch)
     sharding = over_slots(run.mesh, axis=1)
     try:
         for arrays in local:

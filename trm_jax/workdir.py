@@ -8,6 +8,7 @@ from etils import epath
 
 from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
+from trm_jax.files import write_whole
 
 # What may change between two runs of one experiment without making it another one. Where the
 # data lie may change as well: the data set's fingerprint says whether they are the same.
@@ -84,10 +85,7 @@ class WorkDir:
                     f"config.data now gives {manifest['fingerprint'][:12]}; "
                     "give the old data, or a new --workdir."
                 )
-        self.root.mkdir(parents=True, exist_ok=True)
-        draft = self.root / "config.json.tmp"
-        draft.write_text(json.dumps(record, indent=2) + "\n")
-        draft.replace(self.config)
+        write_whole(self.config, json.dumps(record, indent=2) + "\n")
         return record
 
     def _refuse_other(
@@ -106,7 +104,6 @@ class WorkDir:
 
     def write_evaluation(self, name: str, result: Mapping[str, Any]) -> epath.Path:
         """Writes eval/NAME.json and returns its path."""
-        self.evaluations.mkdir(parents=True, exist_ok=True)
         path = self.evaluations / f"{name}.json"
-        path.write_text(json.dumps(result, indent=2) + "\n")
+        write_whole(path, json.dumps(result, indent=2) + "\n")
         return path

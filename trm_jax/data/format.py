@@ -54,6 +54,18 @@ class Dataset:
         splits = {f"split_{name}": self.splits[name] for name in SPLITS if name in self.splits}
         return {"inputs": self.inputs, "labels": self.labels, "ids": self.ids, **splits}
 
+    def examples(self, split: str) -> NDArray[np.int64]:
+        """Indices int64 [m] of a split's examples, at least one.
+
+        Raises:
+            UserError: the split is missing or empty.
+        """
+        index = self.splits.get(split)
+        if index is None or not len(index):
+            names = ", ".join(name for name, index in self.splits.items() if len(index))
+            raise UserError(f"the data set has no puzzles in split '{split}'; it has: {names}.")
+        return index
+
 
 def assemble(
     inputs: NDArray[np.uint8],

@@ -66,7 +66,22 @@ class BatchSource:
         shard: int = 0,
         shards: int = 1,
     ) -> None:
-        """Checks the arguments, which are those of `batches`."""
+        """Describes a stream; nothing is read yet.
+
+        Args:
+            dataset: what to read from.
+            split: "train", "heldout" or "test".
+            batch_size: rows of the global batch.
+            seed: any integer.
+            copies: augmented copies of each puzzle beside the original.
+            per_item: steps that one item carries.
+            shard: which part of each global batch to give.
+            shards: how many parts there are.
+
+        Raises:
+            UserError: the split is missing, copies is negative, or shards do not divide
+                batch_size.
+        """
         if batch_size < 1 or batch_size % shards:
             raise UserError(
                 f"batch_size is {batch_size}; it must be a positive multiple of the {shards} "
@@ -74,10 +89,7 @@ class BatchSource:
             )
         if copies < 0:
             raise UserError(f"copies is {copies}; give 0 for no augmentation, or more.")
-        if not len(dataset.splits.get(split, ())):
-            names = ", ".join(name for name, index in dataset.splits.items() if len(index))
-            raise UserError(f"the data set has no puzzles in split '{split}'; it has: {names}.")
-        self._dataset, self._index = dataset, dataset.splits[split]
+        self._dataset, self._index = dataset, dataset.examples(split)
         self._task = task_from_manifest(dataset.manifest)
         self._batch, self._per_item, self._copies = batch_size, per_item, copies
         self._rows = np.arange(shard * batch_size // shards, (shard + 1) * batch_size // shards)
@@ -127,51 +139,20 @@ class BatchSource:
         return random_permutations(words)[0]
 
 
-def batches(
-    dataset: Dataset,
-    split: str,
-    *,
-    batch_size: int,
-    seed: int,
-    copies: int,
-    per_item: int = 1,
-    shard: int = 0,
-    shards: int = 1,
-    start: int = 0,
-) -> grain.DatasetIterator[Arrays]:
+def batches(source: BatchSource, start: int = 0) -> grain.DatasetIterator[Arrays]:
     """Streams training batches without end, prefetched by one thread.
 
     The stream is the same for any number of shards, any `per_item` and any `start`.
 
     Args:
-        dataset: what to read from.
-        split: "train", "heldout" or "test".
-        batch_size: rows of the global batch.
-        seed: any integer.
-        copies: augmented copies of each puzzle beside the original.
-        per_item: steps that one item carries.
-        shard: which part of each global batch to give.
-        shards: how many parts there are.
+        source: which stream.
         start: the first item.
 
     Returns:
         An iterator with `close()` over dicts of int32 arrays: `inputs` and `labels`
         [per_item, batch_size / shards, S], `ids` [per_item, batch_size / shards]; labels that do
         not count are -100.
-
-    Raises:
-        UserError: the split is missing, copies is negative, or shards do not divide batch_size.
     """
-    source = BatchSource(
-        dataset,
-        split,
-        batch_size=batch_size,
-        seed=seed,
-        copies=copies,
-        per_item=per_item,
-        shard=shard,
-        shards=shards,
-    )
     # More threads only fight for Python's lock, and eight items hide any hiccup.
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
     iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))

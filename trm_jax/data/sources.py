@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from etils import epath
+
 from trm_jax.config import DataConfig
 from trm_jax.data import format as dataset_format
 from trm_jax.data.format import Dataset
 from trm_jax.data.sudoku_build import build, build_test
 from trm_jax.errors import UserError
+from trm_jax.files import write_whole
 
 
 def open_training_data(config: DataConfig, cache: Path) -> Dataset:
@@ -41,8 +44,7 @@ def open_training_data(config: DataConfig, cache: Path) -> Dataset:
         seed=config.seed,
         extra_givens=config.extra_givens,
     )
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    request.write_text(wanted)  # first: a cache without its request is never there
+    write_whole(epath.Path(request), wanted)  # first: no cache is there without its request
     dataset_format.save(dataset, cache)
     return dataset
 
