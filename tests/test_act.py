@@ -83,8 +83,8 @@ def test_only_halted_slots_are_refilled():
         np.testing.assert_array_equal(old[busy], new[busy])
 
 
-def halt(config, steps, logits, seed=0):
-    return np.asarray(train_halt(config, steps, logits, jax.random.key(seed)))
+def halt(config, steps, wants, seed=0):
+    return np.asarray(train_halt(config, steps, wants, jax.random.key(seed)))
 
 
 def many(value, dtype=np.int32):
@@ -92,20 +92,19 @@ def many(value, dtype=np.int32):
 
 
 def test_every_slot_stops_at_n_steps():
-    assert halt(CONFIG, many(4), many(-9, np.float32)).all()
-    assert halt(CONFIG, many(5), many(-9, np.float32)).all()
+    assert halt(CONFIG, many(4), many(False, bool)).all()
+    assert halt(CONFIG, many(5), many(False, bool)).all()
 
 
 def test_a_slot_that_is_not_sure_goes_on():
     for steps in (1, 2, 3):
-        assert not halt(CONFIG, many(steps), many(-0.1, np.float32)).any()
-        assert not halt(CONFIG, many(steps), many(0, np.float32)).any()
+        assert not halt(CONFIG, many(steps), many(False, bool)).any()
 
 
-def test_without_exploration_a_positive_logit_stops_at_once():
+def test_without_exploration_a_slot_that_is_sure_stops_at_once():
     config = dataclasses.replace(CONFIG, halt_exploration=0.0)
-    logits = np.where(np.arange(MANY) % 3 == 0, 0.1, -0.1).astype(np.float32)
-    np.testing.assert_array_equal(halt(config, many(1), logits), logits > 0)
+    wants = np.arange(MANY) % 3 == 0
+    np.testing.assert_array_equal(halt(config, many(1), wants), wants)
 
 
 @pytest.mark.parametrize("exploration", [0.1, 1.0])
@@ -113,7 +112,7 @@ def test_without_exploration_a_positive_logit_stops_at_once():
 def test_explorers_reach_a_uniform_minimum_of_two_to_n(exploration, steps):
     """With N = 4 a sure explorer stops at 1, 2, 3, 4 steps with chance 0, 1/3, 2/3, 1."""
     config = dataclasses.replace(CONFIG, halt_exploration=exploration)
-    share = halt(config, many(steps), many(1, np.float32)).mean()
+    share = halt(config, many(steps), many(True, bool)).mean()
     expected = 1 - exploration + exploration * (steps - 1) / 3
     deviation = np.sqrt(expected * (1 - expected) / MANY)
     assert abs(share - expected) <= 4 * deviation
@@ -122,26 +121,26 @@ def test_explorers_reach_a_uniform_minimum_of_two_to_n(exploration, steps):
 @pytest.mark.parametrize("N", [1, 2])
 def test_small_n(N):
     config = dataclasses.replace(CONFIG, N=N, halt_exploration=1.0)
-    assert halt(config, many(1), many(-1, np.float32)).all() == (N == 1)
-    assert halt(config, many(1), many(1, np.float32)).all() == (N == 1)
-    assert halt(config, many(N), many(-1, np.float32)).all()
+    assert halt(config, many(1), many(False, bool)).all() == (N == 1)
+    assert halt(config, many(1), many(True, bool)).all() == (N == 1)
+    assert halt(config, many(N), many(False, bool)).all()
 
 
 def test_exploration_is_drawn_from_the_key():
     config = dataclasses.replace(CONFIG, halt_exploration=0.5)
-    one, same, other = (halt(config, many(2), many(1, np.float32), seed) for seed in (0, 0, 1))
+    one, same, other = (halt(config, many(2), many(True, bool), seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert 0.1 < (one != other).mean() < 0.9
 
 
 def test_exploration_is_the_same_on_any_mesh():
     config = dataclasses.replace(CONFIG, halt_exploration=0.5)
-    steps, logits = many(2)[:4096], many(1, np.float32)[:4096]
+    steps, wants = many(2)[:4096], many(True, bool)[:4096]
     results = []
     for devices in (1, 8):
         slots = over_slots(make_mesh(devices))
         function = jax.jit(functools.partial(train_halt, config), out_shardings=slots)
-        halted = function(*jax.device_put((steps, logits), slots), jax.random.key(3))
+        halted = function(*jax.device_put((steps, wants), slots), jax.random.key(3))
         assert len(halted.sharding.device_set) == devices
         results.append(np.asarray(halted))
     assert 0.1 < results[0].mean() < 0.9

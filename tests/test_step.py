@@ -15,7 +15,7 @@ from trm_jax.mesh import make_mesh, over_slots, to_global
 from trm_jax.models import get_model
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import init_state, state_shardings
-from trm_jax.step import METRICS, make_train_step, summarise, update
+from trm_jax.step import make_train_step, metric_names, summarise, update
 from trm_jax.types import Batch, OptimizerConfig, TableConfig
 
 SLOTS = 8
@@ -48,7 +48,7 @@ def setting(devices, rows=ROWS):
         table_rows=rows,
         batch_size=SLOTS,
         ema_scope=scope,
-        metric_names=METRICS,
+        metric_names=metric_names(model),
     )
     shapes = jax.eval_shape(init, jax.random.key(0))
     shardings = state_shardings(mesh, shapes)
@@ -266,7 +266,9 @@ def test_sums_start_again_after_each_log_point():
 
 
 def test_summary_by_hand():
-    sums = dict.fromkeys(METRICS, jnp.float32(0)) | {
+    names = metric_names(get_model(MODEL))
+    assert "continue_loss" not in names
+    sums = dict.fromkeys(names, jnp.float32(0)) | {
         "updates": jnp.float32(2),
         "token_loss": jnp.float32(8),
         "halt_loss": jnp.float32(4),
@@ -279,6 +281,9 @@ def test_summary_by_hand():
     assert got["loss"] == 0.5 + 0.5 * 0.25
     assert got["all/count"] == 16 and got["halted/count"] == 0
     assert got["all/exact_accuracy"] == 0.25 and got["all/steps"] == 2.5
+    with_continue = summarise(sums | {"continue_loss": jnp.float32(12)}, 8)
+    assert with_continue["continue_loss"] == 0.75
+    assert with_continue["loss"] == 0.5 + 0.5 * (0.25 + 0.75)
 
 
 def test_a_mean_over_no_rows_is_nan(one, six):

@@ -55,18 +55,18 @@ def refill(carry: Carry, incoming: Batch, initial: Latents) -> Carry:
 
 
 def train_halt(
-    config: ModelConfig, steps: jax.Array, halt_logits: jax.Array, key: jax.Array
+    config: ModelConfig, steps: jax.Array, wants_to_halt: jax.Array, key: jax.Array
 ) -> jax.Array:
     """Which slots stop after this step in training.
 
-    A slot stops at N steps, or when its halt logit is positive. To keep hard examples from being
-    given up early, a slot must with probability `halt_exploration` first reach a random minimum
-    of 2..N steps, drawn anew at each step as in the published code.
+    A slot stops at N steps, or when its heads say so. To keep hard examples from being given up
+    early, a slot must with probability `halt_exploration` first reach a random minimum of 2..N
+    steps, drawn anew at each step as in the published code.
 
     Args:
       config: of the model.
       steps: int32 [B], this step included.
-      halt_logits: [B].
+      wants_to_halt: bool [B], see `Model.wants_to_halt`.
       key: consumed; slot i depends on the key and i alone, however the batch is sharded.
 
     Returns:
@@ -76,8 +76,8 @@ def train_halt(
     explore = jax.random.uniform(explore_key, steps.shape) < config.halt_exploration
     lowest = min(2, config.N)
     minimum = jax.random.randint(minimum_key, steps.shape, lowest, config.N + 1)
-    wants_to_stop = (steps >= config.N) | (halt_logits > 0)
-    return wants_to_stop & (~explore | (steps >= minimum))
+    stops = (steps >= config.N) | wants_to_halt
+    return stops & (~explore | (steps >= minimum))
 
 
 def eval_halt(config: ModelConfig, steps: jax.Array) -> jax.Array:

@@ -14,31 +14,40 @@ from trm_jax.data.format import Dataset, assemble
 from trm_jax.evaluate import make_scorer
 from trm_jax.layers import inner_width
 from trm_jax.mesh import over_slots, to_global
+from trm_jax.models import get_model
+from trm_jax.models.variants import TWO_NETWORKS
 from trm_jax.run import prepare
 from trm_jax.types import Batch, ModelConfig
 
 WARM_UP = 3
 
 
-def network_flops(config: ModelConfig) -> int:
-    """Multiply-adds times two of the matrix products of one network evaluation of one example."""
+def block_flops(config: ModelConfig) -> int:
+    """Multiply-adds times two of the matrix products of one block and one example."""
     L, D = config.tokens, config.width
-    block = 2 * L * 3 * D * inner_width(D, config.expansion)
+    flops = 2 * L * 3 * D * inner_width(D, config.expansion)
     if config.mixer == "mlp":
-        block += 2 * D * 3 * L * inner_width(L, config.expansion)
-    else:
-        block += 2 * L * 4 * D**2 + 4 * L**2 * D
-    return config.layers * block
+        return flops + 2 * D * 3 * L * inner_width(L, config.expansion)
+    return flops + 2 * L * 4 * D**2 + 4 * L**2 * D
 
 
 def step_flops(config: ModelConfig, batch_size: int, train: bool) -> int:
     """The same of one supervision step of a batch; a backward pass counts as two forward ones.
 
-    Training does T (n + 1) network evaluations forward and the last n + 1 of them backward.
+    TRM does T (n + 1) network evaluations forward and the last n + 1 of them backward. The
+    continue loss looks one more step ahead.
     """
-    calls = config.T * (config.n + 1) + (2 * (config.n + 1) if train else 0)
-    head = 2 * config.tokens * config.width * config.vocab * (3 if train else 1)
-    return batch_size * (calls * network_flops(config) + head)
+    model = get_model(config)
+    forward, backward = model.variant.updates(config.T, config.n)
+    depths = (config.layers, config.layers)
+    if model.variant.networks == TWO_NETWORKS:
+        depths = (config.layers, config.y_layers or config.layers)
+    ahead = 2 if train and model.learns_to_continue else 1
+    blocks = sum(depth * ahead * calls for depth, calls in zip(depths, forward, strict=True))
+    if train:
+        blocks += sum(depth * 2 * calls for depth, calls in zip(depths, backward, strict=True))
+    head = 2 * config.tokens * config.width * config.vocab * (ahead + (2 if train else 0))
+    return batch_size * (blocks * block_flops(config) + head)
 
 
 def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import model_labels
 from trm_jax.losses import exactness
 from trm_jax.mesh import DATA, over_slots, replicated, to_global
-from trm_jax.models import TRM
+from trm_jax.models import Model
 from trm_jax.rollout import rollout
 from trm_jax.state import Weights
 from trm_jax.types import Batch
@@ -22,7 +22,7 @@ Scores = tuple[jax.Array, jax.Array, jax.Array]
 Scorer = Callable[[Weights, Batch], Scores]
 
 
-def make_scorer(model: TRM, mesh: Mesh, steps: int) -> Scorer:
+def make_scorer(model: Model, mesh: Mesh, steps: int) -> Scorer:
     """Compiles the scoring of one batch.
 
     Args:

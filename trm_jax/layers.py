@@ -156,14 +156,15 @@ class Block(nn.Module):
 
 
 class Network(nn.Module):
-    """The tiny network: `config.layers` blocks, one after the other."""
+    """The tiny network: blocks, one after the other."""
 
     config: ModelConfig
+    layers: int
 
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
         block = nn.remat(Block) if self.config.remat == "block" else Block
-        for i in range(self.config.layers):
+        for i in range(self.layers):
             h = block(self.config, name=f"block_{i}")(h)
         return h
 

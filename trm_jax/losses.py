@@ -33,6 +33,11 @@ def halt_loss(halt_logits: jax.Array, exact: jax.Array) -> jax.Array:
     return optax.sigmoid_binary_cross_entropy(halt_logits, exact.astype(halt_logits.dtype))
 
 
+def continue_loss(continue_logits: jax.Array, target: jax.Array) -> jax.Array:
+    """Binary cross-entropy [B] of the continue logits [B] against the next step's value [B]."""
+    return optax.sigmoid_binary_cross_entropy(continue_logits, target)
+
+
 def exactness(predictions: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """How right predictions are.
 

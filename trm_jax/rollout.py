@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from trm_jax import puzzle_table
-from trm_jax.models import TRM
+from trm_jax.models import Model
 from trm_jax.state import Weights
 from trm_jax.types import Latents
 
@@ -22,7 +22,7 @@ class Rollout(struct.PyTreeNode):
     halt_logits: jax.Array
 
 
-def rollout(model: TRM, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int) -> Rollout:
+def rollout(model: Model, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int) -> Rollout:
     """Takes `steps` supervision steps from the initial vectors, none of them cut short.
 
     Args:

@@ -12,10 +12,10 @@ from trm_jax.config import Experiment
 from trm_jax.data.format import Dataset
 from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.mesh import make_mesh
-from trm_jax.models import TRM, get_model
+from trm_jax.models import Model, get_model
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import TrainState, init_state, state_shardings
-from trm_jax.step import METRICS, TrainStep, make_train_step, update
+from trm_jax.step import TrainStep, make_train_step, metric_names, update
 from trm_jax.trained import table_rows
 
 HELDOUT = "heldout"
@@ -27,7 +27,7 @@ class Run:
 
     experiment: Experiment
     dataset: Dataset
-    model: TRM
+    model: Model
     mesh: Mesh
     shapes: TrainState
     shardings: TrainState
@@ -48,7 +48,7 @@ def prepare(experiment: Experiment, dataset: Dataset) -> Run:
         table_rows=table_rows(experiment, dataset.manifest),
         batch_size=experiment.batch_size,
         ema_scope=experiment.optimizer.ema_scope,
-        metric_names=METRICS,
+        metric_names=metric_names(model),
     )
     shapes = jax.eval_shape(init, jax.random.key(0))
     one = functools.partial(
@@ -75,7 +75,7 @@ def prepare(experiment: Experiment, dataset: Dataset) -> Run:
 
 
 def _held_out_score(
-    experiment: Experiment, dataset: Dataset, model: TRM, mesh: Mesh
+    experiment: Experiment, dataset: Dataset, model: Model, mesh: Mesh
 ) -> Callable[[TrainState], dict[str, Any]] | None:
     if not experiment.eval_every or HELDOUT not in dataset.splits:
         return None

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from trm_jax import act
 from trm_jax.mesh import over_slots, replicated
-from trm_jax.models import TRM
+from trm_jax.models import Model
 from trm_jax.puzzle_table import init_table
 from trm_jax.types import Carry, Latents
 
@@ -55,7 +55,7 @@ class TrainState(struct.PyTreeNode):
         return self.weights.replace(**self.ema)
 
 
-def init_weights(key: jax.Array, model: TRM, table_rows: int) -> Weights:
+def init_weights(key: jax.Array, model: Model, table_rows: int) -> Weights:
     """Fresh weights; `key` is consumed."""
     params_key, initial_key = jax.random.split(key)
     return Weights(
@@ -80,7 +80,7 @@ def init_ema(weights: Weights, scope: str) -> dict[str, Any]:
 def init_state(
     key: jax.Array,
     *,
-    model: TRM,
+    model: Model,
     optimizer: optax.GradientTransformation,
     table_rows: int,
     batch_size: int,

@@ -9,28 +9,25 @@ import optax
 from jax.sharding import Mesh
 
 from trm_jax import act, losses, puzzle_table
-from trm_jax.losses import PER_ROW_METRICS
+from trm_jax.losses import HALT_LOSS_WEIGHT, PER_ROW_METRICS
 from trm_jax.mesh import over_slots, replicated
-from trm_jax.models import TRM
+from trm_jax.models import Model
 from trm_jax.optim import ema_update, schedule
 from trm_jax.state import TrainState, state_shardings
 from trm_jax.types import Batch, Carry, OptimizerConfig, Output, TableConfig
 
-Halt = Callable[[jax.Array, jax.Array], jax.Array]
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
-METRICS = (
-    "updates",
-    "lr",
-    "gradient_norm",
-    "token_loss",
-    "halt_loss",
-    *(f"{rows}/{key}" for rows in ("all", "halted") for key in PER_ROW_METRICS),
-)
+
+def metric_names(model: Model) -> tuple[str, ...]:
+    """Keys of the metric sums that a model's updates add up."""
+    continuing = ("continue_loss",) if model.learns_to_continue else ()
+    per_row = (f"{rows}/{key}" for rows in ("all", "halted") for key in PER_ROW_METRICS)
+    return ("updates", "lr", "gradient_norm", "token_loss", "halt_loss", *continuing, *per_row)
 
 
 def supervise(
-    params: Any, rows: jax.Array, carry: Carry, model: TRM, halt: Halt
+    params: Any, rows: jax.Array, carry: Carry, model: Model, key: jax.Array | None
 ) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
     """One supervision step of a refilled carry, and what it costs.
 
@@ -39,21 +36,24 @@ def supervise(
       rows: [B, E], the puzzle-table rows of the carry's examples.
       carry: as `act.refill` leaves it.
       model: from the registry.
-      halt: (steps [B], halt logits [B]) -> bool [B], which slots stop now.
+      key: of the halting exploration; None in evaluation, where every slot takes all N steps and
+        no continue logit is judged.
 
     Returns:
-      The loss, token loss + 0.5 halting loss summed over the batch, and the new carry (cut off
-      from the gradient), the output, and the metric sums.
+      The loss summed over the batch, token loss + 0.5 (halting loss + continue loss), and the new
+      carry (cut off from the gradient), the output, and the metric sums.
     """
+    config, labels = model.config, carry.batch.labels
     latents, output = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
-    labels = carry.batch.labels
     predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
     cell_accuracy, exact = losses.exactness(predictions, labels)
     token = losses.token_loss(output.logits, labels)
     halting = losses.halt_loss(output.halt_logits, exact)
-    loss = jnp.sum(token) + losses.HALT_LOSS_WEIGHT * jnp.sum(halting)
     steps = carry.steps + 1
-    halted = halt(steps, output.halt_logits)
+    if key is None:
+        halted = act.eval_halt(config, steps)
+    else:
+        halted = act.train_halt(config, steps, model.wants_to_halt(output), key)
     metrics = losses.step_metrics(
         token_losses=token,
         halt_losses=halting,
@@ -65,14 +65,42 @@ def supervise(
         halted=halted,
     )
     carry = carry.replace(latents=jax.lax.stop_gradient(latents), steps=steps, halted=halted)
+    if model.learns_to_continue and key is not None:
+        target = continue_target(params, rows, carry, model)
+        continuing = losses.continue_loss(output.continue_logits, target)
+        metrics["continue_loss"] = jnp.sum(continuing).astype(jnp.float32)
+        halting = halting + continuing
+    loss = jnp.sum(token) + HALT_LOSS_WEIGHT * jnp.sum(halting)
     return loss, (carry, output, metrics)
+
+
+def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) -> jax.Array:
+    """What the continue logits should have said: the value of the next step (HRM, section 2.3).
+
+    HRM's Q-learning without replay or target network: one more supervision step from the new
+    carry, without gradient; at N steps the slot has to halt there, else it may choose.
+
+    Args:
+      params: dense parameters.
+      rows: [B, E], the puzzle-table rows of the carry's examples.
+      carry: after the step whose continue logits are judged.
+      model: from the registry.
+
+    Returns:
+      float32 [B], probabilities; without gradient.
+    """
+    params, rows = jax.lax.stop_gradient((params, rows))
+    _, after = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
+    choice = jnp.maximum(after.halt_logits, after.continue_logits)
+    must_halt = carry.steps >= model.config.N
+    return jax.nn.sigmoid(jnp.where(must_halt, after.halt_logits, choice))
 
 
 def update(
     state: TrainState,
     batch: Batch,
     *,
-    model: TRM,
+    model: Model,
     optimizer: optax.GradientTransformation,
     optimizer_config: OptimizerConfig,
     table_config: TableConfig,
@@ -85,11 +113,8 @@ def update(
     rows = puzzle_table.lookup(weights.table, carry.batch.ids)
     key = jax.random.fold_in(state.key, state.step)
 
-    def halt(steps: jax.Array, halt_logits: jax.Array) -> jax.Array:
-        return act.train_halt(model.config, steps, halt_logits, key)
-
     def mean_loss(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
-        loss, aux = supervise(params, rows, carry, model, halt)
+        loss, aux = supervise(params, rows, carry, model, key)
         return loss / batch_size, aux
 
     gradient = jax.grad(mean_loss, argnums=(0, 1), has_aux=True)
@@ -120,23 +145,25 @@ def _add(
     sums: dict[str, jax.Array], metrics: dict[str, jax.Array], fresh: jax.Array
 ) -> dict[str, jax.Array]:
     """Adds an update's metrics, after a log point to nothing; a learning rate is not added up."""
-    before = {name: jnp.where(fresh, 0, sums[name]) for name in METRICS} | {"lr": 0}
-    return {name: (before[name] + metrics[name]).astype(jnp.float32) for name in METRICS}
+    before = {name: jnp.where(fresh, 0, total) for name, total in sums.items()} | {"lr": 0}
+    return {name: (before[name] + metrics[name]).astype(jnp.float32) for name in sums}
 
 
 def summarise(sums: dict[str, jax.Array], batch_size: int) -> dict[str, jax.Array]:
     """Means from metric sums; a mean over no rows is nan.
 
     Returns:
-      `loss`, `token_loss`, `halt_loss` per example; `gradient_norm` per update; `lr` of the last
-      update; and for the rows `all` and `halted` `count` and the means of `losses.step_metrics`.
+      `loss`, `token_loss`, `halt_loss` and, where it is learned, `continue_loss` per example;
+      `gradient_norm` per update; `lr` of the last update; and for the rows `all` and `halted`
+      `count` and the means of `losses.step_metrics`.
     """
     examples = sums["updates"] * batch_size
-    means = {name: sums[name] / examples for name in ("token_loss", "halt_loss")}
-    means["loss"] = means["token_loss"] + losses.HALT_LOSS_WEIGHT * means["halt_loss"]
+    means = {name: total / examples for name, total in sums.items() if name.endswith("_loss")}
+    halting = means["halt_loss"] + means.get("continue_loss", 0)
+    means["loss"] = means["token_loss"] + HALT_LOSS_WEIGHT * halting
     means["gradient_norm"] = sums["gradient_norm"] / sums["updates"]
     means["lr"] = 1 * sums["lr"]  # not the state's own buffer, which is donated next
-    for name in METRICS:
+    for name in sums:
         rows, _, key = name.partition("/")
         if key == "count":
             means[name] = 1 * sums[name]

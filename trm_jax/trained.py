@@ -12,7 +12,7 @@ from trm_jax.checkpoint import Checkpoints
 from trm_jax.config import Experiment
 from trm_jax.errors import UserError
 from trm_jax.mesh import make_mesh
-from trm_jax.models import TRM, get_model
+from trm_jax.models import Model, get_model
 from trm_jax.state import Weights, init_ema, init_weights
 from trm_jax.workdir import WorkDir
 
@@ -26,7 +26,7 @@ class Trained:
       experiment: how it was trained.
       manifest: of the data set it was trained on.
       model: from the registry.
-      weights: averaged, on every device of the mesh.
+      weights: averaged unless asked otherwise, on every device of the mesh.
       mesh: of all local devices.
       step: updates it was trained for.
     """
@@ -34,7 +34,7 @@ class Trained:
     workdir: WorkDir
     experiment: Experiment
     manifest: dict[str, Any]
-    model: TRM
+    model: Model
     weights: Weights
     mesh: Mesh
     step: int
@@ -55,12 +55,13 @@ def table_rows(experiment: Experiment, manifest: dict[str, Any]) -> int:
     return experiment.table.rows or needed
 
 
-def load(root: epath.PathLike, step: int | None = None) -> Trained:
-    """Loads the averaged weights of a work directory.
+def load(root: epath.PathLike, step: int | None = None, *, averaged: bool = True) -> Trained:
+    """Loads the weights of a work directory.
 
     Args:
       root: the work directory.
       step: which checkpoint; None takes the best on held-out puzzles, else the newest.
+      averaged: the averaged weights, which are what is scored; else as the last update left them.
 
     Raises:
       UserError: nothing was trained there, or there is no such checkpoint.
@@ -73,6 +74,7 @@ def load(root: epath.PathLike, step: int | None = None) -> Trained:
     init = functools.partial(init_weights, model=model, table_rows=rows)
     shapes = jax.eval_shape(init, jax.random.key(0))
     ema = jax.eval_shape(lambda w: init_ema(w, experiment.optimizer.ema_scope), shapes)
+    ema = ema if averaged else {}
     nothing = UserError(
         f"{workdir.root} has no checkpoint yet; let `trm train` reach its first one "
         f"(config.checkpoint_every is {experiment.checkpoint_every})."

@@ -24,7 +24,8 @@ IGNORE = -100
 """Label of a cell that is not counted, neither in the loss nor in a score."""
 
 Latents = tuple[jax.Array, ...]
-"""The states that a model carries from one supervision step to the next; TRM: (y, z)."""
+"""The states that a model carries from one supervision step to the next; TRM: (y, z). The heads
+read the first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +35,14 @@ class ModelConfig:
     Attributes:
       vocab: V, number of token ids, 0 being the padding.
       cells: S, cells of a puzzle.
-      kind: name in the registry of `trm_jax.models`.
+      kind: name in the registry, `trm_jax.models.variants`.
       width: D.
       heads: attention heads; `width` is a multiple of twice this number.
       layers: blocks in the network.
-      T: outer recursions per supervision step, all but the last without gradient.
+      y_layers: blocks in the network that updates y, in models where it has one of its own; 0
+        means `layers`.
+      T: outer recursions per supervision step, all but the last without gradient; the
+        transformer has none, and uses neither T nor n.
       n: latent updates per recursion.
       N: supervision steps at most.
       mixer: what a block does over the tokens: "mlp" or "attention".
@@ -59,6 +63,7 @@ class ModelConfig:
     width: int = 512
     heads: int = 8
     layers: int = 2
+    y_layers: int = 0
     T: int = 3
     n: int = 6
     N: int = 16
@@ -99,8 +104,9 @@ class ModelConfig:
                 "config.model.positions is 'rotary', which only attention can use; "
                 "choose 'none' or 'learned' for the mlp mixer."
             )
-        if self.prefix_tokens < 0 or self.row_width < 0:
-            raise UserError("config.model.prefix_tokens and row_width cannot be negative.")
+        for key in ("y_layers", "prefix_tokens", "row_width"):
+            if getattr(self, key) < 0:
+                raise UserError(f"config.model.{key} is {getattr(self, key)}; it must be 0 or more.")
         if self.prefix_tokens and self.table_width > self.prefix_tokens * self.width:
             raise UserError(
                 f"A puzzle row of width {self.table_width} does not fit into "

@@ -8,6 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from trm_jax import torch_names
+from trm_jax.models import Model, get_model
 from trm_jax.state import Weights
 from trm_jax.types import Batch, ModelConfig, OptimizerConfig, TableConfig
 
@@ -39,22 +41,44 @@ def load(path: Path) -> Golden:
     return Golden(path.stem, arrays, config, optimizer)
 
 
+def kind(golden: Golden) -> str:
+    """Our name of the model, told by the arrays it has."""
+    names = {k.removeprefix(MODEL) for k in golden.group("param/")}
+    levels = {k.split(".")[0] for k in names if "_level." in k}
+    if levels == {"H_level", "L_level"}:
+        return "hrm"
+    if levels == {"H_level"}:
+        return "transformer"
+    if "H_init" not in names:
+        return "trm_single_z"
+    if "L1_init" in names:
+        return "trm_multi_z"
+    return "trm" if golden.config["no_ACT_continue"] else "trm_continue"
+
+
 def model_config(golden: Golden, dtype: str) -> ModelConfig:
     """Our name for each of the reference's settings."""
-    c = golden.config
+    c, ours = golden.config, kind(golden)
+    assert c["loss"] == "stablemax_cross_entropy", f"no such loss here: {c['loss']}"
+    hierarchical = ours in ("hrm", "transformer")  # which have no setting for the prefix
+    prefix = 0 if hierarchical else c["puzzle_emb_len"]
+    prefix = prefix or -(-c["puzzle_emb_ndim"] // c["hidden_size"])
+    mixer = "mlp" if c["mlp_t"] else "attention"
     positions = {"rope": "rotary", "learned": "learned", "none": "none"}[c["pos_encodings"]]
-    prefix = c["puzzle_emb_len"] or -(-c["puzzle_emb_ndim"] // c["hidden_size"])
     return ModelConfig(
         vocab=c["vocab_size"],
         cells=c["seq_len"],
+        kind=ours,
         width=c["hidden_size"],
         heads=c["num_heads"],
-        layers=c["L_layers"],
+        layers=c["H_layers"] if ours == "transformer" else c["L_layers"],
+        y_layers=c["H_layers"] if ours == "hrm" else 0,
         T=c["H_cycles"],
         n=c["L_cycles"],
         N=c["halt_max_steps"],
-        mixer="mlp" if c["mlp_t"] else "attention",
-        positions="none" if c["mlp_t"] and positions == "rotary" else positions,
+        mixer=mixer,
+        # The published MLP is told to use rotary positions, and has no attention to use them in.
+        positions="none" if (mixer, positions) == ("mlp", "rotary") else positions,
         prefix_tokens=prefix if c["puzzle_emb_ndim"] else 0,
         row_width=c["puzzle_emb_ndim"],
         expansion=c["expansion"],
@@ -79,47 +103,29 @@ def optimizer_configs(golden: Golden) -> tuple[OptimizerConfig, TableConfig]:
     return dense, TableConfig(lr=o["emb_lr"], weight_decay=o["emb_weight_decay"])
 
 
-def params_from_torch(arrays: dict[str, np.ndarray], dtype: Any) -> dict[str, Any]:
-    """Dense parameters (or their gradients) as our tree; a torch weight is [out, in]."""
-    inner = {k.removeprefix(MODEL): jnp.asarray(v, dtype) for k, v in arrays.items()}
-
-    def kernel(name: str) -> dict[str, Any]:
-        return {"kernel": inner[f"{name}.weight"].T}
-
-    def swiglu(name: str) -> dict[str, Any]:
-        return {k: kernel(f"{name}.{k}_proj") for k in ("gate_up", "down")}
-
-    network = {}
-    layers = {k.split(".")[2] for k in inner if k.startswith("L_level.layers.")}
-    for i in sorted(layers, key=int):
-        layer = f"L_level.layers.{i}"
-        block = {"mlp": swiglu(f"{layer}.mlp")}
-        if f"{layer}.mlp_t.down_proj.weight" in inner:
-            block["token_mlp"] = swiglu(f"{layer}.mlp_t")
-        else:
-            names = {"qkv": "qkv_proj", "out": "o_proj"}
-            block["attention"] = {k: kernel(f"{layer}.self_attn.{v}") for k, v in names.items()}
-        network[f"block_{i}"] = block
-    embedding = {"tokens": inner["embed_tokens.embedding_weight"]}
-    if "embed_pos.embedding_weight" in inner:
-        embedding["positions"] = inner["embed_pos.embedding_weight"]
-    return {
-        "embedding": embedding,
-        "network": network,
-        "answer_head": kernel("lm_head"),
-        "halt_head": kernel("q_head") | {"bias": inner["q_head.bias"]},
-    }
+def model(golden: Golden, dtype: str) -> Model:
+    """The model that the file's numbers were computed with."""
+    return get_model(model_config(golden, dtype))
 
 
-def weights(golden: Golden, prefix: str, dtype: Any) -> Weights:
+def params(model: Model, arrays: dict[str, np.ndarray], dtype: str) -> Any:
+    """Dense parameters, or their gradients or averages, as our tree."""
+    return _tree(model, arrays, dtype)["params"]
+
+
+def weights(golden: Golden, prefix: str, dtype: str) -> Weights:
     """Parameters, table and initial vectors below `prefix`."""
-    arrays = golden.group(prefix)
-    empty = np.zeros((golden.config["num_puzzle_identifiers"], 0))
-    return Weights(
-        params=params_from_torch(arrays, dtype),
-        table=jnp.asarray(arrays.get(f"{MODEL}puzzle_emb.weights", empty), dtype),
-        initial=tuple(jnp.asarray(arrays[f"{MODEL}{k}_init"], dtype) for k in ("H", "L")),
-    )
+    tree = _tree(model(golden, dtype), golden.group(prefix), dtype)
+    empty = jnp.zeros((golden.config["num_puzzle_identifiers"], 0), dtype)
+    return Weights(**{"table": empty} | tree)
+
+
+def _tree(model: Model, arrays: dict[str, np.ndarray], dtype: str) -> dict[str, Any]:
+    """Every array of `arrays` has to find its place."""
+    inner = {k.removeprefix(MODEL): jnp.asarray(v, dtype) for k, v in arrays.items()}
+    unknown = set(inner) - {entry.torch for entry in torch_names.entries(model)}
+    assert not unknown, f"no place for {sorted(unknown)}"
+    return torch_names.from_torch(model, inner)
 
 
 def batch(golden: Golden, number: int) -> Batch:

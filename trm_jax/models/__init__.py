@@ -1,10 +1,9 @@
-"""The registry of models: one name each, one interface (see `trm_jax.models.trm.TRM`)."""
+"""The registry of models: one name each (`variants.VARIANTS`), one interface (`model.Model`)."""
 
 from trm_jax.errors import UserError
-from trm_jax.models.trm import TRM
+from trm_jax.models.model import Model
+from trm_jax.models.variants import VARIANTS
 from trm_jax.types import ModelConfig
-
-MODELS = {"trm": TRM}
 
 
 def check_kind(kind: str) -> None:
@@ -13,17 +12,15 @@ def check_kind(kind: str) -> None:
     Raises:
       UserError: it is not in the registry.
     """
-    if kind not in MODELS:
-        raise UserError(
-            f"config.model.kind is {kind!r}; the models are {', '.join(sorted(MODELS))}."
-        )
+    if kind not in VARIANTS:
+        raise UserError(f"config.model.kind is {kind!r}; the models are {', '.join(VARIANTS)}.")
 
 
-def get_model(config: ModelConfig) -> TRM:
+def get_model(config: ModelConfig) -> Model:
     """The model that `config.kind` names.
 
     Raises:
       UserError: no model has this name.
     """
     check_kind(config.kind)
-    return MODELS[config.kind](config)
+    return Model(config, VARIANTS[config.kind])

@@ -1,68 +1,194 @@
-"""The recursion of the paper (figure 3) as pure functions of a network.
+"""The recursions of the paper and where each cuts the gradient, as pure functions of networks.
 
-A network here is any function (params, h) -> h that keeps the shape of the states. Only additions
-happen outside it, so the states may lie in whatever layout the network likes best.
+A *recursion* updates the latents once around: TRM's own (figure 3), the two ablations of table 2,
+and direct prediction, which does not recurse. A *gradient* says how many recursions make a
+supervision step and which of their updates are learned from. `trm_jax.models.variants` pairs them.
+
+A network here is any function h -> h that keeps the shape of the states. Only additions happen
+outside it, so the states may lie in whatever layout the networks like best.
 """
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import jax
 
-Network = Callable[[Any, jax.Array], jax.Array]
+from trm_jax.types import Latents
+
+Network = Callable[[jax.Array], jax.Array]
+
+
+class Networks(NamedTuple):
+    """The networks that update z and y, bound to their parameters; TRM has one for both."""
+
+    z: Network
+    y: Network
+
+
+Recursion = Callable[[Networks, Latents, jax.Array, int, bool], Latents]
+"""(networks, latents, embedded question x, latent updates n, unroll) -> latents."""
 
 
 def latent_recursion(
-    net: Network, params: Any, y: jax.Array, z: jax.Array, x: jax.Array, n: int, unroll: bool
-) -> tuple[jax.Array, jax.Array]:
-    """N times z = net(z + (y + x)), then y = net(y + z).
+    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
+) -> Latents:
+    """TRM, paper figure 3: n times z = net(z + (y + x)), then y = net(y + z).
 
     Args:
-      net: the network, the same for both updates.
-      params: its parameters.
-      y: answer state.
-      z: latent state, of y's shape.
-      x: embedded question, of y's shape.
+      nets: the networks.
+      latents: (y, z), each of x's shape.
+      x: the embedded question.
       n: latent updates.
       unroll: write the n updates out instead of looping; see `ModelConfig.unroll`.
 
     Returns:
       The new (y, z).
     """
+    y, z = latents
+    z = _repeat(nets.z, z, y + x, n, unroll)
+    return nets.y(y + z), z
+
+
+def single_recursion(
+    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
+) -> Latents:
+    """One latent for both, paper table 2: n times z = net(z + x), then z = net(z).
+
+    Args and returns: as `latent_recursion`, with latents (z,).
+    """
+    (z,) = latents
+    return (nets.y(_repeat(nets.z, z, x, n, unroll)),)
+
+
+def multi_scale_recursion(
+    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
+) -> Latents:
+    """A latent for each update, paper table 2.
+
+    For i = 1..n: z_i = net(z_1 + ... + z_n + (y + x)); then y = net(y + z_1 + ... + z_n).
+
+    Args and returns: as `latent_recursion`, with latents (y, z_1, ..., z_n). Always written out:
+    no two updates are of the same latent, so there is nothing to loop over.
+    """
+    del unroll
+    y, *zs = latents
     injection = y + x
-
-    def update(z: jax.Array, _: None) -> tuple[jax.Array, None]:
-        return net(params, z + injection), None
-
-    z, _ = jax.lax.scan(update, z, None, length=n, unroll=n if unroll else 1)
-    return net(params, y + z), z
+    for i in range(n):
+        zs[i] = nets.z(functools.reduce(jax.lax.add, zs) + injection)
+    return nets.y(y + functools.reduce(jax.lax.add, zs)), *zs
 
 
-def deep_recursion(
-    net: Network,
-    params: Any,
-    y: jax.Array,
-    z: jax.Array,
+def direct_prediction(
+    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
+) -> Latents:
+    """No recursion at all, the baseline of the HRM paper: y = net(y + x).
+
+    Args and returns: as `latent_recursion`, with latents (y,); n is not used.
+    """
+    del n, unroll
+    (y,) = latents
+    return (nets.y(y + x),)
+
+
+def last_recursion(
+    recursion: Recursion,
+    nets: Networks,
+    frozen: Networks,
+    latents: Latents,
     x: jax.Array,
     *,
     T: int,
     n: int,
     unroll: bool,
-) -> tuple[jax.Array, jax.Array]:
-    """T - 1 latent recursions without gradient, then one with.
+) -> Latents:
+    """T - 1 recursions without gradient, then one with (`deep_recursion` in the paper's figure 3).
 
     The gradient is cut at the *inputs* of the first T - 1 recursions, parameters included, so that
     nothing of them is ever stored for the backward pass; cutting their output alone would
     leave it to the compiler to throw the stored activations away.
 
-    Args and returns: as `latent_recursion`; T is the number of recursions.
+    Args:
+      recursion: one of those above.
+      nets: the networks.
+      frozen: the same, without gradient to their parameters.
+      latents: what the recursion takes.
+      x: the embedded question.
+      T: recursions.
+      n: latent updates of each.
+      unroll: see `latent_recursion`.
+
+    Returns:
+      The new latents.
     """
-    frozen = jax.lax.stop_gradient(params)
-    frozen_x = jax.lax.stop_gradient(x)
+    latents = _without_gradient(recursion, frozen, latents, x, T - 1, n, unroll)
+    return recursion(nets, latents, x, n, unroll)
 
-    def recurse(states: tuple[jax.Array, jax.Array], _: None) -> tuple[Any, None]:
-        return latent_recursion(net, frozen, *states, frozen_x, n, unroll), None
 
-    start = jax.lax.stop_gradient((y, z))
-    (y, z), _ = jax.lax.scan(recurse, start, None, length=T - 1)
-    return latent_recursion(net, params, y, z, x, n, unroll)
+def last_updates(
+    recursion: Recursion,
+    nets: Networks,
+    frozen: Networks,
+    latents: Latents,
+    x: jax.Array,
+    *,
+    T: int,
+    n: int,
+    unroll: bool,
+) -> Latents:
+    """T recursions of (y, z), with gradient through the last update of each state alone.
+
+    HRM's one-step approximation of the gradient at a fixed point (arXiv 2506.21734, section 2.2);
+    "1-step gradient" in the TRM paper's table 1.
+
+    Args and returns: as `last_recursion`.
+    """
+    latents = _without_gradient(recursion, frozen, latents, x, T - 1, n, unroll)
+    y, z = latents
+    z = _repeat(frozen.z, z, jax.lax.stop_gradient(y + x), n - 1, unroll)
+    return recursion(nets, (y, z), x, 1, unroll)
+
+
+def single_pass(
+    recursion: Recursion,
+    nets: Networks,
+    frozen: Networks,
+    latents: Latents,
+    x: jax.Array,
+    *,
+    T: int,
+    n: int,
+    unroll: bool,
+) -> Latents:
+    """The recursion once, with gradient; T is not used.
+
+    Args and returns: as `last_recursion`.
+    """
+    del frozen, T
+    return recursion(nets, jax.lax.stop_gradient(latents), x, n, unroll)
+
+
+def _repeat(net: Network, z: jax.Array, injection: jax.Array, n: int, unroll: bool) -> jax.Array:
+    """N times z = net(z + injection)."""
+
+    def update(z: jax.Array, _: None) -> tuple[jax.Array, None]:
+        return net(z + injection), None
+
+    return jax.lax.scan(update, z, None, length=n, unroll=max(n, 1) if unroll else 1)[0]
+
+
+def _without_gradient(
+    recursion: Recursion,
+    frozen: Networks,
+    latents: Latents,
+    x: jax.Array,
+    times: int,
+    n: int,
+    unroll: bool,
+) -> Latents:
+    latents, x = jax.lax.stop_gradient((latents, x))
+
+    def recurse(latents: Latents, _: None) -> tuple[Latents, None]:
+        return recursion(frozen, latents, x, n, unroll), None
+
+    return jax.lax.scan(recurse, latents, None, length=times)[0]

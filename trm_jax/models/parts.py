@@ -1,16 +1,14 @@
-"""The Tiny Recursive Model: embedding, one network used recursively, two heads."""
+"""The parts of every model: embedding, networks, and two heads."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from trm_jax.layers import Linear, Network, swap_layout
-from trm_jax.models.recursion import deep_recursion
 from trm_jax.numerics import truncated_normal, wide
-from trm_jax.types import Latents, ModelConfig, Output
+from trm_jax.types import ModelConfig, Output
 
 HALT_BIAS = -5.0
 
@@ -51,88 +49,43 @@ class HaltHead(nn.Module):
         return logits.astype(jnp.float32)
 
 
-class TRMParts(nn.Module):
-    """Holds the parameters; what is done with them is in `TRM`."""
+class Parts(nn.Module):
+    """Holds the parameters; what is done with them is in `trm_jax.models.model`.
+
+    Attributes:
+      config: of the model.
+      networks: names of the networks; "y_network" has a depth of its own, `config.y_layers`.
+    """
 
     config: ModelConfig
+    networks: tuple[str, ...]
 
     def setup(self) -> None:
-        self.embedding = Embedding(self.config)
-        self.network = Network(self.config)
-        self.answer_head = Linear(self.config.vocab, self.config.dtype)
+        c = self.config
+        self.embedding = Embedding(c)
+        for name in self.networks:
+            own_depth = c.y_layers if name == "y_network" else 0
+            setattr(self, name, Network(c, own_depth or c.layers))
+        self.answer_head = Linear(c.vocab, c.dtype)
         self.halt_head = HaltHead()
 
     def __call__(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
         """Touches every parameter once, for `init`."""
         h = swap_layout(self.config, self.embed(inputs, rows))
-        return self.read(swap_layout(self.config, self.think(h))).logits
+        for name in self.networks:
+            h = self.think(h, name)
+        return self.read(swap_layout(self.config, h)).logits
 
     def embed(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
         """Embeds int32 [B, S] token ids behind [B, E] puzzle rows: [B, L, D]."""
         return self.embedding(inputs, rows)
 
-    def think(self, h: jax.Array) -> jax.Array:
-        """Applies the network once, in its own layout (`layers.swap_layout`)."""
-        return self.network(h)
+    def think(self, h: jax.Array, name: str) -> jax.Array:
+        """Applies a network once, in its own layout (`layers.swap_layout`)."""
+        return getattr(self, name)(h)
 
     def read(self, y: jax.Array) -> Output:
         """Reads the answer from the cells' tokens and the halting logits from token 0."""
         halt = self.halt_head(y[:, 0])
         logits = self.answer_head(y[:, self.config.prefix_tokens :])
         return Output(logits=logits, halt_logits=halt[:, 0], continue_logits=halt[:, 1])
-
-
-class TRM:
-    """The model as pure functions of its parameters; holds nothing but its configuration.
-
-    Every model in the registry has these four methods and no more.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        self.config = config
-        self._parts = TRMParts(config)
-
-    def init(self, key: jax.Array) -> Any:
-        """Draws the parameters, a tree of float32 arrays; `key` is consumed."""
-        c = self.config
-        inputs = jnp.zeros((1, c.cells), jnp.int32)
-        rows = jnp.zeros((1, c.table_width), jnp.float32)
-        return self._parts.init(key, inputs, rows)["params"]
-
-    def initial_latents(self, key: jax.Array) -> Latents:
-        """Draws the fixed initial vectors (y, z), each float32 [D]; never trained.
-
-        Args:
-          key: consumed.
-        """
-        keys = jax.random.split(key, 2)
-        return tuple(truncated_normal(k, (self.config.width,), 1.0) for k in keys)
-
-    def supervision_step(
-        self, params: Any, latents: Latents, inputs: jax.Array, rows: jax.Array
-    ) -> tuple[Latents, Output]:
-        """One supervision step (design, section 3; paper, figure 3).
-
-        Args:
-          params: as from `init`.
-          latents: (y, z), each [B, L, D].
-          inputs: int32 [B, S].
-          rows: [B, E], the puzzle-table rows of the examples; E = 0 without a table.
-
-        Returns:
-          The new (y, z), with gradient from the last recursion only, and what they say.
-        """
-        c = self.config
-        parts = {"params": params}
-        x: Any = self._parts.apply(parts, inputs, rows, method="embed")
-
-        def net(variables: Any, h: jax.Array) -> Any:
-            return self._parts.apply(variables, h, method="think")
-
-        if c.remat == "net":
-            net = jax.checkpoint(net)
-        y, z, x = (swap_layout(c, state) for state in (*latents, x))
-        y, z = deep_recursion(net, parts, y, z, x, T=c.T, n=c.n, unroll=c.unroll)
-        y, z = swap_layout(c, y), swap_layout(c, z)
-        output: Any = self._parts.apply(parts, y, method="read")
-        return (y, z), output

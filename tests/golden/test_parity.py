@@ -1,0 +1,34 @@
+"""Every model, component by component, against the published code's numbers: see `parity`."""
+
+import functools
+from pathlib import Path
+
+from tests.golden import reference
+from tests.golden.parity import BOUNDS, Parity, components, precision
+
+OWN = Path(__file__).parent / "data"
+
+
+def pytest_generate_tests(metafunc):
+    folder = Path(metafunc.config.getoption("--goldens") or OWN)
+    files = [path for path in sorted(folder.glob("*.npz")) if path.stem != "arc_vote"]
+    assert files, f"no golden file in {folder}"
+    cases = [
+        (path, dtype, component)
+        for path in files
+        for dtype in BOUNDS
+        for component in components(reference.load(path), dtype)
+    ]
+    names = [f"{path.stem}-{dtype}-{component.__name__}" for path, dtype, component in cases]
+    metafunc.parametrize(("path", "dtype", "component"), cases, ids=names)
+
+
+@functools.lru_cache(maxsize=1)
+def computed(path, dtype):
+    """The last one only: the tests come file by file, and dtype by dtype."""
+    return Parity(reference.load(path), dtype)
+
+
+def test_parity(path, dtype, component):
+    with precision(dtype):
+        component(computed(path, dtype))

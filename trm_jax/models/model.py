@@ -1,0 +1,91 @@
+"""A model of the registry: its parts, recursed as its variant says."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from trm_jax.layers import swap_layout
+from trm_jax.models.parts import Parts
+from trm_jax.models.recursion import Network, Networks
+from trm_jax.models.variants import Variant
+from trm_jax.numerics import truncated_normal
+from trm_jax.types import Latents, ModelConfig, Output
+
+
+class Model:
+    """Pure functions of the parameters; holds nothing but what it is configured to be."""
+
+    def __init__(self, config: ModelConfig, variant: Variant) -> None:
+        self.config = config
+        self.variant = variant
+        self.state_names = variant.state_names(config.n)
+        # With a single step there is nothing to choose; the published code has no such loss then.
+        self.learns_to_continue = variant.continue_loss and config.N > 1
+        self._parts = Parts(config, tuple(dict.fromkeys(variant.networks)))
+
+    def init(self, key: jax.Array) -> Any:
+        """Draws the parameters, a tree of float32 arrays; `key` is consumed."""
+        c = self.config
+        inputs = jnp.zeros((1, c.cells), jnp.int32)
+        rows = jnp.zeros((1, c.table_width), jnp.float32)
+        return self._parts.init(key, inputs, rows)["params"]
+
+    def initial_latents(self, key: jax.Array) -> Latents:
+        """Draws the fixed initial vector of each state, float32 [D]; never trained.
+
+        Args:
+          key: consumed.
+        """
+        keys = jax.random.split(key, len(self.state_names))
+        return tuple(truncated_normal(k, (self.config.width,), 1.0) for k in keys)
+
+    def supervision_step(
+        self, params: Any, latents: Latents, inputs: jax.Array, rows: jax.Array
+    ) -> tuple[Latents, Output]:
+        """One supervision step (design, section 3; paper, figure 3).
+
+        Args:
+          params: as from `init`.
+          latents: one array [B, L, D] for each of `state_names`.
+          inputs: int32 [B, S].
+          rows: [B, E], the puzzle-table rows of the examples; E = 0 without a table.
+
+        Returns:
+          The new latents, with gradient from the variant's last updates only, and what they say.
+        """
+        c = self.config
+        x: Any = self._parts.apply({"params": params}, inputs, rows, method="embed")
+        *states, x = (swap_layout(c, state) for state in (*latents, x))
+        new = self.variant.gradient(
+            self.variant.recursion,
+            self._networks(params),
+            self._networks(jax.lax.stop_gradient(params)),
+            tuple(states),
+            x,
+            T=c.T,
+            n=c.n,
+            unroll=c.unroll,
+        )
+        new = tuple(swap_layout(c, state) for state in new)
+        output: Any = self._parts.apply({"params": params}, new[0], method="read")
+        return new, output
+
+    def wants_to_halt(self, output: Output) -> jax.Array:
+        """Bool [B]: whether the heads say that the answer is right."""
+        if self.variant.compares:
+            return output.halt_logits > output.continue_logits
+        return output.halt_logits > 0
+
+    def _networks(self, params: Any) -> Networks:
+        """The networks that update z and y, bound to their parameters."""
+
+        def bind(name: str) -> Network:
+            def net(parts: Any, h: jax.Array) -> Any:
+                return self._parts.apply(parts, h, name, method="think")
+
+            if self.config.remat == "net":
+                net = jax.checkpoint(net)
+            return lambda h: net({"params": params}, h)
+
+        return Networks(*(bind(name) for name in self.variant.networks))

@@ -1,0 +1,67 @@
+"""Every model of the papers' tables as one line: its states, networks, recursion and halting."""
+
+import dataclasses
+from collections.abc import Callable
+
+from trm_jax.models import recursion as r
+from trm_jax.types import Latents
+
+ONE_NETWORK = ("network", "network")
+TWO_NETWORKS = ("z_network", "y_network")
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """How a model recurses and halts.
+
+    Attributes:
+      states: names of the latents, the heads read the first; "z*" stands for z1, ..., zn.
+      networks: names of the networks that update z and y.
+      recursion: how the latents are updated once around.
+      gradient: how many recursions make a supervision step, and which are learned from.
+      compares: halt where the halt logit exceeds the continue logit (HRM), not 0 (TRM).
+      continue_loss: the continue logit is learned, by HRM's Q-learning; takes another forward pass.
+    """
+
+    states: tuple[str, ...] = ("y", "z")
+    networks: tuple[str, str] = ONE_NETWORK
+    recursion: r.Recursion = r.latent_recursion
+    gradient: Callable[..., Latents] = r.last_recursion
+    compares: bool = False
+    continue_loss: bool = False
+
+    def state_names(self, n: int) -> tuple[str, ...]:
+        """The names of the latents of a model with n latent updates."""
+        many = tuple(f"z{i + 1}" for i in range(n))
+        return tuple(name for s in self.states for name in (many if s == "z*" else (s,)))
+
+    def updates(self, T: int, n: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """How often (z, y) are updated in a supervision step, and how often with gradient."""
+        if self.gradient is r.single_pass:
+            return (0, 1), (0, 1)
+        return (T * n, T), (1 if self.gradient is r.last_updates else n, 1)
+
+
+VARIANTS = {
+    # TRM paper, figure 3
+    "trm": Variant(),
+    # table 1: "with ACT" of HRM. The published code for this row cannot run: it unpacks five values
+    # out of the three that its model returns. Here it is what HRM does, on TRM's recursion.
+    "trm_continue": Variant(compares=True, continue_loss=True),
+    # table 1: "with separate f_H, f_L"
+    "trm_two_networks": Variant(networks=TWO_NETWORKS),
+    # table 1: "with 1-step gradient"
+    "trm_one_step": Variant(gradient=r.last_updates),
+    # table 2: "single z"
+    "trm_single_z": Variant(states=("z",), recursion=r.single_recursion),
+    # table 2: "multi-scale z"
+    "trm_multi_z": Variant(states=("y", "z*"), recursion=r.multi_scale_recursion),
+    # HRM paper, arXiv 2506.21734
+    "hrm": Variant(
+        networks=TWO_NETWORKS, gradient=r.last_updates, compares=True, continue_loss=True
+    ),
+    # HRM paper's baseline. As published it halts by a continue logit that nothing ever trains.
+    "transformer": Variant(
+        states=("y",), recursion=r.direct_prediction, gradient=r.single_pass, compares=True
+    ),
+}
