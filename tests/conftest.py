@@ -18,5 +18,6 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds --goldens, a folder of golden files to use in place of the project's own."""
+    """Adds --goldens, golden files to use in place of the project's own, and --reached."""
     parser.addoption("--goldens", default=None, help="folder of golden .npz files")
+    parser.addoption("--reached", action="store_true", help="print how close each component came")

@@ -174,7 +174,7 @@ def test_solve_refuses_no_puzzle(capsys, workdir):
 
 def test_report_draws_the_run(capsys, workdir, tmp_path):
     main(["eval", f"--workdir={workdir}"])
-    assert main(["report", f"--workdir={workdir}", f"--out={tmp_path / 'r.png'}"]) == 0
+    assert main(["report", str(workdir), f"--out={tmp_path / 'r.png'}"]) == 0
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 
 

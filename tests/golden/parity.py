@@ -31,9 +31,6 @@ METRICS = {
     "q_halt_loss": "halt_loss",
     "q_continue_loss": "continue_loss",
 }
-REACHED: dict[tuple[str, str], float] = defaultdict(float)
-"""Largest error so far, as a share of the scale, by (component, dtype)."""
-
 
 @contextlib.contextmanager
 def precision(dtype):
@@ -56,6 +53,7 @@ class Parity:
 
     def __init__(self, golden, dtype):
         self.golden, self.dtype = golden, dtype
+        self.reached = defaultdict(float)  # largest error as a share of the scale, by component
         self.model = reference.model(golden, dtype)
         self.weights = reference.weights(golden, "param/", dtype)
         self.slots = golden.arrays["batch0/inputs"].shape[0]
@@ -159,8 +157,8 @@ class Parity:
 
     def steps(self):
         """(prefix in the file, loss, carry, output, metrics, target) of every recorded step."""
-        for mode, results in (("eval", self.evaluation), ("train", self.training)):
-            for i, (loss, rest) in enumerate(results):
+        for mode, results in (("eval", "evaluation"), ("train", "training")):
+            for i, (loss, rest) in enumerate(getattr(self, results)):
                 yield f"{mode}{i}/", loss, *rest
 
     def close(self, component, actual, expected, what):
@@ -170,7 +168,7 @@ class Parity:
         assert np.isfinite(actual).all(), f"{what} is not finite"
         scale = max(np.abs(expected).max(initial=0), 1e-30)
         error = float(np.abs(actual - expected).max(initial=0) / scale)
-        REACHED[component, self.dtype] = max(REACHED[component, self.dtype], error)
+        self.reached[component] = max(self.reached[component], error)
         bound = BOUNDS[self.dtype]
         assert error <= bound, f"{what}: off by {error:.1e} of its scale, {bound} allowed"
 

@@ -29,6 +29,8 @@ def computed(path, dtype):
     return Parity(reference.load(path), dtype)
 
 
-def test_parity(path, dtype, component):
+def test_parity(path, dtype, component, record_property):
     with precision(dtype):
-        component(computed(path, dtype))
+        parity = computed(path, dtype)
+        component(parity)
+        record_property("reached", (dtype, dict(parity.reached)))
