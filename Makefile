@@ -10,7 +10,7 @@ CPU := JAX_PLATFORMS=cpu
 demo: $(VENV)/.demo
 	$(CPU) $(BIN)/trm train --config experiments/sudoku.py:demo --workdir $(RUNS)/demo
 	$(CPU) $(BIN)/trm eval --workdir $(RUNS)/demo
-	$(CPU) $(BIN)/trm report --workdir $(RUNS)/demo --out $(RUNS)/demo/report.png
+	$(CPU) $(BIN)/trm report $(RUNS)/demo --out $(RUNS)/demo/report
 	$(CPU) $(BIN)/trm solve --workdir $(RUNS)/demo --picture $(RUNS)/demo/solved.png 1.....2..3....4.
 
 test: $(VENV)/.dev

@@ -1,7 +1,7 @@
 """Pictures of a run: learning curves, accuracy by depth, and a grid being solved."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GIVEN, RIGHT, WRONG, GREY = "#222222", "#0a7d33", "#c62828", "#888888"
+LINES = ("-", "--", ":", "-.")
+
+
+class Point(NamedTuple):
+    """Mean, smallest and largest value over the seeds, at one update or depth."""
+
+    x: int
+    mean: float
+    low: float
+    high: float
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
@@ -58,6 +68,35 @@ def accuracy_by_depth(axes: "Axes", by_depth: Sequence[dict[str, Any]], label: s
     axes.set_title("accuracy by depth")
     axes.grid(alpha=0.3)
     axes.legend()
+
+
+def bands(
+    axes: "Axes", groups: Iterable[tuple[str, Sequence[Point]]], xlabel: str, title: str
+) -> None:
+    """A line for each group's mean, in a band from its lowest to its highest seed.
+
+    Args:
+      axes: to draw on.
+      groups: label and points; each keeps its colour and line from one call to the next.
+      xlabel: what `Point.x` is.
+      title: of the axes.
+    """
+    for number, (label, points) in enumerate(groups):
+        colour, style = f"C{number % 10}", LINES[number // 10 % len(LINES)]
+        x = [p.x for p in points]
+        axes.plot(x, [100 * p.mean for p in points], f".{style}", color=colour, label=label, lw=1.5)
+        low, high = [100 * p.low for p in points], [100 * p.high for p in points]
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
+    axes.set(xlabel=xlabel, ylabel="whole grid right, %", ylim=(-2, 102))
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+
+
+def legend(figure: "Figure", axes: "Axes", title: str) -> None:
+    """The labels of `axes`, once, beside all axes of the figure."""
+    figure.legend(
+        handles=axes.get_lines(), loc="outside right upper", title=title, fontsize=8, handlelength=3
+    )
 
 
 def solving(

@@ -5,22 +5,26 @@ from collections.abc import Sequence
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.errors import EXIT_DONE
+from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.report import report
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    common.define_workdir(values)
-    flags.DEFINE_string("out", None, "PNG to write.", flag_values=values)
+    out = "What to write: OUT.md, OUT.csv and OUT.png; a suffix is left off."
+    flags.DEFINE_string("out", None, out, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Draws the learning curve and the accuracy by depth.
+    """Puts runs side by side: a table, its raw numbers, and a picture of how they learned.
 
-    trm report --workdir DIR --out FILE.png
+    trm report DIR... --out OUT
+
+    DIR is a work directory, or a folder of them such as a sweep's. Runs that differ only in the
+    seed become one row and one line. Accuracy by depth comes from `trm eval`.
     """
-    common.refuse_rest(rest)
-    report(common.need(values, "workdir"), common.need(values, "out"))
-    print(f"wrote {values.out}")
+    if not rest:
+        raise UserError("`trm report` takes one or more work directories, or folders of them.")
+    for path in report(rest, common.need(values, "out")):
+        print(f"wrote {path}")
     return EXIT_DONE

@@ -1,0 +1,79 @@
+"""`trm sweep`."""
+
+import shlex
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from trm_jax.commands import common
+from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME, UserError
+from trm_jax.jobs import Failure, Stop, run_all
+from trm_jax.sweep import Base, SweepRun, plan, read_entries, record
+
+EXIT_FAILED = 1
+
+
+def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
+    """Adds the flags."""
+    common.define_config(values, arguments)
+    sweep = "FILE.py[:NAME], a JSON file as experiments/sweep.py prints it, or '-' for stdin."
+    flags.DEFINE_string("sweep", None, sweep, flag_values=values)
+    flags.DEFINE_string("out", None, "Directory of the runs' work directories.", flag_values=values)
+    seeds = "Seeds of each run of a FILE.py; default: 3."
+    flags.DEFINE_integer("seeds", None, seeds, flag_values=values)
+    jobs = "Runs at a time; 2 are quicker on two CPU cores, an accelerator takes 1."
+    flags.DEFINE_integer("jobs", 1, jobs, flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "Print the commands, start nothing.", flag_values=values)
+
+
+def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
+    r"""Trains a list of variants of one experiment, and scores each when it is done.
+
+    trm sweep --config experiments/sudoku.py:demo --sweep experiments/ablations.py:table1 \
+        --out runs/ablations [--seeds 3] [--jobs 2] [--config.steps=200] [--dry_run]
+
+    Each run is a process of its own with work directory and log in OUT/NAME. The same command goes
+    on where it stopped and passes over what is done. Exit codes: 0 all done, 42 stopped (SIGTERM,
+    Ctrl-C) and wants a restart, 1 some runs failed, 2 a mistake.
+    """
+    common.refuse_rest(rest)
+    source, out = common.need(values, "sweep"), common.need(values, "out")
+    if values.jobs < 1:
+        raise UserError(f"--jobs is {values.jobs}; give 1 or more runs at a time.")
+    if "://" in out:
+        raise UserError(f"--out is {out}; a sweep's logs need a local directory.")
+    common.experiment(values)  # checks the base itself
+    base = Base(
+        config_flags.get_config_filename(values["config"]),
+        config_flags.get_override_values(values["config"]),
+        values.config.to_dict(),
+    )
+    entries = read_entries(source, values.seeds)
+    runs = plan(base, entries, out)
+    todo = [r for r in runs if r.needs()]
+    if values.dry_run:
+        for r in runs:
+            command = r.needs()
+            print(shlex.join(command) if command else f"# done: {shlex.join(r.train)}")
+        print(f"# {len(runs)} runs, {len(runs) - len(todo)} done already")
+        return EXIT_DONE
+    record(out, base, entries)
+    print(f"{len(runs)} runs, {len(runs) - len(todo)} done already", flush=True)
+    with Stop() as stop:
+        failures = run_all(todo, values.jobs, stop)
+    return _summary(runs, failures, bool(stop.count))
+
+
+def _summary(runs: Sequence[SweepRun], failures: Sequence[Failure], stopped: bool) -> int:
+    """Says how it ended, and gives the exit code."""
+    done = sum(r.needs() is None for r in runs)
+    print(f"{done} of {len(runs)} runs done, {len(failures)} failed")
+    if failures:
+        width = max(len(failure.name) for failure in failures)
+        for failure in failures:
+            print(f"  {failure.name:{width}}  {failure.reason}  {failure.last_line}")
+    if stopped:
+        print("stopped; the same command goes on from here")
+        return EXIT_RESTART_ME
+    return EXIT_FAILED if failures else EXIT_DONE
