@@ -182,6 +182,17 @@ def test_non_finite_loss_ends_the_run_and_is_not_kept(tmp_path):
         assert all(step < 12 for step in checkpoints.steps())
 
 
+def test_the_last_evaluation_is_kept_by_depth(finished):
+    (path,) = (finished[0] / "eval").glob("*.json")
+    assert path.name == "data-heldout-checkpoint12-depth3.json"
+    kept = json.loads(path.read_text())
+    logged = [e for e in runs.metrics(finished[0]) if "heldout/exact_accuracy" in e][-1]
+    assert kept["checkpoint"] == logged["step"] == 12
+    assert kept["exact_accuracy"] == logged["heldout/exact_accuracy"]
+    assert kept["by_depth"][0]["exact_accuracy"] == logged["heldout/exact_accuracy_depth_1"]
+    assert [row["depth"] for row in kept["by_depth"]] == [1, 2, 3]
+
+
 def test_config_is_kept_and_read_back(finished):
     experiment, manifest = WorkDir(finished[0]).read()
     assert experiment == runs.experiment()

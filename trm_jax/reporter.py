@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -17,9 +17,11 @@ from trm_jax.logbook import Logbook
 class Reporter:
     """The progress bar, the lines on the terminal, and those in the logbook."""
 
-    def __init__(self, experiment: Experiment, logbook: Logbook, done: int) -> None:
-        """Starts at update `done`."""
-        self._experiment, self._logbook = experiment, logbook
+    def __init__(
+        self, experiment: Experiment, logbook: Logbook, done: int, keep: Callable[..., object]
+    ) -> None:
+        """Starts at update `done`; `keep` gets the result of the last evaluation."""
+        self._experiment, self._logbook, self._keep = experiment, logbook, keep
         self._clock: tuple[float, int] | None = None
         self._bar = tqdm(
             total=experiment.steps, initial=done, disable=not sys.stderr.isatty(), unit="step"
@@ -66,6 +68,8 @@ class Reporter:
         values = {k: v for k, v in deepest.items() if k != "depth" and v is not None}
         values |= {"exact_accuracy_depth_1": result["by_depth"][0]["exact_accuracy"]}
         self._logbook.write(step, {f"heldout/{k}": v for k, v in values.items()})
+        if step >= self._experiment.steps:
+            self._keep(result, checkpoint=step)
         say(
             f"step {step:>6}  held-out puzzles: exact {exact:6.1%}  cells "
             f"{deepest['cell_accuracy']:6.1%}  ({result['examples']} puzzles, "

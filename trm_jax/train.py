@@ -1,6 +1,7 @@
 """The training loop and nothing else."""
 
 import contextlib
+import functools
 import signal
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -10,13 +11,13 @@ import jax
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.config import Experiment
 from trm_jax.data.pipeline import BatchSource, batches
-from trm_jax.data.sources import open_training_data
+from trm_jax.data.sources import open_training_data, training_data_path
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.logbook import Logbook
 from trm_jax.mesh import check_divides, make_mesh, over_slots, to_global
 from trm_jax.models import check_kind
 from trm_jax.reporter import Reporter, say
-from trm_jax.run import Run, prepare
+from trm_jax.run import HELDOUT, Run, prepare
 from trm_jax.state import TrainState
 from trm_jax.types import Batch
 from trm_jax.workdir import WorkDir
@@ -51,10 +52,15 @@ def train(experiment: Experiment, root: str) -> int:
             wandb_project=experiment.wandb_project,
             name=experiment.name,
         )
-        try:
-            return _loop(run, state, checkpoints, logbook, meta, stop)
-        finally:
-            logbook.close()
+        keep = functools.partial(
+            workdir.write_evaluation,
+            data=str(training_data_path(experiment.data, workdir.data)),
+            split=HELDOUT,
+            fingerprint=dataset.manifest["fingerprint"],
+        )
+        reporter = Reporter(experiment, logbook, int(state.step), keep)
+        with contextlib.closing(logbook), contextlib.closing(reporter):
+            return _loop(run, state, checkpoints, reporter, meta, stop)
 
 
 def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
@@ -80,15 +86,14 @@ def _loop(
     run: Run,
     state: TrainState,
     checkpoints: Checkpoints,
-    logbook: Logbook,
+    reporter: Reporter,
     meta: Mapping[str, Any],
     stop: "StopSignal",
 ) -> int:
     """Dispatches updates; metrics are read one dispatch late, so that the device never waits."""
     config, done = run.experiment, int(state.step)
-    reporter = Reporter(run.experiment, logbook, done)
     pending: tuple[int, Any] | None = None
-    with contextlib.closing(_stream(run, done)) as stream, contextlib.closing(reporter):
+    with contextlib.closing(_stream(run, done)) as stream:
         while done < config.steps:
             with jax.transfer_guard("disallow"):
                 state, metrics = run.step(state, next(stream))

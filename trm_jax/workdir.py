@@ -27,6 +27,10 @@ FREE = frozenset(
 )
 
 
+CONVERTED = "converted"
+"""Kind of source, in the manifest, of a directory whose weights came out of a file."""
+
+
 class WorkDir:
     """Paths of a work directory, a local one or a bucket's, and its config.json."""
 
@@ -72,6 +76,12 @@ class WorkDir:
         record = {"config": experiment.to_dict(), "data": dict(manifest)}
         if self.config.exists():
             before, data = self.read()
+            source = data.get("source", {})
+            if source.get("kind") == CONVERTED:
+                raise UserError(
+                    f"{self.root} holds weights converted from {source['name']}, without what "
+                    "training goes on from; give a new --workdir."
+                )
             self._refuse_other(before.to_dict(), experiment.to_dict())
             if experiment.optimizer.lr_min_ratio < 1 and before.steps != experiment.steps:
                 raise UserError(
@@ -102,8 +112,24 @@ class WorkDir:
                     "set it back, or give a new --workdir."
                 )
 
-    def write_evaluation(self, name: str, result: Mapping[str, Any]) -> epath.Path:
-        """Writes eval/NAME.json and returns its path."""
-        path = self.evaluations / f"{name}.json"
-        write_whole(path, json.dumps(result, indent=2) + "\n")
-        return path
+    def write_evaluation(
+        self, result: Mapping[str, Any], *, data: str, split: str, fingerprint: str, checkpoint: int
+    ) -> dict[str, Any]:
+        """Writes a result of `evaluate.evaluate` to eval/, under the name of what was scored.
+
+        Args:
+          result: what was measured.
+          data: the data set's path.
+          split: of the data set.
+          fingerprint: of the data set.
+          checkpoint: what was scored.
+
+        Returns:
+          What was written.
+        """
+        about = {"data": data, "split": split, "fingerprint": fingerprint, "checkpoint": checkpoint}
+        record = about | dict(result)
+        source = epath.Path(data).name.partition(".")[0]
+        name = f"{source}-{split}-checkpoint{checkpoint}-depth{record['steps_used']}.json"
+        write_whole(self.evaluations / name, json.dumps(record, indent=2) + "\n")
+        return record

@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.data.sources import open_test_data, open_training_data
+from trm_jax.data.sources import open_test_data, open_training_data, training_data_path
 from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.trained import Trained, load
@@ -43,9 +43,6 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     if size < 1:
         raise UserError(f"--batch_size is {size}; give 1 or more puzzles.")
     result = _score(trained, values.data, values.split, steps, size)
-    source = Path(result["data"]).name.partition(".")[0]
-    name = f"{source}-{result['split']}-checkpoint{trained.step}-depth{steps}"
-    trained.workdir.write_evaluation(name, result)
     print(json.dumps(result) if values.json else table(result))
     return EXIT_DONE
 
@@ -56,19 +53,18 @@ def _score(
     if data is None:
         cache = Path(trained.workdir.data)
         dataset = open_training_data(trained.experiment.data, cache)
-        own = Path(trained.experiment.data.path)
-        data, split = str(own if own.is_dir() else cache), split or "heldout"
+        data, split = str(training_data_path(trained.experiment.data, cache)), split or "heldout"
     else:
         dataset, split = open_test_data(data, trained.manifest), split or "test"
     scorer = make_scorer(trained.model, trained.mesh, steps)
     result = evaluate(scorer, trained.weights, dataset, split, batch_size, trained.mesh)
-    return {
-        "data": data,
-        "split": split,
-        "fingerprint": dataset.manifest["fingerprint"],
-        "checkpoint": trained.step,
-        **result,
-    }
+    return trained.workdir.write_evaluation(
+        result,
+        data=data,
+        split=split,
+        fingerprint=dataset.manifest["fingerprint"],
+        checkpoint=trained.step,
+    )
 
 
 def table(result: dict[str, Any]) -> str:

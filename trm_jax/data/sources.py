@@ -15,6 +15,12 @@ from trm_jax.errors import UserError
 from trm_jax.files import write_whole
 
 
+def training_data_path(config: DataConfig, cache: Path) -> Path:
+    """Where the data set that a run trains on lies: its own directory, or the cache."""
+    own = Path(config.path)
+    return own if own.is_dir() else cache
+
+
 def open_training_data(config: DataConfig, cache: Path) -> Dataset:
     """The data set that a run trains on, built once into `cache` where it has to be built.
 
@@ -25,7 +31,7 @@ def open_training_data(config: DataConfig, cache: Path) -> Dataset:
     Raises:
       UserError: nothing can be read or built from it.
     """
-    if Path(config.path).is_dir():
+    if training_data_path(config, cache) != cache:
         return dataset_format.load(config.path)
     request = cache.with_name(f"{cache.name}.json")
     wanted = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
