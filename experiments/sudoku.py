@@ -4,6 +4,7 @@
 
 variant            puzzles                                  what for
 demo               4x4, generated                           two minutes on a laptop's CPU
+quick              4x4, generated                           the base of sweeps on a CPU
 six                6x6, generated                           the same, harder; see its page below
 extreme            Sudoku-Extreme (9x9), from the hub       the published MLP recipe
 extreme_attention  the same                                 the published attention recipe
@@ -69,7 +70,7 @@ PUBLISHED = {
 
 def get_config(variant: str = "demo") -> ConfigDict:
     """The config of a variant; the published recipe is what the others start from."""
-    variants = {f.__name__: f for f in (demo, six, extreme, extreme_attention, hard)}
+    variants = {f.__name__: f for f in (demo, quick, six, extreme, extreme_attention, hard)}
     if variant not in variants:
         raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
     config = ConfigDict(PUBLISHED)
@@ -125,6 +126,20 @@ def demo(config: ConfigDict) -> None:
     config.steps = 400
     config.log_every = 20
     config.checkpoint_every = config.eval_every = 100
+
+
+def quick(config: ConfigDict) -> None:
+    """The demonstration at half its width and batch: what `experiments/ablations.py` varies on a CPU.
+
+    Not meant to be good but to be many; the sweep and its table are in experiments/RESULTS.md.
+    """
+    demo(config)
+    config.batch_size = 32
+    config.model.update({"width": 32, "unroll": False})
+    config.optimizer.lr = 2e-3
+    config.data.heldout_examples = 250
+    config.steps = 300
+    config.checkpoint_every = config.eval_every = 50
 
 
 def six(config: ConfigDict) -> None:
