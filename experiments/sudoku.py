@@ -129,7 +129,7 @@ def demo(config: ConfigDict) -> None:
 
 
 def quick(config: ConfigDict) -> None:
-    """The demonstration at half its width and batch: what `experiments/ablations.py` varies on a CPU.
+    """Half the demonstration's width and batch: what `experiments/ablations.py` varies on a CPU.
 
     Not meant to be good but to be many; the sweep and its table are in experiments/RESULTS.md.
     """

@@ -91,13 +91,17 @@ class Checkpoints:
         return self._manager.best_step() or self.latest_step()
 
     def save(
-        self, step: int, state: TrainState, meta: Mapping[str, Any], score: float | None
+        self,
+        step: int,
+        state: TrainState | Mapping[str, Any],
+        meta: Mapping[str, Any],
+        score: float | None,
     ) -> None:
         """Starts saving; the state may be donated as soon as this returns.
 
         Args:
           step: updates done.
-          state: the whole experiment.
+          state: the whole experiment; or its `weights` and `ema` alone, for `restore_weights`.
           meta: plain data kept beside it.
           score: exact accuracy on the held-out slice, None where it was not measured.
         """
@@ -138,17 +142,17 @@ class Checkpoints:
     def restore_weights(
         self, step: int, weights: Weights, ema: Mapping[str, Any], mesh: Mesh
     ) -> Weights:
-        """Reads the averaged weights alone, for evaluation; each device gets all of them.
+        """Reads the weights alone, for evaluation; each device gets all of them.
 
         Args:
           step: one of the saved.
           weights: their shapes.
-          ema: shapes of the averages.
+          ema: shapes of the averages that are to take the weights' place, if any.
           mesh: of the devices that shall have them.
         """
         want = jax.tree.map(
             lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=replicated(mesh)),
-            {"weights": weights, "ema": dict(ema)},
+            {"weights": weights} | ({"ema": dict(ema)} if ema else {}),
         )
         restore = ocp.args.PyTreeRestore(
             item=want,
@@ -160,7 +164,7 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(read_only=True)
         with ocp.CheckpointManager(self.directory, options=options) as manager:
             found = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
-        return found["weights"].replace(**found["ema"])
+        return found["weights"].replace(**found.get("ema", {}))
 
     def close(self) -> None:
         """Waits for the saves under way and lets go."""

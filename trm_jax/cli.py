@@ -13,9 +13,11 @@ from trm_jax.errors import EXIT_DONE, UserError
 COMMANDS = {
     "data": "build a data set, or inspect one",
     "train": "train a model, or go on where it stopped",
+    "sweep": "train a list of variants, several seeds of each",
     "eval": "score a checkpoint at every depth",
     "solve": "solve puzzles",
-    "report": "draw the learning curve and the accuracy by depth",
+    "report": "put runs side by side: a table, and a picture of how they learned",
+    "convert": "take the published PyTorch weights in, or write such files",
     "bench": "time the compiled train step or the evaluation rollout",
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"

@@ -22,7 +22,9 @@ class Rollout(struct.PyTreeNode):
     halt_logits: jax.Array
 
 
-def rollout(model: Model, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int) -> Rollout:
+def rollout(
+    model: Model, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int
+) -> Rollout:
     """Takes `steps` supervision steps from the initial vectors, none of them cut short.
 
     Args:

@@ -106,7 +106,9 @@ class ModelConfig:
             )
         for key in ("y_layers", "prefix_tokens", "row_width"):
             if getattr(self, key) < 0:
-                raise UserError(f"config.model.{key} is {getattr(self, key)}; it must be 0 or more.")
+                raise UserError(
+                    f"config.model.{key} is {getattr(self, key)}; it must be 0 or more."
+                )
         if self.prefix_tokens and self.table_width > self.prefix_tokens * self.width:
             raise UserError(
                 f"A puzzle row of width {self.table_width} does not fit into "

@@ -16,9 +16,9 @@ import numpy as np
 from tests.golden import reference
 from trm_jax import act, puzzle_table
 from trm_jax.optim import dense_optimizer
+from trm_jax.published.torch_names import state_name
 from trm_jax.state import TrainState
 from trm_jax.step import continue_target, metric_names, supervise, update
-from trm_jax.torch_names import state_name
 
 BOUNDS = {"float64": 1e-6, "float32": 1e-4}
 METRICS = {
@@ -31,6 +31,7 @@ METRICS = {
     "q_halt_loss": "halt_loss",
     "q_continue_loss": "continue_loss",
 }
+
 
 @contextlib.contextmanager
 def precision(dtype):

@@ -8,12 +8,21 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from trm_jax import torch_names
 from trm_jax.models import Model, get_model
+from trm_jax.published import torch_names
 from trm_jax.state import Weights
 from trm_jax.types import Batch, ModelConfig, OptimizerConfig, TableConfig
 
 MODEL = "model.inner."
+OWN = Path(__file__).parent / "data"
+
+
+def files(folder: Path | str | None = None) -> list[Path]:
+    """The files of a model each in a folder, the project's own by default."""
+    folder = Path(folder or OWN)
+    found = [path for path in sorted(folder.glob("*.npz")) if path.stem != "arc_vote"]
+    assert found, f"no golden file in {folder}"
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

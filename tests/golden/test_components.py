@@ -4,26 +4,20 @@ The other golden tests hold whole supervision steps to the recorded numbers; sho
 fail, these say in which part the fault lies. All in float64, to 1e-6 of the scale.
 """
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.golden import reference
-from tests.test_transcription import assert_close, question, transcription
+from tests.published.test_transcription import assert_close, question, transcription
 from trm_jax.layers import Block, swap_layout
 from trm_jax.models.parts import Parts
-from trm_jax.torch_names import LEVELS
-
-OWN = Path(__file__).parent / "data"
+from trm_jax.published.torch_names import LEVELS
 
 
 def pytest_generate_tests(metafunc):
-    folder = Path(metafunc.config.getoption("--goldens") or OWN)
-    files = [path for path in sorted(folder.glob("*.npz")) if path.stem != "arc_vote"]
-    assert files, f"no golden file in {folder}"
+    files = reference.files(metafunc.config.getoption("--goldens"))
     metafunc.parametrize("both", files, ids=[path.stem for path in files], indirect=True)
 
 

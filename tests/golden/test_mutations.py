@@ -5,7 +5,6 @@ They are the mistakes that other ports have made, and those that would be easy t
 
 import dataclasses
 import functools
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +16,6 @@ from tests.golden import parity, reference
 from trm_jax import act, layers, losses, optim, puzzle_table, step
 from trm_jax.models import parts, recursion
 from trm_jax.numerics import rms_norm
-
-DATA = Path(__file__).parent / "data"
 
 
 def flip_rotary_halves(patch, p):
@@ -229,7 +226,7 @@ MUTATIONS = [
 )
 def test_a_mistake_is_seen(mutation, name, component, monkeypatch):
     with parity.precision("float64"):
-        p = parity.Parity(reference.load(DATA / f"{name}.npz"), "float64")
+        p = parity.Parity(reference.load(reference.OWN / f"{name}.npz"), "float64")
         mutation(monkeypatch, p)
         with pytest.raises(AssertionError, match=r"off by|not equal"):
             component(p)

@@ -1,21 +1,15 @@
 """Every model, component by component, against the published code's numbers: see `parity`."""
 
 import functools
-from pathlib import Path
 
 from tests.golden import reference
 from tests.golden.parity import BOUNDS, Parity, components, precision
 
-OWN = Path(__file__).parent / "data"
-
 
 def pytest_generate_tests(metafunc):
-    folder = Path(metafunc.config.getoption("--goldens") or OWN)
-    files = [path for path in sorted(folder.glob("*.npz")) if path.stem != "arc_vote"]
-    assert files, f"no golden file in {folder}"
     cases = [
         (path, dtype, component)
-        for path in files
+        for path in reference.files(metafunc.config.getoption("--goldens"))
         for dtype in BOUNDS
         for component in components(reference.load(path), dtype)
     ]

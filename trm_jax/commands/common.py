@@ -51,14 +51,22 @@ def experiment(values: flags.FlagValues) -> Experiment:
     Raises:
       UserError: it is missing, cannot be loaded, or holds something wrong.
     """
+    return from_dict(settings(values))
+
+
+def settings(values: flags.FlagValues) -> dict[str, Any]:
+    """The settings of --config, not checked yet.
+
+    Raises:
+      UserError: it is missing or cannot be loaded.
+    """
     try:
-        config = need(values, "config").to_dict()
+        return need(values, "config").to_dict()
     except UserError:
         raise
     except Exception as error:  # the file is the user's own program: anything may come out of it
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise UserError(f"--config cannot be loaded: {reason}") from error
-    return from_dict(config)
 
 
 def need(values: flags.FlagValues, name: str) -> Any:

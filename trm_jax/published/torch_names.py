@@ -66,7 +66,7 @@ def from_torch(model: Model, arrays: Mapping[str, Array]) -> dict[str, Any]:
     Returns:
       `params`, and `initial` and `table` where all of it was given.
     """
-    tree: dict[str, Any] = {}
+    tree: dict[Any, Any] = {}
     for entry in entries(model):
         if entry.torch not in arrays:
             continue

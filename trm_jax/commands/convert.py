@@ -1,0 +1,100 @@
+"""`trm convert`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from trm_jax.commands import common
+from trm_jax.errors import EXIT_DONE, UserError
+from trm_jax.published import convert, parity, torch_files
+
+EXIT_DISAGREES = 1
+PUZZLES = 2
+DIRECTIONS = {
+    "from-torch": ("out", "config", "rows", "step", "puzzles"),
+    "to-torch": ("out", "workdir", "checkpoint", "raw", "prefix"),
+}
+
+
+def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
+    """Adds the flags."""
+    flags.DEFINE_string("out", None, "Directory, or file, to write.", flag_values=values)
+    common.define_config(values, arguments)
+    rows = "from-torch: JSON list, the file's row (or null) for each row of the new puzzle table."
+    flags.DEFINE_string("rows", None, rows, flag_values=values)
+    step = "from-torch: updates trained; default: from a name like step_65104, else 0."
+    flags.DEFINE_integer("step", None, step, flag_values=values)
+    puzzles = "from-torch: puzzles of the parity report; 0 for none."
+    flags.DEFINE_integer("puzzles", PUZZLES, puzzles, lower_bound=0, flag_values=values)
+    common.define_workdir(values)
+    which = "to-torch: which checkpoint; default: the best."
+    flags.DEFINE_integer("checkpoint", None, which, flag_values=values)
+    flags.DEFINE_bool("raw", False, "to-torch: not the averaged weights.", flag_values=values)
+    prefix = "to-torch: put before each name."
+    prefixes = list(torch_files.PREFIXES)
+    flags.DEFINE_enum("prefix", prefixes[0], prefixes, prefix, flag_values=values)
+
+
+def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
+    """Converts weights of the published PyTorch models, both ways.
+
+    trm convert from-torch FILE --out DIR --config experiments/sudoku.py:extreme [--config.a.b=v]
+    trm convert to-torch --workdir DIR --out FILE.pt
+
+    FILE is .pt (or a name like step_65104), .npz or .safetensors. DIR becomes a work directory
+    that `trm eval` and `trm solve` accept; docs/convert.md has more. Exit codes: 0 done, 1 done
+    but the parity report disagrees, 2 a mistake.
+    """
+    direction = rest[0] if rest else ""
+    if direction not in DIRECTIONS:
+        raise UserError("`trm convert` takes a direction first: from-torch FILE, or to-torch.")
+    _refuse_others(values, direction)
+    if direction == "to-torch":
+        common.refuse_rest(rest[1:])
+        return _to_torch(values)
+    if len(rest) != 2:
+        raise UserError(f"`trm convert from-torch` takes one file; it was given {len(rest) - 1}.")
+    return _from_torch(values, rest[1])
+
+
+def _from_torch(values: flags.FlagValues, file: str) -> int:
+    config = None if values.config is None else common.settings(values)
+    plan = convert.plan(file, config, values.rows, values.step)
+    out = common.need(values, "out")
+    report = convert.from_torch(plan, out, values.puzzles)
+    for note in plan.notes:
+        print(note)
+    asked = ", ".join(f"{name} {value}" for name, value in convert.taken(plan).items())
+    print(f"not told by {plan.file.name}, as the config has it: {asked}")
+    print(
+        f"wrote {out}: checkpoint {plan.step}; the raw and the averaged weights are both the "
+        "file's (published files hold the average only)"
+    )
+    if report is None:
+        return EXIT_DONE
+    print(parity.describe(report))
+    return EXIT_DONE if report["agrees"] else EXIT_DISAGREES
+
+
+def _to_torch(values: flags.FlagValues) -> int:
+    workdir, out = common.need(values, "workdir"), common.need(values, "out")
+    widened = convert.to_torch(
+        workdir,
+        out,
+        checkpoint=values.checkpoint,
+        averaged=not values.raw,
+        prefix=values.prefix,
+    )
+    print(f"wrote {out}: the {'raw' if values.raw else 'averaged'} weights")
+    if widened:
+        print(f"{Path(out).name} has bfloat16 arrays as float32: .npz knows no bfloat16")
+    return EXIT_DONE
+
+
+def _refuse_others(values: flags.FlagValues, direction: str) -> None:
+    """Refuses flags of the other direction."""
+    for other, names in DIRECTIONS.items():
+        for name in names:
+            if values[name].present and name not in DIRECTIONS[direction]:
+                raise UserError(f"--{name} is for `trm convert {other}`; leave it out.")

@@ -1,0 +1,1 @@
+"""The published PyTorch code beside ours: its names, its files, its algorithm once more."""

@@ -1,0 +1,247 @@
+"""Weights of the published PyTorch models, into a work directory and out of one."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax import trained
+from trm_jax.checkpoint import Checkpoints
+from trm_jax.config import Experiment, from_dict
+from trm_jax.errors import UserError
+from trm_jax.models import Model, get_model
+from trm_jax.published import torch_files, torch_names
+from trm_jax.published.experiment import ask, settle
+from trm_jax.published.parity import compare
+from trm_jax.published.shapes import TABLE, Told, infer, is_finite
+from trm_jax.settings import flat
+from trm_jax.state import Weights, init_ema, init_weights
+from trm_jax.workdir import CONVERTED, WorkDir
+
+Arrays = dict[str, NDArray[Any]]
+MOST_NAMED = 4
+SUDOKU_ROWS = 1
+"""Rows that a Sudoku data set uses: all of its puzzles share one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a file will become.
+
+    Attributes:
+      file: the source.
+      arrays: by name below `model.inner.`, the puzzle table by the row map.
+      told: what their shapes told.
+      experiment: of the work directory.
+      manifest: likewise.
+      model: with these settings.
+      notes: settings of the config that the file overruled, a sentence each.
+      step: updates that the weights were trained for, as far as is known.
+    """
+
+    file: Path
+    arrays: Arrays
+    told: Told
+    experiment: Experiment
+    manifest: dict[str, Any]
+    model: Model
+    notes: list[str]
+    step: int
+
+
+def plan(
+    file: str | os.PathLike[str],
+    config: Mapping[str, Any] | None,
+    rows: str | os.PathLike[str] | None = None,
+    step: int | None = None,
+) -> Plan:
+    """Reads a file and checks all of it; nothing is written yet.
+
+    Args:
+      file: see `torch_files.read`.
+      config: nested settings, for what the shapes do not tell; what they tell comes before it.
+      rows: JSON file, a list with an entry for each row of the new puzzle table: a row of the
+        file's, or null for zeros. None keeps the table as it is.
+      step: updates trained; None takes it from a published name like step_65104, else 0.
+
+    Raises:
+      UserError: something in the file contradicts itself or the config, or there is no config.
+    """
+    path = Path(file)
+    arrays = torch_files.read(path)
+    told = infer(arrays, path.name)
+    if config is None:
+        raise UserError(ask(told, path))
+    config, notes = settle(told, config, path.name)
+    table_rows = told.rows
+    if rows is not None:
+        if not told.rows:
+            raise UserError(f"--rows {rows} is given and {path.name} has no {TABLE}; leave it out.")
+        arrays[TABLE] = _remapped(arrays[TABLE], Path(rows))
+        table_rows = len(arrays[TABLE])
+    # A data set of one row needs no setting; a larger table has to be asked for.
+    config["table"]["rows"] = table_rows if table_rows > SUDOKU_ROWS else 0
+    experiment = from_dict(config)
+    manifest = _manifest(experiment, told, path)
+    model = get_model(experiment.model_config(manifest))
+    check(arrays, model, max(table_rows, 1), path.name)
+    if step is None:
+        match = re.search(r"step_(\d+)", path.name)
+        step = int(match[1]) if match else 0
+    elif step < 0:
+        raise UserError(f"--step is {step}; give 0 or more updates.")
+    return Plan(path, arrays, told, experiment, manifest, model, notes, step)
+
+
+def taken(plan: Plan) -> dict[str, Any]:
+    """The settings that the file does not tell, as the config had them."""
+    settings = flat(plan.experiment.to_dict())
+    return {name: settings[name] for name in plan.told.not_told()}
+
+
+def check(arrays: Arrays, model: Model, table_rows: int, file: str) -> None:
+    """Refuses arrays that are not just those of the model.
+
+    Raises:
+      UserError: names what is missing, too much, misshapen or not finite.
+    """
+    wanted = torch_names.shapes(model, lambda: init_weights(jax.random.key(0), model, table_rows))
+    for what, names in {
+        "lacks": [name for name in wanted if name not in arrays],
+        "has unknown arrays": [name for name in arrays if name not in wanted],
+    }.items():
+        if names:
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            raise UserError(
+                f"{file} {what}: {', '.join(names[:MOST_NAMED])}{more}; "
+                f"a {model.config.kind} model of {model.config.layers} layers has {len(wanted)}."
+            )
+    for name, array in arrays.items():
+        if array.shape != wanted[name]:
+            raise UserError(
+                f"{file}: {name} has shape {array.shape}; by the other arrays and the config it "
+                f"must be {wanted[name]}."
+            )
+        if str(array.dtype) not in ("float32", "bfloat16", "float16"):
+            raise UserError(f"{file}: {name} is of type {array.dtype}; it must be float32.")
+        if not is_finite(array):
+            raise UserError(f"{file}: {name} holds numbers that are not finite; take another one.")
+
+
+def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[str, Any] | None:
+    """Writes the work directory, all of it or nothing.
+
+    Args:
+      plan: what to write.
+      out: a local directory, empty or not there yet.
+      puzzles: how many the weights are checked on; 0 for no report.
+
+    Returns:
+      The parity report, also in parity.json.
+
+    Raises:
+      UserError: something is there already, or it cannot be written.
+    """
+    if "://" in str(out):
+        raise UserError(f"--out is {out}; give a local directory, and copy it from there.")
+    target = Path(out).expanduser().absolute()
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} already holds something; give a new or an empty directory.")
+    scope = plan.experiment.optimizer.ema_scope
+    weights = weights_of(plan.arrays, plan.model)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
+            draft = WorkDir(Path(beside) / target.name)
+            record = draft.claim(plan.experiment, plan.manifest)
+            with Checkpoints(draft.checkpoints) as checkpoints:
+                light = {"weights": weights, "ema": init_ema(weights, scope)}
+                checkpoints.save(plan.step, light, record, score=None)
+            report = None
+            if puzzles:
+                report = compare(trained.load(draft.root), plan.arrays, puzzles)
+                report = {"file": plan.file.name} | report
+                (draft.root / "parity.json").write_text(json.dumps(report, indent=2) + "\n")
+            os.rename(draft.root, target)
+    except OSError as error:
+        raise UserError(f"{target} cannot be written ({error}); give another --out.") from error
+    return report
+
+
+def weights_of(arrays: Mapping[str, NDArray[Any]], model: Model) -> Weights:
+    """Our tree, float32 throughout, of checked arrays."""
+    wide = {k: jax.numpy.asarray(array.astype(np.float32)) for k, array in arrays.items()}
+    tree = torch_names.from_torch(model, wide)
+    return Weights(**({"table": jax.numpy.zeros((1, 1), np.float32)} | tree))
+
+
+def to_torch(
+    workdir: str,
+    out: str | os.PathLike[str],
+    *,
+    checkpoint: int | None = None,
+    averaged: bool = True,
+    prefix: str = torch_files.PREFIXES[0],
+) -> bool:
+    """Writes a checkpoint's weights as a file of the published names and layouts.
+
+    Args:
+      workdir: any work directory.
+      out: see `torch_files.write`.
+      checkpoint: which one; None takes the best, else the newest.
+      averaged: the averaged weights, which are all that published files hold; else the raw ones.
+      prefix: put before each name.
+
+    Returns:
+      Whether bfloat16 was widened; see `torch_files.write`.
+    """
+    found = trained.load(workdir, checkpoint, averaged=averaged)
+    arrays = torch_names.to_torch(found.model, jax.device_get(found.weights))
+    dtype = torch_files.BFLOAT16 if found.model.config.dtype == "bfloat16" else np.float32
+    for name in arrays:
+        if name.endswith("_init"):
+            arrays[name] = arrays[name].astype(dtype)
+    return torch_files.write(out, arrays, prefix)
+
+
+def _remapped(table: NDArray[Any], path: Path) -> NDArray[Any]:
+    """The rows that the map names, zeros where it has null."""
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"--rows {path} cannot be read ({error}); give a JSON list.") from error
+    if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
+        raise UserError(f"--rows {path} holds no list of rows; write one like [0, 2, null].")
+    for place, row in enumerate(rows):
+        if row is not None and (type(row) is not int or not 0 <= row < len(table)):
+            raise UserError(
+                f"--rows {path}: entry {place} is {row!r}; {TABLE} has rows 0 to {len(table) - 1}, "
+                "and null stands for a fresh one."
+            )
+    zero = np.zeros_like(table[0])
+    return np.stack([zero if row is None else table[row] for row in rows])
+
+
+def _manifest(experiment: Experiment, told: Told, file: Path) -> dict[str, Any]:
+    """What evaluation and solving ask of the data set, which itself is not known."""
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {
+        "task": experiment.data.task,
+        "box": list(experiment.data.box),
+        "vocab": told.vocab,
+        "cells": (told.vocab - 2) ** 2,
+        "table_rows": SUDOKU_ROWS,
+        "source": {"kind": CONVERTED, "name": file.name, "sha256": digest},
+        "counts": {},
+        "fingerprint": f"{CONVERTED} {file.name} {digest}",
+    }

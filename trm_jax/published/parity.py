@@ -1,0 +1,144 @@
+"""Weights out of a file: does the compiled rollout do what the published algorithm does with them?
+
+The reference is `transcription`, which reads the file's own arrays.
+"""
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax import puzzle_table
+from trm_jax.data.sudoku import Sudoku
+from trm_jax.data.sudoku_generate import generate
+from trm_jax.models import get_model
+from trm_jax.published.transcription import Transcription
+from trm_jax.rollout import rollout
+from trm_jax.trained import Trained
+from trm_jax.types import Latents, ModelConfig, Output
+
+TOLERANCE = 1e-3
+"""Of the logits' scale, on top of what rounding does to this very model."""
+ROUNDINGS = 10
+GENERATED_SIDE = 16
+
+
+def compare(trained: Trained, arrays: Mapping[str, NDArray[Any]], puzzles: int) -> dict[str, Any]:
+    """Runs both on the same Sudoku puzzles and compares what they say.
+
+    After the first step our float32 is held to the transcription's float64. How far rounding alone
+    may take it there depends on the model, and the transcription's own float32 shows it. Later
+    steps are chaotic where a puzzle is not solved, so there only the answers are compared.
+
+    Args:
+      trained: the converted weights, as evaluation loads them.
+      arrays: those of the file, by name below `model.inner.`.
+      puzzles: how many, from the seeded generator; random tokens in very large grids.
+
+    Returns:
+      A record of plain numbers; "agrees" says whether the first step does.
+    """
+    start = time.perf_counter()
+    config = dataclasses.replace(trained.model.config, dtype="float32")
+    inputs = _questions(Sudoku.from_manifest(trained.manifest), puzzles)
+    rows = len(arrays["puzzle_emb.weights"]) if config.prefix_tokens else 1
+    ids = np.arange(puzzles, dtype=np.int32) % rows
+    first, answers = _ours(trained, config, inputs, ids)
+    halting = np.stack([first.halt_logits, first.continue_logits], axis=-1)
+    exact = [array[0] for array in _reference(arrays, config, "float64").rollout(inputs, ids, 1)]
+    path, halting_path = _reference(arrays, config, "float32").rollout(inputs, ids, config.N)
+    step = {
+        "logits": _difference(np.asarray(first.logits), exact[0], path[0]),
+        "halting_logits": _difference(halting, exact[1], halting_path[0]),
+    }
+    same = answers == path.argmax(-1)
+    differs = np.flatnonzero(~same.all((1, 2)))
+    return {
+        "puzzles": puzzles,
+        "step_1": step,
+        "all_same_up_to_step": int(differs[0]) if len(differs) else config.N,
+        "last_step": config.N,
+        "same_cells": float(same[-1].mean()),
+        "same_grids": float(same[-1].all(-1).mean()),
+        "agrees": all(
+            d["difference"] <= TOLERANCE * d["scale"] + ROUNDINGS * d["rounding"]
+            for d in step.values()
+        ),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """A few lines for people."""
+    verdict = "they agree" if report["agrees"] else "THEY DO NOT AGREE"
+    lines = [
+        f"compiled rollout (float32) against the published algorithm in NumPy, {report['puzzles']} "
+        f"puzzles: {verdict}"
+    ]
+    for name, d in report["step_1"].items():
+        lines.append(
+            f"  step 1: {name.replace('_', ' ')} differ by {d['difference']:.1e} at most, "
+            f"{d['relative']:.1e} of their scale ({d['scale']:.3g}); rounding: {d['rounding']:.1e}"
+        )
+    lines.append(
+        f"  step {report['last_step']}: {report['same_cells']:.2%} of cells and "
+        f"{report['same_grids']:.1%} of grids are the same; up to step "
+        f"{report['all_same_up_to_step']} all are"
+    )
+    return "\n".join(lines)
+
+
+def _difference(ours: NDArray[Any], exact: NDArray[Any], rounded: NDArray[Any]) -> dict[str, float]:
+    difference = float(np.abs(ours - exact).max())
+    # a halting head that was never trained has tiny logits besides its bias
+    scale = max(float(np.abs(exact).max()), 1.0)
+    return {
+        "difference": difference,
+        "scale": scale,
+        "relative": difference / scale,
+        "rounding": float(np.abs(rounded - exact).max()),
+    }
+
+
+def _reference(
+    arrays: Mapping[str, NDArray[Any]], config: ModelConfig, dtype: str
+) -> Transcription:
+    return Transcription(
+        arrays,
+        heads=config.heads,
+        T=config.T,
+        n=config.n,
+        prefix_tokens=config.prefix_tokens,
+        rotary=config.positions == "rotary",
+        dtype=dtype,
+    )
+
+
+def _questions(sudoku: Sudoku, puzzles: int) -> NDArray[np.int32]:
+    """Generated puzzles [K, S]; random tokens where generating would take too long."""
+    if sudoku.side > GENERATED_SIDE:
+        shape = (puzzles, sudoku.cells)
+        return np.random.default_rng(0).integers(1, sudoku.vocab, shape, dtype=np.int32)
+    return generate(sudoku, 0, puzzles, extra_givens=sudoku.side)[0].astype(np.int32)
+
+
+def _ours(
+    trained: Trained, config: ModelConfig, inputs: NDArray[np.int32], ids: NDArray[np.int32]
+) -> tuple[Output, NDArray[Any]]:
+    """What our model says after the first step, and its answers [N, B, S]."""
+    model, weights = get_model(config), trained.weights
+    shape = (len(inputs), config.tokens, config.width)
+
+    def first(weights: Any, inputs: jax.Array, ids: jax.Array) -> Output:
+        rows = puzzle_table.lookup(weights.table, ids)
+        latents: Latents = tuple(
+            jax.numpy.broadcast_to(vector[None, None], shape) for vector in weights.initial
+        )
+        return model.supervision_step(weights.params, latents, inputs, rows)[1]
+
+    path = jax.jit(lambda w, i, p: rollout(model, w, i, p, config.N))(weights, inputs, ids)
+    return jax.device_get(jax.jit(first)(weights, inputs, ids)), np.asarray(path.predictions)

@@ -1,0 +1,179 @@
+"""What the shapes of published arrays tell of the model that they belong to, and what not."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.errors import UserError
+from trm_jax.layers import INNER_MULTIPLE, inner_width
+
+EMBEDDING = "embed_tokens.embedding_weight"
+POSITIONS = "embed_pos.embedding_weight"
+TABLE = "puzzle_emb.weights"
+SAME_ARRAYS = (
+    ("trm", "trm_continue", "trm_one_step"),
+    ("hrm", "trm_two_networks"),
+    ("trm_single_z",),
+    ("trm_multi_z",),
+    ("transformer",),
+)
+"""Models whose arrays cannot be told apart, the likeliest first."""
+PUBLISHED_EXPANSION = 4.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Told:
+    """What the arrays of one file tell.
+
+    Attributes:
+      kinds: models that have just these arrays, the likeliest first.
+      vocab: V.
+      model: the settings of `config.model` that are told, without the kind.
+      tokens: L, None where it is not told, and the name of the array that tells it.
+      rows: R, 0 without a puzzle table.
+    """
+
+    kinds: tuple[str, ...]
+    vocab: int
+    model: Mapping[str, Any]
+    tokens: tuple[int | None, str]
+    rows: int
+
+    @property
+    def level(self) -> str:
+        """A level that the file has."""
+        return "H_level" if self.kinds[0] == "transformer" else "L_level"
+
+    def boxes(self) -> list[tuple[int, int]]:
+        """Boxes that a Sudoku with this vocabulary can have."""
+        side = self.vocab - 2
+        return [(r, side // r) for r in range(2, side // 2 + 1) if side % r == 0]
+
+    def not_told(self) -> list[str]:
+        """Settings that have to come from a config, for a Sudoku model."""
+        recursing = self.kinds[0] != "transformer"
+        asked = {
+            "data.task": True,
+            "data.box": len(self.boxes()) != 1,
+            "model.kind": len(self.kinds) > 1,
+            "model.heads": self.model["mixer"] == "attention",
+            "model.positions": "positions" not in self.model,
+            "model.T": recursing,
+            "model.n": recursing and "n" not in self.model,
+            "model.N": True,
+            "model.prefix_tokens": bool(self.rows) and self.tokens[0] is None,
+            "model.halt_exploration": True,
+        }
+        return [name for name, is_asked in asked.items() if is_asked]
+
+
+def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
+    """Looks at names, shapes and types.
+
+    Args:
+      arrays: by name below `model.inner.`.
+      file: for messages.
+
+    Raises:
+      UserError: they are not of one of our models.
+    """
+    vocab, width = _shape(arrays, file, EMBEDDING)
+    kinds = _kinds(arrays, file)
+    layers = {level: _layers(arrays, level) for level in ("L_level", "H_level")}
+    level = "H_level" if kinds[0] == "transformer" else "L_level"
+    model: dict[str, Any] = {
+        "width": width,
+        "layers": layers[level],
+        "y_layers": 0 if layers["H_level"] in (0, layers[level]) else layers["H_level"],
+        "mixer": "mlp" if any(".mlp_t." in name for name in arrays) else "attention",
+        "expansion": _expansion(arrays, file),
+        "dtype": _activations(arrays, file),
+    }
+    teller = POSITIONS if POSITIONS in arrays else f"{level}.layers.0.mlp_t.down_proj.weight"
+    tokens = None
+    if POSITIONS in arrays or model["mixer"] == "mlp":
+        tokens = _shape(arrays, file, teller)[0]
+        model["positions"] = "learned" if POSITIONS in arrays else "none"
+    rows = 0
+    if TABLE in arrays:
+        rows, row_width = _shape(arrays, file, TABLE)
+        model["row_width"] = 0 if row_width == width else row_width
+    else:
+        model["prefix_tokens"] = 0
+    if kinds[0] == "trm_multi_z":
+        model["n"] = sum(bool(re.fullmatch(r"L\d+_init", name)) for name in arrays)
+    return Told(kinds, vocab, model, (tokens, teller), rows)
+
+
+def _kinds(arrays: Mapping[str, NDArray[Any]], file: str) -> tuple[str, ...]:
+    levels = {name.partition(".")[0] for name in arrays} & {"L_level", "H_level"}
+    if not levels:
+        raise UserError(f"{file} has no L_level.layers.0; it holds none of the published models.")
+    if len(levels) == 2:
+        likeliest = "hrm"
+    elif levels == {"H_level"}:
+        likeliest = "transformer"
+    elif "L1_init" in arrays:
+        likeliest = "trm_multi_z"
+    else:
+        likeliest = "trm" if "H_init" in arrays else "trm_single_z"
+    return next(kinds for kinds in SAME_ARRAYS if kinds[0] == likeliest)
+
+
+def _shape(arrays: Mapping[str, NDArray[Any]], file: str, name: str) -> tuple[int, int]:
+    if name not in arrays:
+        raise UserError(f"{file} has no {name}; it holds none of the published models, or a part.")
+    shape = arrays[name].shape
+    if len(shape) != 2 or not all(shape):
+        raise UserError(f"{file}: {name} has shape {shape}; it must be a matrix.")
+    return shape[0], shape[1]
+
+
+def _layers(arrays: Mapping[str, NDArray[Any]], level: str) -> int:
+    found = [re.match(rf"{level}\.layers\.(\d+)\.", name) for name in arrays]
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def _expansion(arrays: Mapping[str, NDArray[Any]], file: str) -> float:
+    """The published expansion if every SwiGLU can have it, else the roundest that all can have."""
+    shapes = {k: _shape(arrays, file, k) for k in arrays if k.endswith("down_proj.weight")}
+
+    def fits(expansion: float) -> bool:
+        return all(inner_width(width, expansion) == inner for width, inner in shapes.values())
+
+    if fits(PUBLISHED_EXPANSION):
+        return PUBLISHED_EXPANSION
+    least = max(
+        ((inner - INNER_MULTIPLE) * 3 / (2 * width) for width, inner in shapes.values()), default=0
+    )
+    for parts in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024):
+        expansion = max(math.floor(least * parts) + 1, 1) / parts
+        if fits(expansion):
+            return expansion
+    one, other = min(shapes, key=lambda k: shapes[k][1]), max(shapes, key=lambda k: shapes[k][1])
+    raise UserError(
+        f"{file}: no expansion gives both {one} its shape {shapes[one]} and {other} its shape "
+        f"{shapes[other]}; inner widths are multiples of {INNER_MULTIPLE}, by one expansion."
+    )
+
+
+def _activations(arrays: Mapping[str, NDArray[Any]], file: str) -> str:
+    """The published code keeps the initial vectors in the type that it computes in."""
+    initial = sorted(name for name in arrays if name.endswith("_init"))
+    types = sorted({str(arrays[name].dtype) for name in initial})
+    if len(types) != 1 or types[0] not in ("float32", "bfloat16"):
+        raise UserError(
+            f"{file}: the initial vectors {', '.join(initial) or '(H_init, L_init)'} are of type "
+            f"{', '.join(types) or 'none: they are missing'}; all must be float32 or all bfloat16."
+        )
+    return types[0]
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Whether every number is; bfloat16 has no such test of its own."""
+    return bool(np.isfinite(array.astype(np.float32)).all())
