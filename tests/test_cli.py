@@ -82,7 +82,7 @@ def test_eval_scores_every_depth(capsys, workdir):
     assert result["examples"] == 10 and result["steps_used"] == 5
     assert result["exact_accuracy"] == result["by_depth"][-1]["exact_accuracy"]
     assert 0 <= result["cell_accuracy"] <= 1
-    written = json.loads(next((workdir / "eval").glob("*.json")).read_text())
+    written = json.loads(next((workdir / "eval").glob("*-depth5.json")).read_text())
     assert written == result
 
 

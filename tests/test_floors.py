@@ -17,6 +17,7 @@ FLOORS = {
     "trm_jax.grids": 0,
     "trm_jax.calibration": 0,
     "trm_jax.files": 0,
+    "trm_jax.signals": 0,
     "trm_jax.published.transcription": 0,
     "trm_jax.commands": 0,
     "trm_jax.data": 0,

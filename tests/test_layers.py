@@ -168,7 +168,7 @@ def test_bfloat16_states_stay_bfloat16_on_float32_parameters(name):
 @pytest.mark.parametrize("remat", ["none", "block"])
 def test_network_is_its_blocks_one_after_the_other_each_with_its_own_weights(remat):
     config = dataclasses.replace(MLP, layers=3, remat=remat)
-    h, network = states(config), Network(config)
+    h, network = states(config), Network(config, config.layers)
     params = draw_params(network)
     assert sorted(params) == ["block_0", "block_1", "block_2"]
     expected = h

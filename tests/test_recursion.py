@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from trm_jax.models.recursion import (
+    Depth,
     Networks,
     direct_prediction,
     last_recursion,
@@ -51,7 +52,7 @@ def arguments(shape=SHAPE, inner=16):
 
 def deep(params, y, z, x, *, T=3, n=2, unroll=False, gradient=last_recursion):
     frozen = bind(jax.lax.stop_gradient(params))
-    return gradient(latent_recursion, bind(params), frozen, (y, z), x, T=T, n=n, unroll=unroll)
+    return gradient(latent_recursion, bind(params), frozen, (y, z), x, Depth(T, n, unroll))
 
 
 def total(y, z):
@@ -76,7 +77,7 @@ def trees_close(actual, expected, rtol=1e-5):
 @pytest.mark.parametrize("n", [1, 3])
 def test_latent_recursion_is_the_plain_loop(n, unroll):
     params, y, z, x = arguments()
-    got = latent_recursion(bind(params), (y, z), x, n, unroll)
+    got = latent_recursion(bind(params), (y, z), x, Depth(1, n, unroll))
     trees_close(got, plain(params, y, z, x, n))
 
 
@@ -140,7 +141,7 @@ def test_one_step_gradient_is_of_the_last_update_of_each_state(T, n):
 
 def test_single_z_takes_the_question_n_times_and_then_nothing():
     params, _, z, x = arguments()
-    got = single_recursion(bind(params), (z,), x, 3, False)
+    got = single_recursion(bind(params), (z,), x, Depth(1, 3, False))
     for _ in range(3):
         z = net(params["z"], z + x)
     trees_close(got, (net(params["y"], z),))
@@ -149,7 +150,7 @@ def test_single_z_takes_the_question_n_times_and_then_nothing():
 def test_multi_scale_updates_each_z_once_from_the_sum_of_all():
     params, y, z, x = arguments()
     zs = [z, 2 * z, z - 1]
-    got = multi_scale_recursion(bind(params), (y, *zs), x, 3, False)
+    got = multi_scale_recursion(bind(params), (y, *zs), x, Depth(1, 3, False))
     for i in range(3):
         zs[i] = net(params["z"], zs[0] + zs[1] + zs[2] + y + x)
     trees_close(got, (net(params["y"], y + zs[0] + zs[1] + zs[2]), *zs))
@@ -158,11 +159,11 @@ def test_multi_scale_updates_each_z_once_from_the_sum_of_all():
 def test_direct_prediction_is_one_evaluation_whatever_t_and_n():
     params, y, _, x = arguments()
     nets = bind(params)
-    got = single_pass(direct_prediction, nets, nets, (y,), x, T=5, n=4, unroll=False)
+    got = single_pass(direct_prediction, nets, nets, (y,), x, Depth(5, 4, False))
     trees_close(got, (net(params["y"], y + x),))
 
     def answer(y):
-        return single_pass(direct_prediction, nets, nets, (y,), x, T=1, n=1, unroll=False)[0].sum()
+        return single_pass(direct_prediction, nets, nets, (y,), x, Depth(1, 1, False))[0].sum()
 
     assert not jax.grad(answer)(y).any()
 

@@ -18,6 +18,7 @@ from trm_jax.cli import main
 from trm_jax.config import from_dict
 from trm_jax.models import check_kind
 from trm_jax.settings import with_overrides
+from trm_jax.signals import StopSignals
 from trm_jax.workdir import WorkDir
 
 EXPERIMENTS = runs.ROOT / "experiments"
@@ -226,7 +227,7 @@ def test_a_run_goes_on_after_42_and_others_after_a_failure(capsys, tmp_path):
         tmp_path, "killed", "import os; print('bye', flush=True); os.kill(os.getpid(), 9)"
     )
     last = FakeRun(tmp_path, "last", EXIT.format(0))
-    failures = jobs.run_all([fine, wrong, killed, last], 2, jobs.Stop())
+    failures = jobs.run_all([fine, wrong, killed, last], 2, StopSignals())
     assert sorted((f.name, f.reason, f.last_line) for f in failures) == [
         ("killed", "training: killed by signal 9", "bye"),
         ("wrong", "training: exit code 3", "bye"),
@@ -238,7 +239,7 @@ def test_a_run_goes_on_after_42_and_others_after_a_failure(capsys, tmp_path):
 def test_a_run_that_claims_to_be_done_is_not_started_for_ever(tmp_path):
     run = FakeRun(tmp_path, "run", EXIT.format(0))
     run.needs = lambda: run.programs[0]
-    (failure,) = jobs.run_all([run], 1, jobs.Stop())
+    (failure,) = jobs.run_all([run], 1, StopSignals())
     assert failure.reason == "ended without finishing"
 
 
@@ -247,7 +248,7 @@ def test_a_directory_has_one_process(tmp_path):
     run.workdir.root.mkdir()
     with (run.workdir.root / jobs.LOG).open("ab") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        (failure,) = jobs.run_all([run], 1, jobs.Stop())
+        (failure,) = jobs.run_all([run], 1, StopSignals())
     assert "another process" in failure.reason
 
 
@@ -256,7 +257,7 @@ DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
 
 @pytest.mark.parametrize(("program", "presses"), [(SLEEP, 1), (DEAF + SLEEP, 2)])
 def test_the_first_stop_asks_and_the_second_kills(capsys, tmp_path, program, presses):
-    stop = jobs.Stop()
+    stop = StopSignals()
     run, later = FakeRun(tmp_path, "run", program, SLEEP), FakeRun(tmp_path, "later", SLEEP)
     log = run.workdir.root / jobs.LOG
 

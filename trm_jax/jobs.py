@@ -4,17 +4,15 @@ import dataclasses
 import fcntl
 import os
 import shlex
-import signal
 import subprocess
 import time
 from collections import deque
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from etils import epath
 
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
+from trm_jax.signals import StopSignals
 from trm_jax.sweep import SweepRun
 
 LOG = "log.txt"
@@ -40,31 +38,7 @@ class _Job:
     stops_sent: int = 0
 
 
-class Stop:
-    """Counts SIGTERM and SIGINT; what to do about them is decided between two looks."""
-
-    count = 0
-
-    def __enter__(self) -> Self:
-        """Takes the signals over."""
-        self._old = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Gives the signals back."""
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _: object) -> None:
-        self.count += 1
-
-
-def run_all(runs: Sequence[SweepRun], at_once: int, stop: Stop) -> list[Failure]:
+def run_all(runs: Sequence[SweepRun], at_once: int, stop: StopSignals) -> list[Failure]:
     """Brings every run to its end, or to a checkpoint once a stop is asked for.
 
     A run that ends with "start me again" is started again; one that fails is left, and the others
@@ -127,7 +101,7 @@ def _start(run: SweepRun) -> _Job | Failure | None:
     return _Job(run, command, process, time.monotonic())
 
 
-def _pass_on(stop: Stop, job: _Job) -> None:
+def _pass_on(stop: StopSignals, job: _Job) -> None:
     """Hands a stop to the process; the second one kills."""
     if stop.count > job.stops_sent:
         job.stops_sent = stop.count

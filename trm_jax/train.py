@@ -18,6 +18,7 @@ from trm_jax.mesh import check_divides, make_mesh, over_slots, to_global
 from trm_jax.models import check_kind
 from trm_jax.reporter import Reporter, say
 from trm_jax.run import HELDOUT, Run, prepare
+from trm_jax.signals import StopSignals
 from trm_jax.state import TrainState
 from trm_jax.types import Batch
 from trm_jax.workdir import WorkDir
@@ -44,7 +45,7 @@ def train(experiment: Experiment, root: str) -> int:
     dataset = open_training_data(experiment.data, workdir.data)
     run = prepare(experiment, dataset)
     meta = workdir.claim(experiment, dataset.manifest)
-    with Checkpoints(workdir.checkpoints) as checkpoints, StopSignal() as stop:
+    with Checkpoints(workdir.checkpoints) as checkpoints, StopSignals(_heard) as stop:
         state = _start(run, checkpoints)
         logbook = Logbook(
             workdir.metrics,
@@ -88,7 +89,7 @@ def _loop(
     checkpoints: Checkpoints,
     reporter: Reporter,
     meta: Mapping[str, Any],
-    stop: "StopSignal",
+    stop: StopSignals,
 ) -> int:
     """Dispatches updates; metrics are read one dispatch late, so that the device never waits."""
     config, done = run.experiment, int(state.step)
@@ -101,7 +102,7 @@ def _loop(
             if pending:
                 reporter.train(*pending)
             pending = (done, metrics)
-            last, stopping = done >= config.steps, stop.requested  # read once: it may change
+            last, stopping = done >= config.steps, stop.count > 0  # read once: it may change
             if done % config.checkpoint_every == 0 or last or stopping:
                 # Looked at before the save, so that no state with a broken loss is ever kept.
                 reporter.train(*pending)
@@ -138,23 +139,7 @@ def _stream(run: Run, done: int) -> Generator[Batch]:
         local.close()
 
 
-class StopSignal:
-    """SIGTERM and SIGINT ask for a checkpoint and an orderly end; a second SIGINT interrupts."""
-
-    requested = False
-
-    def __enter__(self) -> "StopSignal":
-        """Takes the signals over."""
-        self._old = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Gives the signals back."""
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-
-    def _ask(self, number: int, _: object) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.requested = True
-        say("stopping after this update; once more Ctrl-C ends at once, without a checkpoint")
+def _heard(number: int, before: int) -> None:
+    if before and number == signal.SIGINT:
+        raise KeyboardInterrupt
+    say("stopping after this update; once more Ctrl-C ends at once, without a checkpoint")

@@ -13,6 +13,7 @@ from tests.golden import reference
 from tests.published.test_transcription import assert_close, question, transcription
 from trm_jax.layers import Block, swap_layout
 from trm_jax.models.parts import Parts
+from trm_jax.models.recursion import Depth
 from trm_jax.published.torch_names import LEVELS
 
 
@@ -83,7 +84,7 @@ def test_one_recursion(both):
     networks = model._networks(both.weights.params)
     swapped = tuple(both.swap(jnp.asarray(state)) for state in states)
     recursion = model.variant.recursion
-    ours = recursion(networks, swapped, both.swap(jnp.asarray(x)), model.config.n, False)
+    ours = recursion(networks, swapped, both.swap(jnp.asarray(x)), Depth(1, model.config.n, False))
     theirs = both.theirs.recursion(tuple(states), x)
     for name, one, other in zip(model.state_names, ours, theirs, strict=True):
         assert_close(np.asarray(both.swap(one)), other, name)

@@ -99,9 +99,9 @@ def halt_head_reads_the_last_token(patch, p):
 def gradient_through_all_recursions(patch, p):
     """T recursions with gradient in place of one."""
 
-    def uncut(recursion, nets, frozen, latents, x, *, T, n, unroll):
-        for _ in range(T):
-            latents = recursion(nets, latents, x, n, unroll)
+    def uncut(recursion, nets, frozen, latents, x, depth):
+        for _ in range(depth.T):
+            latents = recursion(nets, latents, x, depth)
         return latents
 
     p.model.variant = dataclasses.replace(p.model.variant, gradient=uncut)

@@ -8,7 +8,8 @@ from ml_collections import config_flags
 
 from trm_jax.commands import common
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME, UserError
-from trm_jax.jobs import Failure, Stop, run_all
+from trm_jax.jobs import Failure, run_all
+from trm_jax.signals import StopSignals
 from trm_jax.sweep import Base, SweepRun, plan, read_entries, record
 
 EXIT_FAILED = 1
@@ -60,7 +61,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         return EXIT_DONE
     record(out, base, entries)
     print(f"{len(runs)} runs, {len(runs) - len(todo)} done already", flush=True)
-    with Stop() as stop:
+    with StopSignals() as stop:
         failures = run_all(todo, values.jobs, stop)
     return _summary(runs, failures, bool(stop.count))
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from trm_jax.layers import swap_layout
 from trm_jax.models.parts import Parts
-from trm_jax.models.recursion import Network, Networks
+from trm_jax.models.recursion import Depth, Network, Networks
 from trm_jax.models.variants import Variant
 from trm_jax.numerics import truncated_normal
 from trm_jax.types import Latents, ModelConfig, Output
@@ -63,9 +63,7 @@ class Model:
             self._networks(jax.lax.stop_gradient(params)),
             tuple(states),
             x,
-            T=c.T,
-            n=c.n,
-            unroll=c.unroll,
+            Depth(c.T, c.n, c.unroll),
         )
         new = tuple(swap_layout(c, state) for state in new)
         output: Any = self._parts.apply({"params": params}, new[0], method="read")

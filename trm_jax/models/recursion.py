@@ -26,44 +26,48 @@ class Networks(NamedTuple):
     y: Network
 
 
-Recursion = Callable[[Networks, Latents, jax.Array, int, bool], Latents]
-"""(networks, latents, embedded question x, latent updates n, unroll) -> latents."""
+class Depth(NamedTuple):
+    """How deep: T recursions of n latent updates each, written out one by one where `unroll`."""
+
+    T: int
+    n: int
+    unroll: bool
 
 
-def latent_recursion(
-    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
-) -> Latents:
+Recursion = Callable[[Networks, Latents, jax.Array, Depth], Latents]
+"""(networks, latents, embedded question x, depth) -> latents; `depth.T` is not its business."""
+
+Gradient = Callable[[Recursion, Networks, Networks, Latents, jax.Array, Depth], Latents]
+"""(recursion, networks, the same without gradient to their parameters, latents, x, depth)."""
+
+
+def latent_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
     """TRM, paper figure 3: n times z = net(z + (y + x)), then y = net(y + z).
 
     Args:
       nets: the networks.
       latents: (y, z), each of x's shape.
       x: the embedded question.
-      n: latent updates.
-      unroll: write the n updates out instead of looping; see `ModelConfig.unroll`.
+      depth: its n and unroll (see `ModelConfig`) are used.
 
     Returns:
       The new (y, z).
     """
     y, z = latents
-    z = _repeat(nets.z, z, y + x, n, unroll)
+    z = _repeat(nets.z, z, y + x, depth)
     return nets.y(y + z), z
 
 
-def single_recursion(
-    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
-) -> Latents:
+def single_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
     """One latent for both, paper table 2: n times z = net(z + x), then z = net(z).
 
     Args and returns: as `latent_recursion`, with latents (z,).
     """
     (z,) = latents
-    return (nets.y(_repeat(nets.z, z, x, n, unroll)),)
+    return (nets.y(_repeat(nets.z, z, x, depth)),)
 
 
-def multi_scale_recursion(
-    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
-) -> Latents:
+def multi_scale_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
     """A latent for each update, paper table 2.
 
     For i = 1..n: z_i = net(z_1 + ... + z_n + (y + x)); then y = net(y + z_1 + ... + z_n).
@@ -71,22 +75,19 @@ def multi_scale_recursion(
     Args and returns: as `latent_recursion`, with latents (y, z_1, ..., z_n). Always written out:
     no two updates are of the same latent, so there is nothing to loop over.
     """
-    del unroll
     y, *zs = latents
     injection = y + x
-    for i in range(n):
+    for i in range(depth.n):
         zs[i] = nets.z(functools.reduce(jax.lax.add, zs) + injection)
     return nets.y(y + functools.reduce(jax.lax.add, zs)), *zs
 
 
-def direct_prediction(
-    nets: Networks, latents: Latents, x: jax.Array, n: int, unroll: bool
-) -> Latents:
+def direct_prediction(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
     """No recursion at all, the baseline of the HRM paper: y = net(y + x).
 
-    Args and returns: as `latent_recursion`, with latents (y,); n is not used.
+    Args and returns: as `latent_recursion`, with latents (y,); the depth is not used.
     """
-    del n, unroll
+    del depth
     (y,) = latents
     return (nets.y(y + x),)
 
@@ -97,10 +98,7 @@ def last_recursion(
     frozen: Networks,
     latents: Latents,
     x: jax.Array,
-    *,
-    T: int,
-    n: int,
-    unroll: bool,
+    depth: Depth,
 ) -> Latents:
     """T - 1 recursions without gradient, then one with (`deep_recursion` in the paper's figure 3).
 
@@ -114,15 +112,13 @@ def last_recursion(
       frozen: the same, without gradient to their parameters.
       latents: what the recursion takes.
       x: the embedded question.
-      T: recursions.
-      n: latent updates of each.
-      unroll: see `latent_recursion`.
+      depth: T recursions, n latent updates in each.
 
     Returns:
       The new latents.
     """
-    latents = _without_gradient(recursion, frozen, latents, x, T - 1, n, unroll)
-    return recursion(nets, latents, x, n, unroll)
+    latents = _without_gradient(recursion, frozen, latents, x, depth)
+    return recursion(nets, latents, x, depth)
 
 
 def last_updates(
@@ -131,10 +127,7 @@ def last_updates(
     frozen: Networks,
     latents: Latents,
     x: jax.Array,
-    *,
-    T: int,
-    n: int,
-    unroll: bool,
+    depth: Depth,
 ) -> Latents:
     """T recursions of (y, z), with gradient through the last update of each state alone.
 
@@ -143,10 +136,10 @@ def last_updates(
 
     Args and returns: as `last_recursion`.
     """
-    latents = _without_gradient(recursion, frozen, latents, x, T - 1, n, unroll)
-    y, z = latents
-    z = _repeat(frozen.z, z, jax.lax.stop_gradient(y + x), n - 1, unroll)
-    return recursion(nets, (y, z), x, 1, unroll)
+    y, z = _without_gradient(recursion, frozen, latents, x, depth)
+    before = depth._replace(n=depth.n - 1)
+    z = _repeat(frozen.z, z, jax.lax.stop_gradient(y + x), before)
+    return recursion(nets, (y, z), x, depth._replace(n=1))
 
 
 def single_pass(
@@ -155,40 +148,33 @@ def single_pass(
     frozen: Networks,
     latents: Latents,
     x: jax.Array,
-    *,
-    T: int,
-    n: int,
-    unroll: bool,
+    depth: Depth,
 ) -> Latents:
-    """The recursion once, with gradient; T is not used.
+    """The recursion once, with gradient; `depth.T` is not used.
 
     Args and returns: as `last_recursion`.
     """
-    del frozen, T
-    return recursion(nets, jax.lax.stop_gradient(latents), x, n, unroll)
+    del frozen
+    return recursion(nets, jax.lax.stop_gradient(latents), x, depth)
 
 
-def _repeat(net: Network, z: jax.Array, injection: jax.Array, n: int, unroll: bool) -> jax.Array:
+def _repeat(net: Network, z: jax.Array, injection: jax.Array, depth: Depth) -> jax.Array:
     """N times z = net(z + injection)."""
 
     def update(z: jax.Array, _: None) -> tuple[jax.Array, None]:
         return net(z + injection), None
 
-    return jax.lax.scan(update, z, None, length=n, unroll=max(n, 1) if unroll else 1)[0]
+    unroll = max(depth.n, 1) if depth.unroll else 1
+    return jax.lax.scan(update, z, None, length=depth.n, unroll=unroll)[0]
 
 
 def _without_gradient(
-    recursion: Recursion,
-    frozen: Networks,
-    latents: Latents,
-    x: jax.Array,
-    times: int,
-    n: int,
-    unroll: bool,
+    recursion: Recursion, frozen: Networks, latents: Latents, x: jax.Array, depth: Depth
 ) -> Latents:
+    """The first T - 1 recursions."""
     latents, x = jax.lax.stop_gradient((latents, x))
 
     def recurse(latents: Latents, _: None) -> tuple[Latents, None]:
-        return recursion(frozen, latents, x, n, unroll), None
+        return recursion(frozen, latents, x, depth), None
 
-    return jax.lax.scan(recurse, latents, None, length=times)[0]
+    return jax.lax.scan(recurse, latents, None, length=depth.T - 1)[0]

@@ -1,10 +1,8 @@
 """Every model of the papers' tables as one line: its states, networks, recursion and halting."""
 
 import dataclasses
-from collections.abc import Callable
 
 from trm_jax.models import recursion as r
-from trm_jax.types import Latents
 
 ONE_NETWORK = ("network", "network")
 TWO_NETWORKS = ("z_network", "y_network")
@@ -26,7 +24,7 @@ class Variant:
     states: tuple[str, ...] = ("y", "z")
     networks: tuple[str, str] = ONE_NETWORK
     recursion: r.Recursion = r.latent_recursion
-    gradient: Callable[..., Latents] = r.last_recursion
+    gradient: r.Gradient = r.last_recursion
     compares: bool = False
     continue_loss: bool = False
 
