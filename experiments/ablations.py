@@ -12,12 +12,12 @@ Full size (published: Sudoku-Extreme, 1,000 puzzles, the numbers in `Row.publish
         --out runs/ablations
     trm report runs/ablations --out runs/ablations/report
 
-The same rows on 4x4 puzzles on a CPU, evaluated twice as often (T 3, n 6 takes two minutes a run on
-two cores). Not yet run:
+All rows on 4x4 puzzles, three seeds each, in an hour on two CPU cores (2026-11-23; the table and the
+picture are in experiments/RESULTS.md):
 
-    trm sweep --config experiments/sudoku.py:demo --sweep experiments/ablations.py:table1 \
-        --out runs/ablations_demo --config.eval_every=50 --config.checkpoint_every=50
-    trm report runs/ablations_demo --out runs/ablations_demo/report
+    trm sweep --config experiments/sudoku.py:quick --sweep experiments/ablations.py:all \
+        --out runs/ablations --jobs 2
+    trm report runs/ablations --out runs/ablations/report
 
 A row says which model it is, how deep and how wide in layers; width, heads, batch, learning rate
 and data are the base config's. So a row means the same on any base, and its published accuracy
