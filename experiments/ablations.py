@@ -12,8 +12,8 @@ Full size (published: Sudoku-Extreme, 1,000 puzzles, the numbers in `Row.publish
         --out runs/ablations
     trm report runs/ablations --out runs/ablations/report
 
-All rows on 4x4 puzzles, three seeds each, in an hour on two CPU cores (2026-11-23; the table and the
-picture are in experiments/RESULTS.md):
+All rows on 4x4 puzzles, three seeds each, in an hour on two CPU cores (2026-11-23; the table and
+the picture are in experiments/RESULTS.md):
 
     trm sweep --config experiments/sudoku.py:quick --sweep experiments/ablations.py:all \
         --out runs/ablations --jobs 2
