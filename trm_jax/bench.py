@@ -15,7 +15,6 @@ from trm_jax.evaluate import make_scorer
 from trm_jax.layers import inner_width
 from trm_jax.mesh import over_slots, to_global
 from trm_jax.models import get_model
-from trm_jax.models.variants import TWO_NETWORKS
 from trm_jax.run import prepare
 from trm_jax.types import Batch, ModelConfig
 
@@ -39,9 +38,7 @@ def step_flops(config: ModelConfig, batch_size: int, train: bool) -> int:
     """
     model = get_model(config)
     forward, backward = model.variant.updates(config.T, config.n)
-    depths = (config.layers, config.layers)
-    if model.variant.networks == TWO_NETWORKS:
-        depths = (config.layers, config.y_layers or config.layers)
+    depths = [config.depth(network) for network in model.variant.networks]
     ahead = 2 if train and model.learns_to_continue else 1
     blocks = sum(depth * ahead * calls for depth, calls in zip(depths, forward, strict=True))
     if train:

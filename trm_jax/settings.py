@@ -6,7 +6,21 @@ from typing import Any
 
 from trm_jax.config import Experiment
 from trm_jax.errors import UserError
-from trm_jax.workdir import FREE
+
+# What may change between two runs of one experiment without making it another one. Where the
+# data lie may change as well: the data set's fingerprint says whether they are the same.
+FREE = frozenset(
+    (
+        "steps",
+        "log_every",
+        "eval_every",
+        "checkpoint_every",
+        "eval_batch_size",
+        "wandb_project",
+        "data.path",
+        "mesh.data",
+    )
+)
 
 
 def with_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,4 +55,4 @@ def flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 def identity(experiment: Experiment) -> dict[str, Any]:
     """What makes it another experiment when it changes: all but the free settings."""
     settings = flat(experiment.to_dict())
-    return {key: value for key, value in settings.items() if f"config.{key}" not in FREE}
+    return {key: value for key, value in settings.items() if key not in FREE}

@@ -16,7 +16,7 @@ from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
 from trm_jax.files import write_whole
 from trm_jax.models import check_kind
-from trm_jax.settings import identity, with_overrides
+from trm_jax.settings import with_overrides
 from trm_jax.workdir import WorkDir
 
 ALGEBRA = "sweep.py"
@@ -171,7 +171,8 @@ def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.Pat
         check_kind(experiment.model["kind"])
         workdir = WorkDir(epath.Path(out) / name)
         if workdir.config.exists():
-            _refuse_other(workdir, experiment)
+            # training would refuse it too, but a finished run is not trained again
+            workdir.refuse_other(workdir.read()[0], experiment, flag="--out")
     except UserError as error:
         raise UserError(f"Run {name}: {error}") from error
     settings = {**base.overrides, **overrides}
@@ -183,17 +184,6 @@ def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.Pat
         *(f"--config.{k}={tuple(v) if isinstance(v, list) else v}" for k, v in settings.items()),
     )
     return SweepRun(name, workdir, experiment, train)
-
-
-def _refuse_other(workdir: WorkDir, experiment: Experiment) -> None:
-    """Training would refuse it too, but a finished run is not trained again."""
-    before, wanted = identity(workdir.read()[0]), identity(experiment)
-    for key, value in before.items():
-        if wanted[key] != value:
-            raise UserError(
-                f"{workdir.root} holds a run with config.{key} = {value!r}, not {wanted[key]!r}; "
-                "set it back, or give a new --out."
-            )
 
 
 def record(out: epath.PathLike, base: Base, entries: Sequence[tuple[str, Any]]) -> None:

@@ -129,6 +129,10 @@ class ModelConfig:
                 f"config.model.halt_exploration is {self.halt_exploration}; it is a probability."
             )
 
+    def depth(self, network: str) -> int:
+        """Blocks of a network by its name in `trm_jax.models.variants`."""
+        return (self.y_layers if network == "y_network" else 0) or self.layers
+
     @property
     def tokens(self) -> int:
         """L = P + S."""

@@ -9,23 +9,7 @@ from etils import epath
 from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
 from trm_jax.files import write_whole
-
-# What may change between two runs of one experiment without making it another one. Where the
-# data lie may change as well: the data set's fingerprint says whether they are the same.
-FREE = frozenset(
-    f"config.{key}"
-    for key in (
-        "steps",
-        "log_every",
-        "eval_every",
-        "checkpoint_every",
-        "eval_batch_size",
-        "wandb_project",
-        "data.path",
-        "mesh.data",
-    )
-)
-
+from trm_jax.settings import identity
 
 CONVERTED = "converted"
 """Kind of source, in the manifest, of a directory whose weights came out of a file."""
@@ -82,7 +66,7 @@ class WorkDir:
                     f"{self.root} holds weights converted from {source['name']}, without what "
                     "training goes on from; give a new --workdir."
                 )
-            self._refuse_other(before.to_dict(), experiment.to_dict())
+            self.refuse_other(before, experiment)
             if experiment.optimizer.lr_min_ratio < 1 and before.steps != experiment.steps:
                 raise UserError(
                     f"{self.root} holds a run of config.steps = {before.steps} whose learning rate "
@@ -98,18 +82,23 @@ class WorkDir:
         write_whole(self.config, json.dumps(record, indent=2) + "\n")
         return record
 
-    def _refuse_other(
-        self, old: Mapping[str, Any], new: Mapping[str, Any], path: str = "config"
-    ) -> None:
-        for key, value in old.items():
-            if f"{path}.{key}" in FREE:
-                continue
-            if isinstance(value, Mapping):
-                self._refuse_other(value, new[key], f"{path}.{key}")
-            elif value != new[key]:
+    def refuse_other(self, before: Experiment, wanted: Experiment, flag: str = "--workdir") -> None:
+        """Refuses to take `wanted` for the experiment `before`, which lives here.
+
+        Args:
+          before: as `read` gives it.
+          wanted: what is to run.
+          flag: of the command line, which chose this directory.
+
+        Raises:
+          UserError: they differ in more than the free settings.
+        """
+        new = identity(wanted)
+        for key, value in identity(before).items():
+            if new[key] != value:
                 raise UserError(
-                    f"{self.root} holds a run with {path}.{key} = {value!r}, not {new[key]!r}; "
-                    "set it back, or give a new --workdir."
+                    f"{self.root} holds a run with config.{key} = {value!r}, not {new[key]!r}; "
+                    f"set it back, or give a new {flag}."
                 )
 
     def write_evaluation(

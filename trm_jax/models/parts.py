@@ -64,8 +64,7 @@ class Parts(nn.Module):
         c = self.config
         self.embedding = Embedding(c)
         for name in self.networks:
-            own_depth = c.y_layers if name == "y_network" else 0
-            setattr(self, name, Network(c, own_depth or c.layers))
+            setattr(self, name, Network(c, c.depth(name)))
         self.answer_head = Linear(c.vocab, c.dtype)
         self.halt_head = HaltHead()
 

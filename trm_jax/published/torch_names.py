@@ -44,8 +44,7 @@ def entries(model: Model) -> list[Entry]:
     # The published code calls TRM's one network after z, and the transformer's after y.
     only = "H_level" if model.state_names == ("y",) else "L_level"
     for name in dict.fromkeys(model.variant.networks):
-        depth = model.config.y_layers if name == "y_network" else 0
-        for i in range(depth or model.config.layers):
+        for i in range(model.config.depth(name)):
             layer = f"{LEVELS.get(name, only)}.layers.{i}"
             found += _block(layer, ("params", name, f"block_{i}"), model.config.mixer)
     for i, name in enumerate(model.state_names):
