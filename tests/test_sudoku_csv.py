@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm_jax.data import sudoku_csv
+from trm_jax.data import puzzle_csv
 from trm_jax.data.format import load, save
 from trm_jax.data.sudoku import Sudoku
 from trm_jax.data.sudoku_build import build, build_test
@@ -64,7 +64,7 @@ def test_columns_go_by_name_and_spelling_is_free(file):
 
 
 def test_blocks_make_no_difference(file, monkeypatch):
-    monkeypatch.setattr(sudoku_csv, "_BLOCK", 7)
+    monkeypatch.setattr(puzzle_csv, "_BLOCK_CELLS", 7 * FOUR.cells + 1)
     assert_puzzles(write(file, good_lines()))
     lines = good_lines()
     lines[20] = lines[20].replace("made,", "made,,")

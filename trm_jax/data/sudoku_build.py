@@ -1,18 +1,18 @@
 """Builds Sudoku data sets from the generator, the Hugging Face hub or a CSV file."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trm_jax.data.choice import check_counts, choose
 from trm_jax.data.format import Dataset, assemble
+from trm_jax.data.puzzle_csv import file_facts
 from trm_jax.data.sudoku import Grid, Sudoku
 from trm_jax.data.sudoku_csv import HUB_REPOSITORY, hub_file, read_csv
 from trm_jax.data.sudoku_generate import generate
 from trm_jax.errors import UserError
-from trm_jax.grids import derive_seed, random_permutations, random_words
 
 BUILDER_VERSION = 1
 
@@ -47,30 +47,18 @@ def build(
     """
     sudoku = _sudoku(box)
     counts = {"train": train, "heldout": heldout, "test": test}
-    for name, count in counts.items():
-        if count < 0:
-            raise UserError(f"{name} is {count}; give the number of puzzles, 0 or more.")
+    check_counts(source, **counts)
     if source == "generate":
-        if not train:
-            raise UserError("train is 0; say how many puzzles to generate.")
         inputs, labels = generate(sudoku, seed, train + heldout + test, extra_givens)
         facts: dict[str, Any] = {"kind": "generate", "extra_givens": extra_givens}
+    elif extra_givens:
+        raise UserError(
+            f"extra_givens is {extra_givens}, but puzzles from {source} are taken as they are; "
+            "set it to 0."
+        )
     else:
-        _refuse_misfits(source, test, extra_givens)
         inputs, labels, facts = _read(source, "train", sudoku)
-        wanted = heldout + test + max(train, 1)
-        if len(inputs) < wanted:
-            raise UserError(
-                f"{facts['name']} has {len(inputs)} puzzles, fewer than the {wanted} asked for "
-                f"(train {max(train, 1)}, heldout {heldout}, test {test}); ask for fewer."
-            )
-    # Even generated puzzles are shuffled: where few kinds exist, the rare ones come late.
-    words = random_words(derive_seed(seed, "choice of puzzles"), [0], len(inputs))
-    order = random_permutations(words)[0]
-    last = heldout + test + train if train else len(order)
-    pieces = np.split(np.arange(last), [heldout, heldout + test])
-    splits = dict(zip(("heldout", "test", "train"), pieces, strict=True))
-    kept = order[:last]
+    kept, splits = choose(len(inputs), facts.get("name", source), **counts, seed=seed)
     return _assemble(sudoku, inputs[kept], labels[kept], splits, seed, facts)
 
 
@@ -91,27 +79,11 @@ def _sudoku(box: Sequence[int]) -> Sudoku:
     return Sudoku(int(box[0]), int(box[1]))
 
 
-def _refuse_misfits(source: str, test: int, extra_givens: int) -> None:
-    """Refuses wishes that a file cannot meet."""
-    if extra_givens:
-        raise UserError(
-            f"extra_givens is {extra_givens}, but puzzles from {source} are taken as they are; "
-            "set it to 0."
-        )
-    if source == "hub" and test:
-        raise UserError("test is not 0, but the hub has a test file; set it to 0 and use that.")
-
-
 def _read(source: str, split: str, sudoku: Sudoku) -> tuple[Grid, Grid, dict[str, Any]]:
     """Questions, answers and what the manifest says of the file."""
     path = hub_file(split) if source == "hub" else Path(source)
     inputs, labels = read_csv(path, sudoku)
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    facts = {"kind": "csv", "name": path.name, "sha256": digest}
-    if source == "hub":
-        facts |= {"kind": "hub", "repository": HUB_REPOSITORY}
-    return inputs, labels, facts
+    return inputs, labels, file_facts(path, HUB_REPOSITORY if source == "hub" else None)
 
 
 def _assemble(
@@ -122,7 +94,6 @@ def _assemble(
     seed: int,
     source: dict[str, Any],
 ) -> Dataset:
-    splits = {name: index for name, index in splits.items() if len(index)}
     facts = {
         "task": "sudoku",
         "box": [sudoku.box_rows, sudoku.box_columns],
