@@ -1,0 +1,1 @@
+"""Scores that ask what an answer is worth beyond an exact match."""
