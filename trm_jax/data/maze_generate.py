@@ -32,7 +32,9 @@ Grid = NDArray[np.uint8]
 
 _BATCH = 1024
 _FRUITLESS = {"random": 1_000_000, "perfect": 20_000}
-"""So many attempts in a row without a new maze mean that there are hardly any left."""
+"""So many attempts in a row that do not fit mean that hardly any does."""
+_KNOWN = 2000
+"""So many that fit in a row without a new maze mean that there are hardly any left."""
 _SHARE_STEPS = 2**16
 
 
@@ -88,9 +90,8 @@ def generate(
     if len(pairs) < count:
         raise UserError(
             f"only {len(pairs)} different {kind} {maze.side}x{maze.side} mazes with shortest "
-            f"{recipe.shortest} and longest {recipe.longest} were found before "
-            f"{_FRUITLESS[kind]:,} attempts in a row gave no new one, and {count} are asked for; "
-            "ask for fewer, or change these or wall_share."
+            f"{recipe.shortest} and longest {recipe.longest or 'unlimited'} were found, and "
+            f"{count} are asked for; ask for fewer, or change shortest, longest or wall_share."
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, maze.cells)
     return both[:, 0].copy(), both[:, 1].copy()
@@ -100,18 +101,19 @@ def _distinct(maze: Maze, seed: int, recipe: Recipe) -> Iterator[tuple[Grid, Gri
     """Yields mazes that differ from all before, until hardly any are left."""
     images = dihedral_cells(maze.side)
     seen: set[bytes] = set()
-    last = -1
+    known, last, bound = 0, -1, _FRUITLESS[recipe.kind]
     for first in itertools.count(0, _BATCH):
         numbers, questions, answers = attempts(maze, seed, recipe, first, _BATCH)
         for number, question, answer in zip(numbers.tolist(), questions, answers, strict=True):
             key = min(image.tobytes() for image in question[images])
-            if number - last > _FRUITLESS[recipe.kind]:
+            known = known + 1 if key in seen else 0
+            if known > _KNOWN or number - last > bound:
                 return
-            if key not in seen:
+            last = number
+            if not known:
                 seen.add(key)
-                last = number
                 yield question, answer
-        if first + _BATCH - last > _FRUITLESS[recipe.kind]:
+        if first + _BATCH - last > bound:
             return
 
 
