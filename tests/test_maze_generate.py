@@ -12,7 +12,7 @@ from trm_jax.data.maze_carve import carve, words_needed
 from trm_jax.data.maze_generate import generate
 from trm_jax.errors import UserError
 from trm_jax.grids import dihedral, random_words
-from trm_jax.scoring.maze_path import score, shortest_paths
+from trm_jax.scoring.maze_path import distances, score, shortest_paths
 
 OFFSETS = {"down": (1, 0), "left": (0, -1), "right": (0, 1), "up": (-1, 0)}
 KINDS = [
@@ -73,6 +73,26 @@ def test_ties_are_broken_by_a_queue_in_this_order(order):
     assert (shortest_paths(questions, 9) > 1).mean() > 0.8
     for question, answer in zip(questions, answers, strict=True):
         np.testing.assert_array_equal(answer, plain_label(question, 9, order))
+
+
+def test_labels_are_the_first_shortest_paths_in_dictionary_order():
+    """So walking from S by the first move that comes nearer to G gives the label too."""
+    questions, answers = generate(Maze(9), 4, 100, shortest=8, wall_share=0.25)
+    for question, answer in zip(questions, answers, strict=True):
+        swapped = question.copy()
+        swapped[question == 3], swapped[question == 4] = 4, 3
+        to_goal = distances(swapped[None], 9).reshape(9, 9)
+        label = question.copy()
+        here = divmod(int((question == 3).argmax()), 9)
+        while to_goal[here] > 1:
+            options = [(here[0] + r, here[1] + c) for r, c in OFFSETS.values()]
+            here = next(
+                (r, c)
+                for r, c in options
+                if 0 <= r < 9 and 0 <= c < 9 and to_goal[r, c] == to_goal[here] - 1
+            )
+            label[here[0] * 9 + here[1]] = 5
+        np.testing.assert_array_equal(label, answer)
 
 
 def test_the_order_changes_labels_only():

@@ -56,14 +56,15 @@ def generate(
     The answer is the path that a queue finds: from the start on, the cell at its head is taken
     out, its neighbours are looked at in the order of `tie_break`, and those never seen before are
     put at the end; each cell's predecessor is the one that saw it first, and the path is traced
-    back from the goal by predecessors.
+    back from the goal by predecessors. Of all shortest paths, written as moves, this is the first
+    in dictionary order where the alphabet is `tie_break`.
 
     Args:
         maze: the side.
         seed: any integer; the first k mazes of a longer run are those of a shorter run.
         count: how many mazes.
         kind: "random", where each cell is a wall or not by itself, as in Maze-Hard, so that there
-            are often several shortest paths; or "perfect", where there is only one path (made by
+            are mostly several shortest paths; or "perfect", where there is only one path (made by
             a randomised depth-first search on every other row and column).
         wall_share: random mazes: how likely a cell is a wall, in steps of 1/65,536.
         shortest: fewest steps from start to goal along a shortest path. If this and `longest` are
