@@ -62,6 +62,33 @@ def derive_seed(seed: int, purpose: str) -> int:
     return int(random_words(seed, np.asarray([counter], np.uint64), 1)[0, 0])
 
 
+TRANSPOSES, FLIPS_ROWS, FLIPS_COLUMNS = (
+    np.isin(np.arange(8), symmetries) for symmetries in ((1, 3, 6, 7), (2, 3, 5, 7), (1, 2, 4, 7))
+)
+"""What each of the eight symmetries of a rectangle does, bool [8]: 0 nothing, 1 to 3 rot90 so many
+times, 4 left-right, 5 up-down, 6 transpose, 7 the other diagonal (the published numbers). Cell
+(i, j) of the result is found in the original so: swap i and j if it transposes, then count the row
+from the bottom, then the column from the right."""
+
+INVERSE_DIHEDRAL = np.asarray([0, 3, 2, 1, 4, 5, 6, 7])
+"""Number of the symmetry that undoes each one, int64 [8]."""
+
+
+def dihedral(grid: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
+    """Turns and flips a rectangle [rows, columns] by the symmetry of a number in 0..7."""
+    if FLIPS_COLUMNS[symmetry]:
+        grid = grid[:, ::-1]
+    if FLIPS_ROWS[symmetry]:
+        grid = grid[::-1]
+    return grid.T if TRANSPOSES[symmetry] else grid
+
+
+def dihedral_cells(side: int) -> NDArray[np.int64]:
+    """For squares: cell i of the result is cell [k, i] of the original, int64 [8, side * side]."""
+    cells = np.arange(side * side).reshape(side, side)
+    return np.stack([dihedral(cells, k).reshape(-1) for k in range(8)])
+
+
 @dataclasses.dataclass(frozen=True)
 class SudokuSymmetry:
     """One symmetry for each grid of a batch: it moves cells, then renames digits.

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.data.arc import COLOURS
+from trm_jax.data.rows import BLANK_ROWS, Rows
 from trm_jax.errors import UserError
 
 FORMAT_VERSION = 1
@@ -41,6 +43,8 @@ class Dataset:
         ids: int32 [M], row of each example in the puzzle table.
         splits: int64 [m] example indices by the name of the split; no example is in two.
         manifest: what `manifest.json` holds.
+        rows: whose the rows of the puzzle table are. Where tasks have several rows, one for each
+            augmented copy, `ids` has the row of the original.
     """
 
     inputs: NDArray[np.uint8]
@@ -48,11 +52,15 @@ class Dataset:
     ids: NDArray[np.int32]
     splits: dict[str, NDArray[np.int64]]
     manifest: dict[str, Any]
+    rows: Rows = BLANK_ROWS
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays by the name of their file without `.npy`."""
+        arrays = {"inputs": self.inputs, "labels": self.labels, "ids": self.ids}
+        if self.rows.tasks:
+            arrays |= {"rows_first": self.rows.first, "rows_transforms": self.rows.transforms}
         splits = {f"split_{name}": self.splits[name] for name in SPLITS if name in self.splits}
-        return {"inputs": self.inputs, "labels": self.labels, "ids": self.ids, **splits}
+        return arrays | splits
 
     def examples(self, split: str) -> NDArray[np.int64]:
         """Indices int64 [m] of a split's examples, at least one.
@@ -73,6 +81,7 @@ def assemble(
     ids: NDArray[np.int32],
     splits: dict[str, NDArray[np.int64]],
     facts: dict[str, Any],
+    rows: Rows = BLANK_ROWS,
 ) -> Dataset:
     """Makes a Dataset and completes its manifest with counts and hashes.
 
@@ -81,16 +90,20 @@ def assemble(
         labels: as in Dataset.
         ids: as in Dataset.
         splits: as in Dataset.
-        facts: the manifest's task, vocab, table_rows, seed, source and what the task adds.
+        facts: the manifest's task, vocab, seed, source and what the task adds.
+        rows: as in Dataset.
 
     Raises:
         UserError: the arrays do not fit each other, the vocabulary or the puzzle table.
     """
     splits = {name: splits[name] for name in sorted(splits, key=SPLITS.index)}
-    draft = Dataset(inputs, labels, ids, splits, {})
+    draft = Dataset(inputs, labels, ids, splits, {}, rows)
+    names = {"row_tasks": list(rows.tasks)} if rows.tasks else {}
     manifest = {
         "format_version": FORMAT_VERSION,
         **facts,
+        "table_rows": len(rows),
+        **names,
         "cells": inputs.shape[1],
         "counts": {name: len(index) for name, index in splits.items()},
         "sha256": {name: _sha256(array) for name, array in draft.arrays().items()},
@@ -143,7 +156,8 @@ def load(directory: str | os.PathLike[str]) -> Dataset:
     root = Path(directory)
     manifest = _read_manifest(root)
     names = [name for name in SPLITS if name in manifest["counts"]]
-    files = ["inputs", "labels", "ids", *(f"split_{name}" for name in names)]
+    plan = ["rows_first", "rows_transforms"] if "row_tasks" in manifest else []
+    files = ["inputs", "labels", "ids", *plan, *(f"split_{name}" for name in names)]
     arrays = {name: _read(root, name, manifest) for name in files}
     if _fingerprint(manifest) != manifest["fingerprint"]:
         raise UserError(
@@ -151,7 +165,9 @@ def load(directory: str | os.PathLike[str]) -> Dataset:
             "build the data set anew."
         )
     splits = {name: arrays[f"split_{name}"] for name in names}
-    dataset = Dataset(arrays["inputs"], arrays["labels"], arrays["ids"], splits, manifest)
+    rows = Rows(tuple(manifest["row_tasks"]), *(arrays[name] for name in plan)) if plan else None
+    examples = (arrays["inputs"], arrays["labels"], arrays["ids"])
+    dataset = Dataset(*examples, splits, manifest, rows or BLANK_ROWS)
     _check(dataset, str(root))
     return dataset
 
@@ -217,6 +233,10 @@ def _check(dataset: Dataset, where: str) -> None:
         "labels": grid,
         "ids": (np.int32, (examples,), manifest["table_rows"]),
     }
+    if dataset.rows.tasks:
+        tasks, rows = len(manifest["row_tasks"]), manifest["table_rows"]
+        expected["rows_first"] = (np.int64, (tasks + 1,), rows + 1)
+        expected["rows_transforms"] = (np.uint8, (rows, COLOURS), COLOURS)
     for name in dataset.splits:
         expected[f"split_{name}"] = (np.int64, (manifest["counts"][name],), examples)
     for name, array in dataset.arrays().items():
@@ -229,6 +249,12 @@ def _check(dataset: Dataset, where: str) -> None:
         else:
             continue
         raise UserError(f"{where}: {name}.npy {problem}; build the data set anew.")
+    first = dataset.rows.first
+    if first[0] != 1 or first[-1] != len(dataset.rows) or (np.diff(first) < 1).any():
+        raise UserError(
+            f"{where}: rows_first.npy does not divide the rows among the tasks; "
+            "build the data set anew."
+        )
     used = np.concatenate([np.zeros(0, np.int64), *dataset.splits.values()])
     if len(np.unique(used)) != len(used):
         raise UserError(f"{where}: an example is in two splits, or twice; build the data set anew.")

@@ -1,43 +1,18 @@
 """Training batches: order, augmentation and sharding as a pure function of (seed, position)."""
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
 
 import grain
 import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.data.format import Dataset
-from trm_jax.data.sudoku import Sudoku
+from trm_jax.data.views import Grids, Numbers, task_numbers, view
 from trm_jax.errors import UserError
-from trm_jax.grids import Words, derive_seed, random_permutations, random_words
+from trm_jax.grids import derive_seed, random_permutations, random_words
 from trm_jax.types import IGNORE
 
-Grids = NDArray[np.uint8]
 Arrays = dict[str, NDArray[np.int32]]
-
-
-class Task(Protocol):
-    """What the pipeline asks of a task."""
-
-    @property
-    def augment_words(self) -> int:
-        """Random words that `augment` uses for one example."""
-
-    def augment(self, inputs: Grids, labels: Grids, words: Words) -> tuple[Grids, Grids]:
-        """Augments uint8 [B, S] questions and answers by uint64 [B, augment_words]."""
-
-
-_TASKS: dict[str, Callable[[Mapping[str, Any]], Task]] = {"sudoku": Sudoku.from_manifest}
-
-
-def task_from_manifest(manifest: Mapping[str, Any]) -> Task:
-    """Gives the task of a data set; UserError if this program does not know it."""
-    task = manifest["task"]
-    if task not in _TASKS:
-        raise UserError(f"the data set's task is {task!r}; known tasks are {', '.join(_TASKS)}.")
-    return _TASKS[task](manifest)
 
 
 def model_labels(labels: Grids) -> NDArray[np.int32]:
@@ -49,9 +24,11 @@ class BatchSource:
     """Item d holds the global batches of the steps from d * per_item on (this shard's rows).
 
     Example p of the stream (p = step * batch_size + row) is in epoch e = p // m of a split of m
-    puzzles. Each epoch visits every puzzle once, in its own order; a batch may cross epochs.
-    Which of its copies is shown, 0..copies, is drawn from (seed, p). Copy 0 is the original, copy
-    c > 0 the augmentation drawn from (seed, puzzle, c).
+    examples. Each epoch visits every puzzle once, in its own order; a batch may cross epochs. A
+    puzzle is one example, or in ARC a task with all of its pairs, one after the other and in the
+    same copy, so that its row of the puzzle table learns from all of them at once (as published).
+    Which copy is shown, 0..copies, is drawn from (seed, p), for the first p of a visit. Copy 0 is
+    the original; see `views` for the others.
     """
 
     def __init__(
@@ -89,13 +66,18 @@ class BatchSource:
             )
         if copies < 0:
             raise UserError(f"copies is {copies}; give 0 for no augmentation, or more.")
-        self._dataset, self._index = dataset, dataset.examples(split)
-        self._task = task_from_manifest(dataset.manifest)
-        self._batch, self._per_item, self._copies = batch_size, per_item, copies
+        self._index = dataset.examples(split)
+        self._view = view(dataset, copies, seed, train=True)
+        if dataset.rows.tasks:
+            self._index = np.sort(self._index)
+            starts = np.flatnonzero(np.diff(task_numbers(dataset)[self._index], prepend=-1))
+            self._groups = starts, np.diff(starts, append=len(self._index))
+        else:
+            self._groups = None
+        self._batch, self._per_item = batch_size, per_item
         self._rows = np.arange(shard * batch_size // shards, (shard + 1) * batch_size // shards)
         self._order_seed = derive_seed(seed, "order of puzzles in an epoch")
         self._copy_seed = derive_seed(seed, "copy at a position")
-        self._augment_seed = derive_seed(seed, "augmentation of a copy")
         # Two epochs, as a batch may cross into the next; safe with Grain's reader threads.
         self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
@@ -107,36 +89,39 @@ class BatchSource:
         """Gives one item of `batches`."""
         steps = int(item) * self._per_item + np.arange(self._per_item)
         positions = (steps[:, None] * self._batch + self._rows).ravel()
-        examples = self._examples(positions)
-        copy = random_words(self._copy_seed, positions, 1)[:, 0] % np.uint64(self._copies + 1)
-        inputs, labels = self._dataset.inputs[examples], self._dataset.labels[examples]
-        changed = np.flatnonzero(copy)
-        if len(changed):
-            # One counter for each (puzzle, copy), whatever `copies` is.
-            counters = (examples[changed].astype(np.uint64) << np.uint64(32)) + copy[changed]
-            words = random_words(self._augment_seed, counters, self._task.augment_words)
-            inputs[changed], labels[changed] = self._task.augment(
-                inputs[changed], labels[changed], words
-            )
+        examples, visits = self._examples(positions)
+        words = random_words(self._copy_seed, visits, 1)[:, 0]
+        copy = (words % self._view.count(examples).astype(np.uint64)).astype(np.int64)
+        inputs, labels, ids = self._view.show(examples, copy)
         shape = (self._per_item, len(self._rows))
         return {
             "inputs": inputs.astype(np.int32).reshape(*shape, -1),
             "labels": model_labels(labels).reshape(*shape, -1),
-            "ids": self._dataset.ids[examples].reshape(shape),
+            "ids": ids.reshape(shape),
         }
 
-    def _examples(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which example of the data set stands at each position of the stream, int64 [n]."""
+    def _examples(self, positions: Numbers) -> tuple[Numbers, Numbers]:
+        """The example at each position of the stream, and where its puzzle's visit began."""
         epochs, places = np.divmod(positions, len(self._index))
-        examples = np.empty_like(positions)
+        examples, visits = np.empty_like(positions), positions.copy()
         for epoch in np.unique(epochs).tolist():
             here = epochs == epoch
-            examples[here] = self._index[self._order(epoch)[places[here]]]
-        return examples
+            order, began = self._order(epoch)
+            examples[here] = self._index[order[places[here]]]
+            if began is not None:
+                visits[here] = epoch * len(self._index) + began[places[here]]
+        return examples, visits
 
-    def _draw_order(self, epoch: int) -> NDArray[np.int64]:
-        words = random_words(self._order_seed, [epoch], len(self._index))
-        return random_permutations(words)[0]
+    def _draw_order(self, epoch: int) -> tuple[Numbers, Numbers | None]:
+        """Which example of the split is at each place of an epoch, and where its visit begins."""
+        if self._groups is None:
+            words = random_words(self._order_seed, [epoch], len(self._index))
+            return random_permutations(words)[0], None  # each visit is of one example
+        starts, lengths = self._groups
+        order = random_permutations(random_words(self._order_seed, [epoch], len(starts)))[0]
+        lengths = lengths[order]
+        began = np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return np.repeat(starts[order], lengths) + np.arange(len(began)) - began, began
 
 
 def batches(source: BatchSource, start: int = 0) -> grain.DatasetIterator[Arrays]:
