@@ -79,7 +79,7 @@ def test_weights_alone(tmp_path, run, state):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, averaged, {}, None)
         shapes = run.shapes
-        weights = checkpoints.restore_weights(1, shapes.weights, shapes.ema, run.mesh)
+        weights = checkpoints.restore_weights(1, shapes.weights, shapes.ema, run.shardings.weights)
     for got, want in zip(
         jax.tree.leaves(weights), jax.tree.leaves(averaged.eval_weights()), strict=True
     ):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.runs import TINY_MODEL
 from trm_jax import act, puzzle_table
+from trm_jax.mesh import make_mesh
 from trm_jax.models import get_model
 from trm_jax.rollout import rollout
 from trm_jax.state import Weights
@@ -43,7 +44,7 @@ def questions(count):
 
 @functools.partial(jax.jit, static_argnums=2)
 def roll(inputs, ids, steps):
-    return rollout(MODEL, weights(), inputs, ids, steps)
+    return rollout(MODEL, weights(), inputs, ids, steps, make_mesh(1))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_equals_supervision_steps_with_evaluation_halting(deep):
     @jax.jit
     def step(carry):
         carry = act.refill(carry, batch, weights().initial)
-        rows = puzzle_table.lookup(jnp.asarray(weights().table), carry.batch.ids)
+        rows = puzzle_table.lookup(jnp.asarray(weights().table), carry.batch.ids, make_mesh(1))
         return supervise(weights().params, rows, carry, MODEL, None)[1]
 
     carry = act.empty_carry(CONFIG, weights().initial, 3)

@@ -60,6 +60,7 @@ def setting(devices, rows=ROWS):
         table_config=TABLE,
         total_steps=100,
         log_every=LOG_EVERY,
+        mesh=mesh,
     )
     return types.SimpleNamespace(
         mesh=mesh,

@@ -10,16 +10,16 @@ from types import TracebackType
 from typing import Any, Self
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
-from jax.sharding import Mesh
 from orbax.checkpoint import checkpoint_managers as ocm
 
+from trm_jax.data.rows import BLANK_ROWS, Rows
 from trm_jax.errors import UserError
-from trm_jax.mesh import replicated
 from trm_jax.state import TrainState, Weights
 
-SCORE = "exact_accuracy"
+SCORE = "exact_accuracy"  # its name on disk, whatever the task's main score is
 KEEP_LATEST = 2
 KEEP_BEST = 1
 
@@ -96,6 +96,7 @@ class Checkpoints:
         state: TrainState | Mapping[str, Any],
         meta: Mapping[str, Any],
         score: float | None,
+        rows: Rows = BLANK_ROWS,
     ) -> None:
         """Starts saving; the state may be donated as soon as this returns.
 
@@ -103,13 +104,16 @@ class Checkpoints:
           step: updates done.
           state: the whole experiment; or its `weights` and `ema` alone, for `restore_weights`.
           meta: plain data kept beside it.
-          score: exact accuracy on the held-out slice, None where it was not measured.
+          score: the main score on the held-out slice, None where it was not measured.
+          rows: whose the rows of the puzzle table are.
         """
+        items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(dict(meta))}
+        if rows.tasks:
+            names = {"first": rows.first, "transforms": rows.transforms}
+            items["rows"] = ocp.args.StandardSave(names)
         self._manager.save(
             step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(dict(meta))
-            ),
+            args=ocp.args.Composite(**items),
             metrics=None if score is None else {SCORE: score},
             force=True,
         )
@@ -139,32 +143,51 @@ class Checkpoints:
                 f"({str(error).splitlines()[0]}); use the work directory's own."
             ) from error
 
+    def rows(self, step: int, manifest: Mapping[str, Any]) -> Rows:
+        """Whose the rows of the puzzle table are that a checkpoint holds.
+
+        Args:
+          step: one of the saved.
+          manifest: of the data set that was trained on, which names the tasks.
+        """
+        if "row_tasks" not in manifest:
+            return BLANK_ROWS
+        found = self._read(step, rows=ocp.args.StandardRestore())["rows"]
+        first, transforms = np.asarray(found["first"]), np.asarray(found["transforms"])
+        return Rows(tuple(manifest["row_tasks"]), first, transforms)
+
     def restore_weights(
-        self, step: int, weights: Weights, ema: Mapping[str, Any], mesh: Mesh
+        self, step: int, weights: Weights, ema: Mapping[str, Any], shardings: Weights
     ) -> Weights:
-        """Reads the weights alone, for evaluation; each device gets all of them.
+        """Reads the weights alone, for evaluation.
 
         Args:
           step: one of the saved.
           weights: their shapes.
           ema: shapes of the averages that are to take the weights' place, if any.
-          mesh: of the devices that shall have them.
+          shardings: where each of the weights goes.
         """
         want = jax.tree.map(
-            lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=replicated(mesh)),
+            lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
             {"weights": weights} | ({"ema": dict(ema)} if ema else {}),
+            {"weights": shardings}
+            | ({"ema": {name: getattr(shardings, name) for name in ema}} if ema else {}),
         )
         restore = ocp.args.PyTreeRestore(
             item=want,
             restore_args=ocp.checkpoint_utils.construct_restore_args(want),
             partial_restore=True,
         )
+        found = self._read(step, state=restore)["state"]
+        return found["weights"].replace(**found.get("ema", {}))
+
+    def _read(self, step: int, **items: Any) -> Any:
+        """Reads items of a checkpoint otherwise than `restore` does."""
         self._manager.wait_until_finished()
         # a manager of its own: each remembers how it has read an item before
         options = ocp.CheckpointManagerOptions(read_only=True)
         with ocp.CheckpointManager(self.directory, options=options) as manager:
-            found = manager.restore(step, args=ocp.args.Composite(state=restore))["state"]
-        return found["weights"].replace(**found.get("ema", {}))
+            return manager.restore(step, args=ocp.args.Composite(**items))
 
     def close(self) -> None:
         """Waits for the saves under way and lets go."""

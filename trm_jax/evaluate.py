@@ -1,24 +1,49 @@
-"""Scoring weights on puzzles, at every depth at once; `trm eval` and the loop both call this."""
+"""Scoring weights on puzzles, at every depth at once; `trm eval` and the loop both call this.
+
+Nothing is kept from one evaluation to the next, and every process sees all answers: so the result
+is the same inside and outside training, and on any number of processes.
+"""
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from numpy.typing import NDArray
 
 from trm_jax import calibration
-from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import model_labels
+from trm_jax.data.questions import Questions
 from trm_jax.losses import exactness
 from trm_jax.mesh import DATA, over_slots, replicated, to_global
 from trm_jax.models import Model
 from trm_jax.rollout import rollout
+from trm_jax.scoring.judges import judge
 from trm_jax.state import Weights
 from trm_jax.types import Batch
 
-Scores = tuple[jax.Array, jax.Array, jax.Array]
+PUBLISHED_VOTING = "count"
+MAIN_SCORES = ("pass@2", "exact_accuracy")
+
+
+class Scores(NamedTuple):
+    """After each supervision step, of each question of a batch.
+
+    Attributes:
+      cells: float32 [N, B], share of right cells.
+      exact: bool [N, B], whether the grid is right.
+      halt_logits: float32 [N, B].
+      answers: uint8 [N, B, S].
+    """
+
+    cells: Any
+    exact: Any
+    halt_logits: Any
+    answers: Any
+
+
 Scorer = Callable[[Weights, Batch], Scores]
 
 
@@ -27,81 +52,106 @@ def make_scorer(model: Model, mesh: Mesh, steps: int) -> Scorer:
 
     Args:
       model: from the registry.
-      mesh: the batch is split over its data axis.
-      steps: depth.
-
-    Returns:
-      Function of weights and a batch; gives, after each supervision step, the share of right
-      cells float32 [N, B], whether the grid is right bool [N, B], and halt logits float32 [N, B].
+      mesh: the batch is split over its data axis; the weights lie on it as in training.
+      steps: depth, N.
     """
 
     def score(weights: Weights, batch: Batch) -> Scores:
-        path = rollout(model, weights, batch.inputs, batch.ids, steps)
+        path = rollout(model, weights, batch.inputs, batch.ids, steps, mesh)
         answers = path.predictions.astype(batch.labels.dtype)
         cells, exact = jax.vmap(exactness, in_axes=(0, None))(answers, batch.labels)
-        return cells, exact, path.halt_logits
+        return Scores(cells, exact, path.halt_logits, path.predictions)
 
-    return jax.jit(
-        score,
-        in_shardings=(replicated(mesh), over_slots(mesh)),
-        out_shardings=replicated(mesh),
-    )
+    return jax.jit(score, out_shardings=replicated(mesh))
 
 
 def evaluate(
-    scorer: Scorer, weights: Weights, dataset: Dataset, split: str, batch_size: int, mesh: Mesh
+    scorer: Scorer,
+    weights: Weights,
+    questions: Questions,
+    rows: NDArray[np.int32],
+    *,
+    batch_size: int,
+    mesh: Mesh,
+    voting: str = PUBLISHED_VOTING,
 ) -> dict[str, Any]:
-    """Scores every puzzle of a split. Padding of the last batch is never counted.
+    """Scores every question. Padding of the last batch is never counted.
 
     Args:
       scorer: from `make_scorer`.
       weights: averaged, usually.
-      dataset: with the split.
-      split: its name.
-      batch_size: puzzles per call; rounded up to what the mesh can split.
+      questions: from `questions.ask`.
+      rows: the weights' table row for each row of the questions' data set.
+      batch_size: questions per call; rounded up to what the mesh can split.
       mesh: as the scorer's.
+      voting: ARC: how the copies of a test vote, a key of `arc_vote.VOTING`.
 
     Returns:
-      `exact_accuracy` and `cell_accuracy` of the deepest answers; `by_depth`, a list of the same
-      and the halting calibration (see `calibration.summary`) after each step; `steps_used` per
-      puzzle, `examples`, and `seconds` (the first call's compilation included).
-
-    Raises:
-      UserError: the split is missing or empty.
+      `score`, the task's main one: ARC's `pass@2`, else `exact_accuracy`;
+      `exact_accuracy` and `cell_accuracy` of the deepest answers, None where no answer is known;
+      `by_depth`, a list of the same and the halting calibration (see `calibration.summary`) after
+      each step; what the task's judge adds (`scoring.judges`); `steps_used` per question,
+      `examples`, and `seconds` (the first call's compilation included).
     """
-    index = dataset.examples(split)
     start = time.perf_counter()
-    batch_size = min(batch_size, len(index))
+    verdict = judge(questions, voting)
+    batch_size = min(batch_size, len(questions))
     batch_size += -batch_size % mesh.shape[DATA]
-    parts = []
-    for first in range(0, len(index), batch_size):
-        rows = index[first : first + batch_size]
-        scores = scorer(weights, _batch(dataset, rows, batch_size, mesh))
-        parts.append([np.asarray(array)[:, : len(rows)] for array in jax.device_get(scores)])
-    cells, exact, halt_logits = (np.concatenate(a, axis=1) for a in zip(*parts, strict=True))
-    by_depth: list[dict[str, Any]] = [
-        {"depth": depth + 1, "exact_accuracy": float(e.mean()), "cell_accuracy": float(c.mean())}
-        | calibration.summary(logits, e)
-        for depth, (c, e, logits) in enumerate(zip(cells, exact, halt_logits, strict=True))
-    ]
+    parts: list[Scores] = []
+    for first in range(0, len(questions), batch_size):
+        places = np.arange(first, min(first + batch_size, len(questions)))
+        inputs, batch = _batch(questions, places, rows, batch_size, mesh)
+        scores = jax.device_get(scorer(weights, batch))
+        scores = Scores(*(np.asarray(array)[:, : len(places)] for array in scores))
+        if verdict:
+            verdict.see(places, inputs[: len(places)], scores.answers, scores.halt_logits)
+        parts.append(scores._replace(answers=None))
+    result = _summary(parts, questions.answered())
+    if verdict:
+        more = verdict.result()
+        for depth, extra in zip(result["by_depth"], more.pop("by_depth", ()), strict=False):
+            depth |= extra
+        result |= more
+    main = next(result[key] for key in MAIN_SCORES if key in result)
+    return {"score": main, **result, "seconds": time.perf_counter() - start}
+
+
+def _summary(parts: list[Scores], answered: NDArray[np.bool_]) -> dict[str, Any]:
+    """Means over the questions whose answers are known."""
+    cells, exact, halt_logits = (
+        np.concatenate([part[i] for part in parts], axis=1)[:, answered] for i in range(3)
+    )
+    by_depth: list[dict[str, Any]] = []
+    for depth, (c, e, logits) in enumerate(zip(cells, exact, halt_logits, strict=True), 1):
+        row: dict[str, Any] = {"depth": depth, "exact_accuracy": None, "cell_accuracy": None}
+        if answered.any():
+            row |= {"exact_accuracy": float(e.mean()), "cell_accuracy": float(c.mean())}
+            row |= calibration.summary(logits, e)
+        by_depth.append(row)
     return {
         "exact_accuracy": by_depth[-1]["exact_accuracy"],
         "cell_accuracy": by_depth[-1]["cell_accuracy"],
         "steps_used": len(by_depth),
-        "examples": len(index),
-        "seconds": time.perf_counter() - start,
+        "examples": len(answered),
         "by_depth": by_depth,
     }
 
 
-def _batch(dataset: Dataset, rows: np.ndarray, batch_size: int, mesh: Mesh) -> Batch:
-    """The examples `rows`, the last one repeated up to `batch_size`, on the mesh."""
-    rows = np.pad(rows, (0, batch_size - len(rows)), mode="edge")
+def _batch(
+    questions: Questions,
+    places: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    batch_size: int,
+    mesh: Mesh,
+) -> tuple[NDArray[np.uint8], Batch]:
+    """The questions at `places`, the last one repeated up to `batch_size`; also on the mesh."""
+    padded = np.pad(places, (0, batch_size - len(places)), mode="edge")
+    inputs, labels, ids = questions.show(padded)
     share = batch_size // jax.process_count()
-    rows = rows[jax.process_index() * share :][:share]
+    mine = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
     local: dict[str, Any] = {
-        "inputs": dataset.inputs[rows].astype(np.int32),
-        "labels": model_labels(dataset.labels[rows]),
-        "ids": dataset.ids[rows].astype(np.int32),
+        "inputs": inputs[mine].astype(np.int32),
+        "labels": model_labels(labels[mine]),
+        "ids": rows[ids[mine]].astype(np.int32),
     }
-    return to_global(Batch(**local), over_slots(mesh))
+    return inputs, to_global(Batch(**local), over_slots(mesh))

@@ -1,6 +1,7 @@
 """The device mesh, and how arrays lie on it. All sharding rules are in this file.
 
-One axis, `data`: batch slots are split over it, everything else is the same on every device.
+One axis, `data`: batch slots are split over it, and the rows of a large puzzle table. Everything
+else is the same on every device.
 """
 
 from typing import Any
@@ -12,6 +13,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from trm_jax.errors import UserError
 
 DATA = "data"
+ROW_MULTIPLE = 1024
+"""A puzzle table with a multiple of so many rows is split; `puzzle_table.padded_rows` makes it."""
 
 
 def make_mesh(data: int = 0) -> Mesh:
@@ -39,6 +42,27 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def over_slots(mesh: Mesh, axis: int = 0) -> NamedSharding:
     """Axis number `axis`, the batch slots, split over the data axis."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, DATA))
+
+
+def is_split(rows: int) -> bool:
+    """Whether a puzzle table of R rows is split by rows, or the same on every device."""
+    return rows % ROW_MULTIPLE == 0
+
+
+def over_rows(mesh: Mesh, rows: int) -> NamedSharding:
+    """How a puzzle table of R rows lies on the mesh.
+
+    Raises:
+      UserError: it is to be split, and the devices cannot share it evenly.
+    """
+    if not is_split(rows):
+        return replicated(mesh)
+    if ROW_MULTIPLE % mesh.shape[DATA]:
+        raise UserError(
+            f"a puzzle table of {rows:,} rows cannot be split over {mesh.shape[DATA]} devices; "
+            "set config.mesh.data to a power of two."
+        )
+    return NamedSharding(mesh, PartitionSpec(DATA))
 
 
 def check_divides(mesh: Mesh, batch_size: int) -> None:

@@ -62,21 +62,22 @@ class Reporter:
         )
 
     def held_out(self, step: int, result: Mapping[str, Any]) -> float:
-        """Writes down an evaluation on the held-out slice; returns its exact accuracy."""
-        exact = float(result["exact_accuracy"])
+        """Writes down an evaluation on the held-out slice; returns its main score."""
+        exact, score = float(result["exact_accuracy"]), float(result["score"])
         deepest = result["by_depth"][-1]
         values = {k: v for k, v in deepest.items() if k != "depth" and v is not None}
         values |= {"exact_accuracy_depth_1": result["by_depth"][0]["exact_accuracy"]}
+        values |= {k: v for k, v in result.items() if k.startswith("pass@")}
         self._logbook.write(step, {f"heldout/{k}": v for k, v in values.items()})
         if step >= self._experiment.steps:
             self._keep(result, checkpoint=step)
         say(
             f"step {step:>6}  held-out puzzles: exact {exact:6.1%}  cells "
-            f"{deepest['cell_accuracy']:6.1%}  ({result['examples']} puzzles, "
+            f"{deepest['cell_accuracy']:6.1%}{_more(result)}  ({result['examples']} puzzles, "
             f"{result['steps_used']} supervision steps, {result['seconds']:.1f} s)"
         )
         self._clock = (time.perf_counter(), step)  # it counts training only
-        return exact
+        return score
 
     def _rate(self, step: int) -> float:
         """Updates per second since the last log point or evaluation; starts the clock anew."""
@@ -94,6 +95,13 @@ def say(line: str) -> None:
     """Prints a line on process 0, above the progress bar."""
     if jax.process_index() == 0:
         tqdm.write(line)
+
+
+def _more(result: Mapping[str, Any]) -> str:
+    """The task's own scores."""
+    names = {"pass@1": "pass@1", "pass@2": "pass@2", "valid_path": "paths"}
+    names |= {"shortest_path": "shortest paths"}
+    return "".join(f"  {name} {result[key]:6.1%}" for key, name in names.items() if key in result)
 
 
 def _duration(seconds: float) -> str:

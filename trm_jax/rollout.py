@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import struct
+from jax.sharding import Mesh
 
 from trm_jax import puzzle_table
 from trm_jax.models import Model
@@ -23,7 +24,7 @@ class Rollout(struct.PyTreeNode):
 
 
 def rollout(
-    model: Model, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int
+    model: Model, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int, mesh: Mesh
 ) -> Rollout:
     """Takes `steps` supervision steps from the initial vectors, none of them cut short.
 
@@ -33,12 +34,13 @@ def rollout(
       inputs: int32 [B, S], the questions.
       ids: int32 [B], puzzle-table rows.
       steps: depth; may exceed the N of training.
+      mesh: over which a large puzzle table is split.
 
     Returns:
       The answers at every depth 1..steps.
     """
     c = model.config
-    rows = puzzle_table.lookup(weights.table, ids)
+    rows = puzzle_table.lookup(weights.table, ids, mesh)
     shape = (inputs.shape[0], c.tokens, c.width)
     start = tuple(
         jnp.broadcast_to(vector.astype(c.dtype)[None, None], shape) for vector in weights.initial

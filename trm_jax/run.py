@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from trm_jax.config import Experiment
 from trm_jax.data.format import Dataset
+from trm_jax.data.questions import ask
 from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.mesh import make_mesh
 from trm_jax.models import Model, get_model
@@ -59,6 +61,7 @@ def prepare(experiment: Experiment, dataset: Dataset) -> Run:
         table_config=experiment.table,
         total_steps=experiment.steps,
         log_every=experiment.log_every,
+        mesh=mesh,
     )
     shardings = state_shardings(mesh, shapes)
     return Run(
@@ -80,5 +83,9 @@ def _held_out_score(
     if not experiment.eval_every or HELDOUT not in dataset.splits:
         return None
     scorer = make_scorer(model, mesh, model.config.N)
+    questions = ask(dataset, HELDOUT, experiment.eval_copies)
+    rows = np.arange(len(dataset.rows), dtype=np.int32)
     size = experiment.eval_batch_size
-    return lambda state: evaluate(scorer, state.eval_weights(), dataset, HELDOUT, size, mesh)
+    return lambda state: evaluate(
+        scorer, state.eval_weights(), questions, rows, batch_size=size, mesh=mesh
+    )

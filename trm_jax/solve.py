@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.calibration import halting_probability
+from trm_jax.data.maze import Maze
 from trm_jax.data.sudoku import Sudoku
 from trm_jax.data.sudoku_generate import first_unsolvable
+from trm_jax.data.views import kind_of
 from trm_jax.errors import UserError
 from trm_jax.rollout import rollout
 from trm_jax.trained import Trained
@@ -39,11 +41,11 @@ class Answer:
         return self.path[-1]
 
 
-def read_puzzles(sudoku: Sudoku, texts: Sequence[str]) -> NDArray[np.uint8]:
+def read_puzzles(kind: Sudoku | Maze, texts: Sequence[str]) -> NDArray[np.uint8]:
     """Parses and checks puzzles.
 
     Args:
-      sudoku: the kind that the model knows.
+      kind: that the model knows.
       texts: one puzzle each.
 
     Returns:
@@ -57,14 +59,17 @@ def read_puzzles(sudoku: Sudoku, texts: Sequence[str]) -> NDArray[np.uint8]:
     questions = []
     for number, text in enumerate(texts, start=1):
         try:
-            question = sudoku.parse(text)
+            question = kind.parse(text)
         except UserError as error:
             raise UserError(f"Puzzle {number}: {error}") from error
-        contradiction = sudoku.check_question(question)
+        contradiction = kind.check_question(question)
         if contradiction:
             raise UserError(f"Puzzle {number} contradicts itself: {contradiction}.")
         questions.append(question)
-    unsolvable = first_unsolvable(sudoku, np.stack(questions))
+    # a maze without a path contradicts itself; a Sudoku takes more than a look
+    unsolvable = None
+    if isinstance(kind, Sudoku):
+        unsolvable = first_unsolvable(kind, np.stack(questions))
     if unsolvable is not None:
         raise UserError(f"Puzzle {unsolvable + 1} has no solution; check its givens.")
     return np.stack(questions)
@@ -81,8 +86,9 @@ def solve(trained: Trained, questions: NDArray[np.uint8], steps: int) -> list[An
     Returns:
       One answer for each question, in order, checked by the rules and the givens.
     """
-    sudoku = Sudoku.from_manifest(trained.manifest)
-    run = jax.jit(lambda weights, i, p: rollout(trained.model, weights, i, p, steps))
+    kind = kind_of(trained.manifest)
+    mesh = trained.mesh
+    run = jax.jit(lambda weights, i, p: rollout(trained.model, weights, i, p, steps, mesh))
     size = min(len(questions), trained.experiment.eval_batch_size)
     answers = []
     for first in range(0, len(questions), size):
@@ -92,12 +98,12 @@ def solve(trained: Trained, questions: NDArray[np.uint8], steps: int) -> list[An
         result = jax.device_get(run(trained.weights, inputs, np.zeros(size, np.int32)))
         confidence = halting_probability(result.halt_logits)
         for i, question in enumerate(part):
-            answers.append(_answer(sudoku, question, result.predictions[:, i], confidence[:, i]))
+            answers.append(_answer(kind, question, result.predictions[:, i], confidence[:, i]))
     return answers
 
 
 def _answer(
-    sudoku: Sudoku,
+    kind: Sudoku | Maze,
     question: NDArray[np.uint8],
     path: NDArray[np.uint8],
     confidence: NDArray[np.floating],
@@ -108,5 +114,5 @@ def _answer(
         path=path,
         confidence=confidence,
         steps=int(believed[0]) + 1 if len(believed) else len(path),
-        broken=sudoku.check_answer(question, path[-1]),
+        broken=kind.check_answer(question, path[-1]),
     )

@@ -9,7 +9,7 @@ from flax import struct
 from jax.sharding import Mesh
 
 from trm_jax import act
-from trm_jax.mesh import over_slots, replicated
+from trm_jax.mesh import over_rows, over_slots, replicated
 from trm_jax.models import Model
 from trm_jax.puzzle_table import init_table
 from trm_jax.types import Carry, Latents
@@ -112,6 +112,21 @@ def init_state(
 
 
 def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
-    """A tree of shardings for a state or its shapes: slots are split, all else is everywhere."""
+    """A tree of shardings for a state or its shapes.
+
+    Slots are split, and so are the rows of a large puzzle table and of its average; all else is
+    everywhere.
+    """
     everywhere = jax.tree.map(lambda _: replicated(mesh), state)
-    return everywhere.replace(carry=jax.tree.map(lambda _: over_slots(mesh), state.carry))
+    weights = weight_shardings(mesh, state.weights)
+    return everywhere.replace(
+        carry=jax.tree.map(lambda _: over_slots(mesh), state.carry),
+        weights=weights,
+        ema={name: getattr(weights, name) for name in state.ema},
+    )
+
+
+def weight_shardings(mesh: Mesh, weights: Weights) -> Weights:
+    """The same for weights alone."""
+    everywhere = jax.tree.map(lambda _: replicated(mesh), weights)
+    return everywhere.replace(table=over_rows(mesh, weights.table.shape[0]))

@@ -106,11 +106,12 @@ def update(
     table_config: TableConfig,
     total_steps: int,
     log_every: int,
+    mesh: Mesh,
 ) -> TrainState:
     """One optimizer update of the whole batch (design, section 3, points 1 to 7)."""
     weights, batch_size = state.weights, state.carry.halted.shape[0]
     carry = act.refill(state.carry, batch, weights.initial)
-    rows = puzzle_table.lookup(weights.table, carry.batch.ids)
+    rows = puzzle_table.lookup(weights.table, carry.batch.ids, mesh)
     key = jax.random.fold_in(state.key, state.step)
 
     def mean_loss(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
@@ -125,7 +126,7 @@ def update(
     if model.config.prefix_tokens:
         lr = schedule(table_config.lr, optimizer_config, total_steps)(state.step)
         decay = table_config.weight_decay
-        table = puzzle_table.sign_sgd(table, carry.batch.ids, row_grads, lr, decay)
+        table = puzzle_table.sign_sgd(table, carry.batch.ids, row_grads, lr, decay, mesh)
     averaged = {"params": params, "table": table}
     new = {name: averaged[name] for name in state.ema}
     metrics["updates"] = jnp.ones((), jnp.float32)

@@ -20,6 +20,8 @@ from trm_jax.reporter import Reporter, say
 from trm_jax.run import HELDOUT, Run, prepare
 from trm_jax.signals import StopSignals
 from trm_jax.state import TrainState
+from trm_jax.trained import load
+from trm_jax.transfer import start_from
 from trm_jax.types import Batch
 from trm_jax.workdir import WorkDir
 
@@ -77,10 +79,21 @@ def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
     )
     latest = checkpoints.latest_step()
     if latest is None:
-        return run.init(jax.random.key(run.experiment.seed))
+        return _fresh(run)
     done = latest >= run.experiment.steps
     say(f"finished already, at {latest}" if done else f"going on from checkpoint {latest}")
     return checkpoints.restore(latest, run.shapes, run.shardings)
+
+
+def _fresh(run: Run) -> TrainState:
+    """A new state, with the weights of another work directory where the experiment says so."""
+    state = run.init(jax.random.key(run.experiment.seed))
+    if not run.experiment.init_from:
+        return state
+    trained = load(run.experiment.init_from, mesh=run.mesh)
+    state = start_from(state, trained, run.dataset, run.experiment.optimizer.ema_scope)
+    say(f"starting from checkpoint {trained.step} of {trained.workdir.root}")
+    return state
 
 
 def _loop(
@@ -110,7 +123,7 @@ def _loop(
                 score = None
                 if run.held_out_score and (done % config.eval_every == 0 or last):
                     score = reporter.held_out(done, run.held_out_score(state))
-                checkpoints.save(done, state, meta, score)
+                checkpoints.save(done, state, meta, score, run.dataset.rows)
             if stopping and not last:
                 say(f"stopped at {done} and checkpointed; the same command goes on from there")
                 return EXIT_RESTART_ME

@@ -10,10 +10,12 @@ from jax.sharding import Mesh
 
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.config import Experiment
+from trm_jax.data.rows import Rows
 from trm_jax.errors import UserError
 from trm_jax.mesh import make_mesh
 from trm_jax.models import Model, get_model
-from trm_jax.state import Weights, init_ema, init_weights
+from trm_jax.puzzle_table import padded_rows
+from trm_jax.state import Weights, init_ema, init_weights, weight_shardings
 from trm_jax.workdir import WorkDir
 
 
@@ -26,9 +28,11 @@ class Trained:
       experiment: how it was trained.
       manifest: of the data set it was trained on.
       model: from the registry.
-      weights: averaged unless asked otherwise, on every device of the mesh.
-      mesh: of all local devices.
+      weights: averaged unless asked otherwise, on every device of the mesh, but that the rows of
+        a large puzzle table are split over them.
+      mesh: where they lie.
       step: updates it was trained for.
+      rows: whose the rows of the puzzle table are.
     """
 
     workdir: WorkDir
@@ -38,10 +42,11 @@ class Trained:
     weights: Weights
     mesh: Mesh
     step: int
+    rows: Rows
 
 
 def table_rows(experiment: Experiment, manifest: dict[str, Any]) -> int:
-    """R: as configured, else as many as the data set has.
+    """R: as configured, else as many as the data set has; see `puzzle_table.padded_rows`.
 
     Raises:
       UserError: the data set has more rows than configured.
@@ -52,16 +57,23 @@ def table_rows(experiment: Experiment, manifest: dict[str, Any]) -> int:
             f"config.table.rows is {experiment.table.rows} and the data set has {needed} rows; "
             "0 takes as many as there are."
         )
-    return experiment.table.rows or needed
+    return padded_rows(experiment.table.rows or needed)
 
 
-def load(root: epath.PathLike, step: int | None = None, *, averaged: bool = True) -> Trained:
+def load(
+    root: epath.PathLike,
+    step: int | None = None,
+    *,
+    averaged: bool = True,
+    mesh: Mesh | None = None,
+) -> Trained:
     """Loads the weights of a work directory.
 
     Args:
       root: the work directory.
       step: which checkpoint; None takes the best on held-out puzzles, else the newest.
       averaged: the averaged weights, which are what is scored; else as the last update left them.
+      mesh: where they go; None takes all devices.
 
     Raises:
       UserError: nothing was trained there, or there is no such checkpoint.
@@ -69,7 +81,7 @@ def load(root: epath.PathLike, step: int | None = None, *, averaged: bool = True
     workdir = WorkDir(root)
     experiment, manifest = workdir.read()
     model = get_model(experiment.model_config(manifest))
-    mesh = make_mesh()
+    mesh = mesh or make_mesh()
     rows = table_rows(experiment, manifest)
     init = functools.partial(init_weights, model=model, table_rows=rows)
     shapes = jax.eval_shape(init, jax.random.key(0))
@@ -88,5 +100,6 @@ def load(root: epath.PathLike, step: int | None = None, *, averaged: bool = True
             raise nothing
         if chosen not in saved:
             raise UserError(f"{workdir.root} has no checkpoint {chosen}; it has {saved}.")
-        weights = checkpoints.restore_weights(chosen, shapes, ema, mesh)
-    return Trained(workdir, experiment, manifest, model, weights, mesh, chosen)
+        weights = checkpoints.restore_weights(chosen, shapes, ema, weight_shardings(mesh, shapes))
+        names = checkpoints.rows(chosen, manifest)
+    return Trained(workdir, experiment, manifest, model, weights, mesh, chosen, names)

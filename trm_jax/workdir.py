@@ -106,6 +106,8 @@ class WorkDir:
     ) -> dict[str, Any]:
         """Writes a result of `evaluate.evaluate` to eval/, under the name of what was scored.
 
+        A submission in it goes to a file of its own, whose path takes its place.
+
         Args:
           result: what was measured.
           data: the data set's path.
@@ -119,6 +121,12 @@ class WorkDir:
         about = {"data": data, "split": split, "fingerprint": fingerprint, "checkpoint": checkpoint}
         record = about | dict(result)
         source = epath.Path(data).name.partition(".")[0]
-        name = f"{source}-{split}-checkpoint{checkpoint}-depth{record['steps_used']}.json"
-        write_whole(self.evaluations / name, json.dumps(record, indent=2) + "\n")
+        name = f"{source}-{split}-checkpoint{checkpoint}-depth{record['steps_used']}"
+        if "voting" in record:
+            name += f"-{record['voting']}-{record['examples']}copies"
+        if "submission" in record:
+            path = self.evaluations / name / "submission.json"
+            write_whole(path, json.dumps(record["submission"]) + "\n")
+            record["submission"] = str(path)
+        write_whole(self.evaluations / f"{name}.json", json.dumps(record, indent=2) + "\n")
         return record

@@ -15,6 +15,7 @@ import numpy as np
 
 from tests.golden import reference
 from trm_jax import act, puzzle_table
+from trm_jax.mesh import make_mesh
 from trm_jax.optim import dense_optimizer
 from trm_jax.published.torch_names import state_name
 from trm_jax.state import TrainState
@@ -57,6 +58,7 @@ class Parity:
         self.reached = defaultdict(float)  # largest error as a share of the scale, by component
         self.model = reference.model(golden, dtype)
         self.weights = reference.weights(golden, "param/", dtype)
+        self.mesh = make_mesh(1)
         self.slots = golden.arrays["batch0/inputs"].shape[0]
         self.empty = act.empty_carry(self.model.config, self.weights.initial, self.slots)
 
@@ -68,7 +70,7 @@ class Parity:
         """Refill, one supervision step, and the target of the continue logits where it has one."""
         carry = act.refill(carry, batch, self.weights.initial)
         if rows is None:
-            rows = puzzle_table.lookup(self.weights.table, carry.batch.ids)
+            rows = puzzle_table.lookup(self.weights.table, carry.batch.ids, self.mesh)
         key = jax.random.key(0) if mode == "train" else None
         loss, (carry, output, metrics) = supervise(params, rows, carry, self.model, key)
         target = None
@@ -94,7 +96,7 @@ class Parity:
         def one(carry, i):
             batch = self.batch(i)
             ids = jnp.where(carry.halted, batch.ids, carry.batch.ids)
-            rows = puzzle_table.lookup(self.weights.table, ids)
+            rows = puzzle_table.lookup(self.weights.table, ids, self.mesh)
             gradient, result = step(self.weights.params, rows, carry, batch)
             gradients.append(gradient)
             return result
@@ -147,6 +149,7 @@ class Parity:
                 table_config=table,
                 total_steps=count,
                 log_every=1,
+                mesh=self.mesh,
             )
         )
         losses = []

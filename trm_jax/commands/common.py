@@ -8,6 +8,7 @@ from ml_collections import config_flags
 
 from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
+from trm_jax.scoring.arc_vote import VOTING
 
 
 def define_workdir(values: flags.FlagValues) -> None:
@@ -19,6 +20,15 @@ def define_checkpoint(values: flags.FlagValues) -> None:
     """Adds --checkpoint and --steps."""
     flags.DEFINE_integer("checkpoint", None, "Which one; default: the best.", flag_values=values)
     flags.DEFINE_integer("steps", None, "Depth; default: N of training.", flag_values=values)
+
+
+def define_voting(values: flags.FlagValues) -> None:
+    """Adds --voting and --max_augmentations, which only ARC uses."""
+    voting = "ARC: how the copies of a test vote."
+    names = list(VOTING)
+    flags.DEFINE_enum("voting", names[0], names, voting, flag_values=values)
+    most = "ARC: copies of each test that vote, besides the original; default: all."
+    flags.DEFINE_integer("max_augmentations", None, most, lower_bound=0, flag_values=values)
 
 
 def depth(values: flags.FlagValues, default: int) -> int:

@@ -8,12 +8,23 @@ from typing import Any
 from absl import flags
 
 from trm_jax.commands import common
+from trm_jax.data.format import Dataset
+from trm_jax.data.questions import ask, trained_rows
 from trm_jax.data.sources import open_test_data, open_training_data, training_data_path
 from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.trained import Trained, load
 
+HELDOUT = "heldout"
 SHOW_EVERY = 16
+COLUMNS = {
+    "exact_accuracy": "  exact",
+    "cell_accuracy": "  cells",
+    "valid_path": "  paths",
+    "shortest_path": "shortest",
+    "halt_auc": "halt AUC",
+    "halt_error": "halt error",
+}
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
@@ -25,6 +36,11 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     split = "Split to score; default: 'test' of --data, 'heldout' of the run's own data set."
     flags.DEFINE_string("split", None, split, flag_values=values)
     flags.DEFINE_integer("batch_size", None, "Puzzles per call.", flag_values=values)
+    common.define_voting(values)
+    tasks = "ARC: the first so many tasks; 0 for all."
+    flags.DEFINE_integer("max_tasks", 0, tasks, lower_bound=0, flag_values=values)
+    unknown = "ARC: what to do about copies without a row in the puzzle table."
+    flags.DEFINE_enum("unknown_rows", "refuse", ["refuse", "blank"], unknown, flag_values=values)
     flags.DEFINE_bool("json", False, "Print one JSON line only.", flag_values=values)
 
 
@@ -32,53 +48,77 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Scores a checkpoint at every depth.
 
     trm eval --workdir DIR [--data FILE.csv.gz] [--steps 64] [--json]
+    trm eval --workdir DIR --split test [--max-tasks 40] [--max-augmentations 100]   (ARC)
 
     Scores the averaged weights of the checkpoint that did best on held-out puzzles. The result is
-    also written to DIR/eval/.
+    also written to DIR/eval/, for ARC with a submission in Kaggle's form: all copies of a test are
+    predicted, mapped back, and vote.
     """
     common.refuse_rest(rest)
     trained = load(common.need(values, "workdir"), values.checkpoint)
-    steps = common.depth(values, trained.model.config.N)
+    dataset, data, split = _puzzles(trained, values)
+    most = dataset.manifest.get("copies", 0)
+    if values.max_augmentations is not None:
+        most = values.max_augmentations
+    questions = ask(dataset, split, most, values.max_tasks)
+    rows = trained_rows(questions, trained.rows, blank=values.unknown_rows == "blank")
     size = trained.experiment.eval_batch_size if values.batch_size is None else values.batch_size
     if size < 1:
         raise UserError(f"--batch_size is {size}; give 1 or more puzzles.")
-    result = _score(trained, values.data, values.split, steps, size)
-    print(json.dumps(result) if values.json else table(result))
-    return EXIT_DONE
-
-
-def _score(
-    trained: Trained, data: str | None, split: str | None, steps: int, batch_size: int
-) -> dict[str, Any]:
-    if data is None:
-        cache = Path(trained.workdir.data)
-        dataset = open_training_data(trained.experiment.data, cache)
-        data, split = str(training_data_path(trained.experiment.data, cache)), split or "heldout"
-    else:
-        dataset, split = open_test_data(data, trained.manifest), split or "test"
-    scorer = make_scorer(trained.model, trained.mesh, steps)
-    result = evaluate(scorer, trained.weights, dataset, split, batch_size, trained.mesh)
-    return trained.workdir.write_evaluation(
+    result = evaluate(
+        make_scorer(trained.model, trained.mesh, common.depth(values, trained.model.config.N)),
+        trained.weights,
+        questions,
+        rows,
+        batch_size=size,
+        mesh=trained.mesh,
+        voting=values.voting,
+    )
+    written = trained.workdir.write_evaluation(
         result,
         data=data,
         split=split,
         fingerprint=dataset.manifest["fingerprint"],
         checkpoint=trained.step,
     )
+    print(json.dumps(written) if values.json else table(written))
+    return EXIT_DONE
+
+
+def _puzzles(trained: Trained, values: flags.FlagValues) -> tuple[Dataset, str, str]:
+    """The data set to score on, its name, and the split."""
+    if values.data is not None:
+        return open_test_data(values.data, trained.manifest), values.data, values.split or "test"
+    cache = Path(trained.workdir.data)
+    dataset = open_training_data(trained.experiment.data, cache)
+    own = HELDOUT if HELDOUT in dataset.splits else "test"
+    return dataset, str(training_data_path(trained.experiment.data, cache)), values.split or own
 
 
 def table(result: dict[str, Any]) -> str:
     """Accuracy and calibration by depth: all of 1 to 16, then every sixteenth, and the last."""
-    lines = ["depth    exact    cells  halt AUC  halt error"]
+    columns = [(key, name) for key, name in COLUMNS.items() if key in result["by_depth"][-1]]
+    lines = ["depth  " + "  ".join(name for _, name in columns)]
     for row in result["by_depth"]:
         depth = row["depth"]
         if depth > SHOW_EVERY and depth % SHOW_EVERY and depth < result["steps_used"]:
             continue
-        auc = "       -" if row["halt_auc"] is None else f"{row['halt_auc']:8.4f}"
-        accuracy = f"{row['exact_accuracy']:7.2%}  {row['cell_accuracy']:7.2%}"
-        lines.append(f"{depth:5}  {accuracy}  {auc}  {row['halt_error']:10.4f}")
+        cells = (_cell(key, row[key]).rjust(len(name)) for key, name in columns)
+        lines.append(f"{depth:5}  " + "  ".join(cells))
+    what = "puzzles"
+    if "voting" in result:
+        what = f"copies of {result['tests']} tests of {result['tasks']} tasks"
+        passes = [f"{key} {value:.2%}" for key, value in result.items() if key.startswith("pass@")]
+        lines.append(f"vote ({result['voting']}): {', '.join(passes) or 'no answers are known'}")
+        lines.append(f"wrote {result['submission']}")
     lines.append(
-        f"{result['data']} [{result['split']}]: {result['examples']} puzzles, checkpoint "
+        f"{result['data']} [{result['split']}]: {result['examples']} {what}, checkpoint "
         f"{result['checkpoint']}, {result['seconds']:.1f} s"
     )
     return "\n".join(lines)
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if key.startswith("halt") else f"{value:.2%}"

@@ -134,7 +134,7 @@ def _ours(
     shape = (len(inputs), config.tokens, config.width)
 
     def first(weights: Any, inputs: jax.Array, ids: jax.Array) -> Output:
-        rows = puzzle_table.lookup(weights.table, ids)
+        rows = puzzle_table.lookup(weights.table, ids, trained.mesh)
         latents: Latents = tuple(
             jax.numpy.broadcast_to(vector[None, None], shape) for vector in weights.initial
         )

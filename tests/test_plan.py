@@ -1,0 +1,95 @@
+"""What compiled programs send and need: the puzzle table never travels."""
+
+import functools
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests import runs
+from trm_jax.config import from_dict
+from trm_jax.data.format import assemble
+from trm_jax.mesh import make_mesh, over_rows, over_slots, replicated
+from trm_jax.plan import collectives, compile_step, memory
+from trm_jax.puzzle_table import padded_rows, remap
+from trm_jax.run import prepare
+
+ROWS = 876_405
+"""Rows of ARC-AGI-1 with its published thousand copies of 960 tasks."""
+
+
+def arc1(**changes):
+    """The run of the published configuration; which puzzles it has plays no part."""
+    path = runs.ROOT / "experiments/arc.py"
+    spec = importlib.util.spec_from_file_location("arc", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config("arc1").to_dict()
+    config["table"]["rows"] = ROWS
+    experiment = from_dict(config | changes)
+    facts = {"task": "arc", "side": 30, "vocab": 12, "seed": 0, "source": {}}
+    cells = np.ones((1, 900), np.uint8)
+    ids = np.zeros(1, np.int32)
+    return prepare(experiment, assemble(cells, cells, ids, {"train": np.arange(1)}, facts))
+
+
+@pytest.fixture(scope="module")
+def step():
+    """With a batch of 64, for the figures; what is sent but for it does not depend on it."""
+    run = arc1(batch_size=64)
+    return run, compile_step(run)
+
+
+def test_the_table_of_arc1_is_split_and_never_gathered(step):
+    run, compiled = step
+    table = run.shapes.weights.table
+    assert table.shape == (padded_rows(ROWS), 512) and run.mesh.size == 8
+    found = collectives(compiled)
+    assert {"all-reduce", "all-gather", "reduce-scatter"} <= {c.kind for c in found}
+    # what concerns the table is rows of the batch; all that is larger is gradients of the network
+    for exchange in found:
+        if exchange.kind != "all-reduce":
+            assert exchange.bytes <= 64 * 512 * 4, exchange
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(run.shapes.weights.params))
+    share = table.size * 4 // 8
+    assert sum(c.bytes for c in found) < 6 * 4 * parameters < share
+
+
+def test_memory_holds_one_share_of_the_table_and_no_copy_of_it(step):
+    run, compiled = step
+    share = run.shapes.weights.table.size * 4 // 8
+    found = memory(compiled)
+    assert share < found["state"] < share + 200e6
+    assert found["peak"] == found["state"] + found["input"] + found["temporary"]
+    other = memory(compile_step(arc1(batch_size=64, table={"rows": 2 * ROWS})))
+    assert other["state"] - found["state"] == pytest.approx(share, rel=1e-2)
+    assert other["temporary"] - found["temporary"] < share / 100
+
+
+def test_a_remap_never_gathers_either():
+    mesh, rows = make_mesh(8), padded_rows(ROWS)
+    table = jax.ShapeDtypeStruct((rows, 512), jnp.float32, sharding=over_rows(mesh, rows))
+    index = jax.ShapeDtypeStruct((rows + 8192,), jnp.int32, sharding=over_slots(mesh))
+    move = jax.jit(functools.partial(remap, mesh=mesh), out_shardings=over_rows(mesh, rows + 8192))
+    compiled = move.lower(table, index).compile()
+    assert collectives(compiled) and max(c.bytes for c in collectives(compiled)) < 2e6
+    assert memory(compiled)["temporary"] < 50e6
+
+
+def test_collectives_are_counted_in_bytes():
+    mesh = make_mesh(8)
+
+    def total(x, y):
+        return jnp.sum(x, axis=0), jnp.max(y)
+
+    args = (
+        jax.ShapeDtypeStruct((16, 10), jnp.float32, sharding=over_slots(mesh)),
+        jax.ShapeDtypeStruct((16,), jnp.bfloat16, sharding=over_slots(mesh)),
+    )
+    found = collectives(jax.jit(total, out_shardings=replicated(mesh)).lower(*args).compile())
+    assert {c.kind for c in found} == {"all-reduce"}
+    assert 40 in {c.bytes for c in found} or sum(c.bytes for c in found) in (42, 44)
+    alone = jax.jit(lambda x: x + 1).lower(jnp.zeros(3)).compile()
+    assert collectives(alone) == []
