@@ -4,8 +4,8 @@
 
 variant  mazes                             what for
 small    10x10, generated                  minutes on a laptop's CPU
-hard     Maze-Hard (30x30), from the hub   the published attention recipe, n = 4 as its command has it
-hard_n6  the same                          the same with n = 6, as the paper has it
+hard     Maze-Hard (30x30), from the hub   the published attention recipe, n = 4 as in its command
+hard_n6  the same                          the same with n = 6, as in the paper
 
 Without the hub, --config.data.path=generate makes mazes of the same kind (docs/maze.md). Turned and
 mirrored copies are off, as in the published command: they break the rule by which the label is

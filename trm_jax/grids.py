@@ -7,10 +7,12 @@ generator with a hidden state, so a batch can be recomputed at any position, on 
 import dataclasses
 import hashlib
 import itertools
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T", bound=np.generic)
 Words = NDArray[np.uint64]
 Tokens = NDArray[np.uint8]
 
@@ -74,7 +76,7 @@ INVERSE_DIHEDRAL = np.asarray([0, 3, 2, 1, 4, 5, 6, 7])
 """Number of the symmetry that undoes each one, int64 [8]."""
 
 
-def dihedral(grid: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
+def dihedral(grid: NDArray[T], symmetry: int) -> NDArray[T]:
     """Turns and flips a rectangle [rows, columns] by the symmetry of a number in 0..7."""
     if FLIPS_COLUMNS[symmetry]:
         grid = grid[:, ::-1]
@@ -85,7 +87,7 @@ def dihedral(grid: NDArray[np.uint8], symmetry: int) -> NDArray[np.uint8]:
 
 def dihedral_cells(side: int) -> NDArray[np.int64]:
     """For squares: cell i of the result is cell [k, i] of the original, int64 [8, side * side]."""
-    cells = np.arange(side * side).reshape(side, side)
+    cells = np.arange(side * side, dtype=np.int64).reshape(side, side)
     return np.stack([dihedral(cells, k).reshape(-1) for k in range(8)])
 
 

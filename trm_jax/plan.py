@@ -39,7 +39,7 @@ def compile_step(run: Run) -> jax.stages.Compiled:
     slots, cells = run.experiment.batch_size, run.model.config.cells
     where = over_slots(run.mesh, axis=1)
 
-    def numbers(*shape: int) -> jax.ShapeDtypeStruct:
+    def numbers(*shape: int) -> Any:
         shape = (run.experiment.steps_per_dispatch, slots, *shape)
         return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=where)
 
@@ -69,7 +69,8 @@ def collectives(compiled: jax.stages.Compiled) -> list[Collective]:
     """Every exchange between devices in a program, those inside a loop once."""
     text = re.sub(r"/\*.*?\*/", "", compiled.as_text() or "")  # it numbers the parts of long tuples
     return [
-        Collective(kind, arrays.strip(), _bytes(arrays)) for arrays, kind in _OPERATION.findall(text)
+        Collective(kind, arrays.strip(), _bytes(arrays))
+        for arrays, kind in _OPERATION.findall(text)
     ]
 
 

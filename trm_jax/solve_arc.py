@@ -49,7 +49,7 @@ def solve_tasks(
       source: where they are from, for the record.
 
     Returns:
-      What `evaluate` gives; besides, `fitted` updates and `unknown_rows`, rows that the table lacks.
+      What `evaluate` gives, and `fitted`, updates, and `unknown_rows`, which the table lacks.
 
     Raises:
       UserError: a grid is larger than the model's canvas, or a setting makes no sense.

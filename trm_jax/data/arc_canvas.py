@@ -27,7 +27,7 @@ class Sizes(NamedTuple):
 
 
 def to_canvas(grid: Grid, side: int) -> Canvases:
-    """Puts a grid [rows, columns] in the top left corner of a canvas, uint8 [S] tokens; none for a 0x0 grid."""
+    """Puts a grid [rows, columns] in the corner of a canvas, uint8 [S]; 0x0 leaves it empty."""
     canvas = np.zeros((side, side), np.uint8)
     rows, columns = grid.shape
     if not grid.size:

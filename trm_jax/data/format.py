@@ -56,7 +56,8 @@ class Dataset:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All arrays by the name of their file without `.npy`."""
-        arrays = {"inputs": self.inputs, "labels": self.labels, "ids": self.ids}
+        arrays: dict[str, NDArray[Any]] = {"inputs": self.inputs, "labels": self.labels}
+        arrays["ids"] = self.ids
         if self.rows.tasks:
             arrays |= {"rows_first": self.rows.first, "rows_transforms": self.rows.transforms}
         splits = {f"split_{name}": self.splits[name] for name in SPLITS if name in self.splits}

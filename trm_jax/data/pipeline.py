@@ -68,12 +68,11 @@ class BatchSource:
             raise UserError(f"copies is {copies}; give 0 for no augmentation, or more.")
         self._index = dataset.examples(split)
         self._view = view(dataset, copies, seed, train=True)
+        self._groups: tuple[Numbers, Numbers] | None = None
         if dataset.rows.tasks:
             self._index = np.sort(self._index)
             starts = np.flatnonzero(np.diff(task_numbers(dataset)[self._index], prepend=-1))
             self._groups = starts, np.diff(starts, append=len(self._index))
-        else:
-            self._groups = None
         self._batch, self._per_item = batch_size, per_item
         self._rows = np.arange(shard * batch_size // shards, (shard + 1) * batch_size // shards)
         self._order_seed = derive_seed(seed, "order of puzzles in an epoch")

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trm_jax.data.format import Dataset
 from trm_jax.data.rows import Rows
@@ -27,16 +28,16 @@ class Questions:
     copies: Numbers
 
     def __len__(self) -> int:
-        """m."""
+        """M."""
         return len(self.examples)
 
     def show(self, places: Numbers) -> Shown:
         """The questions [b], their answers, and their rows in the data set's own table."""
         return self.view.show(self.examples[places], self.copies[places])
 
-    def answered(self) -> np.ndarray:
+    def answered(self) -> NDArray[np.bool_]:
         """Whether the answer is known, bool [m]."""
-        return self.dataset.labels.any(axis=1)[self.examples]
+        return np.any(self.dataset.labels > 0, axis=1)[self.examples]
 
 
 def ask(dataset: Dataset, split: str, most_copies: int = 0, most_tasks: int = 0) -> Questions:

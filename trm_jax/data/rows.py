@@ -70,4 +70,3 @@ class Rows:
 
 BLANK_ROWS = Rows((), np.ones(1, np.int64), IDENTITY[None])
 """The table of a data set whose puzzles share one row."""
-

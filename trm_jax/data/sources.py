@@ -9,10 +9,10 @@ from etils import epath
 
 from trm_jax.config import DataConfig
 from trm_jax.data import format as dataset_format
-from trm_jax.data.format import Dataset
 from trm_jax.data import maze_build, sudoku_build
 from trm_jax.data.arc_build import Recipe, build, build_tasks, refuse_overlap
 from trm_jax.data.arc_read import read_file, solutions_beside
+from trm_jax.data.format import Dataset
 from trm_jax.errors import UserError
 from trm_jax.files import write_whole
 

@@ -140,5 +140,6 @@ def _ours(
         )
         return model.supervision_step(weights.params, latents, inputs, rows)[1]
 
-    path = jax.jit(lambda w, i, p: rollout(model, w, i, p, config.N))(weights, inputs, ids)
+    roll = jax.jit(lambda w, i, p: rollout(model, w, i, p, config.N, trained.mesh))
+    path = roll(weights, inputs, ids)
     return jax.device_get(jax.jit(first)(weights, inputs, ids)), np.asarray(path.predictions)
