@@ -1,7 +1,7 @@
 """Pictures of a run: learning curves, accuracy by depth, and a grid being solved."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from etils import epath
@@ -26,8 +26,10 @@ class Point(NamedTuple):
     high: float
 
 
-def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
-    """An empty figure and its axes [rows, columns].
+def empty_figure(
+    size: tuple[float, float], layout: Literal["constrained"] | None = None
+) -> "Figure":
+    """A figure without axes, its width and height in inches.
 
     Raises:
       UserError: matplotlib is not installed.
@@ -37,8 +39,18 @@ def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Fig
         from matplotlib.figure import Figure
     except ImportError as error:
         raise UserError("Pictures need matplotlib; run `pip install 'trm-jax[plot]'`.") from error
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=layout)
     FigureCanvasAgg(figure)
+    return figure
+
+
+def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
+    """An empty figure and its axes [rows, columns].
+
+    Raises:
+      UserError: matplotlib is not installed.
+    """
+    figure = empty_figure(size, "constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
@@ -116,18 +128,27 @@ def solving(
     steps = list(range(len(path))) if len(path) <= most else [*range(most - 1), len(path) - 1]
     size = 0.28 * sudoku.side + 0.6
     figure, axes = new_figure(1, len(steps) + 1, (size * (len(steps) + 1), size + 0.3))
-    _grid(axes[0, 0], sudoku, question, question, question)
+    sudoku_grid(axes[0, 0], sudoku, question, question, question)
     axes[0, 0].set_title("question", fontsize=10)
     for ax, step in zip(axes[0, 1:], steps, strict=True):
-        _grid(ax, sudoku, question, path[step], path[-1])
+        sudoku_grid(ax, sudoku, question, path[step], path[-1])
         ax.set_title(f"step {step + 1}", fontsize=10)
         ax.set_xlabel(f"sure: {confidence[step]:.1%}", fontsize=9)
     return figure
 
 
-def _grid(
+def sudoku_grid(
     ax: "Axes", sudoku: Sudoku, question: np.ndarray, answer: np.ndarray, last: np.ndarray
 ) -> None:
+    """Draws a Sudoku; cells that the question leaves blank are green where right, else red.
+
+    Args:
+      ax: to draw on.
+      sudoku: the kind of puzzle.
+      question: uint8 [S].
+      answer: uint8 [S], what is drawn.
+      last: uint8 [S], what is right.
+    """
     side = sudoku.side
     text = sudoku.format_line(answer)
     for cell in range(sudoku.cells):
