@@ -9,8 +9,10 @@ from typing import Any
 from absl import flags
 
 from trm_jax import draw
-from trm_jax.commands import common
+from trm_jax.commands import common, solve_tasks
+from trm_jax.data.maze import Maze
 from trm_jax.data.sudoku import Sudoku
+from trm_jax.data.views import ARC, kind_of
 from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.solve import Answer, read_puzzles, solve
 from trm_jax.trained import load
@@ -24,31 +26,41 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     common.define_workdir(values)
     common.define_checkpoint(values)
     flags.DEFINE_bool("show", False, "Draw the answer after every step.", flag_values=values)
-    flags.DEFINE_string("picture", None, "PNG of the first puzzle, by step.", flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON line per puzzle.", flag_values=values)
+    flags.DEFINE_string("picture", None, "PNG of the first Sudoku, by step.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print one JSON line per puzzle or task.", flag_values=values)
+    common.define_voting(values)
+    solve_tasks.define(values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Solves puzzles.
 
     trm solve --workdir DIR PUZZLE... | FILE | -
+    trm solve --workdir DIR TASKS.json [--fit-updates 300] [--out submission.json]   (ARC)
 
-    A puzzle is its cells row by row, '.' or 0 for a blank; a file, or '-' for standard input,
-    holds one a line. Each answer is checked by the rules and the givens. Exit codes: 0 all
-    solved, 1 some answer is wrong, 2 a malformed or contradictory puzzle.
+    A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
+    free. A file, or '-' for standard input, holds one a line. Each answer is checked by the rules
+    and the givens. ARC tasks come in Kaggle's form; rows of the puzzle table that their copies
+    lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
+    Exit codes: 0 all solved, 1 some answer is wrong, 2 a malformed or contradictory puzzle.
     """
     trained = load(common.need(values, "workdir"), values.checkpoint)
-    sudoku = Sudoku.from_manifest(trained.manifest)
-    questions = read_puzzles(sudoku, _texts(rest))
+    if trained.manifest["task"] == ARC:
+        return solve_tasks.run(values, rest, trained)
+    solve_tasks.refuse(values)
+    kind = kind_of(trained.manifest)
+    if values.picture and not isinstance(kind, Sudoku):
+        raise UserError("--picture draws Sudokus only; `trm show --workdir DIR` draws the others.")
+    questions = read_puzzles(kind, _texts(rest))
     answers = solve(trained, questions, common.depth(values, trained.model.config.N))
     for number, answer in enumerate(answers, start=1):
         if values.json:
-            print(json.dumps(_record(sudoku, answer)))
+            print(json.dumps(_record(kind, answer)))
         else:
-            print(_describe(sudoku, answer, number, values.show))
-    if values.picture:
+            print(_describe(kind, answer, number, values.show))
+    if values.picture and isinstance(kind, Sudoku):
         first = answers[0]
-        figure = draw.solving(sudoku, first.question, first.path, first.confidence)
+        figure = draw.solving(kind, first.question, first.path, first.confidence)
         draw.save(figure, values.picture)
         print(f"wrote {values.picture}", file=sys.stderr)
     return EXIT_WRONG if any(answer.broken for answer in answers) else EXIT_DONE
@@ -74,10 +86,10 @@ def _texts(rest: Sequence[str]) -> list[str]:
     return texts
 
 
-def _record(sudoku: Sudoku, answer: Answer) -> dict[str, Any]:
+def _record(kind: Sudoku | Maze, answer: Answer) -> dict[str, Any]:
     return {
-        "question": sudoku.format_line(answer.question),
-        "answer": sudoku.format_line(answer.answer),
+        "question": kind.format_line(answer.question),
+        "answer": kind.format_line(answer.answer),
         "solved": not answer.broken,
         "broken": answer.broken,
         "steps": answer.steps,
@@ -85,15 +97,15 @@ def _record(sudoku: Sudoku, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _describe(sudoku: Sudoku, answer: Answer, number: int, show: bool) -> str:
+def _describe(kind: Sudoku | Maze, answer: Answer, number: int, show: bool) -> str:
     colour = sys.stdout.isatty()
     lines = []
     if show:
         for step, (grid, sure) in enumerate(zip(answer.path, answer.confidence, strict=True), 1):
             lines.append(f"puzzle {number}, step {step}: sure {sure:.1%}")
-            lines.append(sudoku.render(grid, answer.question, colour))
+            lines.append(kind.render(grid, answer.question, colour))
     else:
-        lines.append(sudoku.render(answer.answer, answer.question, colour))
+        lines.append(kind.render(answer.answer, answer.question, colour))
     if answer.broken:
         verdict = f"NOT solved ({'; '.join(answer.broken[:3])})"
     else:
