@@ -11,6 +11,7 @@ from tests import runs
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.data.sources import open_training_data
 from trm_jax.errors import UserError
+from trm_jax.mesh import ROW_MULTIPLE
 from trm_jax.run import prepare
 
 
@@ -84,6 +85,28 @@ def test_weights_alone(tmp_path, run, state):
         jax.tree.leaves(weights), jax.tree.leaves(averaged.eval_weights()), strict=True
     ):
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("saved_on", [1, 8])
+def test_a_split_table_is_restored_on_another_number_of_devices(tmp_path, run, saved_on):
+    def on(devices):
+        changes = {"table": {"rows": ROW_MULTIPLE}, "mesh": {"data": devices}}
+        return prepare(runs.experiment(**changes), run.dataset)
+
+    first = on(saved_on)
+    state = first.init(jax.random.key(0))
+    rows = np.random.default_rng(0).normal(size=state.weights.table.shape).astype(np.float32)
+    table = jax.device_put(rows, first.shardings.weights.table)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state.replace(weights=state.weights.replace(table=table)), {}, None)
+    for devices in (1, 2, 8):
+        other = on(devices)
+        with Checkpoints(tmp_path) as checkpoints:
+            restored = checkpoints.restore(1, other.shapes, other.shardings).weights.table
+        np.testing.assert_array_equal(restored, rows)
+        assert {shard.data.shape[0] for shard in restored.addressable_shards} == {
+            ROW_MULTIPLE // devices
+        }
 
 
 def test_other_shapes_are_refused(tmp_path, run, state):

@@ -11,7 +11,7 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from tests.runs import TINY_MODEL
-from trm_jax.mesh import make_mesh, over_slots, to_global
+from trm_jax.mesh import ROW_MULTIPLE, make_mesh, over_slots, to_global
 from trm_jax.models import get_model
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import init_state, state_shardings
@@ -149,6 +149,25 @@ def test_one_device_and_eight_agree_to_rounding(six):
     jax.tree.map(np.testing.assert_array_equal, state.carry.batch, arrays(other.carry.batch))
     for a, b in zip(floats_of(state), floats_of(other), strict=True):
         assert np.abs(a - b).max(initial=0) <= 1e-4 * np.abs(b).max(initial=1e-3)
+
+
+def test_a_table_split_over_devices_learns_as_on_one():
+    """Rows far apart, on different devices, the same ones in slots of different devices."""
+    tables = []
+    for devices in (1, 8):
+        setup = setting(devices, ROW_MULTIPLE)
+        state = setup.fresh()
+        starts = {s.index[0].start for s in state.weights.table.addressable_shards}
+        assert len(starts) == devices
+        for number in range(2):
+            spread = batches(number)
+            spread = spread.replace(ids=(spread.ids * 200 + 23) % ROW_MULTIPLE)
+            batch = to_global(spread, over_slots(setup.mesh, axis=1))
+            state, _ = setup.step(state, batch)
+        tables.append(np.asarray(state.weights.table))
+    np.testing.assert_allclose(*tables, atol=1e-6)
+    touched = np.flatnonzero(tables[0].any(axis=1))
+    assert len(touched) > 2 and len({row * 8 // ROW_MULTIPLE for row in touched.tolist()}) > 2
 
 
 def test_three_updates_a_dispatch_are_three_single_ones(six):

@@ -3,14 +3,17 @@
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
-from trm_jax.config import Experiment
+from trm_jax.config import DataConfig, Experiment
+from trm_jax.data.arc_canvas import VOCAB as ARC_VOCAB
 from trm_jax.data.format import Dataset, assemble
+from trm_jax.data.maze import Maze
 from trm_jax.evaluate import make_scorer
 from trm_jax.layers import inner_width
 from trm_jax.mesh import over_slots, to_global
@@ -51,7 +54,8 @@ def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:
     """Times the train step, or the evaluation rollout, on this machine's devices.
 
     Args:
-      experiment: its model, batch size, box and mesh are used; the puzzles are random.
+      experiment: its model, batch size, kind of puzzle, table and mesh are used; the puzzles are
+        random, and so are their rows of the table.
       what: "train" for one update, "rollout" for an evaluation to depth N.
       repeats: timed calls, after three that are not.
 
@@ -60,14 +64,14 @@ def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:
       `tflop_per_step` (by formula), `tflops_per_s`, `params`, `device` and the settings.
     """
     experiment = dataclasses.replace(experiment, steps_per_dispatch=1)
-    dataset = _random_puzzles(experiment.data.box, experiment.batch_size)
+    dataset = _random_puzzles(experiment.data, experiment.batch_size)
     run = prepare(experiment, dataset)
     config = run.model.config
     state = run.init(jax.random.key(experiment.seed))
     arrays: dict[str, Any] = {
         "inputs": dataset.inputs.astype(np.int32),
         "labels": dataset.labels.astype(np.int32),
-        "ids": dataset.ids.astype(np.int32),
+        "ids": _random_rows(run.shapes.weights.table.shape[0], experiment.batch_size),
     }
     call: Callable[[], Any]
     if what == "train":
@@ -117,24 +121,28 @@ def _time(call: Callable[[], Any], repeats: int) -> tuple[list[float], float]:
     return times[WARM_UP:], times[0]
 
 
-def _random_puzzles(box: tuple[int, int], count: int) -> Dataset:
+def _random_rows(rows: int, count: int) -> NDArray[np.int32]:
+    return np.random.default_rng(1).integers(0, rows, count).astype(np.int32)
+
+
+def _random_puzzles(config: DataConfig, count: int) -> Dataset:
     """Tokens that mean nothing; never zeros, which some hardware multiplies faster."""
-    side = box[0] * box[1]
+    facts: dict[str, Any] = {"task": config.task, "seed": 0, "source": {"kind": "random"}}
+    if config.task == "sudoku":
+        side = config.box[0] * config.box[1]
+        facts |= {"box": list(config.box), "vocab": side + 2}
+    elif config.task == "maze":
+        side = config.maze.side
+        facts |= {"side": side, "vocab": Maze(side).vocab}
+    else:
+        side = config.arc.side
+        facts |= {"side": side, "vocab": ARC_VOCAB}
     rng = np.random.default_rng(0)
-    shape, vocab = (count, side * side), side + 2
-    facts: Mapping[str, Any] = {
-        "task": "sudoku",
-        "box": list(box),
-        "vocab": vocab,
-        "table_rows": 1,
-        "seed": 0,
-        "source": {"kind": "random"},
-        "builder_version": 0,
-    }
+    shape, vocab = (count, side * side), facts["vocab"]
     return assemble(
         rng.integers(1, vocab, shape).astype(np.uint8),
         rng.integers(2, vocab, shape).astype(np.uint8),
         np.zeros(count, np.int32),
         {"train": np.arange(count)},
-        dict(facts),
+        facts,
     )
