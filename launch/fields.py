@@ -1,0 +1,74 @@
+"""Mappings out of YAML into frozen dataclasses; unknown keys and wrong types are refused."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from typing import Any, TypeVar
+
+from launch.errors import LaunchError
+
+T = TypeVar("T")
+KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
+
+
+def build(cls: type[T], raw: object, where: str) -> T:
+    """A dataclass from a mapping.
+
+    Args:
+      cls: the dataclass; its fields are texts, whole numbers, booleans, tuples of texts, mappings
+        of texts, further dataclasses, or one of these or None.
+      raw: what YAML read.
+      where: names the place in errors, such as "jobs/arc.yaml: tpu".
+
+    Raises:
+      LaunchError: a key is unknown or missing, or a value has the wrong type.
+    """
+    if not isinstance(raw, dict):
+        raise LaunchError(f"{where} must be a mapping of keys to values, not {raw!r}.")
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in raw:
+        if key not in fields:
+            raise LaunchError(f"{where} has no key {key!r}{suggestion(str(key), fields)}")
+    hints = typing.get_type_hints(cls)
+    values = {key: _value(hints[key], value, f"{where}: {key}") for key, value in raw.items()}
+    for name, field in fields.items():
+        needed = field.default is field.default_factory is dataclasses.MISSING
+        if needed and name not in values:
+            raise LaunchError(f"{where} lacks the key {name!r}.")
+    return cls(**values)
+
+
+def suggestion(word: str, known: typing.Iterable[str]) -> str:
+    """What was probably meant, or what there is, to be put at the end of a sentence."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; it may have: {', '.join(known)}."
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint, optional = hint.__args__[0], True
+        if value is None and optional:
+            return None
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return build(hint, value, where)
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise LaunchError(f"{where} must be a list, not {value!r}.")
+        return tuple(_text(item, where) for item in value)
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise LaunchError(f"{where} must be a mapping, not {value!r}.")
+        return {_text(key, where): _text(item, f"{where}: {key}") for key, item in value.items()}
+    # YAML's 1 is no boolean and its true no number, though Python's bool is an int.
+    if type(value) is not hint:
+        raise LaunchError(f"{where} must be {KINDS[hint]}, not {value!r}.")
+    return value
+
+
+def _text(value: Any, where: str) -> str:
+    # Numbers are taken for texts where they cannot be misread; `yes`, `1.0` and dates can be.
+    if isinstance(value, str) or type(value) is int:
+        return str(value)
+    raise LaunchError(f"{where} must hold texts; put {value!r} in quotes.")

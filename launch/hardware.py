@@ -1,0 +1,194 @@
+"""What a job asks of each engine; one section of the job file for each."""
+
+import re
+from dataclasses import dataclass, field
+
+from launch import topology
+from launch.errors import LaunchError
+
+
+@dataclass(frozen=True)
+class Tpu:
+    """Cloud TPU queued resources.
+
+    Attributes:
+      accelerator: type and size of a slice, such as v5litepod-16.
+      zone, project: where.
+      spot: cheaper, and may be taken away at any time; `reserved` uses a reservation.
+      slices: how many, joined over the data-centre network.
+      image: runtime version; the accelerator's own one by default.
+      service_account: whose rights the workers have (the bucket, Secret Manager).
+      network: a VPC network; the project's default one by default.
+      wait: how long the request may stay in the queue, such as 6h.
+      max_hours: the launcher stops the job and deletes the slice after so long.
+    """
+
+    accelerator: str
+    zone: str
+    project: str
+    spot: bool = True
+    reserved: bool = False
+    slices: int = 1
+    image: str | None = None
+    service_account: str | None = None
+    network: str | None = None
+    wait: str | None = None
+    max_hours: int = 72
+
+    def __post_init__(self) -> None:
+        """Checks what the type alone does not say."""
+        topology.of_accelerator(self.accelerator)
+        at_least("tpu", slices=self.slices, max_hours=self.max_hours)
+        if self.spot and self.reserved:
+            raise LaunchError("tpu: spot and reserved exclude each other; set `spot: false`.")
+        if self.wait is not None and not re.fullmatch("[1-9][0-9]*[smhd]", self.wait):
+            raise LaunchError(f"tpu: wait {self.wait!r} must be a number with s, m, h or d: 6h.")
+
+
+@dataclass(frozen=True)
+class Gke:
+    """A JobSet on Kubernetes: TPU slices, or GPU nodes.
+
+    Attributes:
+      accelerator: GKE's name, such as tpu-v5-lite-podslice or nvidia-h100-80gb.
+      topology: of a TPU slice, such as 4x4; leave it out for GPUs.
+      slices: TPU slices.
+      nodes, gpus: GPU machines, and the GPUs of each.
+      spot: tolerate and select spot machines.
+      namespace, queue: of Kubernetes, and of Kueue if there is one.
+      service_account: Kubernetes account with rights to the bucket.
+      secret: Kubernetes Secret that holds the values of `secrets`.
+      claim: PersistentVolumeClaim mounted at `mount`, for a work directory that is no bucket.
+      grace: seconds between SIGTERM and SIGKILL; spot machines get 25 at most.
+    """
+
+    accelerator: str
+    topology: str | None = None
+    slices: int = 1
+    nodes: int = 1
+    gpus: int = 0
+    spot: bool = True
+    namespace: str = "default"
+    queue: str | None = None
+    service_account: str | None = None
+    secret: str = "trm-secrets"
+    claim: str | None = None
+    mount: str = "/shared"
+    grace: int = 120
+
+    def __post_init__(self) -> None:
+        """Checks what the type alone does not say."""
+        at_least("gke", slices=self.slices, nodes=self.nodes, grace=self.grace)
+        if (self.topology is None) == (self.gpus == 0):
+            raise LaunchError("gke: set either `topology` (TPU) or `gpus` (GPUs of each node).")
+        if self.topology is not None:
+            topology.of_topology(self.accelerator, self.topology)
+        if self.nodes > 1 and self.topology is not None:
+            raise LaunchError("gke: `nodes` is for GPUs; a TPU job has `slices`.")
+        if self.slices > 1 and self.topology is None:
+            raise LaunchError("gke: `slices` is for TPUs; a GPU job has `nodes`.")
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A SLURM cluster; one task for each GPU, which is how JAX reads SLURM's environment.
+
+    Attributes:
+      nodes, tasks_per_node: how many; as many tasks as GPUs of a node.
+      gpus_per_node: 0 for CPU jobs.
+      time: limit of one run, such as 24:00:00; the job goes on in a new one.
+      partition, account, constraint: the cluster's own words.
+      cpus_per_task, memory: of each task; of each node, such as 64G.
+      directory: the checkout on the shared file system that tasks run in.
+      setup: shell lines that make `trm` available on a node.
+      warning: seconds before the limit at which the tasks are asked to checkpoint.
+      at_once: runs of a sweep that may run at the same time.
+      secrets_file: shell file of `export NAME=value` lines, readable by its owner alone.
+    """
+
+    nodes: int
+    tasks_per_node: int
+    time: str
+    directory: str
+    gpus_per_node: int = 0
+    partition: str | None = None
+    account: str | None = None
+    constraint: str | None = None
+    cpus_per_task: int | None = None
+    memory: str | None = None
+    setup: tuple[str, ...] = ()
+    warning: int = 120
+    at_once: int = 4
+    secrets_file: str = "$HOME/.config/trm/secrets.env"
+
+    def __post_init__(self) -> None:
+        """Checks what the type alone does not say."""
+        at_least(
+            "slurm",
+            nodes=self.nodes,
+            tasks_per_node=self.tasks_per_node,
+            warning=self.warning,
+            at_once=self.at_once,
+            cpus_per_task=self.cpus_per_task or 1,
+        )
+        if self.gpus_per_node not in (0, self.tasks_per_node):
+            raise LaunchError(
+                f"slurm: tasks_per_node {self.tasks_per_node} and gpus_per_node "
+                f"{self.gpus_per_node} must be equal, because each task claims one GPU."
+            )
+        if not re.fullmatch(r"(\d+-)?\d{1,2}(:\d{2}){0,2}|\d+(:\d{2}){0,2}", self.time):
+            raise LaunchError(f"slurm: time {self.time!r} must be such as 24:00:00 or 2-00:00:00.")
+
+
+@dataclass(frozen=True)
+class Local:
+    """Processes on this machine.
+
+    Attributes:
+      processes: one drives all devices of the machine; more find each other by TRM_COORDINATOR.
+      gpus_per_process: how many GPUs each sees, in order; all by default.
+      grace: seconds between SIGTERM and SIGKILL when the group is stopped.
+    """
+
+    processes: int = 1
+    gpus_per_process: int = 0
+    grace: int = 60
+
+    def __post_init__(self) -> None:
+        """Checks what the type alone does not say."""
+        at_least("local", processes=self.processes, grace=self.grace)
+
+
+@dataclass(frozen=True)
+class Sky:
+    """A managed job of SkyPilot.
+
+    Attributes:
+      accelerators: in SkyPilot's words, such as H100:8 or tpu-v6e-16.
+      infra: a cloud and region, such as gcp/us-central1; SkyPilot chooses by default.
+      nodes: machines of a GPU job; a TPU slice is one node whatever its size.
+      spot: cheaper, and may be taken away; SkyPilot starts the job again elsewhere.
+      labels: of the cloud's machines.
+    """
+
+    accelerators: str
+    infra: str | None = None
+    nodes: int = 1
+    spot: bool = True
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks what the type alone does not say."""
+        at_least("sky", nodes=self.nodes)
+
+    @property
+    def tpu(self) -> bool:
+        """Whether it is a TPU slice."""
+        return self.accelerators.lower().startswith("tpu")
+
+
+def at_least(section: str, **numbers: int) -> None:
+    """Refuses numbers below 1."""
+    for key, number in numbers.items():
+        if number < 1:
+            raise LaunchError(f"{section}: {key} must be 1 or more, not {number}.")

@@ -1,0 +1,144 @@
+"""The one description of a job, read from a YAML file and checked before anything happens."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launch import hardware, names, private
+from launch.errors import LaunchError
+from launch.fields import build
+
+ENGINES = ("tpu", "gke", "slurm", "local", "sky")
+PLACEHOLDER = re.compile(r"\bYOUR-[A-Z-]+\b")
+OURS = re.compile("TRM_.*")
+
+
+@dataclass(frozen=True)
+class Code:
+    """What the machines run.
+
+    Attributes:
+      repository: address that they clone.
+      commit: of it, in full; this checkout's own by default.
+      image: container image, for Kubernetes.
+      extra: of the package, `tpu` or `cuda`; the engine's own by default.
+    """
+
+    repository: str | None = None
+    commit: str | None = None
+    image: str | None = None
+    extra: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job.
+
+    Attributes:
+      name: of the job; the same name resumes.
+      command: arguments of `trm`, without --workdir: [train, --config, FILE:variant, ...].
+      workdir: bucket or directory that all processes share.
+      environment: variables for every process; nothing secret.
+      secrets: names of variables whose values each engine keeps elsewhere.
+      restarts: how often the job may start again; preemptions do not count.
+      code: what the machines run.
+      tpu, gke, slurm, local, sky: the hardware, one section for each engine that may run it.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    workdir: str
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    restarts: int = 10
+    code: Code = field(default_factory=Code)
+    tpu: hardware.Tpu | None = None
+    gke: hardware.Gke | None = None
+    slurm: hardware.Slurm | None = None
+    local: hardware.Local | None = None
+    sky: hardware.Sky | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what the type alone does not say."""
+        if not names.is_safe(self.name):
+            raise LaunchError(
+                f"name {self.name!r} must be {names.LIMIT} characters or fewer: lower-case letters, "
+                f"digits and single '-', beginning with a letter; {names.safe(self.name)!r} would do."
+            )
+        if self.command[:1] != ("train",):
+            raise LaunchError("command must begin with `train`: [train, --config, FILE:variant].")
+        if any(word.split("=")[0] == "--workdir" for word in self.command):
+            raise LaunchError("command: leave --workdir out and write it as the key `workdir`.")
+        if self.restarts < 0:
+            raise LaunchError(f"restarts must be 0 or more, not {self.restarts}.")
+        check_variables(self.environment, self.secrets)
+        private.check_text("command", self.command)
+        private.check_text("code: repository", [self.code.repository or ""])
+        private.check_text("workdir", [self.workdir])
+
+    @property
+    def engines(self) -> list[str]:
+        """Engines that the job has a hardware section for."""
+        return [engine for engine in ENGINES if getattr(self, engine) is not None]
+
+
+def check_variables(environment: dict[str, str], secrets: Sequence[str]) -> None:
+    """Refuses names that no shell takes, names that are the launcher's, and literal secrets."""
+    for name in (*environment, *secrets):
+        if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+            raise LaunchError(f"{name!r} is no name of an environment variable.")
+        if OURS.fullmatch(name):
+            raise LaunchError(f"environment: {name} is the launcher's own; choose another name.")
+    private.check_environment(environment)
+
+
+def load(path: Path, changes: Sequence[str] = ()) -> Job:
+    """Reads a job file.
+
+    Args:
+      path: the file.
+      changes: "key=value" or "section.key=value"; the value is read as YAML.
+
+    Raises:
+      LaunchError: the file cannot be read, or something in it is wrong.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise LaunchError(f"{path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LaunchError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(raw, dict):
+        raise LaunchError(f"{path} must hold keys and values, beginning with `name`.")
+    for change in changes:
+        _set(raw, change)
+    try:
+        return build(Job, raw, str(path))
+    except LaunchError as error:
+        text = str(error)
+        raise LaunchError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+
+
+def _set(raw: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise LaunchError(f"--set {change!r} must be KEY=VALUE, such as tpu.zone=us-west4-a.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LaunchError(f"--set {change!r}: the value is no YAML.") from error
+    for part in parts[:-1]:
+        raw = raw.setdefault(part, {})
+        if not isinstance(raw, dict):
+            raise LaunchError(f"--set {change!r}: {part!r} is no section.")
+    raw[parts[-1]] = value
+
+
+def placeholders(texts: Sequence[str]) -> list[str]:
+    """Words such as YOUR-PROJECT that a ready-made job file leaves to its user."""
+    return sorted({word for text in texts for word in PLACEHOLDER.findall(text)})
