@@ -4,7 +4,7 @@
     trm eval --workdir runs/NAME --split test
 
 variant  tasks                                                   what for
-debug    20 small tasks of ARC-AGI-1, 10x10 canvas               minutes on a laptop's CPU
+debug    12 small tasks of ARC-AGI-1, 8x8 canvas                 minutes on a laptop's CPU
 arc1     ARC-AGI-1, 876,000 augmented copies with the concepts   the published attention recipe
 arc2     ARC-AGI-2                                               the same
 
@@ -109,16 +109,22 @@ def arc2(config: ConfigDict) -> None:
 
 
 def debug(config: ConfigDict) -> None:
-    """Twenty tasks with grids of at most 10x10 cells, on a CPU."""
+    """Six tasks of each subset with grids of at most 8x8 cells, on a CPU: a check of the way.
+
+    2026-11-25, 2 cores of an AMD EPYC virtual machine with other work on them, seed 0: 1,600 updates
+    in 1 min 33 s; 68.8 % of the training pairs right, none of six tests; see RESULTS.md.
+    """
     config.batch_size = 32
     config.eval_batch_size = 64
-    config.steps = 400
-    config.log_every = 20
-    config.checkpoint_every = config.eval_every = 100
+    config.steps = 1600
+    config.log_every = 100
+    config.checkpoint_every = config.eval_every = 400
     config.eval_copies = 8
     config.model.update(
         {"width": 64, "heads": 2, "T": 1, "n": 1, "N": 4, "prefix_tokens": 1, "dtype": "float32"}
     )
-    config.optimizer.update({"lr": 1e-3, "warmup": 20, "ema": 0.98})
-    config.data.update({"base_examples": 10, "heldout_examples": 3, "copies": 16})
-    config.data.arc.side = 10
+    config.model.update({"mixer": "mlp", "positions": "none"})
+    config.optimizer.update({"lr": 2e-3, "warmup": 20, "ema": 0.98})
+    config.table.lr = 3e-2
+    config.data.update({"base_examples": 6, "heldout_examples": 2, "copies": 8})
+    config.data.arc.side = 8

@@ -165,6 +165,7 @@ def test_every_model_learns(kind):
         table_config=TableConfig(),
         total_steps=20,
         log_every=1,
+        mesh=make_mesh(1),
     )
     step = make_train_step(one, make_mesh(1), state)
     source = BatchSource(

@@ -1,7 +1,7 @@
 """Builds ARC data sets: which pairs are trained on, which are tests, and every task's copies."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +110,9 @@ def build(recipe: Recipe) -> Dataset:
         "left_out": left_out,
         "source": source_facts(recipe.source, recipe.subsets),
     }
-    return _assemble(chosen, recipe.side, recipe.copies, recipe.seed, facts)
+    dataset = _assemble(chosen, recipe.side, recipe.copies, recipe.seed, facts)
+    _refuse_leaks(dataset.manifest["leaks"], sum(role != TRAIN for _, role in chosen))
+    return dataset
 
 
 def build_tasks(tasks: Sequence[Task], side: int, copies: int, seed: int, source: str) -> Dataset:
@@ -212,21 +214,20 @@ def _assemble(
 def _leaks(
     pairs: Sequence[Pair], names: Sequence[str], splits: dict[str, list[int]]
 ) -> dict[str, str]:
-    """Tasks of which a test stands among the training pairs, and where: a few do, as published.
-
-    Raises:
-        UserError: they are too many for an accident.
-    """
+    """Tasks of which a test stands among the training pairs, and where."""
     trained = {_content(pairs[i]): names[i] for i in splits.get("train", ())}
     tests = [i for name in ("test", "heldout") for i in splits.get(name, ())]
-    found = {names[i]: trained[key] for i in tests if (key := _content(pairs[i])) in trained}
-    if len(found) > max(1, MOST_LEAKED * len({names[i] for i in tests})):
-        name, where = next(iter(found.items()))
+    return {names[i]: trained[key] for i in tests if (key := _content(pairs[i])) in trained}
+
+
+def _refuse_leaks(leaks: Mapping[str, str], tested: int) -> None:
+    """Refuses leaks that are too many for an accident, of which there are a few as published."""
+    if len(leaks) > max(1, MOST_LEAKED * tested):
+        name, where = next(iter(leaks.items()))
         raise UserError(
-            f"{len(found)} tasks, {name} among them, have tests that are trained on with their "
+            f"{len(leaks)} tasks, {name} among them, have tests that are trained on with their "
             f"answers (in {where}); leave out the subset that holds them."
         )
-    return found
 
 
 def _content(pair: Pair) -> tuple[Any, ...]:

@@ -36,7 +36,8 @@ def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, A
     """
     config = copy.deepcopy(dict(given))
     for group, kind in {"model": ModelConfig, "data": DataConfig, "table": TableConfig}.items():
-        defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+        fields = dataclasses.fields(kind)
+        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
         config[group] = defaults | config.get(group, {})
     model, data = config["model"], config["data"]
     del model["vocab"], model["cells"]  # which the data decide
