@@ -13,7 +13,7 @@ from launch.errors import LaunchError
 from launch.fields import build
 
 ENGINES = ("tpu", "gke", "slurm", "local", "sky")
-PLACEHOLDER = re.compile(r"\bYOUR-[A-Z-]+\b")
+PLACEHOLDER = re.compile(r"\bYOUR-[A-Z]+(?:-[A-Z]+)*")
 OURS = re.compile("TRM_.*")
 
 
@@ -66,8 +66,9 @@ class Job:
         """Checks what the type alone does not say."""
         if not names.is_safe(self.name):
             raise LaunchError(
-                f"name {self.name!r} must be {names.LIMIT} characters or fewer: lower-case letters, "
-                f"digits and single '-', beginning with a letter; {names.safe(self.name)!r} would do."
+                f"name {self.name!r} must be {names.LIMIT} characters or fewer: lower-case "
+                "letters, digits and single '-', beginning with a letter; "
+                f"{names.safe(self.name)!r} would do."
             )
         if self.command[:1] != ("train",):
             raise LaunchError("command must begin with `train`: [train, --config, FILE:variant].")

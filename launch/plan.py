@@ -88,7 +88,9 @@ def _command(job: Job, workdir: str, overrides: dict[str, Any]) -> tuple[str, ..
     settings = {f"--config.{key}": _text(value) for key, value in overrides.items()}
     twice = settings.keys() & {word.partition("=")[0] for word in job.command}
     if twice:
-        raise LaunchError(f"command sets {min(twice)}, and so does the sweep; leave it to the sweep.")
+        raise LaunchError(
+            f"command sets {min(twice)}, and so does the sweep; leave it to the sweep."
+        )
     words = [f"{key}={text}" for key, text in settings.items()]
     private.check_text("--sweep", words)
     return ("trm", *job.command, *words, f"--workdir={workdir}")

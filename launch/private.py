@@ -39,8 +39,8 @@ def check_text(where: str, texts: Iterable[str]) -> None:
     for text in texts:
         if looks_secret(text) or FLAG.match(text):
             raise LaunchError(
-                f"{where}: one of the words looks like it holds a secret; pass it as an environment "
-                "variable and put that variable's name under `secrets:`."
+                f"{where}: one of the words looks like it holds a secret; pass it as an "
+                "environment variable and put that variable's name under `secrets:`."
             )
 
 

@@ -49,7 +49,9 @@ def submit(plan: Plan, desk: Desk) -> int:
             "to one work directory; `cancel` it first."
         )
     if not Path(section.directory).is_dir():
-        raise LaunchError(f"slurm: directory {section.directory} is not there; submit on the cluster.")
+        raise LaunchError(
+            f"slurm: directory {section.directory} is not there; submit on the cluster."
+        )
     Path(_logs(plan)).mkdir(parents=True, exist_ok=True)
     desk.write(render(plan))
     done = desk.run(["sbatch", "--parsable", str(desk.folder / "job.sh")])
@@ -150,7 +152,9 @@ def _secrets(plan: Plan, section: Slurm) -> str:
 
 def _queued(plan: Plan, desk: Desk) -> list[str] | None:
     """Numbers of the user's jobs of that name, or None if the queue could not be read."""
-    done = desk.run(["squeue", "--me", "--noheader", "--format=%i", f"--name={plan.name}"], quiet=True)
+    done = desk.run(
+        ["squeue", "--me", "--noheader", "--format=%i", f"--name={plan.name}"], quiet=True
+    )
     if not done.ok:
         desk.say(f"the queue could not be read ({done.reason}); nothing is done, try again later")
         return None
@@ -164,5 +168,7 @@ def _logs(plan: Plan) -> str:
 def _section(plan: Plan) -> Slurm:
     assert plan.job.slurm is not None
     if not plan.job.slurm.directory.startswith("/"):
-        raise LaunchError("slurm: directory must be an absolute path, because SLURM expands nothing.")
+        raise LaunchError(
+            "slurm: directory must be an absolute path, because SLURM expands nothing."
+        )
     return plan.job.slurm

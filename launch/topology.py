@@ -84,10 +84,14 @@ def of_topology(kind: str, topology: str) -> Slice:
     """
     kinds = {generation.gke: generation for generation in GENERATIONS}
     if kind not in kinds:
-        raise LaunchError(f"gke: accelerator {kind!r} is not known; it is one of {', '.join(kinds)}.")
+        raise LaunchError(
+            f"gke: accelerator {kind!r} is not known; it is one of {', '.join(kinds)}."
+        )
     generation, chips = kinds[kind], 1
     sides = topology.split("x")
-    if len(sides) != generation.dimensions or not all(re.fullmatch("[1-9][0-9]*", s) for s in sides):
+    if len(sides) != generation.dimensions or not all(
+        re.fullmatch("[1-9][0-9]*", s) for s in sides
+    ):
         raise LaunchError(
             f"gke: topology {topology!r} must be {generation.dimensions} numbers joined by 'x' "
             f"for {kind}, such as {'x'.join('4' * generation.dimensions)}."

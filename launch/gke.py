@@ -1,0 +1,245 @@
+"""Kubernetes: a JobSet of TPU slices or GPU nodes, for GKE or any cluster with its controller.
+
+The restart rules are written for JobSet v0.10 or later, which tells two reasons of a failed Job
+apart by its message.
+"""
+
+import json
+import shlex
+from typing import Any
+
+from launch import topology, yaml_text
+from launch.desk import Desk
+from launch.errors import MISTAKE, NON_FINITE, RESTART, LaunchError
+from launch.hardware import Gke
+from launch.names import label, safe
+from launch.plan import Plan, Run
+
+UNREADABLE = 1
+PORT = 8476
+GROUP = "w"
+"""Name of the replicated job: short, since it is part of every pod's name."""
+PROVIDER = "cloud.google.com"
+
+
+def render(plan: Plan) -> dict[str, str]:
+    """One JobSet for each run, in one file."""
+    documents = [yaml_text.dump(_jobset(plan, run)) for run in plan.runs]
+    return {"jobset.yaml": "---\n".join(documents)}
+
+
+def submit(plan: Plan, desk: Desk) -> int:
+    """Creates the JobSets; the cluster restarts them."""
+    files = render(plan)
+    desk.write(files)
+    done = desk.run(["kubectl", "create", "-f", str(desk.folder / "jobset.yaml")])
+    print(done.out, end="")
+    if "AlreadyExists" in done.err:
+        raise LaunchError(
+            f"JobSet {plan.name} is there already; `delete` it first, its work directory stays "
+            "and the run goes on from it."
+        )
+    if not done.ok:
+        raise LaunchError(f"kubectl refused the job: {done.reason}")
+    desk.remember(commit=plan.source.commit, dirty=plan.source.dirty)
+    return 0
+
+
+def status(plan: Plan, desk: Desk) -> int:
+    """Says how each JobSet stands."""
+    done = desk.run([*_kubectl(plan, "get", "jobset"), "--output=json"], quiet=True)
+    try:
+        items = json.loads(done.out)["items"] if done.ok else None
+        lines = None if items is None else [_line(item) for item in items]
+    except (ValueError, KeyError, TypeError):
+        lines = None
+    if lines is None:
+        desk.say(f"the state could not be read ({done.reason}); try again later")
+        return UNREADABLE
+    for line in lines or [f"no JobSet of job {plan.name}"]:
+        desk.say(line)
+    return 0
+
+
+def logs(plan: Plan, desk: Desk) -> int:
+    """Follows process 0 of each run."""
+    first = "batch.kubernetes.io/job-completion-index=0,jobset.sigs.k8s.io/job-index=0"
+    words = [*_kubectl(plan, "logs", more=first), "--follow", "--tail=100", "--prefix"]
+    return desk.show([*words, f"--max-log-requests={max(5, len(plan.runs))}"])
+
+
+def cancel(plan: Plan, desk: Desk) -> int:
+    """Suspends the JobSets: the pods get SIGTERM and checkpoint; `delete` and `submit` go on."""
+    for run in plan.runs:
+        words = ["kubectl", "patch", "jobset", run.name, f"--namespace={_section(plan).namespace}"]
+        done = desk.run([*words, "--type=merge", '--patch={"spec":{"suspend":true}}'])
+        if not done.ok:
+            raise LaunchError(f"kubectl could not suspend {run.name}: {done.reason}")
+    return 0
+
+
+def delete(plan: Plan, desk: Desk) -> int:
+    """Deletes the JobSets; the pods get SIGTERM and checkpoint."""
+    done = desk.run(_kubectl(plan, "delete", "jobset"))
+    if not done.ok:
+        raise LaunchError(f"kubectl could not delete the job: {done.reason}")
+    print(done.out or f"no JobSet of job {plan.name}\n", end="")
+    return 0
+
+
+def _line(item: dict[str, Any]) -> str:
+    state = item.get("status", {})
+    ends = [c["type"] for c in state.get("conditions", []) if c.get("status") == "True"]
+    word = state.get("terminalState") or ", ".join(ends) or "running"
+    return f"{item['metadata']['name']}: {word}, {state.get('restarts', 0)} restarts"
+
+
+def _kubectl(plan: Plan, *verb: str, more: str = "") -> list[str]:
+    chosen = f"trm-job={label(plan.name)}" + (f",{more}" if more else "")
+    return ["kubectl", *verb, f"--namespace={_section(plan).namespace}", f"--selector={chosen}"]
+
+
+def _jobset(plan: Plan, run: Run) -> dict[str, Any]:
+    section = _section(plan)
+    labels = {**plan.labels(), **({"trm-run": safe(run.name)} if len(plan.runs) > 1 else {})}
+    metadata: dict[str, Any] = {"name": run.name, "namespace": section.namespace}
+    queue = {"kueue.x-k8s.io/queue-name": section.queue} if section.queue else {}
+    metadata["labels"] = {**labels, **queue}
+    metadata["annotations"] = {"trm/command": shlex.join(run.command), "trm/run": run.title}
+    if section.topology:
+        # One slice is one node pool; without this, two Jobs could share the hosts of one slice.
+        topology_key = "alpha.jobset.sigs.k8s.io/exclusive-topology"
+        metadata["annotations"][topology_key] = f"{PROVIDER}/gke-nodepool"
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {
+            "backoffLimit": 0,
+            "completionMode": "Indexed",
+            "completions": _pods(section),
+            "parallelism": _pods(section),
+            "podFailurePolicy": {"rules": _pod_rules(section)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(plan, run, section)},
+        },
+    }
+    return {
+        "apiVersion": "jobset.x-k8s.io/v1alpha2",
+        "kind": "JobSet",
+        "metadata": metadata,
+        "spec": {
+            "failurePolicy": {"maxRestarts": plan.job.restarts, "rules": _set_rules()},
+            "replicatedJobs": [{"name": GROUP, "replicas": section.slices, "template": template}],
+        },
+    }
+
+
+def _pod_rules(section: Gke) -> list[dict[str, Any]]:
+    """The first that fits names the reason of the Job's failure; `_set_rules` reads its number."""
+    alone = section.slices * _pods(section) == 1
+    # A crash is final on one machine; on several it may be the echo of a lost neighbour.
+    final: dict[str, Any] = {"operator": "In", "values": [MISTAKE, NON_FINITE]}
+    if alone:
+        final = {"operator": "NotIn", "values": [RESTART]}
+    return [
+        {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {"action": "FailJob", "onExitCodes": {"containerName": "trm", **final}},
+    ]
+
+
+def _set_rules() -> list[dict[str, Any]]:
+    """Preemption is free, a final code ends it all, anything else (42) costs a restart."""
+    policy = {"onJobFailureReasons": ["PodFailurePolicy"]}
+    return [
+        {
+            "name": "preempted",
+            "action": "RestartJobSetAndIgnoreMaxRestarts",
+            **policy,
+            "onJobFailureMessagePatterns": ["matching FailJob rule at index 0$"],
+        },
+        {"name": "final", "action": "FailJobSet", **policy},
+    ]
+
+
+def _pod(plan: Plan, run: Run, section: Gke) -> dict[str, Any]:
+    resource, count = "nvidia.com/gpu", section.gpus
+    selector = {f"{PROVIDER}/gke-accelerator": section.accelerator}
+    if section.topology:
+        slice_ = topology.of_topology(section.accelerator, section.topology)
+        resource, count = "google.com/tpu", slice_.chips_per_host
+        selector = {
+            f"{PROVIDER}/gke-tpu-accelerator": section.accelerator,
+            f"{PROVIDER}/gke-tpu-topology": section.topology,
+        }
+    mounts = [{"name": "shm", "mountPath": "/dev/shm"}]
+    volumes: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory"}}]
+    if section.claim:
+        mounts.append({"name": "shared", "mountPath": section.mount})
+        claim = {"claimName": section.claim}
+        volumes.append({"name": "shared", "persistentVolumeClaim": claim})
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": section.grace,
+        "nodeSelector": selector,
+        "containers": [
+            {
+                "name": "trm",
+                "image": plan.job.code.image,
+                "command": list(run.command),
+                "env": _environment(plan, run, section),
+                "resources": {"requests": {resource: count}, "limits": {resource: count}},
+                "volumeMounts": mounts,
+            }
+        ],
+        "volumes": volumes,
+    }
+    if section.topology is None and section.nodes > 1:
+        spec["containers"][0]["ports"] = [{"containerPort": PORT}]
+    if section.service_account:
+        spec["serviceAccountName"] = section.service_account
+    if section.spot:
+        key = f"{PROVIDER}/gke-spot"
+        selector[key] = "true"
+        toleration = {"key": key, "operator": "Equal", "value": "true", "effect": "NoSchedule"}
+        spec["tolerations"] = [toleration]
+    return spec
+
+
+def _environment(plan: Plan, run: Run, section: Gke) -> list[dict[str, Any]]:
+    given = [{"name": key, "value": value} for key, value in plan.environment().items()]
+    secrets = [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": section.secret, "key": name}}}
+        for name in plan.job.secrets
+    ]
+    return [*given, *secrets, *_place(run, section)]
+
+
+def _place(run: Run, section: Gke) -> list[dict[str, Any]]:
+    """How a process finds its peers: GKE tells TPU pods, GPU pods are told here."""
+    if section.topology:
+        return [{"name": "TRM_DISTRIBUTED", "value": "auto"}]
+    if section.nodes == 1:
+        return []
+    # A pod's name under the set's headless service: SET-GROUP-JOB-POD.SET
+    index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    return [
+        {"name": "TRM_COORDINATOR", "value": f"{run.name}-{GROUP}-0-0.{run.name}:{PORT}"},
+        {"name": "TRM_NUM_PROCESSES", "value": str(section.nodes)},
+        {"name": "TRM_PROCESS_ID", "valueFrom": {"fieldRef": {"fieldPath": index}}},
+    ]
+
+
+def _pods(section: Gke) -> int:
+    if section.topology is None:
+        return section.nodes
+    return topology.of_topology(section.accelerator, section.topology).hosts
+
+
+def _section(plan: Plan) -> Gke:
+    assert plan.job.gke is not None
+    if plan.job.code.image is None:
+        raise LaunchError("code: `image` is missing; pods run a container image (see Dockerfile).")
+    if plan.job.code.image.endswith(":latest") or ":" not in plan.job.code.image.split("/")[-1]:
+        raise LaunchError(
+            f"code: image {plan.job.code.image!r} must name a tag other than latest, or a digest, "
+            "so that a restart runs the same code."
+        )
+    return plan.job.gke

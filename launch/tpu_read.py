@@ -1,0 +1,201 @@
+"""What is known of a slice: `gcloud` command lines, and what their output says.
+
+Only what was read counts. An output that is missing, late or unclear is UNKNOWN, and nobody deletes
+or creates anything because of it.
+"""
+
+import json
+import re
+import shlex
+import time
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from launch import topology
+from launch.desk import Desk
+from launch.hardware import Tpu
+from launch.plan import Plan
+
+UNKNOWN, ABSENT = "UNKNOWN", "ABSENT"
+WAITING = frozenset({"CREATING", "ACCEPTED", "PROVISIONING", "WAITING_FOR_RESOURCES"})
+LEAVING = frozenset({"SUSPENDING", "DELETING"})
+ACTIVE, SUSPENDED, FAILED = "ACTIVE", "SUSPENDED", "FAILED"
+KNOWN = WAITING | LEAVING | {ACTIVE, SUSPENDED, FAILED}
+TAKEN = frozenset({"PREEMPTED", "TERMINATED"})
+LINE = re.compile(r"^trm-worker (\S+) ([a-z]+)(?: (\d+))?$", re.MULTILINE)
+TPUS = ["gcloud", "compute", "tpus"]
+
+
+class Seen(NamedTuple):
+    """A state, and what is said about it."""
+
+    state: str
+    why: str = ""
+
+
+class Worker(NamedTuple):
+    """What one worker says: preparing, failed, waiting, running, ended, started, stopped."""
+
+    word: str
+    code: int | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads and asks, for one job."""
+
+    plan: Plan
+    desk: Desk
+
+    def resource(self) -> Seen:
+        """The queued resource: one of its states, ABSENT, or UNKNOWN."""
+        done = self.desk.run(listing(self.plan), quiet=True)
+        if not done.ok:
+            return Seen(UNKNOWN, done.reason)
+        try:
+            found = {item["name"].rpartition("/")[2]: item for item in json.loads(done.out)}
+            if self.plan.name not in found:
+                return Seen(ABSENT)
+            told = found[self.plan.name]["state"]
+            state = told["state"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Seen(UNKNOWN, "gcloud printed something else than a list of queued resources")
+        if state not in KNOWN:
+            return Seen(UNKNOWN, f"gcloud reports the state {state!r}")
+        return Seen(state, _cause(told))
+
+    def machines(self) -> dict[str, dict[str, Any]] | None:
+        """This job's TPU nodes by name, or None if they could not be read."""
+        section = _section(self.plan)
+        words = [*TPUS, "tpu-vm", "list", *_where(section), "--format=json"]
+        done = self.desk.run(words, quiet=True)
+        if not done.ok:
+            return None
+        try:
+            found = {item["name"].rpartition("/")[2]: item for item in json.loads(done.out)}
+            return {name: found[name] for name in nodes(self.plan) if name in found}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def deliver(self) -> bool:
+        """Copies the script to every worker; says whether all have it."""
+        script = str(self.desk.folder / "worker.sh")
+        return all(self.desk.run(copy(self.plan, n, script)).ok for n in nodes(self.plan))
+
+    def workers(self, verb: str, run: str, attempt: int) -> list[Worker] | None:
+        """Asks all workers; None unless every one of them answered."""
+        hosts = topology.of_accelerator(_section(self.plan).accelerator).hosts
+        answers: list[Worker] = []
+        for node in nodes(self.plan):
+            words = ssh(self.plan, node, call(self.plan, verb, run, attempt))
+            done = self.desk.run(words, quiet=verb == "state")
+            found = {
+                m[1]: Worker(m[2], int(m[3]) if m[3] else None) for m in LINE.finditer(done.out)
+            }
+            if not done.ok or len(found) != hosts:
+                return None
+            answers += found.values()
+        return answers
+
+    def fetch_logs(self) -> None:
+        """Copies the log of each slice's worker 0 here, as far as it can be had."""
+        for node in nodes(self.plan):
+            target = self.desk.folder / f"{node}.log"
+            if self.desk.run(fetch(self.plan, node, str(target))).ok:
+                self.desk.say(f"log of {node}: {target}")
+
+    def delete(self, looks: int = 40) -> bool:
+        """Deletes the queued resource and its nodes; says whether it was seen to be gone."""
+        self.desk.run(remove(self.plan))
+        for _ in range(looks):
+            if self.resource().state == ABSENT:
+                self.desk.say("the slices are gone")
+                return True
+            time.sleep(self.desk.every)
+        return False
+
+
+def listing(plan: Plan) -> list[str]:
+    """Reads all queued resources of the zone: absence can then be told from a failed read."""
+    return [*TPUS, "queued-resources", "list", *_where(_section(plan)), "--format=json"]
+
+
+def create(plan: Plan, script: str) -> list[str]:
+    """Asks for the slices; `script` is the start-up script's path."""
+    section = _section(plan)
+    image = section.image or topology.of_accelerator(section.accelerator).generation.image
+    several = [f"--node-count={section.slices}", f"--node-prefix={plan.name}"]
+    labels = ",".join(f"{key}={value}" for key, value in plan.labels().items())
+    words = [
+        *[*TPUS, "queued-resources", "create", plan.name],
+        *_where(section),
+        f"--accelerator-type={section.accelerator}",
+        f"--runtime-version={image}",
+        *(several if section.slices > 1 else [f"--node-id={plan.name}"]),
+        f"--labels={labels}",
+        f"--metadata-from-file=startup-script={script}",
+    ]
+    chosen = {
+        "--spot": section.spot,
+        "--reserved": section.reserved,
+        f"--service-account={section.service_account}": section.service_account,
+        f"--network={section.network}": section.network,
+        f"--valid-until-duration={section.wait}": section.wait,
+    }
+    return [*words, *(word for word, given in chosen.items() if given), "--async"]
+
+
+def remove(plan: Plan) -> list[str]:
+    """Deletes the queued resource with its nodes."""
+    words = [*TPUS, "queued-resources", "delete", plan.name, *_where(_section(plan))]
+    return [*words, "--force", "--async"]
+
+
+def remove_node(plan: Plan, node: str) -> list[str]:
+    """Deletes a node that belongs to no queued resource."""
+    return [*TPUS, "tpu-vm", "delete", node, *_where(_section(plan)), "--async"]
+
+
+def ssh(plan: Plan, node: str, command: str, worker: str = "all") -> list[str]:
+    """Runs a command on the workers of a node."""
+    words = [*TPUS, "tpu-vm", "ssh", node, *_where(_section(plan))]
+    return [*words, f"--worker={worker}", f"--command={command}"]
+
+
+def copy(plan: Plan, node: str, script: str) -> list[str]:
+    """Copies the worker's script to every worker of a node."""
+    target = f"{node}:trm-{plan.name}.sh"
+    return [*TPUS, "tpu-vm", "scp", script, target, *_where(_section(plan)), "--worker=all"]
+
+
+def fetch(plan: Plan, node: str, target: str) -> list[str]:
+    """Copies the log of worker 0 of a node to this machine."""
+    log = f"{node}:trm-{plan.name}/log.txt"
+    return [*TPUS, "tpu-vm", "scp", log, target, *_where(_section(plan)), "--worker=0"]
+
+
+def call(plan: Plan, verb: str, run: str, attempt: int) -> str:
+    """A call of the worker's script."""
+    return shlex.join(["bash", f"trm-{plan.name}.sh", verb, run, str(attempt)])
+
+
+def nodes(plan: Plan) -> list[str]:
+    """Names of the slices' nodes."""
+    slices = _section(plan).slices
+    return [plan.name] if slices == 1 else [f"{plan.name}-{index}" for index in range(slices)]
+
+
+def _where(section: Tpu) -> list[str]:
+    # --quiet: a question, such as for a passphrase of a new key, would wait for ever.
+    return [f"--zone={section.zone}", f"--project={section.project}", "--quiet"]
+
+
+def _cause(told: dict[str, Any]) -> str:
+    """The message that comes with a failed request."""
+    error = told.get("failedData", {}).get("error", {})
+    return str(error.get("message", "")) if isinstance(error, dict) else ""
+
+
+def _section(plan: Plan) -> Tpu:
+    assert plan.job.tpu is not None
+    return plan.job.tpu
