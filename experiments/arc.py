@@ -111,8 +111,8 @@ def arc2(config: ConfigDict) -> None:
 def debug(config: ConfigDict) -> None:
     """Six tasks of each subset with grids of at most 8x8 cells, on a CPU: a check of the way.
 
-    2026-11-25, 2 cores of an AMD EPYC virtual machine with other work on them, seed 0: 1,600 updates
-    in 1 min 33 s; 68.8 % of the training pairs right, none of six tests; see RESULTS.md.
+    2026-11-25, 2 shared cores of an AMD EPYC virtual machine, seed 0: 1,600 updates in 1 min 33 s;
+    68.8 % of the training pairs right, none of six tests; see RESULTS.md.
     """
     config.batch_size = 32
     config.eval_batch_size = 64

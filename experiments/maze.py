@@ -111,9 +111,9 @@ def hard_n6(config: ConfigDict) -> None:
 def small(config: ConfigDict) -> None:
     """7x7 mazes on a CPU.
 
-    2026-11-25, 2 cores of an AMD EPYC virtual machine with other work on them, seed 0: 2,000 updates
-    in 3 min 51 s; of 500 held-out mazes, on which the checkpoint was chosen too, 85.4 % exact at
-    depth 4, 88.6 % valid and 87.0 % shortest paths. Copying the question: 0 %.
+    2026-11-25, 2 shared cores of an AMD EPYC virtual machine, seed 0: 2,000 updates in 3 min 51 s;
+    of 500 held-out mazes, on which the checkpoint was chosen too, 85.4 % exact at depth 4, 88.6 %
+    valid and 87.0 % shortest paths. Copying the question: 0 %.
     """
     config.batch_size = 64
     config.eval_batch_size = 256

@@ -1,5 +1,6 @@
 """A run small enough for tests, and how to look at what it left."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -65,6 +66,14 @@ def experiment(**changes):
     for key, value in changes.items():
         config[key] = config[key] | value if isinstance(value, dict) else value
     return from_dict(config)
+
+
+def config_file(name):
+    """A module of experiments/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"experiments/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def metrics(workdir):

@@ -1,7 +1,6 @@
 """What compiled programs send and need: the puzzle table never travels."""
 
 import functools
-import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +21,7 @@ ROWS = 876_405
 
 def arc1(**changes):
     """The run of the published configuration; which puzzles it has plays no part."""
-    path = runs.ROOT / "experiments/arc.py"
-    spec = importlib.util.spec_from_file_location("arc", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config("arc1").to_dict()
+    config = runs.config_file("arc").get_config("arc1").to_dict()
     config["table"]["rows"] = ROWS
     experiment = from_dict(config | changes)
     facts = {"task": "arc", "side": 30, "vocab": 12, "seed": 0, "source": {}}

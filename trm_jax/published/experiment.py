@@ -40,7 +40,8 @@ def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, A
         defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
         config[group] = defaults | config.get(group, {})
     model, data = config["model"], config["data"]
-    del model["vocab"], model["cells"]  # which the data decide
+    for key in ("vocab", "cells"):  # which the data decide
+        model.pop(key, None)
     if data["task"] != "sudoku":
         raise UserError(
             f"config.data.task is {data['task']!r}; only Sudoku models can be converted."
