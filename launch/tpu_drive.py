@@ -30,7 +30,7 @@ class Driver:
         self._run, self._attempt = int(facts["run"]), int(facts["attempt"])
         self._restarts, self._since = int(facts["restarts"]), float(facts["since"])
         self._codes: dict[str, int] = facts.get("codes", {})
-        self._delivered = self._doubted = False
+        self._delivered = self._doubted = self._lone = False
         self._refusals, self._last = 0, ""
         self._write_down()
 
@@ -55,7 +55,7 @@ class Driver:
             return self._end(seen, BROKEN, f"max_hours {self._plan.job.tpu.max_hours} are over")
         if seen.state == tpu_read.ABSENT:
             return self._ask()
-        self._refusals = 0
+        self._refusals, self._lone = 0, False
         if seen.state == tpu_read.FAILED:
             return self._end(seen, BROKEN, f"the request failed: {seen.why or 'no reason given'}")
         if seen.state == tpu_read.SUSPENDED:
@@ -68,6 +68,8 @@ class Driver:
         """Asks for the slices, unless something of them is there."""
         self._delivered = False
         machines = self._reader.machines()
+        # Two lists that were read one after the other may disagree for a moment.
+        lone, self._lone = self._lone, bool(machines)
         if machines is None:
             self._tell("the zone's nodes could not be read; nothing is asked for")
             return None
@@ -76,8 +78,9 @@ class Driver:
             if facts.get("labels", {}).get("trm-job") != self._plan.labels()["trm-job"]:
                 self._desk.say(f"node {node} is there and is not this job's; choose another name")
                 return BROKEN
-            self._desk.say(f"node {node} has no queued resource; it is deleted first")
-            self._desk.run(tpu_read.remove_node(self._plan, node))
+            if lone:
+                self._desk.say(f"node {node} has no queued resource; it is deleted first")
+                self._desk.run(tpu_read.remove_node(self._plan, node))
         if machines:
             return None
         if self._refusals == TRIES:

@@ -53,7 +53,7 @@ class Reader:
         if not done.ok:
             return Seen(UNKNOWN, done.reason)
         try:
-            found = {item["name"].rpartition("/")[2]: item for item in json.loads(done.out)}
+            found = _by_name(done.out)
             if self.plan.name not in found:
                 return Seen(ABSENT)
             told = found[self.plan.name]["state"]
@@ -72,7 +72,7 @@ class Reader:
         if not done.ok:
             return None
         try:
-            found = {item["name"].rpartition("/")[2]: item for item in json.loads(done.out)}
+            found = _by_name(done.out)
             return {name: found[name] for name in nodes(self.plan) if name in found}
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -188,6 +188,14 @@ def nodes(plan: Plan) -> list[str]:
 def _where(section: Tpu) -> list[str]:
     # --quiet: a question, such as for a passphrase of a new key, would wait for ever.
     return [f"--zone={section.zone}", f"--project={section.project}", "--quiet"]
+
+
+def _by_name(text: str) -> dict[str, dict[str, Any]]:
+    """The items of a list that gcloud printed; an empty list is a list, anything else is not."""
+    items = json.loads(text)
+    if not isinstance(items, list):
+        raise ValueError("no list")
+    return {item["name"].rpartition("/")[2]: item for item in items}
 
 
 def _cause(told: dict[str, Any]) -> str:
