@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trm_jax.act import empty_carry, eval_halt, refill, train_halt
+from trm_jax.act import empty_carry, eval_halt, explore, refill, train_halt
 from trm_jax.mesh import make_mesh, over_slots
 from trm_jax.types import Batch, Carry, ModelConfig
 
@@ -84,7 +84,8 @@ def test_only_halted_slots_are_refilled():
 
 
 def halt(config, steps, wants, seed=0):
-    return np.asarray(train_halt(config, steps, wants, jax.random.key(seed)))
+    drawn = explore(config, len(steps), jax.random.key(seed))
+    return np.asarray(train_halt(config, steps, wants, drawn))
 
 
 def many(value, dtype=np.int32):
@@ -139,8 +140,12 @@ def test_exploration_is_the_same_on_any_mesh():
     results = []
     for devices in (1, 8):
         slots = over_slots(make_mesh(devices))
-        function = jax.jit(functools.partial(train_halt, config), out_shardings=slots)
-        halted = function(*jax.device_put((steps, wants), slots), jax.random.key(3))
+
+        @functools.partial(jax.jit, out_shardings=slots)
+        def stop(steps, wants, key):
+            return train_halt(config, steps, wants, explore(config, 4096, key))
+
+        halted = stop(*jax.device_put((steps, wants), slots), jax.random.key(3))
         assert len(halted.sharding.device_set) == devices
         results.append(np.asarray(halted))
     assert 0.1 < results[0].mean() < 0.9

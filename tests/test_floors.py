@@ -75,6 +75,7 @@ FLOORS = {
     "trm_jax.data.sources": 5,
     "trm_jax.models": 5,
     "trm_jax.exhibits": 6,
+    "trm_jax.gradient": 6,
     "trm_jax.scoring.judges": 6,
     "trm_jax.state": 6,
     "trm_jax.sweep": 6,

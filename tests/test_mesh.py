@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trm_jax.errors import UserError
-from trm_jax.mesh import DATA, check_divides, make_mesh, over_slots, replicated, to_global
+from trm_jax.mesh import DATA, TABLE, check_divides, make_mesh, over_slots, replicated, to_global
 from trm_jax.models import get_model
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import init_state, state_shardings
@@ -15,10 +15,10 @@ from trm_jax.types import ModelConfig, OptimizerConfig
 
 
 def test_mesh_takes_as_many_devices_as_it_is_told():
-    assert make_mesh().shape[DATA] == make_mesh(0).shape[DATA] == 8
+    assert make_mesh().size == make_mesh(0).size == 8
     for count in (1, 2, 8):
         mesh = make_mesh(count)
-        assert mesh.shape[DATA] == mesh.size == count
+        assert mesh.size == mesh.shape[DATA] * mesh.shape[TABLE] == count
 
 
 @pytest.mark.parametrize("count", [9, -1])

@@ -10,11 +10,11 @@ import pytest
 
 from tests.runs import TINY_MODEL
 from trm_jax import act, puzzle_table
+from trm_jax.gradient import supervise
 from trm_jax.mesh import make_mesh
 from trm_jax.models import get_model
 from trm_jax.rollout import rollout
 from trm_jax.state import Weights
-from trm_jax.step import supervise
 from trm_jax.types import IGNORE, Batch
 
 CONFIG = dataclasses.replace(TINY_MODEL, N=4)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from flax import struct
 
 from trm_jax.types import Batch, Carry, Latents, ModelConfig
 
@@ -54,30 +55,54 @@ def refill(carry: Carry, incoming: Batch, initial: Latents) -> Carry:
     )
 
 
-def train_halt(
-    config: ModelConfig, steps: jax.Array, wants_to_halt: jax.Array, key: jax.Array
-) -> jax.Array:
-    """Which slots stop after this step in training.
+class Exploration(struct.PyTreeNode):
+    """Which slots may not stop early, however sure they are.
 
-    A slot stops at N steps, or when its heads say so. To keep hard examples from being given up
-    early, a slot must with probability `halt_exploration` first reach a random minimum of 2..N
-    steps, drawn anew at each step as in the published code.
+    Attributes:
+      explores: bool [B].
+      minimum: int32 [B], steps that a slot which explores takes at least.
+    """
+
+    explores: jax.Array
+    minimum: jax.Array
+
+
+def explore(config: ModelConfig, slots: int, key: jax.Array) -> Exploration:
+    """Draws the exploration of one step.
+
+    To keep hard examples from being given up early, a slot must with probability
+    `halt_exploration` first reach a random minimum of 2..N steps, drawn anew at each step as in the
+    published code.
+
+    Args:
+      config: of the model.
+      slots: B.
+      key: consumed; slot i depends on the key and i alone, however the batch is sharded.
+    """
+    explore_key, minimum_key = jax.random.split(key)
+    lowest = min(2, config.N)
+    return Exploration(
+        explores=jax.random.uniform(explore_key, (slots,)) < config.halt_exploration,
+        minimum=jax.random.randint(minimum_key, (slots,), lowest, config.N + 1),
+    )
+
+
+def train_halt(
+    config: ModelConfig, steps: jax.Array, wants_to_halt: jax.Array, exploration: Exploration
+) -> jax.Array:
+    """Which slots stop after this step in training: at N steps, or when their heads say so.
 
     Args:
       config: of the model.
       steps: int32 [B], this step included.
       wants_to_halt: bool [B], see `Model.wants_to_halt`.
-      key: consumed; slot i depends on the key and i alone, however the batch is sharded.
+      exploration: of this step; a slot that explores goes on until its minimum.
 
     Returns:
       bool [B].
     """
-    explore_key, minimum_key = jax.random.split(key)
-    explore = jax.random.uniform(explore_key, steps.shape) < config.halt_exploration
-    lowest = min(2, config.N)
-    minimum = jax.random.randint(minimum_key, steps.shape, lowest, config.N + 1)
     stops = (steps >= config.N) | wants_to_halt
-    return stops & (~explore | (steps >= minimum))
+    return stops & (~exploration.explores | (steps >= exploration.minimum))
 
 
 def eval_halt(config: ModelConfig, steps: jax.Array) -> jax.Array:

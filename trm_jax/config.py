@@ -80,13 +80,20 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class MeshConfig:
-    """Devices of the data axis; 0 takes all."""
+    """How devices share the work; see `mesh.make_mesh`.
+
+    Attributes:
+      data: devices that the batch is split over; 0 takes all.
+      table: how many of them share a large puzzle table; 0 takes as many as can.
+    """
 
     data: int = 0
+    table: int = 0
 
     def __post_init__(self) -> None:
-        if self.data < 0:
-            raise UserError(f"config.mesh.data is {self.data}; 0 takes all devices.")
+        for key in ("data", "table"):
+            if getattr(self, key) < 0:
+                raise UserError(f"config.mesh.{key} is {getattr(self, key)}; 0 takes all devices.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +104,7 @@ class Experiment:
       name: for people.
       seed: of the weights, the halting exploration and the data stream.
       batch_size: slots over all devices and processes.
+      accumulate: each device takes its slots in so many parts, to need less memory.
       steps: optimizer updates, one supervision step each.
       steps_per_dispatch: updates per call of the compiled program.
       log_every: updates per line of metrics.
@@ -117,6 +125,7 @@ class Experiment:
     name: str = "trm"
     seed: int = 0
     batch_size: int = 768
+    accumulate: int = 1
     steps: int = 65_104
     steps_per_dispatch: int = 1
     log_every: int = 100
@@ -134,7 +143,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         positive = ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every")
-        for key in (*positive, "eval_batch_size"):
+        for key in (*positive, "accumulate", "eval_batch_size"):
             if getattr(self, key) < 1:
                 raise UserError(f"config.{key} is {getattr(self, key)}; it must be 1 or more.")
         if self.eval_copies < 0:

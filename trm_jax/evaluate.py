@@ -17,7 +17,7 @@ from trm_jax import calibration
 from trm_jax.data.pipeline import model_labels
 from trm_jax.data.questions import Questions
 from trm_jax.losses import exactness
-from trm_jax.mesh import DATA, over_slots, replicated, to_global
+from trm_jax.mesh import over_slots, replicated, to_global
 from trm_jax.models import Model
 from trm_jax.rollout import rollout
 from trm_jax.scoring.judges import judge
@@ -96,7 +96,7 @@ def evaluate(
     start = time.perf_counter()
     verdict = judge(questions, voting)
     batch_size = min(batch_size, len(questions))
-    batch_size += -batch_size % mesh.shape[DATA]
+    batch_size += -batch_size % mesh.size
     parts: list[Scores] = []
     for first in range(0, len(questions), batch_size):
         places = np.arange(first, min(first + batch_size, len(questions)))

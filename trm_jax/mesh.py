@@ -1,9 +1,11 @@
 """The device mesh, and how arrays lie on it. All sharding rules are in this file.
 
-One axis, `data`: batch slots are split over it, and the rows of a large puzzle table. Everything
-else is the same on every device.
+Two axes: `table` is the devices among which the rows of a large puzzle table are split, `data` the
+groups of such devices, each with a table of its own. Batch slots are split over all devices of
+both. Everything else is the same everywhere.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,26 +14,43 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from trm_jax.errors import UserError
 
-DATA = "data"
+DATA, TABLE = "data", "table"
+SLOTS = (DATA, TABLE)
+"""The axes that batch slots are split over."""
+
 ROW_MULTIPLE = 1024
 """A puzzle table with a multiple of so many rows is split; `puzzle_table.padded_rows` makes it."""
 
 
-def make_mesh(data: int = 0) -> Mesh:
-    """A mesh of `data` devices, 0 taking all of them.
+def make_mesh(data: int = 0, table: int = 0, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh of `data` devices.
+
+    Args:
+      data: over how many devices the batch is split; 0 takes all.
+      table: over how many of them a large puzzle table is split; 0 takes as many as can share it.
+      devices: to take them from; None is for all that JAX has.
 
     Raises:
-      UserError: there are fewer devices than asked for.
+      UserError: there are fewer devices than asked for, or they cannot be divided so.
     """
-    devices = jax.devices()
-    count = data or len(devices)
-    if not 0 < count <= len(devices):
+    # by process, so that each process has neighbouring slots
+    order = sorted(jax.devices() if devices is None else devices, key=lambda d: d.process_index)
+    count = data or len(order)
+    if not 0 < count <= len(order):
         raise UserError(
-            f"config.mesh.data asks for {count} devices and there are {len(devices)}; "
+            f"config.mesh.data asks for {count} devices and there are {len(order)}; "
             "0 takes all of them."
         )
+    most = max(n for n in range(1, count + 1) if count % n == 0 and ROW_MULTIPLE % n == 0)
+    if table < 0 or count % (table or 1) or ROW_MULTIPLE % (table or 1):
+        raise UserError(
+            f"config.mesh.table is {table}, which does not divide {count} devices and "
+            f"{ROW_MULTIPLE} rows; 0 takes {most}."
+        )
+    shape = (count // (table or most), table or most)
     # Auto: jit inserts the collectives; the default, Explicit, is a type system that Linen lacks
-    return jax.make_mesh((count,), (DATA,), axis_types=(AxisType.Auto,), devices=devices[:count])
+    grid = np.asarray(order[:count]).reshape(shape)
+    return Mesh(grid, SLOTS, axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -40,8 +59,8 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def over_slots(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """Axis number `axis`, the batch slots, split over the data axis."""
-    return NamedSharding(mesh, PartitionSpec(*[None] * axis, DATA))
+    """Axis number `axis`, the batch slots, split over all devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, SLOTS))
 
 
 def is_split(rows: int) -> bool:
@@ -50,32 +69,30 @@ def is_split(rows: int) -> bool:
 
 
 def over_rows(mesh: Mesh, rows: int) -> NamedSharding:
-    """How a puzzle table of R rows lies on the mesh.
-
-    Raises:
-      UserError: it is to be split, and the devices cannot share it evenly.
-    """
-    if not is_split(rows):
-        return replicated(mesh)
-    if ROW_MULTIPLE % mesh.shape[DATA]:
-        raise UserError(
-            f"a puzzle table of {rows:,} rows cannot be split over {mesh.shape[DATA]} devices; "
-            "set config.mesh.data to a power of two."
-        )
-    return NamedSharding(mesh, PartitionSpec(DATA))
+    """How a puzzle table of R rows lies on the mesh."""
+    return NamedSharding(mesh, PartitionSpec(TABLE)) if is_split(rows) else replicated(mesh)
 
 
-def check_divides(mesh: Mesh, batch_size: int) -> None:
+def check_divides(mesh: Mesh, batch_size: int, parts: int = 1) -> None:
     """Refuses a batch that cannot be split evenly.
 
+    Args:
+      mesh: its devices share the batch.
+      batch_size: over all devices.
+      parts: each device takes its slots in so many parts.
+
     Raises:
-      UserError: `batch_size` is no multiple of the data axis.
+      UserError: `batch_size` is no multiple of devices and parts.
     """
-    devices = mesh.shape[DATA]
-    if batch_size % devices:
+    if batch_size % mesh.size:
         raise UserError(
-            f"config.batch_size {batch_size} is no multiple of the {devices} devices of the data "
-            "axis; change it, or use fewer with config.mesh.data."
+            f"config.batch_size {batch_size} is no multiple of the {mesh.size} devices of the "
+            "mesh; change it, or use fewer with config.mesh.data."
+        )
+    if batch_size // mesh.size % parts:
+        raise UserError(
+            f"config.accumulate is {parts}, which does not divide the "
+            f"{batch_size // mesh.size} slots of each device."
         )
 
 

@@ -11,7 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from trm_jax.mesh import DATA, ROW_MULTIPLE, is_split
+from trm_jax.mesh import ROW_MULTIPLE, SLOTS, TABLE, is_split
+
+ROWS, BATCH = PartitionSpec(TABLE), PartitionSpec(SLOTS)
+"""How the rows of a table, and what there is for each slot, lie on the mesh."""
 
 _CHUNK = 64
 """Rows that each device asks for at a time while a whole table is remapped."""
@@ -31,11 +34,10 @@ def init_table(rows: int, width: int) -> jax.Array:
 
 
 def lookup(table: jax.Array, ids: jax.Array, mesh: Mesh) -> jax.Array:
-    """Rows [B, E] of the table [R, E] for int32 ids [B]; B is a multiple of the data axis."""
+    """Rows [B, E] of the table [R, E] for int32 ids [B]; B is a multiple of the devices."""
     if not is_split(table.shape[0]):
         return jnp.take(table, ids, axis=0, mode="clip")
-    split = PartitionSpec(DATA)
-    fetch = jax.shard_map(_fetch, mesh=mesh, in_specs=(split, split), out_specs=split)
+    fetch = jax.shard_map(_fetch, mesh=mesh, in_specs=(ROWS, BATCH), out_specs=BATCH)
     return fetch(table, ids)
 
 
@@ -54,11 +56,11 @@ def sign_sgd(
 
     Args:
       table: [R, E].
-      ids: int32 [B], the row of each slot; may repeat. B is a multiple of the data axis.
+      ids: int32 [B], the row of each slot; may repeat. B is a multiple of the devices.
       row_gradients: [B, E], gradient of the loss by each slot's row.
       lr: scalar learning rate.
       weight_decay: wd.
-      mesh: over whose data axis slots, and a large table's rows, are split.
+      mesh: over which slots, and a large table's rows, are split.
 
     Returns:
       The new table [R, E]; the same whatever the number of devices, bit for bit, as equal ids are
@@ -67,12 +69,13 @@ def sign_sgd(
     lr = jnp.asarray(lr, table.dtype)
     if not is_split(table.shape[0]):
         return _step(table, ids, row_gradients, lr, weight_decay, 0)
-    split, everywhere = PartitionSpec(DATA), PartitionSpec()
     step = jax.shard_map(
         functools.partial(_step_shard, weight_decay=weight_decay),
         mesh=mesh,
-        in_specs=(split, split, split, everywhere),
-        out_specs=split,
+        in_specs=(ROWS, BATCH, BATCH, PartitionSpec()),
+        out_specs=ROWS,
+        # what is gathered from all is the same on all, which JAX does not see
+        check_vma=False,
     )
     return step(table, ids, row_gradients, lr)
 
@@ -83,7 +86,7 @@ def remap(table: jax.Array, rows: jax.Array, mesh: Mesh) -> jax.Array:
     Args:
       table: [R, E], the old one.
       rows: int32 [new R], which old row each new one is; -1 makes it zeros, an untrained row.
-      mesh: over whose data axis both are split, where they are large.
+      mesh: over which both are split, where they are large.
 
     Returns:
       [new R, E]. On no device is anything larger than its part of the two tables.
@@ -92,9 +95,8 @@ def remap(table: jax.Array, rows: jax.Array, mesh: Mesh) -> jax.Array:
     if not is_split(table.shape[0]):
         found = jnp.take(table, jnp.maximum(rows, 0), axis=0, mode="clip")
         return jnp.where((rows >= 0)[:, None], found, zeros)
-    split = PartitionSpec(DATA)
-    fetch = jax.shard_map(_fetch_chunks, mesh=mesh, in_specs=(split, split), out_specs=split)
-    padded = jnp.pad(rows, (0, -rows.shape[0] % mesh.shape[DATA]), constant_values=-1)
+    fetch = jax.shard_map(_fetch_chunks, mesh=mesh, in_specs=(ROWS, ROWS), out_specs=ROWS)
+    padded = jnp.pad(rows, (0, -rows.shape[0] % mesh.shape[TABLE]), constant_values=-1)
     return fetch(table, padded)[: rows.shape[0]]
 
 
@@ -112,24 +114,24 @@ def _fetch(shard: jax.Array, ids: jax.Array) -> jax.Array:
     Every device hands out what it has of everybody's rows and zeros for the rest, and their sum
     is scattered. It is exact: all but one of the terms are zero.
     """
-    wanted = jax.lax.all_gather(ids, DATA, tiled=True) - _first_row(shard)
+    wanted = jax.lax.all_gather(ids, TABLE, tiled=True) - _first_row(shard)
     here = (wanted >= 0) & (wanted < shard.shape[0])
     rows = jnp.take(shard, wanted, axis=0, mode="clip")
     rows = jnp.where(here[:, None], rows, jnp.asarray(0, shard.dtype))
-    return jax.lax.psum_scatter(rows, DATA, tiled=True)
+    return jax.lax.psum_scatter(rows, TABLE, tiled=True)
 
 
 def _step_shard(
     shard: jax.Array, ids: jax.Array, row_gradients: jax.Array, lr: jax.Array, weight_decay: float
 ) -> jax.Array:
     """On each device: updates its own rows by the gradients of the whole batch."""
-    ids, row_gradients = (jax.lax.all_gather(a, DATA, tiled=True) for a in (ids, row_gradients))
+    ids, row_gradients = (jax.lax.all_gather(a, SLOTS, tiled=True) for a in (ids, row_gradients))
     return _step(shard, ids, row_gradients, lr, weight_decay, _first_row(shard))
 
 
 def _first_row(shard: jax.Array) -> jax.Array:
     """Number, in the whole table, of the first row that this device has."""
-    return jax.lax.axis_index(DATA) * shard.shape[0]
+    return jax.lax.axis_index(TABLE) * shard.shape[0]
 
 
 def _step(

@@ -13,7 +13,7 @@ from trm_jax.config import Experiment
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import ask
 from trm_jax.evaluate import evaluate, make_scorer
-from trm_jax.mesh import make_mesh
+from trm_jax.mesh import check_divides, make_mesh
 from trm_jax.models import Model, get_model
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import TrainState, init_state, state_shardings
@@ -38,9 +38,19 @@ class Run:
     held_out_score: Callable[[TrainState], dict[str, Any]] | None
 
 
-def prepare(experiment: Experiment, dataset: Dataset) -> Run:
-    """Builds the compiled programs of a run; nothing is computed yet."""
-    mesh = make_mesh(experiment.mesh.data)
+def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) -> Run:
+    """Builds the compiled programs of a run; nothing is computed yet.
+
+    Args:
+      experiment: what to run.
+      dataset: what it is trained on.
+      mesh: None makes the one that the experiment asks for.
+
+    Raises:
+      UserError: the batch cannot be split over the mesh.
+    """
+    mesh = mesh or make_mesh(experiment.mesh.data, experiment.mesh.table)
+    check_divides(mesh, experiment.batch_size, experiment.accumulate)
     model = get_model(experiment.model_config(dataset.manifest))
     optimizer = dense_optimizer(experiment.optimizer, experiment.steps)
     init = functools.partial(
@@ -62,6 +72,7 @@ def prepare(experiment: Experiment, dataset: Dataset) -> Run:
         total_steps=experiment.steps,
         log_every=experiment.log_every,
         mesh=mesh,
+        parts=experiment.accumulate,
     )
     shardings = state_shardings(mesh, shapes)
     return Run(

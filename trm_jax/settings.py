@@ -18,7 +18,9 @@ FREE = frozenset(
         "eval_batch_size",
         "wandb_project",
         "data.path",
+        "accumulate",
         "mesh.data",
+        "mesh.table",
     )
 )
 

@@ -8,13 +8,14 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from trm_jax import act, losses, puzzle_table
+from trm_jax import act, puzzle_table
+from trm_jax.gradient import over_devices
 from trm_jax.losses import HALT_LOSS_WEIGHT, PER_ROW_METRICS
 from trm_jax.mesh import over_slots, replicated
 from trm_jax.models import Model
 from trm_jax.optim import ema_update, schedule
 from trm_jax.state import TrainState, state_shardings
-from trm_jax.types import Batch, Carry, OptimizerConfig, Output, TableConfig
+from trm_jax.types import Batch, OptimizerConfig, TableConfig
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
@@ -24,76 +25,6 @@ def metric_names(model: Model) -> tuple[str, ...]:
     continuing = ("continue_loss",) if model.learns_to_continue else ()
     per_row = (f"{rows}/{key}" for rows in ("all", "halted") for key in PER_ROW_METRICS)
     return ("updates", "lr", "gradient_norm", "token_loss", "halt_loss", *continuing, *per_row)
-
-
-def supervise(
-    params: Any, rows: jax.Array, carry: Carry, model: Model, key: jax.Array | None
-) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
-    """One supervision step of a refilled carry, and what it costs.
-
-    Args:
-      params: dense parameters.
-      rows: [B, E], the puzzle-table rows of the carry's examples.
-      carry: as `act.refill` leaves it.
-      model: from the registry.
-      key: of the halting exploration; None in evaluation, where every slot takes all N steps and
-        no continue logit is judged.
-
-    Returns:
-      The loss summed over the batch, token loss + 0.5 (halting loss + continue loss), and the new
-      carry (cut off from the gradient), the output, and the metric sums.
-    """
-    config, labels = model.config, carry.batch.labels
-    latents, output = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
-    predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
-    cell_accuracy, exact = losses.exactness(predictions, labels)
-    token = losses.token_loss(output.logits, labels)
-    halting = losses.halt_loss(output.halt_logits, exact)
-    steps = carry.steps + 1
-    if key is None:
-        halted = act.eval_halt(config, steps)
-    else:
-        halted = act.train_halt(config, steps, model.wants_to_halt(output), key)
-    metrics = losses.step_metrics(
-        token_losses=token,
-        halt_losses=halting,
-        cell_accuracy=cell_accuracy,
-        exact=exact,
-        halt_logits=output.halt_logits,
-        labels=labels,
-        steps=steps,
-        halted=halted,
-    )
-    carry = carry.replace(latents=jax.lax.stop_gradient(latents), steps=steps, halted=halted)
-    if model.learns_to_continue and key is not None:
-        target = continue_target(params, rows, carry, model)
-        continuing = losses.continue_loss(output.continue_logits, target)
-        metrics["continue_loss"] = jnp.sum(continuing).astype(jnp.float32)
-        halting = halting + continuing
-    loss = jnp.sum(token) + HALT_LOSS_WEIGHT * jnp.sum(halting)
-    return loss, (carry, output, metrics)
-
-
-def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) -> jax.Array:
-    """What the continue logits should have said: the value of the next step (HRM, section 2.3).
-
-    HRM's Q-learning without replay or target network: one more supervision step from the new
-    carry, without gradient; at N steps the slot has to halt there, else it may choose.
-
-    Args:
-      params: dense parameters.
-      rows: [B, E], the puzzle-table rows of the carry's examples.
-      carry: after the step whose continue logits are judged.
-      model: from the registry.
-
-    Returns:
-      float32 [B], probabilities; without gradient.
-    """
-    params, rows = jax.lax.stop_gradient((params, rows))
-    _, after = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
-    choice = jnp.maximum(after.halt_logits, after.continue_logits)
-    must_halt = carry.steps >= model.config.N
-    return jax.nn.sigmoid(jnp.where(must_halt, after.halt_logits, choice))
 
 
 def update(
@@ -107,19 +38,16 @@ def update(
     total_steps: int,
     log_every: int,
     mesh: Mesh,
+    parts: int = 1,
 ) -> TrainState:
     """One optimizer update of the whole batch (design, section 3, points 1 to 7)."""
     weights, batch_size = state.weights, state.carry.halted.shape[0]
     carry = act.refill(state.carry, batch, weights.initial)
     rows = puzzle_table.lookup(weights.table, carry.batch.ids, mesh)
     key = jax.random.fold_in(state.key, state.step)
-
-    def mean_loss(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
-        loss, aux = supervise(params, rows, carry, model, key)
-        return loss / batch_size, aux
-
-    gradient = jax.grad(mean_loss, argnums=(0, 1), has_aux=True)
-    (grads, row_grads), (new_carry, _, metrics) = gradient(weights.params, rows)
+    exploration = act.explore(model.config, batch_size, key)
+    gradient = over_devices(model, mesh, parts)
+    grads, row_grads, new_carry, metrics = gradient(weights.params, rows, carry, exploration)
     updates, opt_state = optimizer.update(grads, state.opt_state, weights.params)
     params = optax.apply_updates(weights.params, updates)
     table = weights.table

@@ -42,10 +42,11 @@ def train(experiment: Experiment, root: str) -> int:
     """
     workdir = WorkDir(root)
     # What can be refused is refused before anything is built.
-    check_divides(make_mesh(experiment.mesh.data), experiment.batch_size)
+    mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
+    check_divides(mesh, experiment.batch_size, experiment.accumulate)
     check_kind(experiment.model["kind"])
     dataset = open_training_data(experiment.data, workdir.data)
-    run = prepare(experiment, dataset)
+    run = prepare(experiment, dataset, mesh)
     meta = workdir.claim(experiment, dataset.manifest)
     with Checkpoints(workdir.checkpoints) as checkpoints, StopSignals(_heard) as stop:
         state = _start(run, checkpoints)

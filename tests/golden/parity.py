@@ -15,11 +15,12 @@ import numpy as np
 
 from tests.golden import reference
 from trm_jax import act, puzzle_table
+from trm_jax.gradient import continue_target, supervise
 from trm_jax.mesh import make_mesh
 from trm_jax.optim import dense_optimizer
 from trm_jax.published.torch_names import state_name
 from trm_jax.state import TrainState
-from trm_jax.step import continue_target, metric_names, supervise, update
+from trm_jax.step import metric_names, update
 
 BOUNDS = {"float64": 1e-6, "float32": 1e-4}
 METRICS = {
@@ -71,8 +72,9 @@ class Parity:
         carry = act.refill(carry, batch, self.weights.initial)
         if rows is None:
             rows = puzzle_table.lookup(self.weights.table, carry.batch.ids, self.mesh)
-        key = jax.random.key(0) if mode == "train" else None
-        loss, (carry, output, metrics) = supervise(params, rows, carry, self.model, key)
+        drawn = act.explore(self.model.config, self.slots, jax.random.key(0))
+        drawn = drawn if mode == "train" else None
+        loss, (carry, output, metrics) = supervise(params, rows, carry, self.model, drawn)
         target = None
         if self.model.learns_to_continue and mode == "train":
             target = continue_target(params, rows, carry, self.model)

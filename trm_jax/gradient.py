@@ -1,0 +1,167 @@
+"""What a supervision step costs, and its gradient over all devices in one exchange."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from trm_jax import act, losses
+from trm_jax.act import Exploration
+from trm_jax.losses import HALT_LOSS_WEIGHT
+from trm_jax.mesh import SLOTS
+from trm_jax.models import Model
+from trm_jax.types import Carry, Output
+
+Metrics = dict[str, jax.Array]
+Gradient = Callable[[Any, jax.Array, Carry, Exploration], tuple[Any, jax.Array, Carry, Metrics]]
+
+
+def supervise(
+    params: Any, rows: jax.Array, carry: Carry, model: Model, exploration: Exploration | None
+) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
+    """One supervision step of a refilled carry, and what it costs.
+
+    Args:
+      params: dense parameters.
+      rows: [B, E], the puzzle-table rows of the carry's examples.
+      carry: as `act.refill` leaves it.
+      model: from the registry.
+      exploration: of the halting; None in evaluation, where every slot takes all N steps and no
+        continue logit is judged.
+
+    Returns:
+      The loss summed over the batch, token loss + 0.5 (halting loss + continue loss), and the new
+      carry (cut off from the gradient), the output, and the metric sums.
+    """
+    config, labels = model.config, carry.batch.labels
+    latents, output = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
+    predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
+    cell_accuracy, exact = losses.exactness(predictions, labels)
+    token = losses.token_loss(output.logits, labels)
+    halting = losses.halt_loss(output.halt_logits, exact)
+    steps = carry.steps + 1
+    if exploration is None:
+        halted = act.eval_halt(config, steps)
+    else:
+        halted = act.train_halt(config, steps, model.wants_to_halt(output), exploration)
+    metrics = losses.step_metrics(
+        token_losses=token,
+        halt_losses=halting,
+        cell_accuracy=cell_accuracy,
+        exact=exact,
+        halt_logits=output.halt_logits,
+        labels=labels,
+        steps=steps,
+        halted=halted,
+    )
+    carry = carry.replace(latents=jax.lax.stop_gradient(latents), steps=steps, halted=halted)
+    if model.learns_to_continue and exploration is not None:
+        target = continue_target(params, rows, carry, model)
+        continuing = losses.continue_loss(output.continue_logits, target)
+        metrics["continue_loss"] = jnp.sum(continuing).astype(jnp.float32)
+        halting = halting + continuing
+    loss = jnp.sum(token) + HALT_LOSS_WEIGHT * jnp.sum(halting)
+    return loss, (carry, output, metrics)
+
+
+def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) -> jax.Array:
+    """What the continue logits should have said: the value of the next step (HRM, section 2.3).
+
+    HRM's Q-learning without replay or target network: one more supervision step from the new
+    carry, without gradient; at N steps the slot has to halt there, else it may choose.
+
+    Args:
+      params: dense parameters.
+      rows: [B, E], the puzzle-table rows of the carry's examples.
+      carry: after the step whose continue logits are judged.
+      model: from the registry.
+
+    Returns:
+      float32 [B], probabilities; without gradient.
+    """
+    params, rows = jax.lax.stop_gradient((params, rows))
+    _, after = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
+    choice = jnp.maximum(after.halt_logits, after.continue_logits)
+    must_halt = carry.steps >= model.config.N
+    return jax.nn.sigmoid(jnp.where(must_halt, after.halt_logits, choice))
+
+
+def over_devices(model: Model, mesh: Mesh, parts: int) -> Gradient:
+    """The gradient of the mean loss, each device working on its own slots.
+
+    Each device adds up what all its slots and all uses of a weight say, and only then are the
+    devices' sums added, in one exchange for all arrays. (The compiler alone would exchange the
+    gradient of every use of a weight, n + 1 times as much.)
+
+    Args:
+      model: from the registry.
+      mesh: slots are split over it.
+      parts: a device takes its slots in so many parts, one after the other; what it needs to
+        remember for the backward pass becomes so many times smaller.
+
+    Returns:
+      Function of the parameters, the slots' puzzle-table rows [B, E], a refilled carry and the
+      exploration; gives the gradients by parameters and by rows, the new carry, and metric sums.
+    """
+    everywhere, split = PartitionSpec(), PartitionSpec(SLOTS)
+
+    def on_device(params: Any, rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
+        # else JAX would add up over the devices at each use of a parameter
+        params = jax.lax.pcast(params, SLOTS, to="varying")
+        slots = rows.shape[0] * mesh.size
+
+        def gradient(rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
+            return _gradient(params, rows, carry, exploration, model, slots)
+
+        work = (rows, carry, exploration)
+        grads, row_grads, carry, metrics = _in_parts(gradient, work, parts)
+        grads, metrics = jax.lax.psum((grads, metrics), SLOTS)
+        return grads, row_grads, carry, metrics
+
+    return jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(everywhere, split, split, split),
+        out_specs=(everywhere, split, split, everywhere),
+    )
+
+
+def _gradient(
+    params: Any,
+    rows: jax.Array,
+    carry: Carry,
+    exploration: Exploration,
+    model: Model,
+    batch_size: int,
+) -> tuple[Any, jax.Array, Carry, Metrics]:
+    """Gradients by parameters and rows of some slots' share of the mean over all."""
+
+    def share(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
+        loss, aux = supervise(params, rows, carry, model, exploration)
+        return loss / batch_size, aux
+
+    gradient = jax.grad(share, argnums=(0, 1), has_aux=True)
+    (grads, row_grads), (carry, _, metrics) = gradient(params, rows)
+    return grads, row_grads, carry, metrics
+
+
+def _in_parts(gradient: Callable[..., Any], slots: Any, parts: int) -> Any:
+    """`_gradient` of slots in equal parts: sums are added up, the rest is put together again."""
+    if parts == 1:
+        return gradient(*slots)
+    cut = jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), slots)
+    first = jax.eval_shape(gradient, *jax.tree.map(lambda a: a[0], cut))
+
+    def add(sums: Any, part: Any) -> Any:
+        grads, row_grads, carry, metrics = gradient(*part)
+        return jax.tree.map(jnp.add, sums, (grads, metrics)), (row_grads, carry)
+
+    def zeros(like: Any) -> Any:
+        return jax.lax.pcast(jnp.zeros(like.shape, like.dtype), SLOTS, to="varying")
+
+    start = jax.tree.map(zeros, (first[0], first[3]))
+    (grads, metrics), done = jax.lax.scan(add, start, cut)
+    row_grads, carry = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), done)
+    return grads, row_grads, carry, metrics
