@@ -74,3 +74,31 @@ def test_of_a_state_the_carry_is_split_and_all_else_is_everywhere():
     assert len(split) == 7 and set(split) == {over_slots(mesh)}
     rest = jax.tree.leaves(shardings.replace(carry=None))
     assert len(rest) > 10 and set(rest) == {replicated(mesh)}
+
+
+@pytest.mark.parametrize(
+    ("data", "table", "shape"),
+    [
+        (8, 0, (1, 8)),
+        (8, 2, (4, 2)),
+        (8, 1, (8, 1)),
+        (6, 0, (3, 2)),
+        (3, 0, (3, 1)),
+        (1, 0, (1, 1)),
+    ],
+)
+def test_the_table_axis_divides_the_devices(data, table, shape):
+    mesh = make_mesh(data, table)
+    assert (mesh.shape[DATA], mesh.shape[TABLE]) == shape
+
+
+@pytest.mark.parametrize(("data", "table"), [(8, 3), (6, 3), (8, 16), (8, -1)])
+def test_impossible_table_axes_are_refused(data, table):
+    with pytest.raises(UserError, match=rf"config\.mesh\.table is {table}, which does not divide"):
+        make_mesh(data, table)
+
+
+def test_parts_must_divide_the_slots_of_a_device():
+    check_divides(make_mesh(2), 16, 4)
+    with pytest.raises(UserError, match=r"config\.accumulate is 3, .* the 8 slots of each device"):
+        check_divides(make_mesh(2), 16, 3)

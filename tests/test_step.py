@@ -33,14 +33,14 @@ jax.monitoring.register_event_duration_secs_listener(
 
 
 @functools.cache
-def setting(devices, rows=ROWS):
+def setting(devices, rows=ROWS, table=0, parts=1):
     """What it takes to train: `fresh()` states and the compiled `step`.
 
     On one device the dense parameters are averaged, on several all: one compilation less.
     """
     scope = "dense" if devices == 1 else "all"
     model, optimizer = get_model(MODEL), dense_optimizer(OPTIMIZER, 100)
-    mesh = make_mesh(devices)
+    mesh = make_mesh(devices, table)
     init = functools.partial(
         init_state,
         model=model,
@@ -61,6 +61,7 @@ def setting(devices, rows=ROWS):
         total_steps=100,
         log_every=LOG_EVERY,
         mesh=mesh,
+        parts=parts,
     )
     return types.SimpleNamespace(
         mesh=mesh,
@@ -151,23 +152,39 @@ def test_one_device_and_eight_agree_to_rounding(six):
         assert np.abs(a - b).max(initial=0) <= 1e-4 * np.abs(b).max(initial=1e-3)
 
 
-def test_a_table_split_over_devices_learns_as_on_one():
-    """Rows far apart, on different devices, the same ones in slots of different devices."""
-    tables = []
-    for devices in (1, 8):
-        setup = setting(devices, ROW_MULTIPLE)
-        state = setup.fresh()
-        starts = {s.index[0].start for s in state.weights.table.addressable_shards}
-        assert len(starts) == devices
-        for number in range(2):
-            spread = batches(number)
-            spread = spread.replace(ids=(spread.ids * 200 + 23) % ROW_MULTIPLE)
-            batch = to_global(spread, over_slots(setup.mesh, axis=1))
-            state, _ = setup.step(state, batch)
-        tables.append(np.asarray(state.weights.table))
-    np.testing.assert_allclose(*tables, atol=1e-6)
-    touched = np.flatnonzero(tables[0].any(axis=1))
+@functools.cache
+def split_tables(devices, table):
+    """The table after two updates; rows far apart, the same ones in slots of different devices."""
+    setup = setting(devices, ROW_MULTIPLE, table)
+    state = setup.fresh()
+    starts = {shard.index[0].start for shard in state.weights.table.addressable_shards}
+    assert len(starts) == (table or devices)
+    for number in range(2):
+        spread = batches(number)
+        spread = spread.replace(ids=(spread.ids * 200 + 23) % ROW_MULTIPLE)
+        state, _ = setup.step(state, to_global(spread, over_slots(setup.mesh, axis=1)))
+    return np.asarray(state.weights.table)
+
+
+@pytest.mark.parametrize(("devices", "table"), [(8, 0), (8, 2), (4, 1)])
+def test_a_table_split_over_devices_learns_as_on_one(devices, table):
+    one, other = split_tables(1, 0), split_tables(devices, table)
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    touched = np.flatnonzero(one.any(axis=1))
     assert len(touched) > 2 and len({row * 8 // ROW_MULTIPLE for row in touched.tolist()}) > 2
+
+
+@pytest.mark.parametrize(("devices", "parts"), [(1, 4), (2, 2)])
+def test_slots_taken_in_parts_are_all_of_them(six, devices, parts):
+    state, seen = six
+    setup = setting(devices, parts=parts)
+    other, also_seen = advance(setup, setup.fresh(), 0, 6)
+    for a, b in zip(seen, also_seen, strict=True):
+        for key in a:
+            np.testing.assert_allclose(a[key], b[key], rtol=1e-4, err_msg=key)
+    np.testing.assert_array_equal(state.carry.steps, other.carry.steps)
+    for a, b in zip(floats_of(state), floats_of(other), strict=True):
+        assert np.abs(a - b).max(initial=0) <= 1e-4 * np.abs(b).max(initial=1e-3)
 
 
 def test_three_updates_a_dispatch_are_three_single_ones(six):
