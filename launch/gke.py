@@ -192,7 +192,7 @@ def _pod(plan: Plan, run: Run, section: Gke) -> dict[str, Any]:
         "volumes": volumes,
     }
     if section.topology is None and section.nodes > 1:
-        spec["containers"][0]["ports"] = [{"containerPort": PORT}]
+        spec["containers"][0]["ports"] = [{"containerPort": PORT, "protocol": "TCP"}]
     if section.service_account:
         spec["serviceAccountName"] = section.service_account
     if section.spot:
