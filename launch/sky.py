@@ -18,7 +18,7 @@ git fetch --quiet origin
 git checkout --quiet {commit}
 pip install --quiet uv
 uv venv --quiet --allow-existing --python 3.12 "$HOME/trm-venv"
-uv pip install --quiet --python "$HOME/trm-venv/bin/python" -e '.[{extra}]'
+uv pip install --quiet --python "$HOME/trm-venv/bin/python" -e '.[{extra}]' gcsfs
 """
 PLACE = """\
 TRM_COORDINATOR="$(echo "$SKYPILOT_NODE_IPS" | head -n1):{port}"

@@ -14,7 +14,7 @@ class Generation:
     """One kind of TPU.
 
     Attributes:
-      prefix: of the Cloud TPU API's accelerator types; what follows it is a number.
+      prefix: of the Cloud TPU API's accelerator types, before a number; empty if it serves none.
       cores: how many of that number are one chip.
       alone: a slice of up to so many chips is one host that holds them all.
       chips: of each host, in larger slices.
@@ -37,6 +37,7 @@ GENERATIONS = (
     Generation("v5litepod", 1, 8, 4, "v2-alpha-tpuv5-lite", "tpu-v5-lite-podslice", 2),
     Generation("v5p", 2, 4, 4, "v2-alpha-tpuv5", "tpu-v5p-slice", 3),
     Generation("v6e", 1, 8, 4, "v2-alpha-tpuv6e", "tpu-v6e-slice", 2),
+    Generation("", 1, 4, 4, "", "tpu7x", 3),
 )
 
 
@@ -65,7 +66,7 @@ def of_accelerator(accelerator: str) -> Slice:
       LaunchError: there is no such type in the queued-resources API.
     """
     match = re.fullmatch(r"([a-z0-9]+)-([1-9][0-9]*)", accelerator)
-    kinds = {generation.prefix: generation for generation in GENERATIONS}
+    kinds = {generation.prefix: generation for generation in GENERATIONS if generation.prefix}
     if match is None or match[1] not in kinds:
         raise LaunchError(
             f"tpu: accelerator {accelerator!r} is not known; it is one of "
@@ -105,7 +106,7 @@ def _checked(generation: Generation, chips: int, rest: int, text: str) -> Slice:
     whole = chips <= generation.alone or chips % generation.chips == 0
     if rest or not whole or chips < 1:
         raise LaunchError(
-            f"{text!r} is no whole slice: {generation.prefix} has {generation.chips} chips a host"
+            f"{text!r} is no whole slice: {generation.gke} has {generation.chips} chips a host"
             + (f", and its number counts {generation.cores} cores a chip." if rest else ".")
         )
     return Slice(generation, chips)

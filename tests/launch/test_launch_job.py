@@ -165,6 +165,8 @@ def test_hosts_of_a_slice(accelerator, hosts, chips):
         ("tpu-v5-lite-podslice", "2x4", 1, 8),
         ("tpu-v4-podslice", "2x2x2", 2, 4),
         ("tpu-v6e-slice", "2x2", 1, 4),
+        ("tpu7x", "4x8x8", 64, 4),
+        ("tpu7x", "2x2x1", 1, 4),
     ],
 )
 def test_hosts_of_a_topology(kind, shape, hosts, chips):

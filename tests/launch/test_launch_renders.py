@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from launch import private
+from tests.launch.helpers import ROOT
 from tests.launch.renders import CASES, GOLDEN, plan_of, render
 
 FILES = [(case, name) for case in CASES for name in render(case)]
@@ -179,3 +181,21 @@ def test_every_option_is_one_of_gclouds(case):
         known = {*node["flags"], *tree["flags"]}
         used = {word.strip("'").split("=")[0] for word in words if word.strip("'").startswith("--")}
         assert used <= known, (words, used - known)
+
+
+def test_the_dockerfile_is_pinned_holds_no_secret_and_copies_what_is_there():
+    text = (ROOT / "Dockerfile").read_text()
+    (base,) = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert ":" in base and not base.endswith(":latest")
+    assert not private.looks_secret(text) and not private.ENVIRONMENT.search(text)
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE):
+        for name in line.split():
+            assert (ROOT / name).exists() and f"!{name}" in ignored
+
+
+def test_hadolint():
+    if shutil.which("hadolint") is None:
+        pytest.skip("hadolint is not installed")
+    done = subprocess.run(["hadolint", ROOT / "Dockerfile"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout

@@ -64,8 +64,8 @@ def test_the_script_decides_as_the_launcher_does(tmp_path, nodes):
 
 
 def test_a_task_that_left_no_code_was_killed(tmp_path):
-    assert verdict(tmp_path, [0, 0, 42, None], 1) == ["stop", "137"]
-    assert verdict(tmp_path, [0, 0, 42, None], 2) == ["again", "137"]
+    assert verdict(tmp_path / "one", [0, 0, 42, None], 1) == ["stop", "137"]
+    assert verdict(tmp_path / "two", [0, 0, 42, None], 2) == ["again", "137"]
 
 
 @pytest.fixture

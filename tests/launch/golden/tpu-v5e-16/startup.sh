@@ -16,6 +16,6 @@ git clone --quiet https://github.com/YOUR-ACCOUNT/trm_jax.git "$home/source"
 git -C "$home/source" checkout --quiet "$commit"
 python3 -m pip install --quiet uv
 python3 -m uv venv --quiet --clear --python 3.12 "$home/venv"
-python3 -m uv pip install --quiet --python "$home/venv/bin/python" -e "$home/source[tpu]"
+python3 -m uv pip install --quiet --python "$home/venv/bin/python" -e "$home/source[tpu]" gcsfs
 chmod -R a+rX "$home"
 touch "$home/ready-$commit"
