@@ -7,7 +7,7 @@ from launch.errors import LaunchError
 
 WORDS = r"(?:tokens?|secrets?|passwords?|passwd|api[_-]?keys?|credentials?|private[_-]?key)"
 ENVIRONMENT = re.compile(rf"(?:^|_){WORDS}(?:_|$)|_KEY$", re.IGNORECASE)
-FLAG = re.compile(r"--[\w.-]*?(?:^|[._-])(?:token|secret|password|passwd|api[_-]?key)=.", re.I)
+FLAG = re.compile(r"--(?:[\w.-]*[._-])?(?:token|secret|password|passwd|api[_-]?key)=.", re.I)
 VALUES = (
     re.compile(r"://[^/\s:@]*:[^/\s@]+@"),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),

@@ -5,6 +5,7 @@ later launcher needs is written down first, so the same `submit` goes on after t
 """
 
 import time
+from typing import Any
 
 from launch import outcome, tpu_read
 from launch.desk import Desk
@@ -26,10 +27,10 @@ class Driver:
         """Takes up what an earlier launcher wrote down."""
         self._plan, self._desk = plan, desk
         self._reader = tpu_read.Reader(plan, desk)
-        facts = {"run": 0, "attempt": 1, "restarts": 0, "since": time.time()} | desk.recall()
+        facts = _taken_up(desk.recall(), len(plan.runs))
         self._run, self._attempt = int(facts["run"]), int(facts["attempt"])
         self._restarts, self._since = int(facts["restarts"]), float(facts["since"])
-        self._codes: dict[str, int] = facts.get("codes", {})
+        self._codes: dict[str, int] = facts["codes"]
         self._delivered = self._doubted = self._lone = False
         self._refusals, self._last = 0, ""
         self._write_down()
@@ -158,6 +159,7 @@ class Driver:
             self._reader.fetch_logs()
         if seen.state != tpu_read.ABSENT and not self._reader.delete():
             self._desk.say("the slices were not seen to go: run `delete` again, they cost money")
+        self._desk.remember(ended=code)
         return code
 
     def _give_up(self, why: str) -> None:
@@ -190,6 +192,7 @@ class Driver:
             restarts=self._restarts,
             since=self._since,
             codes=self._codes,
+            ended=None,
         )
 
     def _tell(self, text: str, why: str = "") -> None:
@@ -198,3 +201,20 @@ class Driver:
         if line != self._last:
             self._desk.say(line)
         self._last = line
+
+
+def _taken_up(facts: dict[str, Any], runs: int) -> dict[str, Any]:
+    """What an earlier launcher wrote down; if it came to an end, its budget is new.
+
+    Args:
+      facts: state.json, which may be empty.
+      runs: how many runs the job has. Those of a sweep that have ended are not run again, unless
+        all have: then asking once more means all of them.
+    """
+    first = {"run": 0, "attempt": 1, "restarts": 0, "since": time.time(), "codes": {}}
+    facts = {**first, **facts}
+    if facts.get("ended") is not None:
+        facts |= {"restarts": 0, "since": time.time(), "attempt": facts["attempt"] + 1}
+        if len(facts["codes"]) == runs:
+            facts |= {"run": 0, "codes": {}}
+    return facts

@@ -26,6 +26,8 @@ LOCAL = "workdir: runs/x\nlocal: {processes: 2}\n"
         ("tpu.accelerator=tpu7x-8", "use GKE"),
         ("tpu.accelerator=v5litepod-18", "no whole slice"),
         ("tpu.accelerator=v4-9", "counts 2 cores a chip"),
+        ("command=[train, --token=abc]", "holds a secret"),
+        ("command=[train, --config.hf_token=abc]", "holds a secret"),
         ("restarts=-1", "restarts must be 0 or more"),
         ("name=My_Job", "'my-job-"),
         ("command=[eval]", "must begin with `train`"),

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from launch import tpu, tpu_read
+from launch.desk import Desk
 from launch.errors import LaunchError
+from launch.tpu_drive import Driver
 from tests.launch.helpers import HEAD, SWEEP, TPU, desk, make, put_gcloud
 
 UP = ["WAITING_FOR_RESOURCES", "PROVISIONING", "ACTIVE"]
@@ -169,11 +171,8 @@ def test_a_failed_setup_ends_the_job(cloud, tmp_path):
     assert ("start", 1) not in acts(tmp_path) and acts(tmp_path)[-1] == "delete"
 
 
-def test_a_launcher_that_died_is_followed_by_one_that_goes_on(cloud, tmp_path, monkeypatch):
+def test_a_launcher_that_died_is_followed_by_one_that_goes_on(cloud, tmp_path):
     plan, table = cloud(attempts=[["running"] * 4 + ["ended 0"]])
-    monkeypatch.setattr(type(table), "every", 0.0)
-    from launch.tpu_drive import Driver
-
     table.write(tpu.render(plan))
     first = Driver(plan, table)
     for _ in range(6):
@@ -189,16 +188,34 @@ def test_a_sweep_runs_on_one_slice_one_after_the_other(cloud, tmp_path):
     assert list(table.recall()["codes"].values()) == [3, 0]
 
 
-def test_after_max_hours_the_slice_goes_back(cloud, tmp_path):
-    plan, table = cloud(attempts=[["running"]])
-    table.remember(since=0.0)
-    assert tpu.submit(plan, table) == 1
-    assert acts(tmp_path) == []
-    (tmp_path / "desk" / "state.json").unlink()
+def test_after_max_hours_the_slice_goes_back_and_asking_again_begins_anew(cloud, tmp_path):
+    plan, table = cloud(attempts=[DONE])
     table.run(tpu_read.create(plan, "x"))
-    table.remember(since=0.0)
+    table.remember(since=0.0, restarts=2)
     assert tpu.submit(plan, table) == 1
     assert acts(tmp_path) == ["create", "delete"]
+    assert tpu.submit(plan, table) == 0
+    assert acts(tmp_path)[2:4] == ["create", ("start", 2)]
+    assert table.recall()["restarts"] == 0
+
+
+def test_a_job_that_ended_can_be_asked_for_again(cloud, tmp_path):
+    plan, table = cloud(attempts=[["ended 3"], DONE, ["ended 0"], ["ended 0"]], sweep=SWEEP)
+    assert tpu.submit(plan, table) == 3
+    assert tpu.submit(plan, table) == 0
+    assert list(table.recall()["codes"].values()) == [0, 0]
+
+
+def test_cancel_while_a_launcher_drives_deletes_the_slice_and_keeps_the_place(cloud, tmp_path):
+    plan, table = cloud(attempts=[["running"]] * 2)
+    driver = Driver(plan, table)
+    table.write(tpu.render(plan))
+    for _ in range(6):
+        assert driver._round() is None
+    with table.only_one():
+        assert tpu.cancel(plan, Desk(table.folder)) == 0
+        assert driver._round() == 42
+    assert acts(tmp_path) == ["create", ("start", 1), ("stop", 1), "delete"]
 
 
 def test_delete_deletes_what_it_saw(cloud, tmp_path):
