@@ -46,6 +46,7 @@ FLOORS = {
     "trm_jax.data.rows": 2,
     "trm_jax.data.sudoku_csv": 2,
     "trm_jax.data.sudoku_generate": 2,
+    "trm_jax.distributed": 2,
     "trm_jax.draw": 2,
     "trm_jax.layers": 2,
     "trm_jax.losses": 2,

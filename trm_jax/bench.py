@@ -10,44 +10,15 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.config import DataConfig, Experiment
-from trm_jax.data.arc_canvas import VOCAB as ARC_VOCAB
-from trm_jax.data.format import Dataset, assemble
-from trm_jax.data.maze import Maze
+from trm_jax.config import Experiment
+from trm_jax.data.random_puzzles import random_puzzles
 from trm_jax.evaluate import make_scorer
-from trm_jax.layers import inner_width
+from trm_jax.flops import step_flops
 from trm_jax.mesh import over_slots, to_global
-from trm_jax.models import get_model
 from trm_jax.run import prepare
-from trm_jax.types import Batch, ModelConfig
+from trm_jax.types import Batch
 
 WARM_UP = 3
-
-
-def block_flops(config: ModelConfig) -> int:
-    """Multiply-adds times two of the matrix products of one block and one example."""
-    L, D = config.tokens, config.width
-    flops = 2 * L * 3 * D * inner_width(D, config.expansion)
-    if config.mixer == "mlp":
-        return flops + 2 * D * 3 * L * inner_width(L, config.expansion)
-    return flops + 2 * L * 4 * D**2 + 4 * L**2 * D
-
-
-def step_flops(config: ModelConfig, batch_size: int, train: bool) -> int:
-    """The same of one supervision step of a batch; a backward pass counts as two forward ones.
-
-    TRM does T (n + 1) network evaluations forward and the last n + 1 of them backward. The
-    continue loss looks one more step ahead.
-    """
-    model = get_model(config)
-    forward, backward = model.variant.updates(config.T, config.n)
-    depths = [config.depth(network) for network in model.variant.networks]
-    ahead = 2 if train and model.learns_to_continue else 1
-    blocks = sum(depth * ahead * calls for depth, calls in zip(depths, forward, strict=True))
-    if train:
-        blocks += sum(depth * 2 * calls for depth, calls in zip(depths, backward, strict=True))
-    head = 2 * config.tokens * config.width * config.vocab * (ahead + (2 if train else 0))
-    return batch_size * (blocks * block_flops(config) + head)
 
 
 def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:
@@ -64,7 +35,7 @@ def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:
       `tflop_per_step` (by formula), `tflops_per_s`, `params`, `device` and the settings.
     """
     experiment = dataclasses.replace(experiment, steps_per_dispatch=1)
-    dataset = _random_puzzles(experiment.data, experiment.batch_size)
+    dataset = random_puzzles(experiment.data, experiment.batch_size)
     run = prepare(experiment, dataset)
     config = run.model.config
     state = run.init(jax.random.key(experiment.seed))
@@ -123,26 +94,3 @@ def _time(call: Callable[[], Any], repeats: int) -> tuple[list[float], float]:
 
 def _random_rows(rows: int, count: int) -> NDArray[np.int32]:
     return np.random.default_rng(1).integers(0, rows, count).astype(np.int32)
-
-
-def _random_puzzles(config: DataConfig, count: int) -> Dataset:
-    """Tokens that mean nothing; never zeros, which some hardware multiplies faster."""
-    facts: dict[str, Any] = {"task": config.task, "seed": 0, "source": {"kind": "random"}}
-    if config.task == "sudoku":
-        side = config.box[0] * config.box[1]
-        facts |= {"box": list(config.box), "vocab": side + 2}
-    elif config.task == "maze":
-        side = config.maze.side
-        facts |= {"side": side, "vocab": Maze(side).vocab}
-    else:
-        side = config.arc.side
-        facts |= {"side": side, "vocab": ARC_VOCAB}
-    rng = np.random.default_rng(0)
-    shape, vocab = (count, side * side), facts["vocab"]
-    return assemble(
-        rng.integers(1, vocab, shape).astype(np.uint8),
-        rng.integers(2, vocab, shape).astype(np.uint8),
-        np.zeros(count, np.int32),
-        {"train": np.arange(count)},
-        facts,
-    )

@@ -82,6 +82,13 @@ class Checkpoints:
         """The complete checkpoints, oldest first."""
         return sorted(self._manager.all_steps())
 
+    def torn(self) -> list[str]:
+        """Names of saves that were cut short; they are never read."""
+        if not self.directory.exists():
+            return []
+        names = (path.name for path in self.directory.iterdir())
+        return sorted(name for name in names if ".orbax-checkpoint-tmp" in name)
+
     def latest_step(self) -> int | None:
         """The newest complete checkpoint, None where there is none."""
         return self._manager.latest_step()

@@ -41,6 +41,11 @@ def make_mesh(data: int = 0, table: int = 0, devices: Sequence[jax.Device] | Non
             f"config.mesh.data asks for {count} devices and there are {len(order)}; "
             "0 takes all of them."
         )
+    if jax.process_count() > 1 and devices is None and count != len(order):
+        raise UserError(
+            f"config.mesh.data is {count}, and {jax.process_count()} processes have {len(order)} "
+            "devices; several processes use all of them, which is 0."
+        )
     most = max(n for n in range(1, count + 1) if count % n == 0 and ROW_MULTIPLE % n == 0)
     if table < 0 or count % (table or 1) or ROW_MULTIPLE % (table or 1):
         raise UserError(

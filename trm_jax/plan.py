@@ -1,17 +1,20 @@
 """What a compiled program needs and sends, read from the program itself: nothing is run."""
 
+import math
 import re
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding
 
+from trm_jax.evaluate import make_scorer
 from trm_jax.mesh import over_slots
 from trm_jax.run import Run
 from trm_jax.types import Batch
 
 _KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
-_OPERATION = re.compile(rf"= (\(?[^=]*?) ({'|'.join(_KINDS)})(?:-start)?\(")
+_OPERATION = re.compile(rf"= (\(?[^=]*?) ({'|'.join(_KINDS)})(-start)?\(")
 _ARRAY = re.compile(r"\b(pred|[a-z]+[0-9]+[a-z0-9]*)\[([0-9,]*)\]")
 
 
@@ -31,21 +34,72 @@ class Collective(NamedTuple):
 
 def compile_step(run: Run) -> jax.stages.Compiled:
     """The train step of a run, compiled for its mesh; no array is made."""
-    state = jax.tree.map(
-        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
-        run.shapes,
-        run.shardings,
+    batch = _batch(run, run.experiment.batch_size, (run.experiment.steps_per_dispatch,))
+    step: Any = run.step
+    return step.lower(_placed(run.shapes, run.shardings), batch).compile()
+
+
+def compile_evaluation(run: Run) -> jax.stages.Compiled:
+    """The evaluation of one batch to depth N, as the loop calls it; no array is made."""
+    weights = _placed(run.shapes.eval_weights(), run.shardings.eval_weights())
+    scorer: Any = make_scorer(run.model, run.mesh, run.model.config.N)
+    return scorer.lower(weights, _batch(run, evaluation_batch(run))).compile()
+
+
+def evaluation_batch(run: Run) -> int:
+    """Examples of one call: `eval_batch_size`, rounded up to what the mesh can split."""
+    size = run.experiment.eval_batch_size
+    return size + -size % run.mesh.size
+
+
+def _placed(shapes: Any, shardings: Any) -> Any:
+    """A tree of shapes with where they lie, which is also what is compiled for."""
+    return jax.tree.map(
+        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), shapes, shardings
     )
-    slots, cells = run.experiment.batch_size, run.model.config.cells
-    where = over_slots(run.mesh, axis=1)
+
+
+def _batch(run: Run, slots: int, leading: tuple[int, ...] = ()) -> Batch:
+    where, cells = over_slots(run.mesh, axis=len(leading)), run.model.config.cells
 
     def numbers(*shape: int) -> Any:
-        shape = (run.experiment.steps_per_dispatch, slots, *shape)
-        return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=where)
+        return jax.ShapeDtypeStruct((*leading, slots, *shape), jnp.int32, sharding=where)
 
-    batch: Any = Batch(inputs=numbers(cells), labels=numbers(cells), ids=numbers())
-    step: Any = run.step
-    return step.lower(state, batch).compile()
+    return Batch(inputs=numbers(cells), labels=numbers(cells), ids=numbers())
+
+
+def state_shares(run: Run) -> dict[str, int]:
+    """Bytes of the train state on each device, by what they are for; layouts may pad them."""
+    shapes, places = run.shapes, run.shardings
+    kinds = {
+        "parameters": lambda s: (s.weights.params, s.weights.initial),
+        "optimizer moments": lambda s: s.opt_state,
+        "averages": lambda s: s.ema,
+        "puzzle table": lambda s: s.weights.table,
+        "carry": lambda s: s.carry,
+        "counters": lambda s: (s.step, s.key, s.sums),
+    }
+    return {kind: _share(of(shapes), of(places)) for kind, of in kinds.items()}
+
+
+def evaluation_shares(run: Run) -> dict[str, int]:
+    """The same of what an evaluation reads, and the rest of the state, which stays beside it."""
+    shapes, places = run.shapes.eval_weights(), run.shardings.eval_weights()
+    shares = {
+        "parameters": _share(
+            (shapes.params, shapes.initial), (places.params, places.initial)
+        ),
+        "puzzle table": _share(shapes.table, places.table),
+    }
+    rest = sum(state_shares(run).values()) - sum(shares.values())
+    return shares | {"rest of the train state": rest}
+
+
+def _share(shapes: Any, shardings: Any) -> int:
+    def one(shape: Any, where: NamedSharding) -> int:
+        return math.prod(where.shard_shape(shape.shape)) * shape.dtype.itemsize
+
+    return sum(jax.tree.leaves(jax.tree.map(one, shapes, shardings)))
 
 
 def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
@@ -53,14 +107,17 @@ def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
 
     Returns:
       `state`, what the program keeps from one call to the next; `input`, what else it is given;
-      `temporary`, what it needs while it runs; and their sum, `peak`.
+      `output`, what else comes out; `temporary`, what it needs while it runs; `program`, its code,
+      where that lies in the same memory; and their sum, `peak`.
     """
     found: Any = compiled.memory_analysis()
     state = found.alias_size_in_bytes
     sizes = {
         "state": state,
         "input": found.argument_size_in_bytes - state,
+        "output": found.output_size_in_bytes - state,
         "temporary": found.temp_size_in_bytes,
+        "program": found.generated_code_size_in_bytes,
     }
     return {**sizes, "peak": sum(sizes.values())}
 
@@ -70,7 +127,7 @@ def collectives(compiled: jax.stages.Compiled) -> list[Collective]:
     text = re.sub(r"/\*.*?\*/", "", compiled.as_text() or "")  # it numbers the parts of long tuples
     return [
         Collective(kind, arrays.strip(), _bytes(arrays))
-        for arrays, kind in _OPERATION.findall(text)
+        for arrays, kind, _ in _OPERATION.findall(text)
     ]
 
 

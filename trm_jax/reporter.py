@@ -18,13 +18,27 @@ class Reporter:
     """The progress bar, the lines on the terminal, and those in the logbook."""
 
     def __init__(
-        self, experiment: Experiment, logbook: Logbook, done: int, keep: Callable[..., object]
+        self,
+        experiment: Experiment,
+        logbook: Logbook | None,
+        done: int,
+        keep: Callable[..., object],
     ) -> None:
-        """Starts at update `done`; `keep` gets the result of the last evaluation."""
+        """Starts at update `done`.
+
+        Args:
+          experiment: which runs.
+          logbook: None where another process writes.
+          done: updates so far.
+          keep: gets the result of the last evaluation, where there is a logbook.
+        """
         self._experiment, self._logbook, self._keep = experiment, logbook, keep
         self._clock: tuple[float, int] | None = None
         self._bar = tqdm(
-            total=experiment.steps, initial=done, disable=not sys.stderr.isatty(), unit="step"
+            total=experiment.steps,
+            initial=done,
+            disable=logbook is None or not sys.stderr.isatty(),
+            unit="step",
         )
 
     def train(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
@@ -53,7 +67,7 @@ class Reporter:
         rate = self._rate(step)
         values["steps_per_s"] = rate
         values["examples_per_s"] = rate * config.batch_size
-        self._logbook.write(step, {f"train/{k}": v for k, v in values.items()})
+        self._write(step, {f"train/{k}": v for k, v in values.items()})
         say(
             f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  "
             f"exact {values['all/exact_accuracy']:6.1%} (halted rows "
@@ -68,8 +82,8 @@ class Reporter:
         values = {k: v for k, v in deepest.items() if k != "depth" and v is not None}
         values |= {"exact_accuracy_depth_1": result["by_depth"][0]["exact_accuracy"]}
         values |= {k: v for k, v in result.items() if k.startswith("pass@")}
-        self._logbook.write(step, {f"heldout/{k}": v for k, v in values.items()})
-        if step >= self._experiment.steps:
+        self._write(step, {f"heldout/{k}": v for k, v in values.items()})
+        if step >= self._experiment.steps and self._logbook:
             self._keep(result, checkpoint=step)
         say(
             f"step {step:>6}  held-out puzzles: exact {exact:6.1%}  cells "
@@ -78,6 +92,10 @@ class Reporter:
         )
         self._clock = (time.perf_counter(), step)  # it counts training only
         return score
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        if self._logbook:
+            self._logbook.write(step, values)
 
     def _rate(self, step: int) -> float:
         """Updates per second since the last log point or evaluation; starts the clock anew."""

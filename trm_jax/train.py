@@ -2,8 +2,10 @@
 
 import contextlib
 import functools
+import json
 import signal
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,6 +14,7 @@ from trm_jax.checkpoint import Checkpoints
 from trm_jax.config import Experiment
 from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.data.sources import open_training_data, training_data_path
+from trm_jax.distributed import Agreement, check_agree, is_first, together
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.logbook import Logbook
 from trm_jax.mesh import check_divides, make_mesh, over_slots, to_global
@@ -45,25 +48,30 @@ def train(experiment: Experiment, root: str) -> int:
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
     check_kind(experiment.model["kind"])
-    dataset = open_training_data(experiment.data, workdir.data)
+    dataset = open_training_data(experiment.data, Path(workdir.data))
     run = prepare(experiment, dataset, mesh)
     meta = workdir.claim(experiment, dataset.manifest)
-    with Checkpoints(workdir.checkpoints) as checkpoints, StopSignals(_heard) as stop:
+    check_agree(json.dumps(meta, sort_keys=True), "experiment or data set")
+    with Checkpoints(workdir.checkpoints) as checkpoints, StopSignals(_heard) as stop, together():
         state = _start(run, checkpoints)
-        logbook = Logbook(
-            workdir.metrics,
-            resume_step=int(state.step),
-            wandb_project=experiment.wandb_project,
-            name=experiment.name,
-        )
         keep = functools.partial(
             workdir.write_evaluation,
-            data=str(training_data_path(experiment.data, workdir.data)),
+            data=str(training_data_path(experiment.data, Path(workdir.data))),
             split=HELDOUT,
             fingerprint=dataset.manifest["fingerprint"],
         )
-        reporter = Reporter(experiment, logbook, int(state.step), keep)
-        with contextlib.closing(logbook), contextlib.closing(reporter):
+        with contextlib.ExitStack() as open_things:
+            logbook = None
+            if is_first():
+                logbook = Logbook(
+                    workdir.metrics,
+                    resume_step=int(state.step),
+                    wandb_project=experiment.wandb_project,
+                    name=experiment.name,
+                )
+                open_things.callback(logbook.close)
+            reporter = Reporter(experiment, logbook, int(state.step), keep)
+            open_things.callback(reporter.close)
             return _loop(run, state, checkpoints, reporter, meta, stop)
 
 
@@ -78,6 +86,8 @@ def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
         f"{puzzles:,} base puzzles, batch {run.experiment.batch_size}, "
         f"{run.experiment.steps:,} updates ({epochs:.0f} epochs)"
     )
+    for name in checkpoints.torn():
+        say(f"passing over {name}, a checkpoint that was not finished")
     latest = checkpoints.latest_step()
     if latest is None:
         return _fresh(run)
@@ -108,15 +118,17 @@ def _loop(
     """Dispatches updates; metrics are read one dispatch late, so that the device never waits."""
     config, done = run.experiment, int(state.step)
     pending: tuple[int, Any] | None = None
+    agreement = Agreement(run.mesh)
     with contextlib.closing(_stream(run, done)) as stream:
         while done < config.steps:
+            batch = next(stream)
             with jax.transfer_guard("disallow"):
-                state, metrics = run.step(state, next(stream))
+                state, metrics = run.step(state, batch)
             done += config.steps_per_dispatch
             if pending:
                 reporter.train(*pending)
             pending = (done, metrics)
-            last, stopping = done >= config.steps, stop.count > 0  # read once: it may change
+            last, stopping = done >= config.steps, agreement.exchange(stop.count > 0)
             if done % config.checkpoint_every == 0 or last or stopping:
                 # Looked at before the save, so that no state with a broken loss is ever kept.
                 reporter.train(*pending)

@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from trm_jax.data.format import Dataset
@@ -58,5 +57,6 @@ def start_from(state: TrainState, trained: Trained, dataset: Dataset, ema_scope:
                 f"config.init_from {trained.workdir.root} has another model: {name} is "
                 f"{have.get(name)} there and {want.get(name)} here; set config.model to its own."
             )
-    ema = jax.tree.map(jnp.copy, init_ema(weights, ema_scope))
+    # under jit, as arrays of several processes want it
+    ema = jax.jit(lambda w: init_ema(w, ema_scope))(weights)
     return state.replace(weights=weights, ema=ema)

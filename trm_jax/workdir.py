@@ -28,6 +28,9 @@ class WorkDir:
         self.checkpoints = self.root / "checkpoints"
         self.evaluations = self.root / "eval"
         self.data = self.root / "data"
+        if "://" in str(root):  # data sets lie on a local disk, on each machine one
+            name = str(self.root).replace("://", "-").replace("/", "-")
+            self.data = epath.Path("~/.cache/trm_jax").expanduser() / name / "data"
 
     def read(self) -> tuple[Experiment, dict[str, Any]]:
         """The experiment and its data set's manifest.

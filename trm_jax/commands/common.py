@@ -6,6 +6,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from trm_jax import distributed
 from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
 from trm_jax.scoring.arc_vote import VOTING
@@ -14,6 +15,25 @@ from trm_jax.scoring.arc_vote import VOTING
 def define_workdir(values: flags.FlagValues) -> None:
     """Adds --workdir."""
     flags.DEFINE_string("workdir", None, "Work directory of the run.", flag_values=values)
+
+
+def define_processes(values: flags.FlagValues) -> None:
+    """Adds --coordinator, --num_processes and --process_id."""
+    where = "Several processes: HOST:PORT of process 0; default: $TRM_COORDINATOR."
+    flags.DEFINE_string("coordinator", None, where, flag_values=values)
+    count = "Several processes: how many; default: $TRM_NUM_PROCESSES."
+    flags.DEFINE_integer("num_processes", None, count, flag_values=values)
+    number = "Several processes: which one this is; default: $TRM_PROCESS_ID."
+    flags.DEFINE_integer("process_id", None, number, flag_values=values)
+
+
+def join(values: flags.FlagValues) -> None:
+    """Joins the other processes of a run, if there are any; before anything else of JAX.
+
+    Raises:
+      UserError: they are not there, or a flag makes no sense.
+    """
+    distributed.join(values.coordinator, values.num_processes, values.process_id)
 
 
 def define_checkpoint(values: flags.FlagValues) -> None:

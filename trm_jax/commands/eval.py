@@ -11,6 +11,7 @@ from trm_jax.commands import common
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import ask, trained_rows
 from trm_jax.data.sources import open_test_data, open_training_data, training_data_path
+from trm_jax.distributed import is_first, together
 from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.trained import Trained, load
@@ -31,6 +32,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
     common.define_workdir(values)
     common.define_checkpoint(values)
+    common.define_processes(values)
     data = "Dataset directory, CSV or CSV.gz file, or 'hub'; default: the run's own data set."
     flags.DEFINE_string("data", None, data, flag_values=values)
     split = "Split to score; default: 'test' of --data, 'heldout' of the run's own data set."
@@ -55,7 +57,14 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     predicted, mapped back, and vote.
     """
     common.refuse_rest(rest)
-    trained = load(common.need(values, "workdir"), values.checkpoint)
+    workdir = common.need(values, "workdir")
+    common.join(values)
+    with together():
+        return _eval(workdir, values)
+
+
+def _eval(workdir: str, values: flags.FlagValues) -> int:
+    trained = load(workdir, values.checkpoint)
     dataset, data, split = _puzzles(trained, values)
     most = dataset.manifest.get("copies", 0)
     if values.max_augmentations is not None:
@@ -74,6 +83,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         mesh=trained.mesh,
         voting=values.voting,
     )
+    if not is_first():
+        return EXIT_DONE
     written = trained.workdir.write_evaluation(
         result,
         data=data,

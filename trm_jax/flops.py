@@ -1,0 +1,31 @@
+"""Floating-point operations by formula: XLA's own count takes the body of a loop once."""
+
+from trm_jax.layers import inner_width
+from trm_jax.models import get_model
+from trm_jax.types import ModelConfig
+
+
+def block_flops(config: ModelConfig) -> int:
+    """Multiply-adds times two of the matrix products of one block and one example."""
+    L, D = config.tokens, config.width
+    flops = 2 * L * 3 * D * inner_width(D, config.expansion)
+    if config.mixer == "mlp":
+        return flops + 2 * D * 3 * L * inner_width(L, config.expansion)
+    return flops + 2 * L * 4 * D**2 + 4 * L**2 * D
+
+
+def step_flops(config: ModelConfig, batch_size: int, train: bool) -> int:
+    """The same of one supervision step of a batch; a backward pass counts as two forward ones.
+
+    TRM does T (n + 1) network evaluations forward and the last n + 1 of them backward. The
+    continue loss looks one more step ahead. What `remat` computes again is not counted.
+    """
+    model = get_model(config)
+    forward, backward = model.variant.updates(config.T, config.n)
+    depths = [config.depth(network) for network in model.variant.networks]
+    ahead = 2 if train and model.learns_to_continue else 1
+    blocks = sum(depth * ahead * calls for depth, calls in zip(depths, forward, strict=True))
+    if train:
+        blocks += sum(depth * 2 * calls for depth, calls in zip(depths, backward, strict=True))
+    head = 2 * config.tokens * config.width * config.vocab * (ahead + (2 if train else 0))
+    return batch_size * (blocks * block_flops(config) + head)
