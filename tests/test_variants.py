@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.runs import TINY_MODEL
-from trm_jax.bench import step_flops
+from trm_jax.flops import step_flops
 from trm_jax.data.pipeline import BatchSource
 from trm_jax.data.sudoku_build import build
 from trm_jax.errors import UserError

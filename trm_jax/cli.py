@@ -19,6 +19,7 @@ COMMANDS = {
     "show": "draw puzzles, and what a model makes of them",
     "report": "put runs side by side: a table, and a picture of how they learned",
     "convert": "take the published PyTorch weights in, or write such files",
+    "plan": "compile for TPUs that you do not have: memory, exchanges, whether it fits",
     "bench": "time the compiled train step or the evaluation rollout",
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"

@@ -14,7 +14,9 @@ from trm_jax.run import Run
 from trm_jax.types import Batch
 
 _KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
-_OPERATION = re.compile(rf"= (\(?[^=]*?) ({'|'.join(_KINDS)})(-start)?\(")
+_OPERATION = re.compile(rf"= (\(?[^=]*?) ({'|'.join(_KINDS)})(-start)?\((.*)")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
+_GROUP = re.compile(r"replica_groups=(?:\{\{([0-9,]*)\}|\[\d+,(\d+)\]<=)")
 _ARRAY = re.compile(r"\b(pred|[a-z]+[0-9]+[a-z0-9]*)\[([0-9,]*)\]")
 
 
@@ -25,11 +27,19 @@ class Collective(NamedTuple):
       kind: as XLA names it, for example "all-gather".
       arrays: what comes out of it on each device, as XLA writes it.
       bytes: of that.
+      devices: how many take part, with each other; 0 where XLA does not say.
     """
 
     kind: str
     arrays: str
     bytes: int
+    devices: int = 0
+
+    def sent(self) -> float:
+        """Bytes that each device has to send at least, whatever the algorithm."""
+        n = self.devices or 2
+        factors = {"all-reduce": 2 / n, "reduce-scatter": 1, "collective-permute": 1 / (n - 1 or 1)}
+        return self.bytes * (n - 1) * factors.get(self.kind, 1 / n)
 
 
 def compile_step(run: Run) -> jax.stages.Compiled:
@@ -86,9 +96,7 @@ def evaluation_shares(run: Run) -> dict[str, int]:
     """The same of what an evaluation reads, and the rest of the state, which stays beside it."""
     shapes, places = run.shapes.eval_weights(), run.shardings.eval_weights()
     shares = {
-        "parameters": _share(
-            (shapes.params, shapes.initial), (places.params, places.initial)
-        ),
+        "parameters": _share((shapes.params, shapes.initial), (places.params, places.initial)),
         "puzzle table": _share(shapes.table, places.table),
     }
     rest = sum(state_shares(run).values()) - sum(shares.values())
@@ -124,11 +132,30 @@ def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
 
 def collectives(compiled: jax.stages.Compiled) -> list[Collective]:
     """Every exchange between devices in a program, those inside a loop once."""
-    text = re.sub(r"/\*.*?\*/", "", compiled.as_text() or "")  # it numbers the parts of long tuples
-    return [
-        Collective(kind, arrays.strip(), _bytes(arrays))
-        for arrays, kind, _ in _OPERATION.findall(text)
-    ]
+    return read_collectives(compiled.as_text() or "")
+
+
+def read_collectives(text: str) -> list[Collective]:
+    """The same, from a program's text.
+
+    A TPU hides an exchange behind its computations: it appears in pieces, one in each computation
+    that hides some of it, all with the same channel. It is one exchange.
+    """
+    text = re.sub(r"/\*.*?\*/", "", text)  # it numbers the parts of long tuples
+    found: dict[Any, Collective] = {}
+    for number, (arrays, kind, start, rest) in enumerate(_OPERATION.findall(text)):
+        channel, group = _CHANNEL.search(rest), _GROUP.search(rest)
+        devices = 0
+        if group:
+            devices = int(group[2]) if group[2] else len(group[1].split(","))
+        size = _bytes(arrays)
+        if start and kind == "all-gather":  # what goes in is listed too
+            size = size * devices // (devices + 1)
+        elif start and kind == "collective-permute":
+            size //= 2
+        key = (kind, channel[1]) if channel else number
+        found.setdefault(key, Collective(kind, arrays.strip(), size, devices))
+    return list(found.values())
 
 
 def _bytes(arrays: str) -> int:

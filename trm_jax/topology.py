@@ -99,7 +99,7 @@ def find(name: str) -> Topology:
 def devices(topology: Topology) -> Sequence[jax.Device]:
     """Its devices, for which programs can be compiled and on which none can run.
 
-    JAX itself is set to the CPU: what is planned for need not be there, and is not touched if it is.
+    JAX itself is set to the CPU: TPUs need not be there, and are left alone where they are.
 
     Raises:
       UserError: libtpu, the compiler, is missing or refuses.
