@@ -1,5 +1,6 @@
 """A run that is killed and started again equals one that was left alone, bit for bit."""
 
+import dataclasses
 import json
 import random
 import signal
@@ -8,10 +9,12 @@ import sys
 import time
 
 import jax
+import numpy as np
 import pytest
 
 from tests import runs
 from trm_jax.checkpoint import Checkpoints
+from trm_jax.config import MeshConfig
 from trm_jax.data.sources import open_training_data
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.run import prepare
@@ -44,7 +47,7 @@ def start(workdir, experiment, cache, pause):
         [str(word) for word in command],
         cwd=runs.ROOT,
         env=runs.environment(),
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 
@@ -108,6 +111,45 @@ def test_killed_often(undisturbed, tmp_path, seed):
     check_kills(undisturbed, tmp_path, seed, kills=6)
 
 
+def kill_once(workdir, experiment, cache, rng, in_a_save):
+    """Kills a run after its first update, or in the middle of a save; gives what it printed."""
+    process = start(workdir, experiment, cache, 0.15)
+    metrics, checkpoints = workdir / "metrics.jsonl", workdir / "checkpoints"
+    before = metrics.read_text() if metrics.exists() else ""
+    left = {path.name for path in checkpoints.glob("*tmp*")}
+    while process.poll() is None and not (metrics.exists() and metrics.read_text() != before):
+        time.sleep(0.01)
+    if in_a_save:
+        while process.poll() is None:
+            if {path.name for path in checkpoints.glob("*tmp*")} - left:
+                break
+    else:
+        time.sleep(rng.uniform(0, 1))
+    process.kill()
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL, errors.decode()
+    return printed.decode()
+
+
+@pytest.mark.slow
+def test_soak(tmp_path):
+    """Twenty kills, every second one while a checkpoint is being written."""
+    experiment = runs.experiment(steps=400, log_every=1, eval_every=0, checkpoint_every=3)
+    cache, rng, printed = tmp_path / "compiled", random.Random(0), ""
+    workdir = tmp_path / "killed"
+    workdir.mkdir()
+    for number in range(20):
+        printed += kill_once(workdir, experiment, cache, rng, in_a_save=number % 2 == 1)
+    assert printed.count("passing over") >= 5, "hardly any kill hit a save"
+    alone = tmp_path / "alone"
+    for place in (workdir, alone):
+        process = start(place, experiment, cache, 0)
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == EXIT_DONE, errors.decode()
+    runs.assert_same(final_state(workdir, experiment), final_state(alone, experiment))
+    assert runs.metrics(workdir) == runs.metrics(alone)
+
+
 def test_sigterm_checkpoints_and_asks_for_a_restart(undisturbed, tmp_path):
     workdir, cache, experiment = undisturbed
     process = start(tmp_path, experiment, cache, 0.3)
@@ -122,6 +164,23 @@ def test_sigterm_checkpoints_and_asks_for_a_restart(undisturbed, tmp_path):
     assert process.returncode == EXIT_DONE
     runs.assert_same(final_state(tmp_path, experiment), final_state(workdir, experiment))
     assert runs.metrics(tmp_path) == runs.metrics(workdir)
+
+
+@pytest.mark.parametrize("devices", [2, 8])
+def test_a_run_goes_on_on_another_number_of_devices(undisturbed, tmp_path, devices):
+    """The same data and random numbers; equal but for rounding."""
+    whole, _, experiment = undisturbed
+    first = dataclasses.replace(experiment, steps=4)
+    assert train(first, tmp_path) == EXIT_DONE
+    wider = dataclasses.replace(experiment, mesh=MeshConfig(data=devices))
+    assert train(wider, tmp_path) == EXIT_DONE
+    mine, yours = final_state(tmp_path, wider), final_state(whole, experiment)
+    for name, array in yours.items():
+        if array.dtype.kind == "f":
+            near = 1e-3 * max(np.abs(array).max(initial=0), 1e-3)
+            np.testing.assert_allclose(mine[name], array, rtol=0, atol=near, err_msg=name)
+        else:
+            np.testing.assert_array_equal(mine[name], array, err_msg=name)
 
 
 def test_checkpoint_goes_to_another_number_of_devices(tmp_path):
