@@ -26,7 +26,8 @@ echo "$SLURM_PROCID on $SLURMD_NODENAME, $TRM_DISTRIBUTED, $TRM_COMMIT, ${TOKEN_
 IFS=, read -ra tasks <<<"$2"
 IFS=/ read -ra words <<<"${tasks[$SLURM_PROCID]}"
 word=${words[$start]}
-if [ "$word" = hang ]; then sleep 100 & wait; fi
+# The signal also ends the sleep, and may do so before the trap is run.
+while [ "$word" = hang ]; do sleep 100 & wait; done
 exit "$word"
 """
 

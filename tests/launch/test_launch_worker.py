@@ -13,7 +13,7 @@ from tests.launch.helpers import HEAD, SOURCE, TPU, make
 TRM = """#!/bin/bash
 echo "started with $TRM_DISTRIBUTED $TRM_COMMIT ${HF_TOKEN:-none} $*"
 trap 'exit 42' TERM
-[ -e "$TRM_HOME/stay" ] && { sleep 60 & wait; }
+while [ -e "$TRM_HOME/stay" ]; do sleep 60 & wait; done
 exit "$(cat "$TRM_HOME/code")"
 """
 
