@@ -158,12 +158,11 @@ def test_an_exchange_is_read_with_its_devices(text, kind, size, devices, sent):
 
 
 def test_pieces_of_one_exchange_are_one():
-    line = "  %g.{} = f32[8]{{0}} all-gather(%x), channel_id={}, replica_groups=[1,8]<=[8]"
-    text = "\n".join([line.format(1, 1), line.format(2, 1), line.format(3, 2)])
+    line = "  %g.{} = f32[8]{{0}} all-gather(%x), channel_id=1, replica_groups=[1,8]<=[8]"
+    chain = ', frontend_attributes={{chain_id="{}"}}'
+    text = "\n".join((line + chain).format(piece, piece // 2) for piece in range(4))
     assert len(read_collectives(text)) == 2
-    assert (
-        len(read_collectives(text.replace(", channel_id=1", "").replace(", channel_id=2", ""))) == 3
-    )
+    assert len(read_collectives("\n".join([line.format(0), line.format(1)]))) == 2
     assert read_collectives("  %r = f32[8] add(%all-reduce.1, %all-gather-start)") == []
 
 

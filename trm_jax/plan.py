@@ -15,7 +15,7 @@ from trm_jax.types import Batch
 
 _KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 _OPERATION = re.compile(rf"= (\(?[^=]*?) ({'|'.join(_KINDS)})(-start)?\((.*)")
-_CHANNEL = re.compile(r"channel_id=(\d+)")
+_CHAIN = re.compile(r'chain_id="(\d+)"')
 _GROUP = re.compile(r"replica_groups=(?:\{\{([0-9,]*)\}|\[\d+,(\d+)\]<=)")
 _ARRAY = re.compile(r"\b(pred|[a-z]+[0-9]+[a-z0-9]*)\[([0-9,]*)\]")
 
@@ -139,12 +139,13 @@ def read_collectives(text: str) -> list[Collective]:
     """The same, from a program's text.
 
     A TPU hides an exchange behind its computations: it appears in pieces, one in each computation
-    that hides some of it, all with the same channel. It is one exchange.
+    that hides some of it, all of one chain. It is one exchange. (Channels tell nothing: different
+    exchanges share them.)
     """
     text = re.sub(r"/\*.*?\*/", "", text)  # it numbers the parts of long tuples
     found: dict[Any, Collective] = {}
     for number, (arrays, kind, start, rest) in enumerate(_OPERATION.findall(text)):
-        channel, group = _CHANNEL.search(rest), _GROUP.search(rest)
+        chain, group = _CHAIN.search(rest), _GROUP.search(rest)
         devices = 0
         if group:
             devices = int(group[2]) if group[2] else len(group[1].split(","))
@@ -153,7 +154,7 @@ def read_collectives(text: str) -> list[Collective]:
             size = size * devices // (devices + 1)
         elif start and kind == "collective-permute":
             size //= 2
-        key = (kind, channel[1]) if channel else number
+        key = (kind, chain[1]) if chain else number
         found.setdefault(key, Collective(kind, arrays.strip(), size, devices))
     return list(found.values())
 
