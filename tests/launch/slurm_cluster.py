@@ -1,5 +1,6 @@
 """A SLURM cluster of two nodes on this machine, in a directory of its own."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -78,6 +79,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_):
+        self._clear()
         for daemon in reversed(self._daemons):
             daemon.terminate()
             try:
@@ -90,6 +92,12 @@ class Cluster:
         return subprocess.run(
             command, env=self.environment, capture_output=True, text=True, check=True, timeout=60
         ).stdout
+
+    def _clear(self):
+        """Ends jobs that a failed test left: without the daemons they would run on."""
+        with contextlib.suppress(subprocess.SubprocessError, OSError, TimeoutError):
+            self.run("scancel", "--signal=KILL", "--full", "--me")
+            self._wait(lambda: not self.run("squeue", "--noheader"), "empty queue", 15)
 
     def _start_all(self):
         munge = self.base / "munge"
