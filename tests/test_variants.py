@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.runs import TINY_MODEL
-from trm_jax.flops import step_flops
 from trm_jax.data.pipeline import BatchSource
 from trm_jax.data.sudoku_build import build
 from trm_jax.errors import UserError
+from trm_jax.flops import step_flops
 from trm_jax.mesh import make_mesh
 from trm_jax.models import VARIANTS, get_model
 from trm_jax.optim import dense_optimizer
