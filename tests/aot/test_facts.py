@@ -6,13 +6,18 @@ compiles for TPUs with libtpu.
 
 import importlib.util
 
+import jax
+import jax.numpy as jnp
 import pytest
 
 from tests.aot.cases import CASES, CONFIGS, experiment, stored
 from trm_jax import topology
-from trm_jax.plan_facts import EVALUATION, TRAIN
-from trm_jax.plan_remedies import plan
+from trm_jax.mesh import make_mesh
+from trm_jax.plan_facts import EVALUATION, TRAIN, plan_program, stand_in
 
+needs_libtpu = pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="needs libtpu (extra plan)"
+)
 NEAR = 0.1
 """Share by which memory may move without a word."""
 
@@ -28,6 +33,14 @@ def test_each_program_fits_or_has_a_setting_that_makes_it_fit(case):
         made = program if program["fits"] else facts["remedies"][which]["facts"]
         assert made is not None and made["memory"]["peak"] <= made["available"], which
         assert made["bound"]["seconds"] > 0 and made["collectives"]
+
+
+def test_arc1_at_its_published_batch_fits_sixteen_v5e_chips_with_a_named_setting():
+    facts = stored()["arc:arc1 v5e-16"]
+    assert not facts["programs"][TRAIN]["fits"] and facts["programs"][EVALUATION]["fits"]
+    remedy = facts["remedies"][TRAIN]
+    assert remedy["changes"] == {"accumulate": 2} and remedy["facts"]["fits"]
+    assert remedy["facts"]["batch"] == 768
 
 
 @pytest.mark.parametrize("accelerator", ["v5e-16", "v4-8", "v6e-8"])
@@ -61,15 +74,58 @@ def check_program(now, before):
     assert now["flops"] == before["flops"]
 
 
-@pytest.mark.aot
-@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu (extra plan)")
-@pytest.mark.parametrize("case", CASES)
-def test_the_facts_still_hold(case):
+def compiled(case, which, changes=()):
     config, name = case.split()
+    where = topology.find(name)
+    wanted, dataset = stand_in(experiment(config, changes))
+    mesh = make_mesh(devices=topology.devices(where))
+    return plan_program(which, wanted, dataset, mesh, where.chip)
+
+
+@needs_libtpu
+def test_the_compiler_says_at_once_that_arc1_is_too_large():
+    """Seconds, as it gives up early: the one compilation for a TPU that always runs."""
+    case = "arc:arc1 v5e-16"
+    check_program(compiled(case, TRAIN), stored()[case]["programs"][TRAIN])
+
+
+@pytest.mark.aot
+@needs_libtpu
+@pytest.mark.parametrize("which", [TRAIN, EVALUATION])
+@pytest.mark.parametrize("case", CASES)
+def test_the_facts_still_hold(case, which):
     before = stored()[case]
-    now = plan(experiment(config), topology.find(name), remedies=False)
-    for which, program in before["programs"].items():
-        check_program(now["programs"][which], program)
-    for which, remedy in before["remedies"].items():
-        changed = plan(experiment(config, remedy["changes"]), topology.find(name), remedies=False)
-        check_program(changed["programs"][which], remedy["facts"])
+    check_program(compiled(case, which), before["programs"][which])
+    if which in before["remedies"]:
+        remedy = before["remedies"][which]
+        check_program(compiled(case, which, remedy["changes"]), remedy["facts"])
+
+
+@pytest.mark.aot
+@needs_libtpu
+def test_a_doubled_memory_is_caught():
+    case = "sudoku:extreme v5e-16"
+    before = stored()[case]["programs"][TRAIN]
+    now = compiled(case, TRAIN, {"batch_size": 2 * 768}) | {"flops": before["flops"]}
+    with pytest.raises(AssertionError, match="temporary|carry"):
+        check_program(now, before)
+
+
+@pytest.mark.aot
+@needs_libtpu
+@pytest.mark.parametrize("known", topology.KNOWN, ids=lambda known: known.name)
+def test_every_topology_has_its_devices(known):
+    assert len(topology.devices(known)) == known.devices
+
+
+@pytest.mark.aot
+@needs_libtpu
+@pytest.mark.parametrize("chip", topology.CHIPS)
+def test_the_memory_of_a_chip_is_what_the_compiler_says(chip):
+    where = next(known for known in topology.KNOWN if known.chip == chip)
+    device = jax.sharding.SingleDeviceSharding(topology.devices(where)[0])
+    huge = jax.ShapeDtypeStruct((2**20, 2**16), jnp.float32, sharding=device)
+    with pytest.raises(jax.errors.JaxRuntimeError) as error:
+        jax.jit(lambda x: jnp.sort(x, 0).sum(1)).lower(huge).compile()
+    said = f"({topology.CHIPS[chip].memory / 2**30:.2f}G)"
+    assert f"exceeds available HBM {said}" in str(error.value)
