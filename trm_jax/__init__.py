@@ -1,6 +1,32 @@
 """Tiny recursive reasoners in JAX: train, resume, evaluate and solve with TRM.
 
-The public names are in the modules; `trm --help` lists the commands.
+Three lines solve a puzzle (docs/api.md); all else is in the modules, and `trm --help` lists the
+commands:
+
+    import trm_jax
+    model = trm_jax.load("runs/demo")
+    print(model.solve("1.....2..3....4.")[0].answer)
 """
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+_PLACES = {
+    "load": "trm_jax.serving.solver",
+    "Solver": "trm_jax.serving.solver",
+    "Solved": "trm_jax.serving.grids",
+    "UserError": "trm_jax.errors",
+}
+"""Where each public name is; found when it is asked for, as importing JAX takes a second."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])

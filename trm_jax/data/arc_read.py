@@ -78,16 +78,26 @@ def read_file(path: Path, solutions: Path | None = None) -> list[Task]:
     content = _read_json(path)
     if set(content) >= {"train", "test"}:
         content = {path.name.partition(".")[0]: content}
-    answers = _read_json(solutions) if solutions else {}
-    tasks = []
-    for name, record in content.items():
-        task = _task(record, name, str(path))
-        if solutions:
-            task = _with_solutions(task, answers, solutions)
-        tasks.append(task)
-    if not tasks:
-        raise UserError(f"{path} holds no tasks; give a file in the form of ARC's on Kaggle.")
-    return tasks
+    tasks = read_tasks(content, str(path))
+    if not solutions:
+        return tasks
+    answers = _read_json(solutions)
+    return [_with_solutions(task, answers, solutions) for task in tasks]
+
+
+def read_tasks(content: Mapping[str, Any], where: str) -> list[Task]:
+    """Checks tasks by name, `{name: {"train": pairs, "test": pairs}, ...}`.
+
+    Args:
+        content: what a file holds.
+        where: that it is from, for the error.
+
+    Raises:
+        UserError: there are none, or something in one is wrong; names task and place.
+    """
+    if not content:
+        raise UserError(f"{where} holds no tasks; give a file in the form of ARC's on Kaggle.")
+    return [_task(record, name, where) for name, record in content.items()]
 
 
 def solutions_beside(path: Path) -> Path | None:

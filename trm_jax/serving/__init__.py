@@ -1,0 +1,1 @@
+"""Trained models as others use them: exported programs, a small Python API, the hub."""

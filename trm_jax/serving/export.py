@@ -1,0 +1,200 @@
+"""Writes a trained model as a directory that JAX alone can run."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+import trm_jax
+from trm_jax.data import format as dataset_format
+from trm_jax.data.sources import training_data_path
+from trm_jax.errors import UserError
+from trm_jax.rollout import rollout
+from trm_jax.serving import card, load
+from trm_jax.serving.facts import kind_facts, measured_scores, training_facts
+from trm_jax.serving.program import ANY, as_dicts, export_function
+from trm_jax.trained import Trained
+
+DTYPES = ("float32", "bfloat16")
+ROW_NAMES = "rows.npz"
+CHECKED = 8
+LEAST_SAME = 0.99
+"""Cells of the last answers that have to be the library's; fewer is no rounding."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a model is exported.
+
+    Attributes:
+      steps: supervision steps of the program.
+      batch_size: questions per call, or "any".
+      dtype: what weights are stored as, "float32" or "bfloat16"; they are computed with as before.
+      license: of the weights, an identifier such as the hub knows.
+    """
+
+    steps: int
+    batch_size: int | str = ANY
+    dtype: str = "float32"
+    license: str = "apache-2.0"
+
+
+def save(trained: Trained, directory: str | os.PathLike[str], form: Form) -> dict[str, Any]:
+    """Writes an export, all of it once it has been read back and answered like the library.
+
+    Args:
+      trained: see `trained.load`.
+      directory: that is not there yet, or empty.
+      form: see `Form`.
+
+    Returns:
+      What manifest.json holds; under `check` what was compared.
+
+    Raises:
+      UserError: the directory holds something, cannot be written, or the answers differ.
+    """
+    target = Path(directory)
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise UserError(f"{target} already holds something; remove it or give another --out.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
+            # One level further down: the directory that `tempfile` makes is private (mode 0700).
+            draft = Path(beside) / target.name
+            draft.mkdir()
+            manifest = _write(trained, draft, form)
+            os.rename(draft, target)
+    except OSError as error:
+        raise UserError(
+            f"{target}: the export cannot be written there ({error}); give another --out."
+        ) from error
+    return manifest
+
+
+def _write(trained: Trained, draft: Path, form: Form) -> dict[str, Any]:
+    weights, table = as_dicts(trained.weights)
+    blob = export_function(trained.model, form.steps, weights, table.shape[1], form.batch_size)
+    (draft / "program.bin").write_bytes(blob)
+    named = {name: _stored(array, form.dtype) for name, array in _flat(weights).items()}
+    np.savez(draft / "weights.npz", **named)  # type: ignore[arg-type]
+    np.save(draft / "table.npy", _stored(table[: len(trained.rows)], form.dtype))
+    names = ["program.bin", "weights.npz", "table.npy"]
+    if trained.rows.tasks:
+        rows = trained.rows
+        tasks = np.asarray(rows.tasks)
+        np.savez_compressed(
+            draft / ROW_NAMES, tasks=tasks, first=rows.first, transforms=rows.transforms
+        )
+        names.append(ROW_NAMES)
+    manifest = _manifest(trained, form, table.shape[1])
+    manifest["sha256"] = {name: _digest(draft / name) for name in names}
+    _write_manifest(draft, manifest)
+    manifest["check"] = _check(trained, draft, form.steps)
+    _write_manifest(draft, manifest)
+    (draft / "load.py").write_text(Path(load.__file__).read_text("utf-8"), "utf-8")
+    (draft / "README.md").write_text(card.model_card(manifest), "utf-8")
+    return manifest
+
+
+def _manifest(trained: Trained, form: Form, row_width: int) -> dict[str, Any]:
+    c, batch = trained.model.config, "B" if form.batch_size == ANY else form.batch_size
+    return {
+        "trm_export": load.FORMAT_VERSION,
+        "trm_jax": trm_jax.__version__,
+        "jax": jax.__version__,
+        "platforms": ["cpu", "cuda", "tpu"],
+        **kind_facts(trained.manifest),
+        "vocab": c.vocab,
+        "cells": c.cells,
+        "steps": form.steps,
+        "batch_size": form.batch_size,
+        "weights_dtype": form.dtype,
+        "license": form.license,
+        "inputs": {
+            "inputs": {"shape": [batch, c.cells], "dtype": "int32"},
+            "rows": {"shape": [batch, row_width], "dtype": "float32"},
+        },
+        "outputs": {
+            "answers": {"shape": [form.steps, batch, c.cells], "dtype": "uint8"},
+            "halt_logits": {"shape": [form.steps, batch], "dtype": "float32"},
+        },
+        "training": training_facts(trained),
+        "scores": measured_scores(trained),
+    }
+
+
+def _check(trained: Trained, draft: Path, steps: int) -> dict[str, Any]:
+    """Reads the export back, and compares its answers with the library's own rollout."""
+    questions, ids, what = _questions(trained)
+    program = load.load(draft)
+    answers, halt_logits = program(questions, ids)
+    # the weights as they were before storing
+    mesh = trained.mesh
+    repeat = np.resize(np.arange(len(questions)), len(questions) * mesh.size)  # whatever it splits
+    run = jax.jit(lambda w, q, i: rollout(trained.model, w, q, i, steps, mesh))
+    inputs = questions[repeat].astype(np.int32)
+    own = jax.device_get(run(trained.weights, inputs, ids[repeat].astype(np.int32)))
+    same = answers[-1] == own.predictions[-1, : len(questions)]
+    apart = np.abs(halt_logits - own.halt_logits[:, : len(questions)]).max()
+    if same.mean() < LEAST_SAME:
+        raise UserError(
+            f"the exported program gives other answers than the library in {1 - same.mean():.1%} "
+            "of the cells, so nothing was written; export with --weights=float32, and report it if "
+            "that is what you did."
+        )
+    return {
+        "compared_with": "the library's rollout, last step",
+        "puzzles": len(questions),
+        "what": what,
+        "same_answers": int(same.all(axis=1).sum()),
+        "same_cells": float(same.mean()),
+        "largest_halt_logit_difference": float(apart),
+    }
+
+
+def _questions(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
+    """Puzzles of the run's data set with their table rows, where it is there; else tokens drawn."""
+    folder = training_data_path(trained.experiment.data, Path(trained.workdir.data))
+    if (folder / dataset_format.MANIFEST).exists():
+        dataset = dataset_format.load(folder)
+        if dataset.manifest["fingerprint"] == trained.manifest["fingerprint"]:
+            last = list(dataset.splits)[-1]  # held-out or test puzzles, where there are any
+            index = dataset.splits[last][:CHECKED]
+            return dataset.inputs[index], dataset.ids[index].astype(np.int64), last
+    c, draw = trained.model.config, np.random.default_rng(0)
+    questions = draw.integers(1, c.vocab, (CHECKED, c.cells)).astype(np.uint8)
+    return questions, draw.integers(0, len(trained.rows), CHECKED), "tokens drawn at random"
+
+
+def _flat(weights: Mapping[str, Any], path: str = "") -> dict[str, NDArray[Any]]:
+    """Arrays by names like "params/network/kernel"; `load.tree` is the inverse."""
+    found: dict[str, NDArray[Any]] = {}
+    for key, value in weights.items():
+        inner = isinstance(value, Mapping)
+        found |= _flat(value, f"{path}{key}/") if inner else {path + key: value}
+    return found
+
+
+def _stored(array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """As files keep it: NumPy's know no bfloat16, so its bits stand there as uint16."""
+    if dtype == "float32":
+        return array.astype(np.float32)
+    return array.astype(ml_dtypes.bfloat16).view(np.uint16)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write_manifest(draft: Path, manifest: Mapping[str, Any]) -> None:
+    (draft / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")

@@ -1,0 +1,78 @@
+"""The rollout as a function of plain dicts: what is exported, and what the Python API runs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+from numpy.typing import NDArray
+
+from trm_jax.models import Model
+from trm_jax.state import Weights
+from trm_jax.types import Latents
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+ANY = "any"
+
+Function = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def make_function(model: Model, steps: int) -> Function:
+    """The rollout, with the puzzle table's rows as an input.
+
+    So the table stays outside: no program holds it, and none needs to know how it is split.
+
+    Args:
+      model: from the registry.
+      steps: supervision steps, N.
+
+    Returns:
+      A function of weights (from `as_dicts`), inputs int32 [B, S] and rows float32 [B, E], that
+      gives answers uint8 [N, B, S] and halting logits float32 [N, B], as `rollout.rollout` does.
+    """
+    c = model.config
+
+    def function(weights: Any, inputs: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        shape = (inputs.shape[0], c.tokens, c.width)
+        initial = [weights["initial"][str(i)] for i in range(len(model.state_names))]
+        start = tuple(jnp.broadcast_to(v.astype(c.dtype)[None, None], shape) for v in initial)
+
+        def step(latents: Latents, _: None) -> tuple[Latents, tuple[jax.Array, jax.Array]]:
+            latents, output = model.supervision_step(weights["params"], latents, inputs, rows)
+            answers = jnp.argmax(output.logits, axis=-1).astype(jnp.uint8)
+            return latents, (answers, output.halt_logits)
+
+        return jax.lax.scan(step, start, None, length=steps)[1]
+
+    return function
+
+
+def as_dicts(weights: Weights) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    """The weights as nested dicts of NumPy arrays, and the puzzle table [R, E] apart."""
+    host = jax.device_get(weights)
+    initial = {str(i): np.asarray(vector) for i, vector in enumerate(host.initial)}
+    params = jax.tree.map(np.asarray, host.params)
+    return {"params": params, "initial": initial}, np.asarray(host.table)
+
+
+def export_function(
+    model: Model, steps: int, weights: dict[str, Any], row_width: int, batch_size: int | str
+) -> bytes:
+    """The serialised program, for CPUs, NVIDIA's GPUs and TPUs.
+
+    Args:
+      model: from the registry.
+      steps: supervision steps.
+      weights: from `as_dicts`; only shapes are looked at.
+      row_width: E.
+      batch_size: B, or "any".
+    """
+    batch = export.symbolic_shape("b")[0] if batch_size == ANY else batch_size
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32), weights)
+    inputs = jax.ShapeDtypeStruct((batch, model.config.cells), jnp.int32)
+    rows = jax.ShapeDtypeStruct((batch, row_width), jnp.float32)
+    function = jax.jit(make_function(model, steps))
+    exported = export.export(function, platforms=PLATFORMS)(shapes, inputs, rows)
+    return bytes(exported.serialize())
