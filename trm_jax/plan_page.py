@@ -13,7 +13,7 @@ def page(plan: Facts) -> str:
     shape = " x ".join(f"{size} {axis}" for axis, size in plan["mesh"].items())
     blocks = [
         f"{plan['name']} on {plan['accelerator']} ({plan['topology']}): {plan['devices']} devices, "
-        f"mesh {shape}; puzzle table of {plan['table_rows']:,} rows"
+        f"mesh {shape}; rows of the puzzle table: {plan['table_rows']:,}"
     ]
     for which, facts in plan["programs"].items():
         blocks.append(_program(_TITLES[which], facts))
@@ -33,10 +33,10 @@ def _program(title: str, facts: Facts) -> str:
             lines.append(f"  {kind:24}{_mib(size)}")
     peak, available = facts["memory"]["peak"], facts["available"]
     told = "" if _finished(facts) else "   at least: the compiler gave up"
-    lines.append(f"  {'peak':24}{_mib(peak)}   {peak / available:.1%} of it{told}")
+    lines.append(f"  {'peak':24}{_mib(peak)}   {peak / available:.1%} of the available{told}")
     lines.append(f"  {'available':24}{_mib(available)}")
     lines.append(f"  {'fits':24}{'yes' if facts['fits'] else 'no':>16}")
-    lines.append(f"  {'FLOPs, by formula':24}{facts['flops'] / 1e12:12,.2f} T of all devices")
+    lines.append(f"  {'FLOPs, by formula':24}{facts['flops'] / 1e12:12,.5g} T of all devices")
     return "\n".join([*lines, *_exchanges(facts), *_bound(facts)])
 
 
@@ -57,7 +57,8 @@ def _bound(facts: Facts) -> list[str]:
     parts = ", ".join(
         f"{name} {1000 * seconds:.3g}"
         for name, seconds in facts["bound"].items()
-        if name != "seconds"
+        # what an unfinished program would send is not known
+        if name != "seconds" and (name != "interconnect" or _finished(facts))
     )
     seconds = facts["bound"]["seconds"]
     return [
@@ -74,7 +75,7 @@ def _remedy(which: str, remedy: Facts, available: int) -> str:
         lines.append("  nothing that was tried; more devices, or fewer slots in config.batch_size")
     else:
         peak = remedy["facts"]["memory"]["peak"]
-        share = f"{peak / available:.1%} of it"
+        share = f"{peak / available:.1%} of the available"
         lines.append(f"  {as_flags(remedy['changes']):44}{_mib(peak)}   {share}")
         lines += _bound(remedy["facts"])
     return "\n".join(lines)
