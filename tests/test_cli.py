@@ -206,3 +206,39 @@ def test_bench_prints_the_peers_keys(capsys, what):
 def test_module_is_the_command():
     done = runs.trm("cook")
     assert done.returncode == 2 and done.stderr.startswith("trm: ") and not done.stdout
+
+
+def test_halting_that_never_believes_is_the_fixed_depth(capsys, workdir):
+    results = []
+    for rule in ([], ["--halt", "--halt-threshold=0.9999999"]):
+        assert main(["eval", f"--workdir={workdir}", "--steps=4", "--json", *rule]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    fixed, halting = results
+    assert halting["steps_used"] == 4 and halting["steps"] == [0, 0, 0, 10]
+    assert halting["exact_accuracy"] == fixed["exact_accuracy"]
+    assert halting["cell_accuracy"] == pytest.approx(fixed["cell_accuracy"], abs=1e-6)
+    assert len(list((workdir / "eval").glob("*halting4.json"))) == 1
+
+
+def test_halting_at_once_takes_one_step_of_each(capsys, workdir):
+    command = ["eval", f"--workdir={workdir}", "--halt", "--halt-threshold=1e-9", "--batch_size=3"]
+    assert main([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["steps_used"] == 1 and result["rounds"] == 2  # three slots are eight, on devices
+    assert main(["eval", f"--workdir={workdir}", "--steps=1", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert result["exact_accuracy"] == first["exact_accuracy"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith(" 1.00 ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--halt", "--halt-threshold=1"], "halting threshold is 1.0"),
+        (["--halt", "--halt-least=9", "--steps=3"], "makes no sense"),
+        (["--halt-patience=2"], "--halt_patience says when to halt"),
+    ],
+)
+def test_halting_mistakes_get_one_sentence(capsys, workdir, flags, named):
+    assert named in fails(capsys, "eval", f"--workdir={workdir}", *flags)

@@ -5,7 +5,7 @@ is the same inside and outside training, and on any number of processes.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -112,8 +112,12 @@ def evaluate(
         for depth, extra in zip(result["by_depth"], more.pop("by_depth", ()), strict=False):
             depth |= extra
         result |= more
-    main = next(result[key] for key in MAIN_SCORES if key in result)
-    return {"score": main, **result, "seconds": time.perf_counter() - start}
+    return {"score": main_score(result), **result, "seconds": time.perf_counter() - start}
+
+
+def main_score(result: Mapping[str, Any]) -> float | None:
+    """The one score of a task by which checkpoints are chosen."""
+    return next(result[key] for key in MAIN_SCORES if key in result)
 
 
 def _summary(parts: list[Scores], answered: NDArray[np.bool_]) -> dict[str, Any]:

@@ -124,7 +124,9 @@ class WorkDir:
         about = {"data": data, "split": split, "fingerprint": fingerprint, "checkpoint": checkpoint}
         record = about | dict(result)
         source = epath.Path(data).name.partition(".")[0]
-        name = f"{source}-{split}-checkpoint{checkpoint}-depth{record['steps_used']}"
+        halting = record.get("halting")
+        depth = f"halting{halting['most']}" if halting else f"depth{record['steps_used']}"
+        name = f"{source}-{split}-checkpoint{checkpoint}-{depth}"
         if "voting" in record:
             name += f"-{record['voting']}-{record['examples']}copies"
         if "submission" in record:
