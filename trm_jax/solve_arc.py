@@ -1,16 +1,18 @@
 """ARC tasks from a file: fits their rows where need be, and votes on their tests."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from trm_jax.data.arc import Task
 from trm_jax.data.arc_build import build_tasks
+from trm_jax.data.format import Dataset
 from trm_jax.data.questions import ask
 from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.fit import fit
+from trm_jax.state import Weights
 from trm_jax.trained import Trained
 
 FIT_UPDATES = 300
@@ -38,7 +40,11 @@ class Effort:
 
 
 def solve_tasks(
-    trained: Trained, tasks: Sequence[Task], effort: Effort, source: str
+    trained: Trained,
+    tasks: Sequence[Task],
+    effort: Effort,
+    source: str,
+    look: Callable[[Weights, Dataset], None] | None = None,
 ) -> dict[str, Any]:
     """Answers tasks.
 
@@ -47,6 +53,7 @@ def solve_tasks(
       tasks: with different names; their tests may have answers or not.
       effort: to spend.
       source: where they are from, for the record.
+      look: is given the fitted weights and the data set that their rows belong to.
 
     Returns:
       What `evaluate` gives, and `fitted`, updates, and `unknown_rows`, which the table lacks.
@@ -69,6 +76,8 @@ def solve_tasks(
         network=effort.network,
         seed=effort.seed,
     )
+    if look:
+        look(weights, dataset)
     result = evaluate(
         make_scorer(trained.model, trained.mesh, effort.steps),
         weights,

@@ -9,12 +9,13 @@ from typing import Any
 from absl import flags
 
 from trm_jax import draw
-from trm_jax.commands import common, solve_tasks
+from trm_jax.commands import common, solve_tasks, traces
 from trm_jax.data.maze import Maze
 from trm_jax.data.sudoku import Sudoku
 from trm_jax.data.views import ARC, kind_of
 from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.solve import Answer, read_puzzles, solve
+from trm_jax.trace_record import trace_puzzles
 from trm_jax.trained import load
 
 EXIT_WRONG = 1
@@ -27,6 +28,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     common.define_checkpoint(values)
     flags.DEFINE_bool("show", False, "Draw the answer after every step.", flag_values=values)
     flags.DEFINE_string("picture", None, "PNG of the first Sudoku, by step.", flag_values=values)
+    traces.define(values)
     flags.DEFINE_bool("json", False, "Print one JSON line per puzzle or task.", flag_values=values)
     common.define_voting(values)
     solve_tasks.define(values)
@@ -42,8 +44,10 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     free. A file, or '-' for standard input, holds one a line. Each answer is checked by the rules
     and the givens. ARC tasks come in Kaggle's form; rows of the puzzle table that their copies
     lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
+    --trace out.html writes a page that plays the answers step by step, --gif an animation.
     Exit codes: 0 all solved, 1 some answer is wrong, 2 a malformed or contradictory puzzle.
     """
+    traces.check(values)
     trained = load(common.need(values, "workdir"), values.checkpoint)
     if trained.manifest["task"] == ARC:
         return solve_tasks.run(values, rest, trained)
@@ -52,7 +56,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     if values.picture and not isinstance(kind, Sudoku):
         raise UserError("--picture draws Sudokus only; `trm show --workdir DIR` draws the others.")
     questions = read_puzzles(kind, _texts(rest))
-    answers = solve(trained, questions, common.depth(values, trained.model.config.N))
+    steps = common.depth(values, trained.model.config.N)
+    answers = solve(trained, questions, steps)
     for number, answer in enumerate(answers, start=1):
         if values.json:
             print(json.dumps(_record(kind, answer)))
@@ -63,6 +68,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         figure = draw.solving(kind, first.question, first.path, first.confidence)
         draw.save(figure, values.picture)
         print(f"wrote {values.picture}", file=sys.stderr)
+    if most := traces.wanted(values, len(questions)):
+        traces.write(values, trace_puzzles(trained, questions[:most], steps), len(questions))
     return EXIT_WRONG if any(answer.broken for answer in answers) else EXIT_DONE
 
 

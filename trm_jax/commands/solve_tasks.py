@@ -11,16 +11,21 @@ import numpy as np
 from absl import flags
 from etils import epath
 
-from trm_jax.commands import common
+from trm_jax.commands import common, traces
 from trm_jax.data.arc import Grid, Pair, Task
 from trm_jax.data.arc_read import read_file, solutions_beside
+from trm_jax.data.format import Dataset
 from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.files import write_whole
 from trm_jax.solve_arc import FIT_UPDATES, Effort, solve_tasks
+from trm_jax.state import Weights
 from trm_jax.terminal import beside, render_arc, use_colour
+from trm_jax.trace import Trace
+from trm_jax.trace_record import trace_tasks
 from trm_jax.trained import Trained
 
 EXIT_WRONG = 1
+TRACE_NOTE = "The original copy of each test, whose answer is one vote of many."
 _FLAGS = ("fit_updates", "fit_network", "seed", "out", "voting", "max_augmentations")
 
 
@@ -54,7 +59,14 @@ def run(values: flags.FlagValues, rest: Sequence[str], trained: Trained) -> int:
         voting=values.voting,
         seed=values.seed,
     )
-    result = solve_tasks(trained, tasks, effort, ", ".join(rest))
+    count = sum(len(task.tests) for task in tasks)
+    shown: list[Trace] = []
+
+    def look(weights: Weights, dataset: Dataset) -> None:
+        if most := traces.wanted(values, count):
+            shown.extend(trace_tasks(trained, weights, dataset, effort.steps, most))
+
+    result = solve_tasks(trained, tasks, effort, ", ".join(rest), look)
     solved = True
     for task in tasks:
         attempts = result["submission"][task.name]
@@ -67,6 +79,8 @@ def run(values: flags.FlagValues, rest: Sequence[str], trained: Trained) -> int:
     if values.out:
         write_whole(epath.Path(values.out), json.dumps(result["submission"]) + "\n")
         print(f"wrote {values.out}", file=sys.stderr)
+    if shown:
+        traces.write(values, shown, count, TRACE_NOTE)
     print(
         f"{result['unknown_rows']:,} rows of the puzzle table were unknown; "
         f"{result['fitted']} updates on the demonstrations; {result['examples']:,} copies voted",
