@@ -122,7 +122,7 @@ class WorkDir:
           What was written.
         """
         about = {"data": data, "split": split, "fingerprint": fingerprint, "checkpoint": checkpoint}
-        record = about | dict(result)
+        record: dict[str, Any] = about | dict(result)
         source = epath.Path(data).name.partition(".")[0]
         halting = record.get("halting")
         depth = f"halting{halting['most']}" if halting else f"depth{record['steps_used']}"
