@@ -1,7 +1,8 @@
 """`trm export`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -49,20 +50,24 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     steps = common.depth(values, trained.model.config.N)
     form = Form(steps, batch_size, values.weights, values.license)
     manifest = save(trained, out, form)
-    check = manifest["check"]
-    many = f"{check['puzzles']} puzzles ({check['what']})"
-    if check["same_answers"] == check["puzzles"]:
-        print(f"same answers on {many} as the library's")
-    else:
-        print(
-            f"same answers on {check['same_answers']} of {many} as the library's; "
-            f"{check['same_cells']:.2%} of the cells are the same"
-        )
+    print(_checked(manifest["check"]))
     size = sum(path.stat().st_size for path in Path(out).iterdir())
     print(f"wrote {out}: checkpoint {trained.step}, {steps} steps, {size / 1e6:,.1f} MB")
     if values.push is not None:
         print(f"pushed to {hub.push(Path(out), values.push, private=values.private)}")
     return EXIT_DONE
+
+
+def _checked(check: Mapping[str, Any]) -> str:
+    """What the comparison with the library came to."""
+    puzzles, same = check["puzzles"], check["same_answers"]
+    many = f"{puzzles} puzzles" if same == puzzles else f"{same} of {puzzles} puzzles"
+    text = f"same answers on {many} ({check['what']}) as the library's own rollout"
+    if same < puzzles:
+        text += f", and the same in {check['same_cells']:.2%} of all cells"
+    if "same_answers_as_unrounded" in check:
+        text += f"; on {check['same_answers_as_unrounded']} as before the weights were rounded"
+    return text
 
 
 def _batch_size(text: str) -> int | str:
