@@ -75,6 +75,7 @@ def test_two_processes_are_one_run(two, alone):
     assert (np.abs(a).sum(axis=1) > 0).sum() > 10
 
 
+@pytest.mark.slow
 def test_so_are_four(root, alone):
     assert_same_metrics(train(root, "four", 4, 1), alone)
 
@@ -125,7 +126,8 @@ def test_one_is_asked_to_stop_and_all_do_and_go_on(root, two):
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+# a lost process that is not the coordinator is noticed by its silence, which takes half a minute
+@pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_when_one_is_killed_the_other_ends_and_says_why(root, killed):
     config = config_file(root, steps=100_000, checkpoint_every=50_000, eval_every=0)
     these = Processes(
