@@ -7,11 +7,20 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 30  # seconds
+# Chromium reads descriptor 3 and writes descriptor 4; first out of their way with both
+LAUNCHER = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD_CLOEXEC, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find():
@@ -35,10 +44,9 @@ class Browser:
         self._in, theirs_out = os.pipe()
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         flags += ["--no-first-run", "--remote-debugging-pipe", f"--user-data-dir={self._profile}"]
-        # Chromium reads descriptor 3 and writes descriptor 4
         ends = (theirs_in, theirs_out)
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec 3<&{ends[0]} 4>&{ends[1]}; exec "$@"', "sh", path, *flags],
+            [sys.executable, "-S", "-E", "-c", LAUNCHER, *map(str, ends), path, *flags],
             pass_fds=ends,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

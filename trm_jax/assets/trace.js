@@ -66,7 +66,7 @@
 
   function fill(t, value) {
     if (t.kind === "maze") return `var(${MAZE[value] || "--pad"})`;
-    if (t.kind === "sudoku") return "var(--panel)";
+    if (t.kind === "sudoku") return "var(--unsure)"; // as opaque as it is unsure
     return value < FIRST_COLOUR ? "var(--pad)" : ARC[value - FIRST_COLOUR];
   }
 
@@ -111,15 +111,14 @@
     drawn.cells.forEach(({ rect, text }, cell) => {
       const value = token(tokens, cell);
       const share = look(cell);
+      rect.style.fill = fill(t, value);
       if (t.kind === "sudoku") {
         const given = token(t.question, cell) >= FIRST_COLOUR;
-        const unsure = Math.round(100 * Math.min(0.85, 1.3 * (1 - share)));
-        rect.style.fill = `color-mix(in srgb, var(--unsure) ${unsure}%, var(--panel))`;
+        rect.style.fillOpacity = Math.min(0.85, 1.3 * (1 - share));
         text.textContent = value < FIRST_COLOUR ? "" : t.symbols[value];
         const lost = given && value !== token(t.question, cell);
         text.setAttribute("class", `digit${given ? " given" : ""}${lost ? " lost" : ""}`);
       } else {
-        rect.style.fill = fill(t, value);
         rect.style.opacity = 0.1 + 0.9 * share;
         if (text) text.textContent = value === 3 || value === 4 ? t.symbols[value] : "";
       }

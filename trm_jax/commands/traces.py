@@ -1,5 +1,6 @@
 """`trm solve --trace` and `--gif`: watching a model think."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -32,13 +33,13 @@ def check(values: flags.FlagValues) -> None:
         if target is None:
             continue
         path = Path(target)
-        if not target or path.is_dir():
+        if not target or os.path.isdir(target):  # a `Path` may raise on odd names
             raise UserError(
                 f"--{name} is {target!r}, no name for a file; give one, for example "
                 f"{Path(target) / _EXAMPLES[name]}."
             )
         for parent in path.parents:
-            if parent.exists() and not parent.is_dir():
+            if os.path.exists(parent) and not os.path.isdir(parent):
                 raise UserError(
                     f"--{name} is {target}, and {parent} is a file; give a place in a directory."
                 )
@@ -85,7 +86,8 @@ def _write(target: str, content: bytes) -> None:
         draft.write_bytes(content)
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
         reason = error.strerror or error
         raise UserError(f"{target} cannot be written ({reason}); give another place.") from error
     print(f"wrote {target}", file=sys.stderr)
