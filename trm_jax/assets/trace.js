@@ -233,9 +233,13 @@
     );
     mark(board, t, step);
     const words = describe(t);
-    const strong = document.createElement("b");
-    strong.textContent = words[0];
-    $("status").replaceChildren(strong, words.slice(1).map((w) => ` · ${w}`).join(""));
+    $("status").replaceChildren();
+    words.forEach((phrase, i) => {
+      // phrases are not broken, lines are between them
+      const part = document.createElement(i ? "span" : "b");
+      part.textContent = phrase;
+      $("status").append(i ? " · " : "", part);
+    });
     board.svg.setAttribute("aria-label", `${t.name}, ${words.join(", ")}`);
     board.svg.dataset.tokens = tokensAt(t, step);
     $("slider").value = step;
