@@ -97,10 +97,13 @@ def _board(axes: "Axes", trace: Trace, step: int) -> None:
         from matplotlib.patches import Rectangle
 
         changed = np.argwhere(trace.path[step - 1] != trace.path[step - 2]).tolist()
+        thin = min(1, 12 / max(rows, columns))
         for row, column in changed:
             for colour, width in (("white", 3.2), (CHANGED, 1.8)):
                 place = column + 0.12, row + 0.12
-                patch = Rectangle(place, 0.76, 0.76, fill=False, ec=colour, lw=width, zorder=5)
+                patch = Rectangle(
+                    place, 0.76, 0.76, fill=False, ec=colour, lw=thin * width, zorder=5
+                )
                 axes.add_patch(patch)
 
 

@@ -90,7 +90,8 @@
     const grid = element("g", {}, svg);
     if (t.kind !== "maze") drawLines(t, rows, columns, grid);
     const frame = element("rect", { class: "frame" }, svg);
-    return { svg, cells, frame, marks: element("g", {}, svg) };
+    const small = { class: Math.max(rows, columns) > 15 ? "fine" : "" };
+    return { svg, cells, frame, marks: element("g", small, svg) };
   }
 
   function drawLines(t, rows, columns, parent) {
