@@ -182,6 +182,7 @@ def test_the_card_holds_what_was_measured_and_nothing_else(exported):
     assert "not measured" not in text and "held-out" not in text
     own = score(split="heldout", fingerprint="0" * 64)
     text = card(exported, scores=[own], weights_dtype="bfloat16")
+    assert "| the run's own (`000000000000`) | heldout |" in text
     assert "may have been chosen by its score on the held-out split" in text
     assert "measured before the weights were rounded to bfloat16" in text
 

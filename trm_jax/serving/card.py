@@ -48,7 +48,7 @@ def _about(manifest: Mapping[str, Any]) -> str:
     model = training["model"]
     return (
         f"{training['parameters']:,} parameters (kind `{model['kind']}`, {model['mixer']} mixer, "
-        f"width {model['width']}, {model['layers']} layers, T {model['T']}, n {model['n']}), "
+        f"width {model['width']}, blocks {model['layers']}, T {model['T']}, n {model['n']}), "
         f"checkpoint {training['checkpoint']} of a run with seed {training['seed']}, averaged "
         f"weights stored as {manifest['weights_dtype']}; the program takes {manifest['steps']} "
         f"supervision steps. Read back after writing, it gave the library's own answers on "
@@ -71,7 +71,8 @@ def _scores(scores: Sequence[Mapping[str, Any]], training: Mapping[str, Any], dt
         many = f"{row.get('examples', '?')} puzzles"
         if "tests" in row:
             many = f"{row['tests']} tests, {row['examples']} copies voting by {row['voting']}"
-        name = f"{row['data']} (`{str(row.get('fingerprint'))[:12]}`)"
+        data = "the run's own" if mine else row["data"]
+        name = f"{data} (`{str(row.get('fingerprint'))[:12]}`)"
         values = ", ".join(f"{key} {value:.4f}" for key, value in row["scores"].items())
         lines.append(
             f"| {name} | {row.get('split')} | {many} | {row['checkpoint']} | {row['steps']} | "
