@@ -18,6 +18,7 @@ from trm_jax import puzzle_table
 from trm_jax.errors import UserError
 from trm_jax.mesh import over_slots, replicated
 from trm_jax.models import Model
+from trm_jax.rollout import answers_of, start_latents
 from trm_jax.state import Weights
 from trm_jax.types import Latents
 
@@ -103,7 +104,7 @@ def answer_queue(
     Returns:
       In the order of the questions; what a slot answers does not depend on its neighbours.
     """
-    start = _empty(model, weights, inputs, count, slots)
+    start = _empty(model, weights, inputs, slots)
     split, everywhere = over_slots(mesh), replicated(mesh)
     sure = math.log(halt.threshold / (1 - halt.threshold))
 
@@ -111,7 +112,7 @@ def answer_queue(
         place = jnp.minimum(now.question, inputs.shape[0] - 1)
         rows = puzzle_table.lookup(weights.table, ids[place], mesh)
         latents, output = model.supervision_step(weights.params, now.latents, inputs[place], rows)
-        answers = jnp.argmax(output.logits, axis=-1).astype(jnp.uint8)
+        answers = answers_of(output)
         steps = now.steps + 1
         same = jnp.where(jnp.all(answers == now.last, axis=-1), now.same + 1, 1)
         believed = (output.halt_logits > sure) & (steps >= halt.least) & (same >= halt.patience)
@@ -132,16 +133,11 @@ def answer_queue(
     return jax.lax.while_loop(lambda now: jnp.any(now.question < count), take_step, start).finished
 
 
-def _empty(
-    model: Model, weights: Weights, inputs: jax.Array, count: jax.Array, slots: int
-) -> _Slots:
-    c, (questions, cells) = model.config, inputs.shape
-    shape = (slots, c.tokens, c.width)
+def _empty(model: Model, weights: Weights, inputs: jax.Array, slots: int) -> _Slots:
+    questions, cells = inputs.shape
     zeros = jnp.zeros((slots,), jnp.int32)
     return _Slots(
-        latents=tuple(
-            jnp.broadcast_to(v.astype(c.dtype)[None, None], shape) for v in weights.initial
-        ),
+        latents=start_latents(model, weights.initial, slots),
         question=jnp.arange(slots, dtype=jnp.int32),
         steps=zeros,
         same=zeros,

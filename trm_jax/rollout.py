@@ -1,5 +1,8 @@
 """The compiled evaluation rollout: every supervision step of a batch in one scan."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -8,7 +11,7 @@ from jax.sharding import Mesh
 from trm_jax import puzzle_table
 from trm_jax.models import Model
 from trm_jax.state import Weights
-from trm_jax.types import Latents
+from trm_jax.types import Latents, Output
 
 
 class Rollout(struct.PyTreeNode):
@@ -39,17 +42,53 @@ def rollout(
     Returns:
       The answers at every depth 1..steps.
     """
-    c = model.config
     rows = puzzle_table.lookup(weights.table, ids, mesh)
-    shape = (inputs.shape[0], c.tokens, c.width)
-    start = tuple(
-        jnp.broadcast_to(vector.astype(c.dtype)[None, None], shape) for vector in weights.initial
-    )
 
-    def step(latents: Latents, _: None) -> tuple[Latents, Rollout]:
-        latents, output = model.supervision_step(weights.params, latents, inputs, rows)
-        answers = jnp.argmax(output.logits, axis=-1).astype(jnp.uint8)
-        return latents, Rollout(predictions=answers, halt_logits=output.halt_logits)
+    def record(output: Output) -> Rollout:
+        return Rollout(predictions=answers_of(output), halt_logits=output.halt_logits)
 
-    _, steps_taken = jax.lax.scan(step, start, None, length=steps)
-    return steps_taken
+    return take_steps(model, weights.params, weights.initial, inputs, rows, steps, record)
+
+
+def take_steps(
+    model: Model,
+    params: Any,
+    initial: Sequence[jax.Array],
+    inputs: jax.Array,
+    rows: jax.Array,
+    steps: int,
+    record: Callable[[Output], Any],
+) -> Any:
+    """Supervision steps in one scan, of which is kept what `record` makes of each output.
+
+    Args:
+      model: from the registry.
+      params: dense parameters.
+      initial: the fixed initial vectors, each [D].
+      inputs: int32 [B, S], the questions.
+      rows: [B, E], their puzzle-table rows.
+      steps: how many.
+      record: of the output of one step, a tree of arrays.
+
+    Returns:
+      That tree, each array with a leading axis of `steps`.
+    """
+
+    def step(latents: Latents, _: None) -> tuple[Latents, Any]:
+        latents, output = model.supervision_step(params, latents, inputs, rows)
+        return latents, record(output)
+
+    start = start_latents(model, initial, inputs.shape[0])
+    return jax.lax.scan(step, start, None, length=steps)[1]
+
+
+def start_latents(model: Model, initial: Sequence[jax.Array], slots: int) -> Latents:
+    """The states [B, L, D] that every example begins with: the initial vectors, everywhere."""
+    c = model.config
+    shape = (slots, c.tokens, c.width)
+    return tuple(jnp.broadcast_to(v.astype(c.dtype)[None, None], shape) for v in initial)
+
+
+def answers_of(output: Output) -> jax.Array:
+    """The likeliest token of each cell, uint8 [B, S]."""
+    return jnp.argmax(output.logits, axis=-1).astype(jnp.uint8)

@@ -8,8 +8,9 @@ from jax.sharding import Mesh
 from trm_jax import puzzle_table
 from trm_jax.models import Model
 from trm_jax.numerics import log_stablemax
+from trm_jax.rollout import answers_of, take_steps
 from trm_jax.state import Weights
-from trm_jax.types import Latents
+from trm_jax.types import Output
 
 
 class Watched(struct.PyTreeNode):
@@ -39,21 +40,13 @@ def watch(
       steps: depth; may exceed the N of training.
       mesh: over which a large puzzle table is split.
     """
-    c = model.config
     rows = puzzle_table.lookup(weights.table, ids, mesh)
-    shape = (inputs.shape[0], c.tokens, c.width)
-    start = tuple(
-        jnp.broadcast_to(vector.astype(c.dtype)[None, None], shape) for vector in weights.initial
-    )
 
-    def step(latents: Latents, _: None) -> tuple[Latents, Watched]:
-        latents, output = model.supervision_step(weights.params, latents, inputs, rows)
-        answers = jnp.argmax(output.logits, axis=-1)
+    def record(output: Output) -> Watched:
+        answers = answers_of(output)
         # bfloat16 would round 99 % to 100 %
         logs = log_stablemax(output.logits.astype(jnp.float32))
-        chosen = jnp.take_along_axis(logs, answers[..., None], axis=-1)[..., 0]
-        sure = jnp.exp(chosen).astype(jnp.float16)
-        return latents, Watched(answers.astype(jnp.uint8), sure, output.halt_logits)
+        chosen = jnp.take_along_axis(logs, answers[..., None].astype(jnp.int32), axis=-1)[..., 0]
+        return Watched(answers, jnp.exp(chosen).astype(jnp.float16), output.halt_logits)
 
-    _, seen = jax.lax.scan(step, start, None, length=steps)
-    return seen
+    return take_steps(model, weights.params, weights.initial, inputs, rows, steps, record)

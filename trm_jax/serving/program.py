@@ -10,8 +10,9 @@ from jax import export
 from numpy.typing import NDArray
 
 from trm_jax.models import Model
+from trm_jax.rollout import answers_of, take_steps
 from trm_jax.state import Weights
-from trm_jax.types import Latents
+from trm_jax.types import Output
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 ANY = "any"
@@ -32,19 +33,13 @@ def make_function(model: Model, steps: int) -> Function:
       A function of weights (from `as_dicts`), inputs int32 [B, S] and rows float32 [B, E], that
       gives answers uint8 [N, B, S] and halting logits float32 [N, B], as `rollout.rollout` does.
     """
-    c = model.config
+
+    def record(output: Output) -> tuple[jax.Array, jax.Array]:
+        return answers_of(output), output.halt_logits
 
     def function(weights: Any, inputs: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        shape = (inputs.shape[0], c.tokens, c.width)
         initial = [weights["initial"][str(i)] for i in range(len(model.state_names))]
-        start = tuple(jnp.broadcast_to(v.astype(c.dtype)[None, None], shape) for v in initial)
-
-        def step(latents: Latents, _: None) -> tuple[Latents, tuple[jax.Array, jax.Array]]:
-            latents, output = model.supervision_step(weights["params"], latents, inputs, rows)
-            answers = jnp.argmax(output.logits, axis=-1).astype(jnp.uint8)
-            return latents, (answers, output.halt_logits)
-
-        return jax.lax.scan(step, start, None, length=steps)[1]
+        return take_steps(model, weights["params"], initial, inputs, rows, steps, record)
 
     return function
 

@@ -1,5 +1,6 @@
 """The Python API: `trm_jax.load(path).solve(puzzles)`."""
 
+import abc
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,7 +70,7 @@ def _exported(root: Path, checkpoint: int | None) -> "OfExport":
         ) from error
 
 
-class Solver:
+class Solver(abc.ABC):
     """A trained model. Its programs are compiled once for each number of steps and of puzzles.
 
     Attributes:
@@ -129,17 +130,17 @@ class Solver:
             for i, question in enumerate(questions)
         ]
 
+    @abc.abstractmethod
     def _answers(
         self, questions: NDArray[np.uint8], steps: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.floating]]:
         """Answers uint8 [N, m, S] to questions [m, S], and halting logits [N, m]."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _submission(
         self, known: list[Task], steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
         """Two attempts at each test of each task, by the tasks' names."""
-        raise NotImplementedError
 
 
 class OfWorkDir(Solver):
