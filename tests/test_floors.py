@@ -136,7 +136,16 @@ FLOORS = {
     "trm_jax.cli": 15,
     "trm_jax.__main__": 16,
     "trm_jax.halting": 8,
-    "trm_jax.evaluate_halting": 10,
+    "trm_jax.perturbation": 2,
+    "trm_jax.selection": 1,
+    "trm_jax.data.symmetries": 2,
+    "trm_jax.scoring.rules": 2,
+    "trm_jax.search": 9,
+    "trm_jax.evaluate_search": 10,
+    "trm_jax.evaluate_curve": 11,
+    "trm_jax.draw_curve": 3,
+    "trm_jax.commands.eval_tables": 2,
+    "trm_jax.commands.search_flags": 11,
 }
 """Floor of every module; it may import what is on lower floors, not what is beside or above."""
 

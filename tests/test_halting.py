@@ -9,7 +9,7 @@ import pytest
 
 from tests.test_rollout import MODEL, questions, roll, weights
 from trm_jax.errors import UserError
-from trm_jax.halting import Halt, answer_queue
+from trm_jax.halting import Entries, Halt, answer_queue
 from trm_jax.mesh import make_mesh
 
 DEPTH = 6
@@ -23,7 +23,9 @@ def queue(count, slots, halt, devices=1, padded=None):
         functools.partial(answer_queue, MODEL, slots=slots, halt=halt, mesh=make_mesh(devices))
     )
     state = jax.tree.map(jnp.asarray, weights())
-    return jax.device_get(run(state, inputs[:size], ids[:size], jnp.int32(count)))
+    numbers = np.arange(size, dtype=np.int32)
+    entries = Entries(inputs[:size], ids[:size], numbers, numbers * 0, numbers)
+    return jax.device_get(run(state, entries, jnp.int32(count)))
 
 
 @functools.cache
@@ -50,7 +52,7 @@ MIDDLE = float(1 / (1 + np.exp(-np.median(fixed()[1]))))
 @pytest.mark.parametrize(
     "halt",
     [
-        Halt(most=DEPTH, threshold=0.999999),
+        Halt(most=DEPTH, threshold=1.0),
         Halt(most=DEPTH, threshold=MIDDLE),
         Halt(most=DEPTH, threshold=MIDDLE, least=3),
         Halt(most=DEPTH, threshold=1e-6, patience=2),
@@ -63,6 +65,7 @@ def test_each_question_is_answered_as_by_hand(halt, count, slots):
     got = queue(count, slots, halt)
     steps = [by_hand(i, halt) for i in range(count)]
     np.testing.assert_array_equal(got.steps, steps)
+    assert got.work == sum(steps)
     for i, step in enumerate(steps):
         np.testing.assert_array_equal(got.answers[i], fixed()[0][step - 1, i % 8])
         np.testing.assert_allclose(got.halt_logits[i], fixed()[1][step - 1, i % 8], atol=1e-4)
@@ -97,7 +100,7 @@ def test_devices_change_nothing():
         {"most": 3, "least": 4},
         {"most": 3, "patience": 0},
         {"most": 3, "threshold": 0.0},
-        {"most": 3, "threshold": 1.0},
+        {"most": 3, "threshold": 1.1},
     ],
 )
 def test_senseless_rules_are_refused(wrong):

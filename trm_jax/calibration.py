@@ -25,15 +25,34 @@ def summary(halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]) -> dict
       where all answers are right or all wrong.
     """
     logits = np.asarray(halt_logits, np.float64)
-    probability = halting_probability(logits)
-    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
-    gap = np.bincount(bins, weights=probability - exact, minlength=BINS)
+    _, probability, right = reliability(logits, exact)
     return {
-        "halt_probability": float(probability.mean()),
+        "halt_probability": float(probability.sum() / len(logits)),
         "halt_accuracy": float(((logits >= 0) == exact).mean()),
-        "halt_error": float(np.abs(gap).sum() / len(logits)),
+        "halt_error": float(np.abs(probability - right).sum() / len(logits)),
         "halt_auc": auc(logits, exact),
     }
+
+
+def reliability(
+    halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]
+) -> tuple[NDArray[np.integer], NDArray[np.float64], NDArray[np.float64]]:
+    """The parts of a reliability diagram, by ten equal bins of halting probability.
+
+    Args:
+      halt_logits: [m].
+      exact: bool [m], whether the whole answer was right.
+
+    Returns:
+      Of each bin, [10] each: how many, the sum of their probabilities, how many were right.
+    """
+    probability = halting_probability(halt_logits)
+    bins = np.minimum((probability * BINS).astype(int), BINS - 1)
+    total, right = (
+        np.bincount(bins, weights=w, minlength=BINS).astype(np.float64)
+        for w in (probability, exact)
+    )
+    return np.bincount(bins, minlength=BINS), total, right
 
 
 def auc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:

@@ -140,6 +140,10 @@ class SudokuSymmetry:
         moved = np.take_along_axis(tokens, self.cells, axis=1)
         return np.take_along_axis(table, moved.astype(np.int64), axis=1)
 
+    def take(self, numbers: NDArray[np.integer]) -> "SudokuSymmetry":
+        """Gives those of these symmetries that have the numbers [b]."""
+        return SudokuSymmetry(self.digits[numbers], self.cells[numbers])
+
     def invert(self) -> "SudokuSymmetry":
         """Gives the symmetry that undoes this one."""
         return SudokuSymmetry(_inverse(self.digits), _inverse(self.cells))

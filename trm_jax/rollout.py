@@ -10,8 +10,11 @@ from jax.sharding import Mesh
 
 from trm_jax import puzzle_table
 from trm_jax.models import Model
+from trm_jax.perturbation import Perturbation
 from trm_jax.state import Weights
 from trm_jax.types import Latents, Output
+
+UNPERTURBED = Perturbation()
 
 
 class Rollout(struct.PyTreeNode):
@@ -27,7 +30,14 @@ class Rollout(struct.PyTreeNode):
 
 
 def rollout(
-    model: Model, weights: Weights, inputs: jax.Array, ids: jax.Array, steps: int, mesh: Mesh
+    model: Model,
+    weights: Weights,
+    inputs: jax.Array,
+    ids: jax.Array,
+    steps: int,
+    mesh: Mesh,
+    perturbation: Perturbation = UNPERTURBED,
+    keys: jax.Array | None = None,
 ) -> Rollout:
     """Takes `steps` supervision steps from the initial vectors, none of them cut short.
 
@@ -38,6 +48,8 @@ def rollout(
       ids: int32 [B], puzzle-table rows.
       steps: depth; may exceed the N of training.
       mesh: over which a large puzzle table is split.
+      perturbation: what is random.
+      keys: [B], from `Perturbation.keys`; needed where anything is.
 
     Returns:
       The answers at every depth 1..steps.
@@ -47,7 +59,8 @@ def rollout(
     def record(output: Output) -> Rollout:
         return Rollout(predictions=answers_of(output), halt_logits=output.halt_logits)
 
-    return take_steps(model, weights.params, weights.initial, inputs, rows, steps, record)
+    start = (model, weights.params, weights.initial, inputs, rows, steps, record)
+    return take_steps(*start, perturbation, keys)
 
 
 def take_steps(
@@ -58,6 +71,8 @@ def take_steps(
     rows: jax.Array,
     steps: int,
     record: Callable[[Output], Any],
+    perturbation: Perturbation = UNPERTURBED,
+    keys: jax.Array | None = None,
 ) -> Any:
     """Supervision steps in one scan, of which is kept what `record` makes of each output.
 
@@ -69,17 +84,24 @@ def take_steps(
       rows: [B, E], their puzzle-table rows.
       steps: how many.
       record: of the output of one step, a tree of arrays.
+      perturbation: what is random.
+      keys: [B], from `Perturbation.keys`; needed where anything is.
 
     Returns:
       That tree, each array with a leading axis of `steps`.
     """
+    names, slots = model.state_names, inputs.shape[0]
 
-    def step(latents: Latents, _: None) -> tuple[Latents, Any]:
+    def step(latents: Latents, taken: jax.Array) -> tuple[Latents, Any]:
+        if keys is not None:
+            latents = perturbation.disturb(names, latents, keys, jnp.broadcast_to(taken, (slots,)))
         latents, output = model.supervision_step(params, latents, inputs, rows)
         return latents, record(output)
 
-    start = start_latents(model, initial, inputs.shape[0])
-    return jax.lax.scan(step, start, None, length=steps)[1]
+    start = start_latents(model, initial, slots)
+    if keys is not None:
+        start = perturbation.begin(names, start, keys)
+    return jax.lax.scan(step, start, jnp.arange(steps, dtype=jnp.int32))[1]
 
 
 def start_latents(model: Model, initial: Sequence[jax.Array], slots: int) -> Latents:

@@ -55,7 +55,7 @@ class WorkDir:
         """Writes config.json, or makes sure that the one there is of this very experiment.
 
         Returns:
-          What was written.
+          What was written, and to which `file`.
 
         Raises:
           UserError: another experiment lives here.
@@ -119,19 +119,19 @@ class WorkDir:
           checkpoint: what was scored.
 
         Returns:
-          What was written.
+          What was written, and to which `file`.
         """
         about = {"data": data, "split": split, "fingerprint": fingerprint, "checkpoint": checkpoint}
         record: dict[str, Any] = about | dict(result)
         source = epath.Path(data).name.partition(".")[0]
-        halting = record.get("halting")
-        depth = f"halting{halting['most']}" if halting else f"depth{record['steps_used']}"
-        name = f"{source}-{split}-checkpoint{checkpoint}-{depth}"
+        how = record.get("how") or f"depth{record['steps_used']}"
+        name = f"{source}-{split}-checkpoint{checkpoint}-{how}"
         if "voting" in record:
             name += f"-{record['voting']}-{record['examples']}copies"
         if "submission" in record:
             path = self.evaluations / name / "submission.json"
             write_whole(path, json.dumps(record["submission"]) + "\n")
             record["submission"] = str(path)
-        write_whole(self.evaluations / f"{name}.json", json.dumps(record, indent=2) + "\n")
-        return record
+        path = self.evaluations / f"{name}.json"
+        write_whole(path, json.dumps(record, indent=2) + "\n")
+        return record | {"file": str(path)}

@@ -1,0 +1,84 @@
+"""What `trm eval` prints."""
+
+from collections.abc import Iterable
+from typing import Any
+
+SHOW_EVERY = 16
+COLUMNS = {
+    "exact_accuracy": "  exact",
+    "cell_accuracy": "  cells",
+    "valid_path": "  paths",
+    "shortest_path": "shortest",
+    "halt_auc": "halt AUC",
+    "halt_error": "halt error",
+}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Accuracy and calibration by depth: all of 1 to 16, then every sixteenth, and the last."""
+    rows = result["by_depth"] or [result]
+    columns = [(key, name) for key, name in COLUMNS.items() if key in rows[-1]]
+    lines = ["depth  " + "  ".join(name for _, name in columns)]
+    if "search" in result:
+        cells = (_cell(key, result[key]).rjust(len(name)) for key, name in columns)
+        lines.append(f"{result['steps_used']:5.2f}  " + "  ".join(cells))
+        lines += _selections(result)
+    for row in result["by_depth"]:
+        depth = row["depth"]
+        if depth > SHOW_EVERY and depth % SHOW_EVERY and depth < result["steps_used"]:
+            continue
+        cells = (_cell(key, row[key]).rjust(len(name)) for key, name in columns)
+        lines.append(f"{depth:5}  " + "  ".join(cells))
+    what = "puzzles"
+    if "voting" in result:
+        what = f"copies of {result['tests']} tests of {result['tasks']} tasks"
+        passes = [f"{key} {value:.2%}" for key, value in result.items() if key.startswith("pass@")]
+        lines.append(f"vote ({result['voting']}): {', '.join(passes) or 'no answers are known'}")
+        lines.append(f"wrote {result['submission']}")
+    lines.append(
+        f"{result['data']} [{result['split']}]: {result['examples']} {what}, checkpoint "
+        f"{result['checkpoint']}, {result['seconds']:.1f} s"
+    )
+    return "\n".join(lines)
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if key.startswith("halt") else f"{value:.2%}"
+
+
+def _selections(result: dict[str, Any]) -> Iterable[str]:
+    """How the trajectories were selected from, and apart from that what checking them gives."""
+    if "by_selection" in result:
+        scores = (f"{name} {_cell(name, s)}" for name, s in result["by_selection"].items())
+        yield f"selected by: {', '.join(scores)}"
+        scores = (f"{name} {_cell(name, s)}" for name, s in result["oracle"].items())
+        yield f"if one could check: {', '.join(scores)}"
+    if result["work"] > result["steps_used"] * 1.01:
+        yield f"{result['work']:.2f} steps per puzzle were taken, those broken off included"
+
+
+def curve_table(result: dict[str, Any]) -> str:
+    """Some rows of a curve, and where all of them are."""
+    rows = [r for r in result["curve"] if r["rule"] != "halting"]
+    deepest = max(r["depth"] for r in rows)
+    depths = sorted({2**i for i in range(deepest.bit_length())} | {deepest})
+    shown = [r for r in rows if r["depth"] in depths and r["depth"] <= deepest]
+    names = list(dict.fromkeys((r["rule"], r["width"]) for r in shown))
+    lines = ["exact by depth" + "".join(f"{depth:>9}" for depth in depths)]
+    for name in names:
+        mine = {r["depth"]: r["exact_accuracy"] for r in shown if (r["rule"], r["width"]) == name}
+        scores = "".join(f"{mine[depth]:>9.2%}" for depth in depths)
+        lines.append(f"{name[0]:>8} of {name[1]:<3}{scores}")
+    for row in result["curve"]:
+        if row["rule"] == "halting":
+            lines.append(
+                f"halting above {row['threshold']}, patience {row['patience']}: "
+                f"{row['exact_accuracy']:.2%} after {row['steps']:.2f} steps"
+            )
+    found = result["reliability"]
+    area = "-" if found["halt_auc"] is None else f"{found['halt_auc']:.4f}"
+    lines.append(f"halt AUC {area}, halt error {found['halt_error']:.4f}")
+    lines.append(f"{result['examples']} puzzles; wrote {result['csv']} and {result['png']}")
+    return "\n".join(lines)
