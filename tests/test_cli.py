@@ -217,7 +217,7 @@ def test_halting_that_never_believes_is_the_fixed_depth(capsys, workdir):
     assert halting["steps_used"] == 4 and halting["steps"] == [0, 0, 0, 10]
     assert halting["exact_accuracy"] == fixed["exact_accuracy"]
     assert halting["cell_accuracy"] == pytest.approx(fixed["cell_accuracy"], abs=1e-6)
-    assert len(list((workdir / "eval").glob("*halting4.json"))) == 1
+    assert len(list((workdir / "eval").glob("*halting4-threshold*.json"))) == 1
 
 
 def test_halting_at_once_takes_one_step_of_each(capsys, workdir):

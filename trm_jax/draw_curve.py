@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = Mapping[str, Any]
-STYLES = {"halt": "-", "majority": "--", "mean": ":", "oracle": "-."}
+STYLES = {"halt": "-", "majority": "--", "oracle": ":"}
 NAMES = {
     "halt": "surest by halting head",
     "majority": "majority",
-    "mean": "mean of tries",
     "oracle": "any right (oracle)",
 }
 
@@ -33,10 +32,12 @@ def write_curve(result: Mapping[str, Any], path: epath.PathLike) -> dict[str, st
     writer.writeheader()
     writer.writerows(rows)
     write_whole(epath.Path(names["csv"]), text.getvalue())
-    figure, axes = new_figure(1, 3, (15, 4.6))
+    figure, axes = new_figure(1, 3, (15, 5.2))
     by_depth(axes[0, 0], rows)
     by_compute(axes[0, 1], rows)
     reliability(axes[0, 2], result["reliability"])
+    handles, labels = axes[0, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
     save(figure, names["png"])
     return names
 
@@ -45,7 +46,6 @@ def by_depth(axes: "Axes", rows: Sequence[Row]) -> None:
     """Exact accuracy after each step, a line for each rule and width."""
     _lines(axes, rows, "depth")
     axes.set(xlabel="supervision steps of each try", title="depth and width")
-    axes.legend(fontsize=7)
 
 
 def by_compute(axes: "Axes", rows: Sequence[Row]) -> None:
@@ -65,9 +65,6 @@ def by_compute(axes: "Axes", rows: Sequence[Row]) -> None:
     above.set_xlabel("TFLOP per puzzle", fontsize=8)
     above.tick_params(labelsize=7)
     axes.set(xlabel="supervision steps per puzzle, all tries")
-    handles, labels = axes.get_legend_handles_labels()
-    halting = [i for i, label in enumerate(labels) if "halting, " in label]
-    axes.legend([handles[i] for i in halting], [labels[i] for i in halting], fontsize=7)
 
 
 def reliability(axes: "Axes", found: Mapping[str, Any]) -> None:
@@ -118,5 +115,6 @@ def _lines(axes: "Axes", rows: Sequence[Row], x: str) -> None:
             colour = f"C{number % 10}"
             axes.plot(*zip(*points, strict=True), style, color=colour, lw=1.4, label=label)
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     axes.set(ylabel="whole grid right, %")
     axes.grid(alpha=0.3)
