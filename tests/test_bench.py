@@ -301,3 +301,9 @@ def test_a_profile_says_which_operations_took_the_time(tmp_path):
     )
     part = {"what": "train", **found}
     assert "perfetto" in page.text(part) and operations[0]["operation"] in page.text(part)
+
+
+def test_the_page_of_results_lists_every_line():
+    paths = sorted(map(str, (runs.ROOT / "benchmarks").glob("*.jsonl")))
+    rows = page.table(paths).splitlines()
+    assert set(rows) <= set((runs.ROOT / "benchmarks/README.md").read_text().splitlines())
