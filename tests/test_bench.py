@@ -174,7 +174,8 @@ def test_turns_alternate(monkeypatch):
     ours = {"devices": 1, "cells": 16, "vocab": 6, "spread": [1, 3], "compile_seconds": 1}
     seconds = iter([2.0, 4.0, 3.0])
 
-    def work(job, **_):
+    def work(job, environment):
+        assert environment["JAX_ENABLE_COMPILATION_CACHE"] == "false", "or nothing is compiled"
         order.append("ours")
         return {**ours, "seconds": next(seconds), "flops": 6e12, "ceiling": 4e12}
 
@@ -261,7 +262,7 @@ def test_a_broken_worker_shows_its_words(capsys):
     job = processes.Job(part="train", experiment={}, repeats=0, trace=None, scratch=None, started=0)
     del job["trace"]
     with pytest.raises(UserError, match="KeyError"):
-        processes.run_worker(job)
+        processes.run_worker(job, {})
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -301,6 +302,35 @@ def test_a_profile_says_which_operations_took_the_time(tmp_path):
     )
     part = {"what": "train", **found}
     assert "perfetto" in page.text(part) and operations[0]["operation"] in page.text(part)
+
+
+DEVICE = """
+planes {{ name: "/device:TPU:0"
+  lines {{ name: "XLA Modules" events {{ metadata_id: 1 duration_ps: 9000000000 }} }}
+  lines {{ name: "{line}"
+    events {{ metadata_id: 2 duration_ps: 3000000000 {stat} }}
+    events {{ metadata_id: 3 duration_ps: 6000000000 {stat} }} }}
+  event_metadata {{ key: 1 value {{ id: 1 name: "jit_several" }} }}
+  event_metadata {{ key: 2 value {{ id: 2 name: "%fusion.7 = bf16[8]" }} }}
+  event_metadata {{ key: 3 value {{ id: 3 name: "%fusion.8 = bf16[8]" }} }}
+  stat_metadata {{ key: 1 value {{ id: 1 name: "hlo_op" }} }} }}
+planes {{ name: "/host:CPU"
+  lines {{ name: "thread" events {{ metadata_id: 1 duration_ps: 5000000 {stat} }} }}
+  event_metadata {{ key: 1 value {{ id: 1 name: "launch" }} }}
+  stat_metadata {{ key: 1 value {{ id: 1 name: "hlo_op" }} }} }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "stat"),
+    [("XLA Ops", ""), ("Stream #1", 'stats { metadata_id: 1 str_value: "fusion.7" }')],
+)
+def test_a_devices_time_counts_once(tmp_path, line, stat):
+    text = DEVICE.format(line=line, stat=stat)
+    path = tmp_path / "card.xplane.pb"
+    path.write_bytes(jax.profiler.ProfileData.text_proto_to_serialized_xspace(text))
+    found = profile.top_operations(path, calls=1)
+    assert found == [{"operation": "fusion", "count": 2, "ms": 9.0, "share": 1.0}]
 
 
 def test_the_page_of_results_lists_every_line():

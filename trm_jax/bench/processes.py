@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from trm_jax.errors import UserError
@@ -40,14 +40,14 @@ class Job(TypedDict):
     started: float
 
 
-def run_worker(job: Job, **environment: str) -> dict[str, Any]:
+def run_worker(job: Job, environment: Mapping[str, str]) -> dict[str, Any]:
     """Does a job in a fresh process, with changes of the environment.
 
     Raises:
       UserError: it failed; what the process said of it goes to stderr if there is more to it.
     """
     job["started"] = time.time()
-    done = _run(WORKER, json.dumps(job), os.environ | environment)
+    done = _run(WORKER, json.dumps(job), {**os.environ, **environment})
     report = _report(done)
     if report is None:
         print(done.stderr, file=sys.stderr)

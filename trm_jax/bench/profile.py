@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+BY_OPERATION = "XLA Ops"
 CALLS = 3
 TOP = 15
 # What these take is what the operations inside them take, which are listed by themselves.
@@ -61,19 +62,26 @@ def top_operations(trace: Path, calls: int) -> list[dict[str, Any]]:
     ]
 
 
-def _operations(trace: Path) -> Iterator[tuple[str, float]]:
-    """Name and milliseconds of every operation that ran."""
-    for plane in jax.profiler.ProfileData.from_file(str(trace)).planes:
-        lines = list(plane.lines)
-        # a TPU tells the same time several times over: by module, by step, by operation
-        lines = [line for line in lines if line.name == "XLA Ops"] or lines
-        for line in lines:
-            for event in line.events:
-                named = dict(event.stats).get("hlo_op")
-                if line.name == "XLA Ops" and named is None:
-                    named = event.name.partition(" = ")[0].lstrip("%")
-                if named and str(named).partition(".")[0] not in CONTAINERS:
-                    yield str(named), event.duration_ns / 1e6
+def _operations(trace: Path) -> list[tuple[str, float]]:
+    """Name and milliseconds of every operation that ran, on the devices where they have a clock."""
+    planes = list(jax.profiler.ProfileData.from_file(str(trace)).planes)
+    devices = [plane for plane in planes if plane.name.startswith("/device:")]
+    # the host's threads tell of a device's operations too, when they hand them over
+    on_devices = [found for plane in devices for found in _of_plane(plane)]
+    return on_devices or [found for plane in planes for found in _of_plane(plane)]
+
+
+def _of_plane(plane: Any) -> Iterator[tuple[str, float]]:
+    lines = list(plane.lines)
+    # an accelerator's time may be told several times over: by module, by step, by operation
+    only = [line for line in lines if line.name == BY_OPERATION]
+    for line in only or lines:
+        for event in line.events:
+            named = dict(event.stats).get("hlo_op")
+            if only and named is None:
+                named = event.name.partition(" = ")[0].lstrip("%")
+            if named and str(named).partition(".")[0] not in CONTAINERS:
+                yield str(named), event.duration_ns / 1e6
 
 
 def _age(path: Path) -> float:

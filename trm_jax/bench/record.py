@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from trm_jax.config import Experiment
 PARTS = ("train", "rollout", "input", "checkpoint", "startup")
 PROGRAMS = PARTS[:2]
 LIBRARIES = ("trm-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 WHOLE_CACHE = {
+    "JAX_ENABLE_COMPILATION_CACHE": "true",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
@@ -109,7 +111,7 @@ class Bench:
         return first | {"with_cache": cached}
 
     def _work(
-        self, part: str, trace: str | None = None, environment: dict[str, str] | None = None
+        self, part: str, trace: str | None = None, environment: Mapping[str, str] = NO_CACHE
     ) -> dict[str, Any]:
         job = Job(
             part=part,
@@ -119,7 +121,7 @@ class Bench:
             scratch=self.scratch,
             started=0.0,
         )
-        return run_worker(job, **(environment or {}))
+        return run_worker(job, environment)
 
 
 def speed(turns: Sequence[dict[str, Any]], batch_size: int) -> dict[str, Any]:
