@@ -1,5 +1,6 @@
 """`trm bench`: every part is measured, a peer takes turns with us, and records pile up."""
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trm_jax.bench import page, parts, peer, processes, profile, programs, record
+from trm_jax.bench import page, parts, peer, processes, profile, programs, record, worker
 from trm_jax.cli import main
 from trm_jax.config import from_dict
 from trm_jax.errors import UserError
@@ -57,10 +58,9 @@ def peer_script(tmp_path):
 def everything(tmp_path_factory):
     """The record of `--what all`, and the folder with the file that it was appended to."""
     folder = tmp_path_factory.mktemp("bench")
-    (folder / "scratch").mkdir()
     done = runs.trm(
         *("bench", *TINY, "--what=all", "--json"),
-        *(f"--out={folder}/all.jsonl", f"--workdir={folder}/scratch"),
+        *(f"--out={folder}/results/all.jsonl", f"--workdir={folder}/scratch"),
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), folder
@@ -77,7 +77,7 @@ def test_all_is_the_train_step_and_the_rest_under_their_names(everything):
     found, folder = everything
     assert found["what"] == "all" and found["peer"] == "trm_jax"
     assert set(record.PARTS[1:]) <= found.keys()
-    assert json.loads((folder / "all.jsonl").read_text()) == found
+    assert json.loads((folder / "results/all.jsonl").read_text()) == found
     assert not list((folder / "scratch").iterdir()), "something was left behind"
 
 
@@ -130,7 +130,7 @@ def test_a_record_says_what_it_takes_to_repeat_it(everything):
 
 
 def test_records_pile_up_in_a_table(everything, capsys):
-    path = str(everything[1] / "all.jsonl")
+    path = str(everything[1] / "results/all.jsonl")
     assert main(["bench", "--table", path, path]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + 2 * len(record.PARTS)
@@ -246,8 +246,8 @@ def test_a_peer_has_one_device():
         (["--peer=gone.py"], "gone.py"),
         (["--rounds=3"], "--rounds"),
         (["--what=input", "--profile=x"], "--profile"),
-        (["--out=gone/x.jsonl"], "--out"),
-        (["--workdir=gone"], "--workdir"),
+        (["--out=/dev/null/x.jsonl"], "--out"),
+        (["--workdir=gs://bucket/x"], "--workdir"),
         (["--config.batch_size=7", "--config.accumulate=2"], "accumulate"),
     ],
 )
@@ -337,3 +337,21 @@ def test_the_page_of_results_lists_every_line():
     paths = sorted(map(str, (runs.ROOT / "benchmarks").glob("*.jsonl")))
     rows = page.table(paths).splitlines()
     assert set(rows) <= set((runs.ROOT / "benchmarks/README.md").read_text().splitlines())
+
+
+def test_what_does_not_fit_is_one_sentence(monkeypatch, capsys):
+    def full(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while allocating")
+
+    job = processes.Job(
+        part="train",
+        experiment=runs.experiment().to_dict(),
+        repeats=1,
+        trace=None,
+        scratch=None,
+        started=0,
+    )
+    monkeypatch.setattr(parts, "train_program", full)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(job)))
+    assert worker.main() == 2
+    assert "lower config.batch_size" in json.loads(capsys.readouterr().out)["error"]

@@ -88,10 +88,10 @@ def _bench(values: flags.FlagValues) -> Bench:
                 raise UserError(f"--{name} is for a peer; add --peer SCRIPT, or leave it out.")
     elif not Path(values.peer).is_file():
         raise UserError(f"--peer {values.peer} is no file; give a peer's Python script.")
-    # looked at first: what follows may take minutes
-    _need_folder("workdir", values.workdir)
-    _need_folder("out", values.out and Path(values.out).absolute().parent)
     experiment = common.experiment(values)
+    # made first: what follows may take minutes
+    _make_folder("workdir", values.workdir)
+    _make_folder("out", values.out and str(Path(values.out).parent))
     if values.peer is None:
         return Bench(experiment, values.repeats, values.workdir, values.profile)
     more = tuple(shlex.split(values.peer_flags))
@@ -99,8 +99,12 @@ def _bench(values: flags.FlagValues) -> Bench:
     return Bench(experiment, values.repeats, values.workdir, values.profile, peer, values.rounds)
 
 
-def _need_folder(flag: str, folder: str | Path | None) -> None:
-    if folder and not Path(folder).is_dir():
+def _make_folder(flag: str, folder: str | None) -> None:
+    if folder and "://" in folder:
+        raise UserError(f"--{flag} is {folder}; give a folder on a local disk.")
+    try:
+        Path(folder or ".").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
         raise UserError(
-            f"--{flag} needs the directory {folder}, which is not there; make it first."
-        )
+            f"--{flag} cannot have the folder {folder} ({error.strerror}); give another."
+        ) from error
