@@ -145,12 +145,13 @@ def _bench(sitting: Sitting, stage: str, config: str, changes: list[str]) -> dic
     command += TINY if options.tiny else []
     peer = [f"--peer={options.peer}", f"--peer-python={options.peer_python}"]
     peer += [f"--peer-flags={options.peer_flags}"] if options.peer_flags else []
-    if options.peer:
-        try:
-            return sitting.trm(stage, *command, *peer)
-        except StageError as error:
-            say(f"{stage}: {error}; once more without the peer")
-    return sitting.trm(stage, *command)
+    if not options.peer:
+        return sitting.trm(stage, *command)
+    try:
+        return sitting.trm(stage, *command, *peer)
+    except StageError as error:
+        say(f"{stage}: {error}; once more without the peer")
+        return sitting.trm(stage, *command) | {"peer_failed": str(error)}
 
 
 def profile(sitting: Sitting, stage: str) -> dict[str, Any]:
@@ -250,6 +251,7 @@ def _summary(stage: str, found: dict[str, Any]) -> str:
             f"peak {peak:.3g} GiB",
         ]
         parts += [f"peer/ours {found['ratio']:.3f}"] if "ratio" in found else []
+        parts += ["the peer FAILED, see the log"] if "peer_failed" in found else []
         top = found.get("top_operations", [])[:3]
         parts += [f"of {found['of']}"] if stage == "profile" else []
         return "; ".join([*parts, *(f"{each['operation']} {each['share']:.0%}" for each in top)])

@@ -90,9 +90,10 @@ def test_a_failure_takes_no_other_stage_along(script, capsys):
     assert [stage for stage, *_ in script.commands] == ["rollouts", "rollouts_many"]
 
 
-def test_without_a_working_peer_we_are_timed_alone(script):
+def test_without_a_working_peer_we_are_timed_alone(script, capsys):
     script.refuse = ("--peer",)
     assert script.run("--only=speed_mlp") == 0
+    assert "the peer FAILED" in capsys.readouterr().out
     with_peer, alone = (arguments for _, arguments, _ in script.commands)
     assert [flag for flag in with_peer if flag not in alone] == [
         *(flag for flag in with_peer if flag.startswith("--peer"))
