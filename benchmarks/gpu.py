@@ -261,6 +261,8 @@ def _summary(stage: str, found: dict[str, Any]) -> str:
         return f"{found['step']} updates in {found['minutes']:.1f} min; {scored}"
     by_depth = {row["depth"]: row["exact_accuracy"] for row in found.get("by_depth") or ()}
     shown = [f"at {depth}: {by_depth[depth]:.2%}" for depth in (1, 4, 16, 64) if depth in by_depth]
+    ways = found.get("by_selection") or {}  # which of several tries is answered
+    shown += [f"by {name}: {exact:.2%}" for name, exact in ways.items() if exact is not None]
     rate = f"{found['examples'] / found['seconds']:,.1f} puzzles/s with compilation"
     exact = f"{found['exact_accuracy']:.2%} of {found['examples']}"
     return "; ".join([exact, *shown, f"{found['steps_used']:.3g} steps", rate])

@@ -25,6 +25,7 @@ EVAL = {
     "examples": 8,
     "seconds": 2.0,
     "steps_used": 16,
+    "by_selection": {"majority": 0.75},
     "by_depth": [{"depth": 1, "exact_accuracy": 0.25}, {"depth": 16, "exact_accuracy": 0.875}],
 }
 
@@ -73,6 +74,7 @@ def test_every_stage_is_done_once(script, capsys):
     assert [stage for stage, *_ in script.commands] == list(script.STAGES)
     shown = capsys.readouterr().out
     assert "peer/ours 1.500" in shown and "900 updates" in shown and "at 16: 87.50%" in shown
+    assert "by majority: 75.00%" in shown
     assert (script.out / "table.md").read_text() in shown
     assert script.run("--minutes=0") == 0
     assert not script.commands, "all of it was done before"
