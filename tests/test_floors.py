@@ -12,6 +12,7 @@ FUNCTION_LINES, FILE_LINES, MEDIAN_LINES = 80, 400, 150
 
 FLOORS = {
     "trm_jax": 0,
+    "trm_jax.bench": 0,
     "trm_jax.calibration": 0,
     "trm_jax.commands": 0,
     "trm_jax.data": 0,
@@ -109,12 +110,20 @@ FLOORS = {
     "trm_jax.solve": 9,
     "trm_jax.trace_record": 9,
     "trm_jax.transfer": 9,
-    "trm_jax.bench": 10,
     "trm_jax.fit": 10,
     "trm_jax.plan": 10,
     "trm_jax.published.convert": 10,
     "trm_jax.serving.export": 10,
     "trm_jax.train": 10,
+    "trm_jax.bench.profile": 0,
+    "trm_jax.bench.programs": 10,
+    "trm_jax.bench.clock": 11,
+    "trm_jax.bench.parts": 12,
+    "trm_jax.bench.worker": 13,
+    "trm_jax.bench.processes": 1,
+    "trm_jax.bench.peer": 3,
+    "trm_jax.bench.record": 4,
+    "trm_jax.bench.page": 5,
     "trm_jax.commands.common": 11,
     "trm_jax.plan_facts": 11,
     "trm_jax.solve_arc": 11,
@@ -176,7 +185,7 @@ def imports(path, known=()):
 def python_files():
     return [
         path
-        for folder in (PACKAGE, "experiments", "launch")
+        for folder in (PACKAGE, "benchmarks", "experiments", "launch")
         for path in sorted((ROOT / folder).rglob("*.py"))
     ]
 

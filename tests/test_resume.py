@@ -29,12 +29,12 @@ jax.config.update("jax_compilation_cache_dir", sys.argv[3])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 from trm_jax import train
 from trm_jax.config import from_dict
-stream = train._stream
+stream = train.training_batches
 def slow(*args):
     for batch in stream(*args):
         time.sleep(float(sys.argv[4]))
         yield batch
-train._stream = slow
+train.training_batches = slow
 sys.exit(train.train(from_dict(json.loads(sys.argv[2])), sys.argv[1]))
 """
 

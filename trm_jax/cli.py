@@ -21,7 +21,7 @@ COMMANDS = {
     "convert": "take the published PyTorch weights in, or write such files",
     "export": "write a model as a program that JAX alone runs, and push it to the hub",
     "plan": "compile for TPUs that you do not have: memory, exchanges, whether it fits",
-    "bench": "time the compiled train step or the evaluation rollout",
+    "bench": "time the train step, the rollout, the input, checkpoints, start-up",
 }
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import jax
@@ -11,14 +11,16 @@ from jax.sharding import Mesh
 
 from trm_jax.config import Experiment
 from trm_jax.data.format import Dataset
+from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.data.questions import ask
 from trm_jax.evaluate import evaluate, make_scorer
-from trm_jax.mesh import check_divides, make_mesh
+from trm_jax.mesh import check_divides, make_mesh, over_slots, to_global
 from trm_jax.models import Model, get_model
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import TrainState, init_state, state_shardings
 from trm_jax.step import TrainStep, make_train_step, metric_names, update
 from trm_jax.trained import table_rows
+from trm_jax.types import Batch
 
 HELDOUT = "heldout"
 
@@ -86,6 +88,28 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
         step=make_train_step(one, mesh, shapes),
         held_out_score=_held_out_score(experiment, dataset, model, mesh),
     )
+
+
+def training_batches(run: Run, done: int) -> Generator[Batch]:
+    """Global batches [k, B, ...] from update `done` on."""
+    config = run.experiment
+    source = BatchSource(
+        run.dataset,
+        "train",
+        batch_size=config.batch_size,
+        seed=config.seed,
+        copies=config.data.copies,
+        per_item=config.steps_per_dispatch,
+        shard=jax.process_index(),
+        shards=jax.process_count(),
+    )
+    local = batches(source, start=done // config.steps_per_dispatch)
+    sharding = over_slots(run.mesh, axis=1)
+    try:
+        for arrays in local:
+            yield to_global(Batch(**arrays), sharding)
+    finally:
+        local.close()
 
 
 def _held_out_score(

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import signal
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,18 @@ import jax
 
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.config import Experiment
-from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.data.sources import open_training_data, training_data_path
 from trm_jax.distributed import Agreement, check_agree, is_first, together
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.logbook import Logbook
-from trm_jax.mesh import check_divides, make_mesh, over_slots, to_global
+from trm_jax.mesh import check_divides, make_mesh
 from trm_jax.models import check_kind
 from trm_jax.reporter import Reporter, say
-from trm_jax.run import HELDOUT, Run, prepare
+from trm_jax.run import HELDOUT, Run, prepare, training_batches
 from trm_jax.signals import StopSignals
 from trm_jax.state import TrainState
 from trm_jax.trained import load
 from trm_jax.transfer import start_from
-from trm_jax.types import Batch
 from trm_jax.workdir import WorkDir
 
 
@@ -119,7 +117,7 @@ def _loop(
     config, done = run.experiment, int(state.step)
     pending: tuple[int, Any] | None = None
     agreement = Agreement(run.mesh)
-    with contextlib.closing(_stream(run, done)) as stream:
+    with contextlib.closing(training_batches(run, done)) as stream:
         while done < config.steps:
             batch = next(stream)
             with jax.transfer_guard("disallow"):
@@ -141,28 +139,6 @@ def _loop(
                 say(f"stopped at {done} and checkpointed; the same command goes on from there")
                 return EXIT_RESTART_ME
     return EXIT_DONE
-
-
-def _stream(run: Run, done: int) -> Generator[Batch]:
-    """Global batches [k, B, ...] from update `done` on."""
-    config = run.experiment
-    source = BatchSource(
-        run.dataset,
-        "train",
-        batch_size=config.batch_size,
-        seed=config.seed,
-        copies=config.data.copies,
-        per_item=config.steps_per_dispatch,
-        shard=jax.process_index(),
-        shards=jax.process_count(),
-    )
-    local = batches(source, start=done // config.steps_per_dispatch)
-    sharding = over_slots(run.mesh, axis=1)
-    try:
-        for arrays in local:
-            yield to_global(Batch(**arrays), sharding)
-    finally:
-        local.close()
 
 
 def _heard(number: int, before: int) -> None:

@@ -14,6 +14,9 @@ from trm_jax.types import IGNORE
 
 Arrays = dict[str, NDArray[np.int32]]
 
+PREFETCHED = 8
+"""Items that wait for the train step at most; enough to hide any hiccup."""
+
 
 def model_labels(labels: Grids) -> NDArray[np.int32]:
     """Labels as the loss wants them, int32 of the same shape: token 0 becomes IGNORE."""
@@ -137,8 +140,8 @@ def batches(source: BatchSource, start: int = 0) -> grain.DatasetIterator[Arrays
         [per_item, batch_size / shards, S], `ids` [per_item, batch_size / shards]; labels that do
         not count are -100.
     """
-    # More threads only fight for Python's lock, and eight items hide any hiccup.
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
+    # More threads would only fight for Python's lock.
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCHED)
     iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
     grain.experimental.set_next_index(iterator, start)
     return iterator

@@ -1,0 +1,69 @@
+"""Clocks and gauges: seconds of a call, the device's matmul rate, peak memory."""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from trm_jax.plan import memory
+
+WARM_UP = 3
+GIB = 2**30
+TURNS = 5
+
+
+def times(call: Callable[[], Any], repeats: int) -> list[float]:
+    """Seconds of each of `repeats` calls, after three that are not timed; each is waited for."""
+    found = []
+    for _ in range(WARM_UP + repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        found.append(time.perf_counter() - start)
+    return found[WARM_UP:]
+
+
+def ceiling(dtype: str, devices: int) -> float:
+    """FLOP/s of a large square matmul, over all devices: what a model can hope for at most.
+
+    8192 cubed on an accelerator, 2048 cubed on a CPU, where that takes a fraction of a second. It
+    is measured on one device; the devices that a CPU is divided into share its cores, others add
+    up.
+
+    Args:
+      dtype: of the model's activations; the precision is JAX's default, as in the model.
+      devices: of the mesh.
+    """
+    on_cpu = jax.default_backend() == "cpu"
+    size, calls = (2048, 1) if on_cpu else (8192, 10)
+    keys = jax.random.split(jax.random.key(0))
+    a, b = (jax.random.normal(key, (size, size), dtype) for key in keys)
+    multiply = jax.jit(jnp.matmul)
+    # several calls in a row, so that the time to hand one over does not count
+    seconds = statistics.median(times(lambda: [multiply(a, b) for _ in range(calls)], TURNS))
+    return 2 * size**3 * calls / seconds * (1 if on_cpu else devices)
+
+
+def peak_memory(compiled: jax.stages.Compiled) -> dict[str, float]:
+    """Peaks in GiB, so far as they can be known.
+
+    Returns:
+      `program_peak_gib` of the compiled program, by its compiler: what it is given, what comes out
+      of it and what it needs in between, on each device; `device_peak_gib`, the most that was in
+      use on the first device of this process, where the device tells; on CPU
+      `process_peak_gib`, resident memory of this process, in which compiling counts too.
+    """
+    sizes = memory(compiled)
+    found = {"program_peak_gib": (sizes["peak"] - sizes["program"]) / GIB}
+    device = jax.local_devices()[0]
+    told = device.memory_stats() or {}
+    if "peak_bytes_in_use" in told:
+        found["device_peak_gib"] = told["peak_bytes_in_use"] / GIB
+    if device.platform == "cpu":
+        unit = 1 if sys.platform == "darwin" else 1024
+        found["process_peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB
+    return {key: round(value, 4) for key, value in found.items()}

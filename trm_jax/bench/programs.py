@@ -1,0 +1,89 @@
+"""The compiled programs that are timed, on random puzzles."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.config import Experiment
+from trm_jax.data.random_puzzles import random_puzzles
+from trm_jax.evaluate import make_scorer
+from trm_jax.flops import step_flops
+from trm_jax.mesh import over_slots, to_global
+from trm_jax.run import Run, prepare
+from trm_jax.state import TrainState
+from trm_jax.types import Batch
+
+
+class Program(NamedTuple):
+    """A compiled program with its arguments.
+
+    Attributes:
+      run: what it belongs to.
+      compiled: the program.
+      call: calls it once; the result has to be waited for.
+      compile_seconds: of tracing and compiling it.
+      repeats: updates that a call does, 1 for a rollout.
+      flops: of one update or rollout, by formula.
+    """
+
+    run: Run
+    compiled: jax.stages.Compiled
+    call: Callable[[], Any]
+    compile_seconds: float
+    repeats: int
+    flops: int
+
+
+def ready(experiment: Experiment) -> tuple[Run, TrainState, Batch]:
+    """What a train step takes: a fresh state, and random puzzles for each update of a dispatch."""
+    dataset = random_puzzles(experiment.data, experiment.batch_size)
+    run = prepare(experiment, dataset)
+    updates = experiment.steps_per_dispatch
+    batch = jax.tree.map(lambda a: np.broadcast_to(a, (updates, *a.shape)), _puzzles(run))
+    state = run.init(jax.random.key(experiment.seed))
+    return run, state, to_global(batch, over_slots(run.mesh, axis=1))
+
+
+def train_program(experiment: Experiment) -> Program:
+    """One dispatch of `steps_per_dispatch` updates, which hands its state to the next call."""
+    run, state, batch = ready(experiment)
+    compiled, seconds = compile_seconds(run.step, state, batch)
+
+    def call() -> Any:
+        nonlocal state
+        state, metrics = compiled(state, batch)
+        return metrics
+
+    flops = step_flops(run.model.config, experiment.batch_size, train=True)
+    return Program(run, compiled, call, seconds, experiment.steps_per_dispatch, flops)
+
+
+def rollout_program(experiment: Experiment) -> Program:
+    """The evaluation of one batch to depth N."""
+    run = prepare(experiment, random_puzzles(experiment.data, experiment.batch_size))
+    config = run.model.config
+    weights = run.init(jax.random.key(experiment.seed)).eval_weights()
+    batch = to_global(_puzzles(run), over_slots(run.mesh))
+    compiled, seconds = compile_seconds(make_scorer(run.model, run.mesh, config.N), weights, batch)
+    flops = config.N * step_flops(config, experiment.batch_size, train=False)
+    return Program(run, compiled, lambda: compiled(weights, batch), seconds, 1, flops)
+
+
+def compile_seconds(function: Any, *arguments: Any) -> tuple[jax.stages.Compiled, float]:
+    """A jitted function compiled for its arguments, and how long that took."""
+    start = time.perf_counter()
+    compiled = function.lower(*arguments).compile()
+    return compiled, time.perf_counter() - start
+
+
+def _puzzles(run: Run) -> Any:
+    """Random puzzles with random rows of the table; NumPy arrays [B, ...]."""
+    dataset, rows = run.dataset, run.shapes.weights.table.shape[0]
+    count = run.experiment.batch_size
+    ids: NDArray[np.int32] = np.random.default_rng(1).integers(0, rows, count).astype(np.int32)
+    arrays: Any = dataset.inputs.astype(np.int32), dataset.labels.astype(np.int32)
+    return Batch(inputs=arrays[0], labels=arrays[1], ids=ids)  # type: ignore[arg-type]

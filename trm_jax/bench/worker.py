@@ -1,0 +1,59 @@
+"""The process in which one part is measured: a job comes in as JSON, a report goes out as JSON.
+
+Each part has a process of its own so that its peaks of memory are its own, and so that nothing of
+it is left while something else is timed.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from trm_jax import train  # noqa: F401, for what it imports: start-up is that of `trm train`
+from trm_jax.bench import parts
+from trm_jax.config import from_dict
+from trm_jax.errors import EXIT_BAD_CONFIG, EXIT_DONE, UserError
+
+OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
+
+
+def measure(job: Mapping[str, Any], imported: float) -> dict[str, Any]:
+    """Does a job; see `processes.Job`."""
+    experiment, repeats = from_dict(job["experiment"]), job["repeats"]
+    match job["part"]:
+        case "train":
+            return parts.train(experiment, repeats, job["trace"])
+        case "rollout":
+            return parts.rollout(experiment, repeats, job["trace"])
+        case "input":
+            return parts.inputs(experiment, repeats, job["scratch"])
+        case "checkpoint":
+            return parts.checkpoint(experiment, repeats, job["scratch"])
+        case _:
+            return parts.first_update(experiment, job["started"], imported)
+
+
+def main() -> int:
+    """Reads a job, prints its report, or `error` where the user can mend what is wrong."""
+    imported = time.time()
+    job = json.load(sys.stdin)
+    try:
+        report = measure(job, imported)
+    except UserError as error:
+        print(json.dumps({"error": str(error)}))
+        return EXIT_BAD_CONFIG
+    except jax.errors.JaxRuntimeError as error:
+        if OUT_OF_MEMORY not in str(error):
+            raise
+        reason = f"{job['part']} does not fit into memory ({str(error).splitlines()[0]})"
+        print(json.dumps({"error": f"{reason}; lower config.batch_size."}))
+        return EXIT_BAD_CONFIG
+    print(json.dumps(report))
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
