@@ -13,7 +13,7 @@ from trm_jax.gradient import over_devices
 from trm_jax.losses import HALT_LOSS_WEIGHT, PER_ROW_METRICS
 from trm_jax.mesh import over_slots, replicated
 from trm_jax.models import Model
-from trm_jax.optim import ema_update, schedule
+from trm_jax.optim import ema_decay, ema_update, schedule
 from trm_jax.state import TrainState, state_shardings
 from trm_jax.types import Batch, OptimizerConfig, TableConfig
 
@@ -64,7 +64,7 @@ def update(
         step=state.step + 1,
         weights=weights.replace(params=params, table=table),
         opt_state=opt_state,
-        ema=ema_update(state.ema, new, optimizer_config.ema),
+        ema=ema_update(state.ema, new, ema_decay(optimizer_config, state.step)),
         carry=new_carry,
         sums=_add(state.sums, metrics, fresh=state.step % log_every == 0),
     )

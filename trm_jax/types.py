@@ -193,15 +193,21 @@ class OptimizerConfig:
     """Optimizer of the dense parameters.
 
     Attributes:
-      name: "adam_atan2" or "adamw".
-      lr: peak learning rate.
+      name: "adam_atan2", "adamw", or "muon": Muon for the matrices of the blocks and AdamW for
+        all else.
+      lr: peak learning rate; under "muon" AdamW's.
       warmup: updates of linear warm-up.
       lr_min_ratio: the cosine ends at this share of `lr`; 1.0 keeps the rate constant.
-      weight_decay: decoupled, on all dense parameters.
+      weight_decay: decoupled, on all dense parameters; under "muon" on AdamW's.
       b1: decay of the first moment.
       b2: decay of the second moment.
       ema: decay of the moving average that is evaluated; 0 averages nothing.
       ema_scope: what is averaged: "dense" (as published: the puzzle table is not) or "all".
+      ema_start: updates before averaging begins; until then the average is the weights.
+      muon_lr: peak learning rate of Muon's matrices, on the same schedule.
+      muon_momentum: Nesterov momentum of them.
+      muon_weight_decay: decoupled, on them.
+      clip: largest norm of the gradient of all dense parameters; 0 clips nothing.
     """
 
     name: str = "adam_atan2"
@@ -213,18 +219,31 @@ class OptimizerConfig:
     b2: float = 0.95
     ema: float = 0.999
     ema_scope: str = "dense"
+    ema_start: int = 0
+    muon_lr: float = 0.02
+    muon_momentum: float = 0.95
+    muon_weight_decay: float = 0.005
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in ("adam_atan2", "adamw"):
+        if self.name not in ("adam_atan2", "adamw", "muon"):
             raise UserError(
-                f"config.optimizer.name is {self.name!r}; choose 'adam_atan2' or 'adamw'."
+                f"config.optimizer.name is {self.name!r}; choose 'adam_atan2', 'adamw' or 'muon'."
             )
         if self.ema_scope not in ("dense", "all"):
             raise UserError(
                 f"config.optimizer.ema_scope is {self.ema_scope!r}; choose 'dense' or 'all'."
             )
-        if not 0 < self.lr < math.inf:
-            raise UserError(f"config.optimizer.lr is {self.lr}; it must be above 0.")
+        for key in ("lr", "muon_lr"):
+            if not 0 < getattr(self, key) < math.inf:
+                raise UserError(
+                    f"config.optimizer.{key} is {getattr(self, key)}; it must be above 0."
+                )
+        for key in ("ema_start", "muon_weight_decay", "clip"):
+            if not 0 <= getattr(self, key) < math.inf:
+                raise UserError(
+                    f"config.optimizer.{key} is {getattr(self, key)}; it must be 0 or more."
+                )
         if self.warmup < 0 or not 0 <= self.weight_decay < math.inf:
             raise UserError(
                 "config.optimizer.warmup and weight_decay must be 0 or more; they are "
@@ -234,7 +253,7 @@ class OptimizerConfig:
             raise UserError(
                 f"config.optimizer.lr_min_ratio is {self.lr_min_ratio}; it must be in 0..1."
             )
-        for key in ("b1", "b2", "ema"):
+        for key in ("b1", "b2", "ema", "muon_momentum"):
             if not 0 <= getattr(self, key) < 1:
                 raise UserError(
                     f"config.optimizer.{key} is {getattr(self, key)}; it must be in [0, 1)."
