@@ -50,6 +50,7 @@ class ModelConfig:
       prefix_tokens: P, tokens that hold the puzzle-table row; 0 for no table at all.
       row_width: E, width of a puzzle-table row; 0 means D.
       expansion: SwiGLU expansion before the two-thirds rule.
+      gate: of the SwiGLUs: "silu", or "norm", which normalises (`layers.gated`).
       halt_exploration: share of slots that draw a random minimum of steps in training.
       dtype: of activations; parameters and optimizer are float32 whatever it is.
       remat: what the backward pass computes again rather than stores: "none", "block" or "net".
@@ -72,6 +73,7 @@ class ModelConfig:
     prefix_tokens: int = 16
     row_width: int = 0
     expansion: float = 4.0
+    gate: str = "silu"
     halt_exploration: float = 0.1
     dtype: str = "bfloat16"
     remat: str = "none"
@@ -83,6 +85,7 @@ class ModelConfig:
             "positions": ("none", "learned", "rotary"),
             "dtype": ("bfloat16", "float32", "float64"),
             "remat": ("none", "block", "net"),
+            "gate": ("silu", "norm"),
         }
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
