@@ -6,7 +6,7 @@ from typing import Any
 
 from trm_jax.data import maze_recipe
 from trm_jax.errors import UserError
-from trm_jax.types import ModelConfig, OptimizerConfig, TableConfig
+from trm_jax.types import LossConfig, ModelConfig, OptimizerConfig, TableConfig
 
 TASKS = ("sudoku", "maze", "arc")
 
@@ -116,6 +116,7 @@ class Experiment:
         found by their names; empty for none.
       wandb_project: mirror the metrics there; empty for no.
       model: fields of `ModelConfig`.
+      loss: see `LossConfig`.
       optimizer: see `OptimizerConfig`.
       table: see `TableConfig`.
       data: see `DataConfig`.
@@ -136,6 +137,7 @@ class Experiment:
     init_from: str = ""
     wandb_project: str = ""
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     table: TableConfig = dataclasses.field(default_factory=TableConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)

@@ -9,17 +9,22 @@ from jax.sharding import Mesh, PartitionSpec
 
 from trm_jax import act, losses
 from trm_jax.act import Exploration
-from trm_jax.losses import HALT_LOSS_WEIGHT
+from trm_jax.losses import PUBLISHED
 from trm_jax.mesh import SLOTS
 from trm_jax.models import Model
-from trm_jax.types import Carry, Output
+from trm_jax.types import Carry, LossConfig, Output
 
 Metrics = dict[str, jax.Array]
 Gradient = Callable[[Any, jax.Array, Carry, Exploration], tuple[Any, jax.Array, Carry, Metrics]]
 
 
 def supervise(
-    params: Any, rows: jax.Array, carry: Carry, model: Model, exploration: Exploration | None
+    params: Any,
+    rows: jax.Array,
+    carry: Carry,
+    model: Model,
+    exploration: Exploration | None,
+    loss_config: LossConfig = PUBLISHED,
 ) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
     """One supervision step of a refilled carry, and what it costs.
 
@@ -30,16 +35,18 @@ def supervise(
       model: from the registry.
       exploration: of the halting; None in evaluation, where every slot takes all N steps and no
         continue logit is judged.
+      loss_config: what is minimised.
 
     Returns:
-      The loss summed over the batch, token loss + 0.5 (halting loss + continue loss), and the new
+      The loss summed over the batch, token loss + halt_weight (halting loss + continue loss), each
+      example's weighted by its number of steps where `loss_config.step_decay` says so; the new
       carry (cut off from the gradient), the output, and the metric sums.
     """
     config, labels = model.config, carry.batch.labels
     latents, output = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
     predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
     cell_accuracy, exact = losses.exactness(predictions, labels)
-    token = losses.token_loss(output.logits, labels)
+    token = losses.token_loss(output.logits, labels, loss_config)
     halting = losses.halt_loss(output.halt_logits, exact)
     steps = carry.steps + 1
     if exploration is None:
@@ -62,7 +69,10 @@ def supervise(
         continuing = losses.continue_loss(output.continue_logits, target)
         metrics["continue_loss"] = jnp.sum(continuing).astype(jnp.float32)
         halting = halting + continuing
-    loss = jnp.sum(token) + HALT_LOSS_WEIGHT * jnp.sum(halting)
+    if loss_config.step_decay != 1:
+        weights = jnp.asarray(losses.step_weights(loss_config, config.N), token.dtype)[steps - 1]
+        token, halting = weights * token, weights.astype(halting.dtype) * halting
+    loss = jnp.sum(token) + loss_config.halt_weight * jnp.sum(halting)
     return loss, (carry, output, metrics)
 
 
@@ -88,7 +98,9 @@ def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) ->
     return jax.nn.sigmoid(jnp.where(must_halt, after.halt_logits, choice))
 
 
-def over_devices(model: Model, mesh: Mesh, parts: int) -> Gradient:
+def over_devices(
+    model: Model, mesh: Mesh, parts: int, loss_config: LossConfig = PUBLISHED
+) -> Gradient:
     """The gradient of the mean loss, each device working on its own slots.
 
     Each device adds up what all its slots and all uses of a weight say, and only then are the
@@ -100,6 +112,7 @@ def over_devices(model: Model, mesh: Mesh, parts: int) -> Gradient:
       mesh: slots are split over it.
       parts: a device takes its slots in so many parts, one after the other; what it needs to
         remember for the backward pass becomes so many times smaller.
+      loss_config: what is minimised.
 
     Returns:
       Function of the parameters, the slots' puzzle-table rows [B, E], a refilled carry and the
@@ -113,7 +126,7 @@ def over_devices(model: Model, mesh: Mesh, parts: int) -> Gradient:
         slots = rows.shape[0] * mesh.size
 
         def gradient(rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
-            return _gradient(params, rows, carry, exploration, model, slots)
+            return _gradient(params, rows, carry, exploration, model, loss_config, slots)
 
         work = (rows, carry, exploration)
         grads, row_grads, carry, metrics = _in_parts(gradient, work, parts)
@@ -134,12 +147,13 @@ def _gradient(
     carry: Carry,
     exploration: Exploration,
     model: Model,
+    loss_config: LossConfig,
     batch_size: int,
 ) -> tuple[Any, jax.Array, Carry, Metrics]:
     """Gradients by parameters and rows of some slots' share of the mean over all."""
 
     def share(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
-        loss, aux = supervise(params, rows, carry, model, exploration)
+        loss, aux = supervise(params, rows, carry, model, exploration, loss_config)
         return loss / batch_size, aux
 
     gradient = jax.grad(share, argnums=(0, 1), has_aux=True)

@@ -73,6 +73,7 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
         log_every=experiment.log_every,
         mesh=mesh,
         parts=experiment.accumulate,
+        loss_config=experiment.loss,
     )
     shardings = state_shardings(mesh, shapes)
     return Run(
@@ -83,7 +84,7 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
         shapes=shapes,
         shardings=shardings,
         init=jax.jit(init, out_shardings=shardings),
-        step=make_train_step(one, mesh, shapes),
+        step=make_train_step(one, mesh, shapes, experiment.loss.halt_weight),
         held_out_score=_held_out_score(experiment, dataset, model, mesh),
     )
 

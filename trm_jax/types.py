@@ -192,6 +192,36 @@ class Carry(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What a supervision step is trained for.
+
+    Attributes:
+      kind: of the token loss, the cross-entropy of "stablemax" (as published) or "softmax".
+      label_smoothing: share of a token's target that is spread evenly over the vocabulary.
+      halt_weight: of the halting loss, and of the continue loss, beside the token loss.
+      step_decay: each supervision step of an example weighs so many times the one before; see
+        `losses.step_weights`.
+    """
+
+    kind: str = "stablemax"
+    label_smoothing: float = 0.0
+    halt_weight: float = 0.5
+    step_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("stablemax", "softmax"):
+            raise UserError(f"config.loss.kind is {self.kind!r}; choose 'stablemax' or 'softmax'.")
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(
+                f"config.loss.label_smoothing is {self.label_smoothing}; it must be in [0, 1)."
+            )
+        if not 0 <= self.halt_weight < math.inf:
+            raise UserError(f"config.loss.halt_weight is {self.halt_weight}; it must be 0 or more.")
+        if not 0 < self.step_decay < math.inf:
+            raise UserError(f"config.loss.step_decay is {self.step_decay}; it must be above 0.")
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """Optimizer of the dense parameters.
 
