@@ -85,6 +85,7 @@ FLOORS = {
     "trm_jax.commands.traces": 5,
     "trm_jax.data.sources": 5,
     "trm_jax.models": 5,
+    "trm_jax.curriculum": 6,
     "trm_jax.exhibits": 6,
     "trm_jax.flops": 6,
     "trm_jax.gradient": 6,

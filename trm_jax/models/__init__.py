@@ -1,5 +1,7 @@
 """The registry of models: one name each (`variants.VARIANTS`), one interface (`model.Model`)."""
 
+from collections.abc import Sequence
+
 from trm_jax.errors import UserError
 from trm_jax.models.model import Model
 from trm_jax.models.variants import VARIANTS
@@ -14,6 +16,30 @@ def check_kind(kind: str) -> None:
     """
     if kind not in VARIANTS:
         raise UserError(f"config.model.kind is {kind!r}; the models are {', '.join(VARIANTS)}.")
+
+
+def check_curriculum(kind: str, n: int, curriculum: Sequence[tuple[float, int, int]]) -> None:
+    """Refuses a depth curriculum that a model cannot follow.
+
+    Args:
+      kind: of the model, in the registry.
+      n: its latent updates per recursion.
+      curriculum: see `config.Experiment`.
+
+    Raises:
+      UserError: the model has no depth, or n is the number of its states.
+    """
+    variant = VARIANTS[kind]
+    if curriculum and not variant.recurses:
+        raise UserError(
+            f"config.curriculum changes the depth of recursion, and a {kind!r} model has none; "
+            "leave it empty."
+        )
+    if variant.state_names(1) != variant.state_names(2) and any(m != n for _, _, m in curriculum):
+        raise UserError(
+            f"config.curriculum changes n, which is the number of latents of a {kind!r} model; "
+            f"keep n = config.model.n = {n} in all stages."
+        )
 
 
 def get_model(config: ModelConfig) -> Model:
