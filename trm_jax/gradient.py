@@ -33,8 +33,8 @@ def supervise(
       rows: [B, E], the puzzle-table rows of the carry's examples.
       carry: as `act.refill` leaves it.
       model: from the registry.
-      exploration: of the halting; None in evaluation, where every slot takes all N steps and no
-        continue logit is judged.
+      exploration: what is random; None in evaluation, where every slot takes all N steps, no
+        continue logit is judged, and there is no noise.
       loss_config: what is minimised.
 
     Returns:
@@ -43,7 +43,10 @@ def supervise(
       carry (cut off from the gradient), the output, and the metric sums.
     """
     config, labels = model.config, carry.batch.labels
-    latents, output = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
+    noise_keys = None if exploration is None else exploration.noise_keys
+    latents, output = model.supervision_step(
+        params, carry.latents, carry.batch.inputs, rows, noise_keys
+    )
     predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
     cell_accuracy, exact = losses.exactness(predictions, labels)
     token = losses.token_loss(output.logits, labels, loss_config)
@@ -80,7 +83,7 @@ def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) ->
     """What the continue logits should have said: the value of the next step (HRM, section 2.3).
 
     HRM's Q-learning without replay or target network: one more supervision step from the new
-    carry, without gradient; at N steps the slot has to halt there, else it may choose.
+    carry, without gradient or noise; at N steps the slot has to halt there, else it may choose.
 
     Args:
       params: dense parameters.

@@ -128,7 +128,7 @@ def answer_queue(
             next=now.next + order[-1],
             finished=jax.lax.with_sharding_constraint(finished, everywhere),
         )
-        return _refill(moved, done, weights.initial)
+        return _refill(moved, done, start_latents(model, weights.initial, slots))
 
     return jax.lax.while_loop(lambda now: jnp.any(now.question < count), take_step, start).finished
 
@@ -166,12 +166,11 @@ def _write(
     return finished.replace(**written, rounds=finished.rounds + 1)
 
 
-def _refill(slots: _Slots, done: jax.Array, initial: Latents) -> _Slots:
+def _refill(slots: _Slots, done: jax.Array, start: Latents) -> _Slots:
     """Slots that are done begin anew."""
     fresh = done[:, None, None]
     latents = tuple(
-        jnp.where(fresh, vector.astype(state.dtype)[None, None], state)
-        for vector, state in zip(initial, slots.latents, strict=True)
+        jnp.where(fresh, new, state) for new, state in zip(start, slots.latents, strict=True)
     )
     zero = jnp.zeros((), jnp.int32)
     steps, same = (jnp.where(done, zero, count) for count in (slots.steps, slots.same))

@@ -203,3 +203,8 @@ def swap_layout(config: ModelConfig, h: jax.Array) -> jax.Array:
     as long for a block forward and backward (CPU, full size, batch 8).
     """
     return h.swapaxes(0, 1) if config.mixer == "mlp" else h
+
+
+def slots_axis(config: ModelConfig) -> int:
+    """Where the batch slots lie in that layout."""
+    return 1 if config.mixer == "mlp" else 0

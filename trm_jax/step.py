@@ -43,9 +43,10 @@ def update(
 ) -> TrainState:
     """One optimizer update of the whole batch (design, section 3, points 1 to 7)."""
     weights, batch_size = state.weights, state.carry.halted.shape[0]
-    carry = act.refill(state.carry, batch, weights.initial)
-    rows = puzzle_table.lookup(weights.table, carry.batch.ids, mesh)
     key = jax.random.fold_in(state.key, state.step)
+    start = act.draw_start(model.config, weights.initial, batch_size, key)
+    carry = act.refill(state.carry, batch, start)
+    rows = puzzle_table.lookup(weights.table, carry.batch.ids, mesh)
     exploration = act.explore(model.config, batch_size, key)
     gradient = over_devices(model, mesh, parts, loss_config)
     grads, row_grads, new_carry, metrics = gradient(weights.params, rows, carry, exploration)

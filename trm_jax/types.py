@@ -56,6 +56,9 @@ class ModelConfig:
       remat: what the backward pass computes again rather than stores: "none", "block" or "net".
         Use it with `unroll` off: the CPU compiler undoes it in unrolled code.
       unroll: write the latent updates out one after the other instead of as a loop.
+      start: states of a new example: "fixed", one vector each, or "random", drawn anew each time.
+      damping: share of a state that an update leaves as it was; see `recursion.settle`.
+      noise: deviation of what is added to a state at each update in training.
     """
 
     vocab: int
@@ -78,6 +81,9 @@ class ModelConfig:
     dtype: str = "bfloat16"
     remat: str = "none"
     unroll: bool = True
+    start: str = "fixed"
+    damping: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         choices = {
@@ -86,6 +92,7 @@ class ModelConfig:
             "dtype": ("bfloat16", "float32", "float64"),
             "remat": ("none", "block", "net"),
             "gate": ("silu", "norm"),
+            "start": ("fixed", "random"),
         }
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
@@ -127,6 +134,10 @@ class ModelConfig:
             raise UserError(f"The vocabulary has {self.vocab} tokens; answers are kept in a byte.")
         if not 0 < self.expansion < math.inf:
             raise UserError(f"config.model.expansion is {self.expansion}; it must be above 0.")
+        if not 0 <= self.damping < 1:
+            raise UserError(f"config.model.damping is {self.damping}; it must be in [0, 1).")
+        if not 0 <= self.noise < math.inf:
+            raise UserError(f"config.model.noise is {self.noise}; it must be 0 or more.")
         if not 0 <= self.halt_exploration <= 1:
             raise UserError(
                 f"config.model.halt_exploration is {self.halt_exploration}; it is a probability."
