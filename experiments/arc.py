@@ -27,6 +27,7 @@ PUBLISHED = {
     "eval_every": 10_000,
     "checkpoint_every": 5000,
     "eval_batch_size": 768,
+    "chains": 1,
     "curriculum": (),
     "eval_copies": 0,
     "init_from": "",

@@ -22,6 +22,7 @@ PUBLISHED = {
     "eval_every": 5000,
     "checkpoint_every": 1000,
     "eval_batch_size": 256,
+    "chains": 1,
     "curriculum": (),
     "model": {
         "kind": "trm",

@@ -24,6 +24,7 @@ PUBLISHED = {
     "eval_every": 2000,
     "checkpoint_every": 1000,
     "eval_batch_size": 768,
+    "chains": 1,
     "curriculum": (),
     "model": {
         "kind": "trm",

@@ -33,6 +33,7 @@ RECIPES = {
     "start": {"model": {"start": "random"}},
     "damping": {"model": {"damping": 0.05}},
     "noise": {"model": {"noise": 0.1}},
+    "chains": {"chains": 3, "model": {"start": "random", "noise": 0.05}},
     "curriculum": {"curriculum": ((0.0, 1, 1), (0.4, 1, 2), (0.7, 2, 1))},
 }
 
@@ -91,7 +92,7 @@ def test_one_device_and_eight_agree_to_rounding(name):
     check_near(on_one_device(name), after(runs.experiment(**RECIPES[name]), 6, devices=8)[0])
 
 
-@pytest.mark.parametrize("name", ["noise"])
+@pytest.mark.parametrize("name", ["noise", "chains"])
 def test_slots_taken_in_parts_are_all_of_them(name):
     check_near(on_one_device(name), after(runs.experiment(**RECIPES[name], accumulate=4), 6)[0])
 

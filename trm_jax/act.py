@@ -11,26 +11,42 @@ from trm_jax.types import Batch, Carry, Latents, ModelConfig
 START, NOISE = 2, 3
 
 
-def empty_carry(config: ModelConfig, initial: Latents, batch_size: int) -> Carry:
+def empty_carry(config: ModelConfig, initial: Latents, batch_size: int, chains: int = 1) -> Carry:
     """A carry in which every slot has halted, so that the first step fills all of them.
 
     Args:
       config: of the model.
       initial: the fixed initial vectors, each [D].
       batch_size: B.
+      chains: K, see `trm_jax.chains`.
 
     Returns:
       A carry of zeros; latents have the activations' dtype.
     """
-    shape = (batch_size, config.tokens, config.width)
     cells = jnp.zeros((batch_size, config.cells), jnp.int32)
     return Carry(
-        latents=tuple(jnp.zeros(shape, config.dtype) for _ in initial),
+        latents=tuple(
+            jnp.zeros(shape, config.dtype)
+            for shape in _shapes(config, len(initial), batch_size, chains)
+        ),
         steps=jnp.zeros((batch_size,), jnp.int32),
         halted=jnp.ones((batch_size,), bool),
         # a copy: no two fields may share a buffer, or the state could not be donated
         batch=Batch(inputs=cells, labels=jnp.copy(cells), ids=jnp.zeros((batch_size,), jnp.int32)),
     )
+
+
+def _shapes(config: ModelConfig, states: int, slots: int, chains: int) -> list[tuple[int, ...]]:
+    """Of each state; with several chains all but the first have an axis for them."""
+    one, many = (), (chains,) if chains > 1 else ()
+    between = [one, *[many] * (states - 1)]
+    return [(slots, *axis, config.tokens, config.width) for axis in between]
+
+
+def chain_count(carry: Carry) -> int:
+    """K, the chains of each example; see `trm_jax.chains`."""
+    last = carry.latents[-1]
+    return last.shape[1] if last.ndim == 4 else 1
 
 
 def refill(carry: Carry, incoming: Batch, initial: Latents) -> Carry:
@@ -60,7 +76,9 @@ def refill(carry: Carry, incoming: Batch, initial: Latents) -> Carry:
     )
 
 
-def draw_start(config: ModelConfig, initial: Latents, slots: int, key: jax.Array) -> Latents:
+def draw_start(
+    config: ModelConfig, initial: Latents, slots: int, key: jax.Array, chains: int = 1
+) -> Latents:
     """States for examples that begin at this step.
 
     Source of the random ones: Equilibrium Reasoners, arXiv 2605.21488, "random initialization".
@@ -70,19 +88,21 @@ def draw_start(config: ModelConfig, initial: Latents, slots: int, key: jax.Array
       initial: the fixed initial vectors, each [D].
       slots: B.
       key: of the step, see `explore`.
+      chains: K, see `trm_jax.chains`.
 
     Returns:
-      `initial` itself where `config.start` is "fixed"; else as many arrays float32 [B, L, D], each
-      entry drawn from the truncated normal of deviation 1.
+      `initial` itself where `config.start` is "fixed"; else as many arrays float32 [B, L, D], with
+      chains all but the first [B, K, L, D], each entry drawn from the truncated normal of
+      deviation 1.
     """
     if config.start == "fixed":
         return initial
 
-    def draw(key: jax.Array) -> jax.Array:
-        return truncated_normal(key, (config.tokens, config.width), 1.0)
+    def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        return jax.vmap(lambda k: truncated_normal(k, shape[1:], 1.0))(jax.random.split(key, slots))
 
     keys = jax.random.split(jax.random.fold_in(key, START), len(initial))
-    return tuple(jax.vmap(draw)(jax.random.split(k, slots)) for k in keys)
+    return tuple(map(draw, keys, _shapes(config, len(initial), slots, chains)))
 
 
 class Exploration(struct.PyTreeNode):

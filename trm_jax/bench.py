@@ -62,8 +62,10 @@ def bench(experiment: Experiment, what: str, repeats: int) -> dict[str, Any]:
             return scorer(state.eval_weights(), rows)
 
     times, first = _time(call, repeats)
-    flops = step_flops(config, experiment.batch_size, what == "train")
-    flops *= 1 if what == "train" else config.N
+    training = what == "train"
+    chains = experiment.chains if training else 1
+    flops = step_flops(config, experiment.batch_size, training, chains)
+    flops *= 1 if training else config.N
     seconds = statistics.median(times)
     return {
         "peer": "trm_jax",

@@ -115,6 +115,7 @@ class Experiment:
       init_from: a work directory whose weights a fresh run starts from, rows of the puzzle table
         found by their names; empty for none.
       wandb_project: mirror the metrics there; empty for no.
+      chains: K, of the states of each example, of which the best is learned from; see `chains`.
       curriculum: stages of training, each (share of the updates at which it begins, T, n), the
         first at 0; see `curriculum`. Empty trains at the depth of `model` throughout.
       model: fields of `ModelConfig`.
@@ -138,6 +139,7 @@ class Experiment:
     eval_copies: int = 0
     init_from: str = ""
     wandb_project: str = ""
+    chains: int = 1
     curriculum: tuple[tuple[float, int, int], ...] = ()
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
@@ -148,7 +150,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         positive = ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every")
-        for key in (*positive, "accumulate", "eval_batch_size"):
+        for key in (*positive, "accumulate", "eval_batch_size", "chains"):
             if getattr(self, key) < 1:
                 raise UserError(f"config.{key} is {getattr(self, key)}; it must be 1 or more.")
         if self.eval_copies < 0:
@@ -167,6 +169,11 @@ class Experiment:
             raise UserError(
                 f"config.eval_every {self.eval_every} is no multiple of config.checkpoint_every "
                 f"{self.checkpoint_every}; each evaluated state is kept, so it has to be."
+            )
+        if self.chains > 1 and self.model.get("start") != "random":
+            raise UserError(
+                f"config.chains is {self.chains}, and chains differ in nothing but where they "
+                "start; set config.model.start to 'random'."
             )
         _check_stages(self.curriculum)
         self.model_config({"vocab": 1, "cells": 1})  # refuse a wrong model before data is built

@@ -10,7 +10,7 @@ training on (2, 4), from 60 % on (3, 6). Evaluation is always at the depth of `c
 from typing import NamedTuple
 
 from trm_jax.config import Experiment
-from trm_jax.models import check_curriculum
+from trm_jax.models import check_experiment
 
 
 class Stage(NamedTuple):
@@ -33,7 +33,7 @@ def stages(experiment: Experiment) -> tuple[Stage, ...]:
     T, n = (experiment.model[key] for key in ("T", "n"))
     if not experiment.curriculum:
         return (Stage(0, T, n),)
-    check_curriculum(experiment.model["kind"], n, experiment.curriculum)
+    check_experiment(experiment)
     size = experiment.steps_per_dispatch
     dispatches = experiment.steps / size
     found = [

@@ -9,6 +9,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from trm_jax import act, losses
 from trm_jax.act import Exploration
+from trm_jax.chains import compete
 from trm_jax.losses import PUBLISHED
 from trm_jax.mesh import SLOTS
 from trm_jax.models import Model
@@ -153,7 +154,14 @@ def _gradient(
     loss_config: LossConfig,
     batch_size: int,
 ) -> tuple[Any, jax.Array, Carry, Metrics]:
-    """Gradients by parameters and rows of some slots' share of the mean over all."""
+    """Gradients by parameters and rows of some slots' share of the mean over all.
+
+    Of several chains it is the winner's, see `trm_jax.chains`.
+    """
+    kept = None
+    if act.chain_count(carry) > 1:
+        carry, kept, keys = compete(params, rows, carry, model, exploration.noise_keys, loss_config)
+        exploration = exploration.replace(noise_keys=keys)
 
     def share(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
         loss, aux = supervise(params, rows, carry, model, exploration, loss_config)
@@ -161,6 +169,8 @@ def _gradient(
 
     gradient = jax.grad(share, argnums=(0, 1), has_aux=True)
     (grads, row_grads), (carry, _, metrics) = gradient(params, rows)
+    if kept is not None:
+        carry = carry.replace(latents=(carry.latents[0], *kept))
     return grads, row_grads, carry, metrics
 
 

@@ -80,6 +80,7 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
         batch_size=experiment.batch_size,
         ema_scope=experiment.optimizer.ema_scope,
         metric_names=metric_names(model),
+        chains=experiment.chains,
     )
     shapes = jax.eval_shape(init, jax.random.key(0))
     shardings = state_shardings(mesh, shapes)

@@ -44,7 +44,8 @@ def update(
     """One optimizer update of the whole batch (design, section 3, points 1 to 7)."""
     weights, batch_size = state.weights, state.carry.halted.shape[0]
     key = jax.random.fold_in(state.key, state.step)
-    start = act.draw_start(model.config, weights.initial, batch_size, key)
+    chains = act.chain_count(state.carry)
+    start = act.draw_start(model.config, weights.initial, batch_size, key, chains)
     carry = act.refill(state.carry, batch, start)
     rows = puzzle_table.lookup(weights.table, carry.batch.ids, mesh)
     exploration = act.explore(model.config, batch_size, key)

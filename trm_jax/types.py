@@ -6,7 +6,7 @@ The only single letters in the code base:
     L = P + S tokens       D width                   V vocabulary
     E puzzle-row width     R puzzle-table rows
     T outer recursions     n latent updates per recursion
-    N supervision steps at most                      K parallel rollouts
+    N supervision steps at most                      K parallel rollouts or chains
 
 `y` is the answer state, `z` the latent state, `x` the embedded question, as in the paper
 ("Less is More: Recursive Reasoning with Tiny Networks", arXiv 2510.04871).
@@ -190,7 +190,8 @@ class Carry(struct.PyTreeNode):
     """What each batch slot takes along from one optimizer update to the next.
 
     Attributes:
-      latents: the model's states, each [B, L, D].
+      latents: the model's states, each [B, L, D]; with several chains (see `trm_jax.chains`) all
+        but the first [B, K, L, D].
       steps: int32 [B], supervision steps this example has had.
       halted: bool [B]; a halted slot takes a new example at the next step.
       batch: the example that each slot is busy with.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from trm_jax.config import Experiment
 from trm_jax.errors import UserError
 from trm_jax.models.model import Model
 from trm_jax.models.variants import VARIANTS
@@ -39,6 +40,22 @@ def check_curriculum(kind: str, n: int, curriculum: Sequence[tuple[float, int, i
         raise UserError(
             f"config.curriculum changes n, which is the number of latents of a {kind!r} model; "
             f"keep n = config.model.n = {n} in all stages."
+        )
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Refuses what `config` cannot know to be wrong, before anything is built.
+
+    Raises:
+      UserError: there is no such model, or it has no depth for a curriculum or no z for chains.
+    """
+    kind, n = (experiment.model[key] for key in ("kind", "n"))
+    check_kind(kind)
+    check_curriculum(kind, n, experiment.curriculum)
+    if experiment.chains > 1 and len(VARIANTS[kind].state_names(n)) < 2:
+        raise UserError(
+            f"config.chains is {experiment.chains}, and chains differ in z, which a {kind!r} model "
+            "lacks; set it to 1."
         )
 
 
