@@ -27,6 +27,8 @@ PUBLISHED = {
     "eval_every": 10_000,
     "checkpoint_every": 5000,
     "eval_batch_size": 768,
+    "chains": 1,
+    "curriculum": (),
     "eval_copies": 0,
     "init_from": "",
     "model": {
@@ -46,7 +48,12 @@ PUBLISHED = {
         "dtype": "bfloat16",
         "remat": "none",
         "unroll": True,
+        "gate": "silu",
+        "start": "fixed",
+        "damping": 0.0,
+        "noise": 0.0,
     },
+    "loss": {"kind": "stablemax", "label_smoothing": 0.0, "halt_weight": 0.5, "step_decay": 1.0},
     "optimizer": {
         "name": "adam_atan2",
         "lr": 1e-4,
@@ -57,6 +64,11 @@ PUBLISHED = {
         "b2": 0.95,
         "ema": 0.999,
         "ema_scope": "dense",
+        "ema_start": 0,
+        "muon_lr": 0.02,
+        "muon_momentum": 0.95,
+        "muon_weight_decay": 0.005,
+        "clip": 0.0,
     },
     "table": {"rows": 0, "lr": 1e-2, "weight_decay": 0.1},
     "data": {

@@ -22,6 +22,8 @@ PUBLISHED = {
     "eval_every": 5000,
     "checkpoint_every": 1000,
     "eval_batch_size": 256,
+    "chains": 1,
+    "curriculum": (),
     "model": {
         "kind": "trm",
         "width": 512,
@@ -39,7 +41,12 @@ PUBLISHED = {
         "dtype": "bfloat16",
         "remat": "none",
         "unroll": True,
+        "gate": "silu",
+        "start": "fixed",
+        "damping": 0.0,
+        "noise": 0.0,
     },
+    "loss": {"kind": "stablemax", "label_smoothing": 0.0, "halt_weight": 0.5, "step_decay": 1.0},
     "optimizer": {
         "name": "adam_atan2",
         "lr": 1e-4,
@@ -50,6 +57,11 @@ PUBLISHED = {
         "b2": 0.95,
         "ema": 0.999,
         "ema_scope": "dense",
+        "ema_start": 0,
+        "muon_lr": 0.02,
+        "muon_momentum": 0.95,
+        "muon_weight_decay": 0.005,
+        "clip": 0.0,
     },
     "table": {"rows": 0, "lr": 1e-4, "weight_decay": 1.0},
     "data": {

@@ -64,7 +64,7 @@ def experiment(**changes):
     """The tiny experiment; `model={...}` and the like are merged."""
     config = json.loads(json.dumps(CONFIG))
     for key, value in changes.items():
-        config[key] = config[key] | value if isinstance(value, dict) else value
+        config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
     return from_dict(config)
 
 

@@ -1,12 +1,22 @@
 """Every variant of every config is a valid experiment, with the published values if it says so."""
 
+import dataclasses
+import importlib
+import sys
+
 import pytest
 
 from tests import runs
 from trm_jax.config import from_dict
+from trm_jax.curriculum import stages
+from trm_jax.flops import step_flops
+from trm_jax.settings import flat, with_overrides
+
+sys.path.insert(0, str(runs.ROOT / "experiments"))  # as experiments/sweep.py itself does
 
 VARIANTS = {
     "sudoku": ["demo", "quick", "six", "extreme", "extreme_attention", "hard"],
+    "sudoku_hard": ["published", "fast", "four", "four_fast", "six", "six_fast"],
     "maze": ["small", "hard", "hard_n6"],
     "arc": ["debug", "arc1", "arc2"],
 }
@@ -19,7 +29,46 @@ def experiment(file, variant):
 @pytest.mark.parametrize(("file", "variant"), [(f, v) for f, vs in VARIANTS.items() for v in vs])
 def test_every_variant_is_an_experiment(file, variant):
     found = experiment(file, variant)
-    assert found.name == f"{file}_{variant}" and found.data.task == file
+    assert found.name == f"{file}_{variant}" and found.data.task == file.removesuffix("_hard")
+
+
+def test_the_plain_recipe_is_that_of_the_other_file():
+    plain = experiment("sudoku_hard", "published")
+    assert dataclasses.replace(plain, name="sudoku_hard") == experiment("sudoku", "hard")
+
+
+@pytest.mark.parametrize("size", ["four", "six"])
+def test_both_small_recipes_cost_the_same(size):
+    """But for the gate no setting of theirs is in the count."""
+    plain, fast = (experiment("sudoku_hard", variant) for variant in (size, f"{size}_fast"))
+    assert flops(fast) == flops(plain)
+    assert fast.optimizer.name == "muon" and fast.model["gate"] == "norm"
+    assert fast.data == plain.data
+
+
+def flops(found):
+    """Of the whole training, each stage of a curriculum at its own depth."""
+    side = found.data.box[0] * found.data.box[1]
+    total, ends = 0, [stage.start for stage in stages(found)[1:]] + [found.steps]
+    for stage, end in zip(stages(found), ends, strict=True):
+        model = found.model_config({"vocab": side + 2, "cells": side**2})
+        model = dataclasses.replace(model, T=stage.T, n=stage.n)
+        each = step_flops(model, found.batch_size, train=True, chains=found.chains)
+        total += (end - stage.start) * each
+    return total
+
+
+@pytest.mark.parametrize("size", ["four", "six"])
+def test_every_arm_of_the_recipes_costs_the_same(size):
+    base = runs.config_file("sudoku_hard").get_config(size).to_dict()
+    arms = dict(importlib.import_module("recipes").get_sweep(size))
+    plain = flops(from_dict(base))
+    assert with_overrides(base, arms["plain"]) == base
+    for name, overrides in arms.items():
+        arm = from_dict(with_overrides(base, overrides))
+        assert flops(arm) == pytest.approx(plain, rel=0.01), name
+        changed = {k for k, v in flat(arm.to_dict()).items() if v != flat(base).get(k, v)}
+        assert (name == "plain") == (not changed)
 
 
 @pytest.mark.parametrize("file", VARIANTS)

@@ -24,7 +24,13 @@ MLP = ModelConfig(
 )
 ATTENTION = dataclasses.replace(MLP, mixer="attention", positions="rotary")
 PLAIN_ATTENTION = dataclasses.replace(MLP, mixer="attention", positions="none")
-CONFIGS = {"mlp": MLP, "rotary": ATTENTION, "attention": PLAIN_ATTENTION}
+CONFIGS = {
+    "mlp": MLP,
+    "rotary": ATTENTION,
+    "attention": PLAIN_ATTENTION,
+    "mlp norm": dataclasses.replace(MLP, gate="norm"),
+    "rotary norm": dataclasses.replace(ATTENTION, gate="norm"),
+}
 
 
 def states(config, batch=2, seed=0):
@@ -63,10 +69,11 @@ def numpy_rms(x):
     return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
 
 
-def numpy_swiglu(x, params):
+def numpy_swiglu(x, params, kind):
     gate_up = np.asarray(params["gate_up"]["kernel"], np.float64)
     gate, up = np.split(x @ gate_up, 2, axis=-1)
-    return (gate / (1 + np.exp(-gate)) * up) @ np.asarray(params["down"]["kernel"], np.float64)
+    product = gate * up if kind == "silu" else numpy_rms(gate * up)
+    return (product / (1 + np.exp(-gate))) @ np.asarray(params["down"]["kernel"], np.float64)
 
 
 def numpy_rotate(x):
@@ -94,11 +101,11 @@ def numpy_block(config, params, h):
     h = h.astype(np.float64)
     if config.mixer == "mlp":
         t = h.swapaxes(1, 2)
-        h = numpy_rms(t + numpy_swiglu(t, params["token_mlp"])).swapaxes(1, 2)
+        h = numpy_rms(t + numpy_swiglu(t, params["token_mlp"], config.gate)).swapaxes(1, 2)
     else:
         rotary = config.positions == "rotary"
         h = numpy_rms(h + numpy_attention(h, params["attention"], config.heads, rotary))
-    return numpy_rms(h + numpy_swiglu(h, params["mlp"]))
+    return numpy_rms(h + numpy_swiglu(h, params["mlp"], config.gate))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trm_jax.losses import exactness, halt_loss, step_metrics, token_loss
-from trm_jax.types import IGNORE
+from trm_jax.errors import UserError
+from trm_jax.losses import exactness, halt_loss, step_metrics, step_weights, token_loss
+from trm_jax.types import IGNORE, LossConfig
 
 LABELS = np.asarray(
     [
@@ -55,6 +56,41 @@ def test_token_loss_of_bfloat16_logits_is_taken_in_float32():
     got = token_loss(logits, LABELS)
     assert got.dtype == jnp.float32
     np.testing.assert_array_equal(got, token_loss(logits.astype(jnp.float32), LABELS))
+
+
+@pytest.mark.parametrize("kind", ["stablemax", "softmax"])
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_each_kind_with_and_without_smoothing_by_hand(kind, share):
+    v = some_logits().astype(np.float64)
+    s = np.exp(v) if kind == "softmax" else np.where(v >= 0, v + 1, 1 / (1 - np.minimum(v, 0)))
+    log_p = np.log(s / s.sum(-1, keepdims=True))
+    target = (1 - share) * np.eye(5)[np.where(COUNTED, LABELS, 0)] + share / 5
+    cells = -(target * log_p).sum(-1)
+    expected = [cells[i][COUNTED[i]].mean() for i in range(3)] + [0]
+    got = token_loss(some_logits(), LABELS, LossConfig(kind=kind, label_smoothing=share))
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_step_weights_by_hand():
+    np.testing.assert_allclose(step_weights(LossConfig(step_decay=0.5), 3), [12 / 7, 6 / 7, 3 / 7])
+    np.testing.assert_array_equal(step_weights(LossConfig(), 4), np.ones(4))
+    assert step_weights(LossConfig(step_decay=0.7), 16).mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("kind", "hinge"),
+        ("label_smoothing", 1.0),
+        ("label_smoothing", -0.1),
+        ("halt_weight", -1.0),
+        ("halt_weight", float("nan")),
+        ("step_decay", 0.0),
+    ],
+)
+def test_senseless_settings_are_refused(key, value):
+    with pytest.raises(UserError, match=rf"config\.loss\.{key} is .*(must|choose)"):
+        LossConfig(**{key: value})
 
 
 def test_halt_loss_by_formula():

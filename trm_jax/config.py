@@ -6,7 +6,7 @@ from typing import Any
 
 from trm_jax.data import maze_recipe
 from trm_jax.errors import UserError
-from trm_jax.types import ModelConfig, OptimizerConfig, TableConfig
+from trm_jax.types import LossConfig, ModelConfig, OptimizerConfig, TableConfig
 
 TASKS = ("sudoku", "maze", "arc")
 
@@ -115,7 +115,11 @@ class Experiment:
       init_from: a work directory whose weights a fresh run starts from, rows of the puzzle table
         found by their names; empty for none.
       wandb_project: mirror the metrics there; empty for no.
+      chains: K, of the states of each example, of which the best is learned from; see `chains`.
+      curriculum: stages of training, each (share of the updates at which it begins, T, n), the
+        first at 0; see `curriculum`. Empty trains at the depth of `model` throughout.
       model: fields of `ModelConfig`.
+      loss: see `LossConfig`.
       optimizer: see `OptimizerConfig`.
       table: see `TableConfig`.
       data: see `DataConfig`.
@@ -135,7 +139,10 @@ class Experiment:
     eval_copies: int = 0
     init_from: str = ""
     wandb_project: str = ""
+    chains: int = 1
+    curriculum: tuple[tuple[float, int, int], ...] = ()
     model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     table: TableConfig = dataclasses.field(default_factory=TableConfig)
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
@@ -143,7 +150,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         positive = ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every")
-        for key in (*positive, "accumulate", "eval_batch_size"):
+        for key in (*positive, "accumulate", "eval_batch_size", "chains"):
             if getattr(self, key) < 1:
                 raise UserError(f"config.{key} is {getattr(self, key)}; it must be 1 or more.")
         if self.eval_copies < 0:
@@ -163,6 +170,12 @@ class Experiment:
                 f"config.eval_every {self.eval_every} is no multiple of config.checkpoint_every "
                 f"{self.checkpoint_every}; each evaluated state is kept, so it has to be."
             )
+        if self.chains > 1 and self.model.get("start") != "random":
+            raise UserError(
+                f"config.chains is {self.chains}, and chains differ in nothing but where they "
+                "start; set config.model.start to 'random'."
+            )
+        _check_stages(self.curriculum)
         self.model_config({"vocab": 1, "cells": 1})  # refuse a wrong model before data is built
 
     def model_config(self, manifest: Mapping[str, Any]) -> ModelConfig:
@@ -172,6 +185,23 @@ class Experiment:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for config.json; `from_dict` is its inverse."""
         return dataclasses.asdict(self)
+
+
+def _check_stages(curriculum: Any) -> None:
+    """Refuses what is no curriculum, see `Experiment`."""
+    shape = (
+        f"config.curriculum is {curriculum!r}; give stages (share, T, n), T and n of 1 or more, "
+        "shares rising from 0 to below 1, as in ((0.0, 1, 2), (0.3, 2, 4), (0.6, 3, 6))."
+    )
+    before = -1.0
+    for stage in curriculum if isinstance(curriculum, tuple) else [None]:
+        match stage:
+            case (float() | int() as share, int(T), int(n)) if before < share < 1 and min(T, n) > 0:
+                if before < 0 and share:
+                    raise UserError(shape)
+                before = share
+            case _:
+                raise UserError(shape)
 
 
 def from_dict(config: Mapping[str, Any]) -> Experiment:
@@ -194,7 +224,7 @@ def from_dict(config: Mapping[str, Any]) -> Experiment:
 
 def _record(path: str, kind: Any, values: Mapping[str, Any]) -> Any:
     """One frozen record from a mapping and its groups, with tuples where JSON has lists."""
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in _group(path, values).items()}
+    values = {key: _tuples(value) for key, value in _group(path, values).items()}
     _refuse_unknown(path, values, {f.name for f in dataclasses.fields(kind)})
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(field.type):
@@ -202,6 +232,11 @@ def _record(path: str, kind: Any, values: Mapping[str, Any]) -> Any:
             values[field.name] = _record(f"{path}.{field.name}", field.type, group)
     _check_types(path, values, kind)
     return kind(**values)
+
+
+def _tuples(value: Any) -> Any:
+    """Tuples where JSON has lists, at any depth."""
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def _group(path: str, values: Any) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def fit(
         total_steps=updates,
         log_every=updates,
         mesh=mesh,
+        loss_config=experiment.loss,
     )
     step = make_train_step(one, mesh, shapes)
     stream = batches(BatchSource(dataset, "train", batch_size=size, seed=seed, copies=copies))

@@ -9,17 +9,23 @@ from jax.sharding import Mesh, PartitionSpec
 
 from trm_jax import act, losses
 from trm_jax.act import Exploration
-from trm_jax.losses import HALT_LOSS_WEIGHT
+from trm_jax.chains import compete
+from trm_jax.losses import PUBLISHED
 from trm_jax.mesh import SLOTS
 from trm_jax.models import Model
-from trm_jax.types import Carry, Output
+from trm_jax.types import Carry, LossConfig, Output
 
 Metrics = dict[str, jax.Array]
 Gradient = Callable[[Any, jax.Array, Carry, Exploration], tuple[Any, jax.Array, Carry, Metrics]]
 
 
 def supervise(
-    params: Any, rows: jax.Array, carry: Carry, model: Model, exploration: Exploration | None
+    params: Any,
+    rows: jax.Array,
+    carry: Carry,
+    model: Model,
+    exploration: Exploration | None,
+    loss_config: LossConfig = PUBLISHED,
 ) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
     """One supervision step of a refilled carry, and what it costs.
 
@@ -28,18 +34,23 @@ def supervise(
       rows: [B, E], the puzzle-table rows of the carry's examples.
       carry: as `act.refill` leaves it.
       model: from the registry.
-      exploration: of the halting; None in evaluation, where every slot takes all N steps and no
-        continue logit is judged.
+      exploration: what is random; None in evaluation, where every slot takes all N steps, no
+        continue logit is judged, and there is no noise.
+      loss_config: what is minimised.
 
     Returns:
-      The loss summed over the batch, token loss + 0.5 (halting loss + continue loss), and the new
+      The loss summed over the batch, token loss + halt_weight (halting loss + continue loss), each
+      example's weighted by its number of steps where `loss_config.step_decay` says so; the new
       carry (cut off from the gradient), the output, and the metric sums.
     """
     config, labels = model.config, carry.batch.labels
-    latents, output = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
+    noise_keys = None if exploration is None else exploration.noise_keys
+    latents, output = model.supervision_step(
+        params, carry.latents, carry.batch.inputs, rows, noise_keys
+    )
     predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
     cell_accuracy, exact = losses.exactness(predictions, labels)
-    token = losses.token_loss(output.logits, labels)
+    token = losses.token_loss(output.logits, labels, loss_config)
     halting = losses.halt_loss(output.halt_logits, exact)
     steps = carry.steps + 1
     if exploration is None:
@@ -62,7 +73,10 @@ def supervise(
         continuing = losses.continue_loss(output.continue_logits, target)
         metrics["continue_loss"] = jnp.sum(continuing).astype(jnp.float32)
         halting = halting + continuing
-    loss = jnp.sum(token) + HALT_LOSS_WEIGHT * jnp.sum(halting)
+    if loss_config.step_decay != 1:
+        weights = jnp.asarray(losses.step_weights(loss_config, config.N), token.dtype)[steps - 1]
+        token, halting = weights * token, weights.astype(halting.dtype) * halting
+    loss = jnp.sum(token) + loss_config.halt_weight * jnp.sum(halting)
     return loss, (carry, output, metrics)
 
 
@@ -70,7 +84,7 @@ def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) ->
     """What the continue logits should have said: the value of the next step (HRM, section 2.3).
 
     HRM's Q-learning without replay or target network: one more supervision step from the new
-    carry, without gradient; at N steps the slot has to halt there, else it may choose.
+    carry, without gradient or noise; at N steps the slot has to halt there, else it may choose.
 
     Args:
       params: dense parameters.
@@ -88,7 +102,9 @@ def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) ->
     return jax.nn.sigmoid(jnp.where(must_halt, after.halt_logits, choice))
 
 
-def over_devices(model: Model, mesh: Mesh, parts: int) -> Gradient:
+def over_devices(
+    model: Model, mesh: Mesh, parts: int, loss_config: LossConfig = PUBLISHED
+) -> Gradient:
     """The gradient of the mean loss, each device working on its own slots.
 
     Each device adds up what all its slots and all uses of a weight say, and only then are the
@@ -100,6 +116,7 @@ def over_devices(model: Model, mesh: Mesh, parts: int) -> Gradient:
       mesh: slots are split over it.
       parts: a device takes its slots in so many parts, one after the other; what it needs to
         remember for the backward pass becomes so many times smaller.
+      loss_config: what is minimised.
 
     Returns:
       Function of the parameters, the slots' puzzle-table rows [B, E], a refilled carry and the
@@ -113,7 +130,7 @@ def over_devices(model: Model, mesh: Mesh, parts: int) -> Gradient:
         slots = rows.shape[0] * mesh.size
 
         def gradient(rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
-            return _gradient(params, rows, carry, exploration, model, slots)
+            return _gradient(params, rows, carry, exploration, model, loss_config, slots)
 
         work = (rows, carry, exploration)
         grads, row_grads, carry, metrics = _in_parts(gradient, work, parts)
@@ -134,16 +151,26 @@ def _gradient(
     carry: Carry,
     exploration: Exploration,
     model: Model,
+    loss_config: LossConfig,
     batch_size: int,
 ) -> tuple[Any, jax.Array, Carry, Metrics]:
-    """Gradients by parameters and rows of some slots' share of the mean over all."""
+    """Gradients by parameters and rows of some slots' share of the mean over all.
+
+    Of several chains it is the winner's, see `trm_jax.chains`.
+    """
+    kept = None
+    if act.chain_count(carry) > 1:
+        carry, kept, keys = compete(params, rows, carry, model, exploration.noise_keys, loss_config)
+        exploration = exploration.replace(noise_keys=keys)
 
     def share(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
-        loss, aux = supervise(params, rows, carry, model, exploration)
+        loss, aux = supervise(params, rows, carry, model, exploration, loss_config)
         return loss / batch_size, aux
 
     gradient = jax.grad(share, argnums=(0, 1), has_aux=True)
     (grads, row_grads), (carry, _, metrics) = gradient(params, rows)
+    if kept is not None:
+        carry = carry.replace(latents=(carry.latents[0], *kept))
     return grads, row_grads, carry, metrics
 
 

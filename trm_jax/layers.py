@@ -33,17 +33,42 @@ class Linear(nn.Module):
         return x @ kernel.astype(self.dtype)
 
 
+def gated(gate: jax.Array, up: jax.Array, kind: str, axis: int) -> jax.Array:
+    """What a SwiGLU hands to its last matrix.
+
+    Muon's steps do not see how large a matrix's inputs are, and with the plain product training
+    diverges; with "norm" the product's size no longer matters.
+    Source: "Speed is Confidence", arXiv 2601.19085, section 3.4.1, "Modified SwiGLU".
+
+    Args:
+      gate: of any shape.
+      up: likewise.
+      kind: "silu" for silu(gate) * up, as published; "norm" for sigmoid(gate) * rms(gate * up).
+      axis: over which "norm" normalises, the inner width.
+
+    Returns:
+      Array of the same shape and dtype.
+    """
+    if kind == "norm":
+        return nn.sigmoid(gate) * rms_norm(gate * up, axis=axis)
+    return nn.silu(gate) * up
+
+
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)) over the last axis; gate and up are one matrix, gate first."""
+    """down(silu(gate(x)) * up(x)) over the last axis; gate and up are one matrix, gate first.
+
+    `gate` "norm" has another product in the middle, see `gated`.
+    """
 
     expansion: float
     dtype: str
+    gate: str = "silu"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         inner = inner_width(x.shape[-1], self.expansion)
         gate, up = jnp.split(Linear(2 * inner, self.dtype, name="gate_up")(x), 2, axis=-1)
-        return Linear(x.shape[-1], self.dtype, name="down")(nn.silu(gate) * up)
+        return Linear(x.shape[-1], self.dtype, name="down")(gated(gate, up, self.gate, -1))
 
 
 class TokenLinear(nn.Module):
@@ -64,12 +89,13 @@ class TokenSwiGLU(nn.Module):
 
     expansion: float
     dtype: str
+    gate: str = "silu"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         inner = inner_width(x.shape[0], self.expansion)
         gate, up = jnp.split(TokenLinear(2 * inner, self.dtype, name="gate_up")(x), 2, axis=0)
-        return TokenLinear(x.shape[0], self.dtype, name="down")(nn.silu(gate) * up)
+        return TokenLinear(x.shape[0], self.dtype, name="down")(gated(gate, up, self.gate, 0))
 
 
 def rotary_tables(tokens: int, head_width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -147,12 +173,12 @@ class Block(nn.Module):
     def __call__(self, h: jax.Array) -> jax.Array:
         c = self.config
         if c.mixer == "mlp":
-            mixed = TokenSwiGLU(c.expansion, c.dtype, name="token_mlp")(h)
+            mixed = TokenSwiGLU(c.expansion, c.dtype, c.gate, name="token_mlp")(h)
             h = rms_norm(h + mixed, axis=0)
         else:
             attention = Attention(c.heads, c.positions == "rotary", c.dtype, name="attention")
             h = rms_norm(h + attention(h))
-        return rms_norm(h + SwiGLU(c.expansion, c.dtype, name="mlp")(h))
+        return rms_norm(h + SwiGLU(c.expansion, c.dtype, c.gate, name="mlp")(h))
 
 
 class Network(nn.Module):
@@ -177,3 +203,8 @@ def swap_layout(config: ModelConfig, h: jax.Array) -> jax.Array:
     as long for a block forward and backward (CPU, full size, batch 8).
     """
     return h.swapaxes(0, 1) if config.mixer == "mlp" else h
+
+
+def slots_axis(config: ModelConfig) -> int:
+    """Where the batch slots lie in that layout."""
+    return 1 if config.mixer == "mlp" else 0

@@ -2,30 +2,58 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from numpy.typing import NDArray
 
 from trm_jax.numerics import log_stablemax, wide
-from trm_jax.types import IGNORE
+from trm_jax.types import IGNORE, LossConfig
 
-HALT_LOSS_WEIGHT = 0.5
+PUBLISHED = LossConfig()
 PER_ROW_METRICS = ("count", "cell_accuracy", "exact_accuracy", "halt_accuracy", "steps")
 
 
-def token_loss(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Stable-max cross-entropy, averaged over each example's counted cells.
+def token_loss(logits: jax.Array, labels: jax.Array, config: LossConfig = PUBLISHED) -> jax.Array:
+    """Cross-entropy of stable-max or softmax, averaged over each example's counted cells.
+
+    With label smoothing e the target of a cell is 1 - e on its label, and e / V more on every
+    token. Source: Szegedy et al., "Rethinking the Inception architecture", arXiv 1512.00567,
+    section 7; with softmax and e = 0.2 in "Speed is Confidence", arXiv 2601.19085, section 3.3.
 
     Args:
       logits: [B, S, V]; computed in float32 or wider.
       labels: int32 [B, S], IGNORE where not counted.
+      config: its `kind` and `label_smoothing` are used.
 
     Returns:
       [B]; 0 for an example without counted cells.
     """
     counted = labels != IGNORE
-    log_p = log_stablemax(logits.astype(wide(logits.dtype)))
+    logits = logits.astype(wide(logits.dtype))
+    log_p = jax.nn.log_softmax(logits) if config.kind == "softmax" else log_stablemax(logits)
     targets = jnp.where(counted, labels, 0)[..., None]
     losses = -jnp.take_along_axis(log_p, targets, axis=-1)[..., 0]
+    if config.label_smoothing:
+        share = config.label_smoothing
+        losses = (1 - share) * losses - share * jnp.mean(log_p, axis=-1)
     return jnp.sum(jnp.where(counted, losses, 0), axis=-1) / _divisor(counted).astype(losses.dtype)
+
+
+def step_weights(config: LossConfig, most: int) -> NDArray[np.float64]:
+    """How much each supervision step counts, float64 [N]: step_decay^(t - 1) at step t = 1, ..., N.
+
+    Divided by their mean, so that an example that takes all N steps is learned from as much as
+    without: learning rate, clipping and decay mean the same for any `step_decay`. (A mean over the
+    slots of a batch would make an example's weight depend on its neighbours.) The halting loss
+    is weighted as the token loss beside it.
+    Source: CGAR, arXiv 2511.08653, "hierarchical supervision weighting", with 0.7.
+
+    Args:
+      config: its `step_decay` is used.
+      most: N.
+    """
+    weights = config.step_decay ** np.arange(most, dtype=np.float64)
+    return weights / weights.mean()
 
 
 def halt_loss(halt_logits: jax.Array, exact: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
 from trm_jax.types import OptimizerConfig
 
@@ -85,20 +86,36 @@ def schedule(peak: float, config: OptimizerConfig, total_steps: int) -> optax.Sc
 def dense_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
     """The optimizer of all dense parameters, with decoupled weight decay on every one of them.
 
-    p <- p (1 - lr wd) - lr u, where u is Adam's or AdamATan2's direction. Decay covers biases and
-    embeddings too, as published.
+    p <- p (1 - lr wd) - lr u, where u is Adam's, AdamATan2's or Muon's direction. Decay covers
+    biases and embeddings too, as published. `config.clip` first scales the gradients down to that
+    norm, taken over all dense parameters.
 
     Args:
-      config: names the optimizer, "adam_atan2" or "adamw", and its constants.
+      config: names the optimizer, "adam_atan2", "adamw" or "muon", and its constants.
       total_steps: see `schedule`.
 
     Returns:
       An optax transformation; its updates are added to the parameters.
     """
-    scale = {
-        "adam_atan2": lambda: scale_by_adam_atan2(config.b1, config.b2),
-        "adamw": lambda: optax.scale_by_adam(config.b1, config.b2),
-    }[config.name]()
+    make = {"adam_atan2": _adam_atan2, "adamw": _adamw, "muon": _muon}[config.name]
+    optimizer = make(config, total_steps)
+    if config.clip:
+        return optax.chain(optax.clip_by_global_norm(config.clip), optimizer)
+    return optimizer
+
+
+def _adam_atan2(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
+    return _decayed(scale_by_adam_atan2(config.b1, config.b2), config, total_steps)
+
+
+def _adamw(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
+    return _decayed(optax.scale_by_adam(config.b1, config.b2), config, total_steps)
+
+
+def _decayed(
+    scale: optax.GradientTransformation, config: OptimizerConfig, total_steps: int
+) -> optax.GradientTransformation:
+    """`scale` with weight decay and learning rate."""
     return optax.chain(
         scale,
         optax.add_decayed_weights(config.weight_decay),
@@ -106,6 +123,51 @@ def dense_optimizer(config: OptimizerConfig, total_steps: int) -> optax.Gradient
     )
 
 
-def ema_update(average: Any, new: Any, decay: float) -> Any:
+def _muon(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
+    """Muon for the matrices of the blocks, AdamW for all else, both on the one schedule.
+
+    Muon takes the matrix nearest to being orthogonal in place of the momentum: Nesterov momentum,
+    five Newton-Schulz steps, times sqrt(max(1, outputs / inputs)). All kernels of the blocks are
+    [inputs, outputs], the token-mixing ones too, which is what optax takes a matrix to be. Gate
+    and up, and q, k and v, are one matrix each, as they are one parameter.
+    Source: Jordan et al., "Muon", 2024, https://kellerjordan.github.io/posts/muon/; the split into
+    two groups and its constants: "Speed is Confidence", arXiv 2601.19085, section 3.4.1.
+    """
+    matrices = optax.contrib.muon(
+        schedule(config.muon_lr, config, total_steps),
+        beta=config.muon_momentum,
+        weight_decay=config.muon_weight_decay,
+    )
+    # optax's own AdamW for the rest would take Nesterov momentum, too
+    groups = {"muon": matrices, "adamw": _adamw(config, total_steps)}
+    return optax.partition(groups, optimizer_groups)
+
+
+def optimizer_groups(params: Any) -> Any:
+    """Which optimizer trains a parameter under "muon": a tree of "muon" and "adamw".
+
+    Args:
+      params: as from `Model.init`; the matrices below a "block_..." are Muon's.
+    """
+
+    def group(path: tuple[Any, ...], leaf: jax.Array) -> str:
+        inside = any(str(getattr(key, "key", "")).startswith("block_") for key in path)
+        return "muon" if inside and leaf.ndim == 2 else "adamw"
+
+    return jax.tree_util.tree_map_with_path(group, params)
+
+
+def ema_decay(config: OptimizerConfig, updates: jax.Array) -> float | jax.Array:
+    """Decay of the moving average at the update after `updates` others.
+
+    Until update `config.ema_start` the average is the weights themselves, as in the code of
+    "Speed is Confidence", arXiv 2601.19085.
+    """
+    if not config.ema_start:
+        return config.ema
+    return jnp.where(updates < config.ema_start, 0.0, config.ema)
+
+
+def ema_update(average: Any, new: Any, decay: float | jax.Array) -> Any:
     """Average <- decay * average + (1 - decay) * new, over trees of equal structure."""
     return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, new)

@@ -111,7 +111,12 @@ def _program(which: str, run: Run) -> tuple[dict[str, int], Callable[..., Any], 
     config = run.model.config
     if which == TRAIN:
         batch = run.experiment.batch_size
-        return state_shares(run), compile_step, batch, step_flops(config, batch, train=True)
+        return (
+            state_shares(run),
+            compile_step,
+            batch,
+            step_flops(config, batch, train=True, chains=run.experiment.chains),
+        )
     batch = evaluation_batch(run)
     flops = config.N * step_flops(config, batch, train=False)
     return evaluation_shares(run), compile_evaluation, batch, flops

@@ -105,10 +105,11 @@ def take_steps(
 
 
 def start_latents(model: Model, initial: Sequence[jax.Array], slots: int) -> Latents:
-    """The states [B, L, D] that every example begins with: the initial vectors, everywhere."""
+    """The states [B, L, D] that every example begins with, see `Model.evaluation_start`."""
     c = model.config
     shape = (slots, c.tokens, c.width)
-    return tuple(jnp.broadcast_to(v.astype(c.dtype)[None, None], shape) for v in initial)
+    start = model.evaluation_start(initial)
+    return tuple(jnp.broadcast_to(v.astype(c.dtype), shape) for v in start)
 
 
 def answers_of(output: Output) -> jax.Array:

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from trm_jax.config import Experiment
+from trm_jax.curriculum import stages
 from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.data.questions import ask
@@ -27,7 +28,20 @@ HELDOUT = "heldout"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Everything that stays the same while a run goes on."""
+    """Everything that stays the same while a run goes on.
+
+    Attributes:
+      experiment: what is run.
+      dataset: what it is trained on.
+      model: at the depth that is evaluated.
+      mesh: of devices.
+      shapes: of the train state.
+      shardings: of the train state.
+      init: a fresh state from a key, which is consumed.
+      step: updates at the depth of `model`.
+      stages: (from which update on, its step); one unless the experiment has a curriculum.
+      held_out_score: scores a state on the held-out slice; None where it is not to be.
+    """
 
     experiment: Experiment
     dataset: Dataset
@@ -37,7 +51,12 @@ class Run:
     shardings: TrainState
     init: Callable[[jax.Array], TrainState]
     step: TrainStep
+    stages: tuple[tuple[int, TrainStep], ...]
     held_out_score: Callable[[TrainState], dict[str, Any]] | None
+
+    def step_at(self, done: int) -> TrainStep:
+        """The compiled step of the update after `done` others."""
+        return [step for start, step in self.stages if start <= done][-1]
 
 
 def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) -> Run:
@@ -63,20 +82,28 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
         batch_size=experiment.batch_size,
         ema_scope=experiment.optimizer.ema_scope,
         metric_names=metric_names(model),
+        chains=experiment.chains,
     )
     shapes = jax.eval_shape(init, jax.random.key(0))
-    one = functools.partial(
-        update,
-        model=model,
-        optimizer=optimizer,
-        optimizer_config=experiment.optimizer,
-        table_config=experiment.table,
-        total_steps=experiment.steps,
-        log_every=experiment.log_every,
-        mesh=mesh,
-        parts=experiment.accumulate,
-    )
     shardings = state_shardings(mesh, shapes)
+
+    @functools.cache
+    def step_of(depth: tuple[int, int]) -> TrainStep:
+        T, n = depth
+        one = functools.partial(
+            update,
+            model=get_model(dataclasses.replace(model.config, T=T, n=n)),
+            optimizer=optimizer,
+            optimizer_config=experiment.optimizer,
+            table_config=experiment.table,
+            total_steps=experiment.steps,
+            log_every=experiment.log_every,
+            mesh=mesh,
+            parts=experiment.accumulate,
+            loss_config=experiment.loss,
+        )
+        return make_train_step(one, mesh, shapes, experiment.loss.halt_weight)
+
     return Run(
         experiment=experiment,
         dataset=dataset,
@@ -85,7 +112,8 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
         shapes=shapes,
         shardings=shardings,
         init=jax.jit(init, out_shardings=shardings),
-        step=make_train_step(one, mesh, shapes),
+        step=step_of((model.config.T, model.config.n)),
+        stages=tuple((start, step_of((T, n))) for start, T, n in stages(experiment)),
         held_out_score=_held_out_score(experiment, dataset, model, mesh),
     )
 

@@ -86,6 +86,7 @@ def init_state(
     batch_size: int,
     ema_scope: str,
     metric_names: tuple[str, ...],
+    chains: int = 1,
 ) -> TrainState:
     """A fresh experiment.
 
@@ -97,6 +98,7 @@ def init_state(
       batch_size: B, over all devices.
       ema_scope: see `OptimizerConfig`.
       metric_names: keys of `sums`.
+      chains: K, see `trm_jax.chains`.
     """
     weights_key, run_key = jax.random.split(key)
     weights = init_weights(weights_key, model, table_rows)
@@ -105,7 +107,7 @@ def init_state(
         weights=weights,
         opt_state=optimizer.init(weights.params),
         ema=init_ema(weights, ema_scope),
-        carry=act.empty_carry(model.config, weights.initial, batch_size),
+        carry=act.empty_carry(model.config, weights.initial, batch_size, chains),
         key=run_key,
         sums={name: jnp.zeros((), jnp.float32) for name in metric_names},
     )

@@ -10,12 +10,12 @@ from jax.sharding import Mesh
 
 from trm_jax import act, puzzle_table
 from trm_jax.gradient import over_devices
-from trm_jax.losses import HALT_LOSS_WEIGHT, PER_ROW_METRICS
+from trm_jax.losses import PER_ROW_METRICS, PUBLISHED
 from trm_jax.mesh import over_slots, replicated
 from trm_jax.models import Model
-from trm_jax.optim import ema_update, schedule
+from trm_jax.optim import ema_decay, ema_update, schedule
 from trm_jax.state import TrainState, state_shardings
-from trm_jax.types import Batch, OptimizerConfig, TableConfig
+from trm_jax.types import Batch, LossConfig, OptimizerConfig, TableConfig
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]
 
@@ -39,14 +39,17 @@ def update(
     log_every: int,
     mesh: Mesh,
     parts: int = 1,
+    loss_config: LossConfig = PUBLISHED,
 ) -> TrainState:
     """One optimizer update of the whole batch (design, section 3, points 1 to 7)."""
     weights, batch_size = state.weights, state.carry.halted.shape[0]
-    carry = act.refill(state.carry, batch, weights.initial)
-    rows = puzzle_table.lookup(weights.table, carry.batch.ids, mesh)
     key = jax.random.fold_in(state.key, state.step)
+    chains = act.chain_count(state.carry)
+    start = act.draw_start(model.config, weights.initial, batch_size, key, chains)
+    carry = act.refill(state.carry, batch, start)
+    rows = puzzle_table.lookup(weights.table, carry.batch.ids, mesh)
     exploration = act.explore(model.config, batch_size, key)
-    gradient = over_devices(model, mesh, parts)
+    gradient = over_devices(model, mesh, parts, loss_config)
     grads, row_grads, new_carry, metrics = gradient(weights.params, rows, carry, exploration)
     updates, opt_state = optimizer.update(grads, state.opt_state, weights.params)
     params = optax.apply_updates(weights.params, updates)
@@ -64,7 +67,7 @@ def update(
         step=state.step + 1,
         weights=weights.replace(params=params, table=table),
         opt_state=opt_state,
-        ema=ema_update(state.ema, new, optimizer_config.ema),
+        ema=ema_update(state.ema, new, ema_decay(optimizer_config, state.step)),
         carry=new_carry,
         sums=_add(state.sums, metrics, fresh=state.step % log_every == 0),
     )
@@ -78,18 +81,26 @@ def _add(
     return {name: (before[name] + metrics[name]).astype(jnp.float32) for name in sums}
 
 
-def summarise(sums: dict[str, jax.Array], batch_size: int) -> dict[str, jax.Array]:
+def summarise(
+    sums: dict[str, jax.Array], batch_size: int, halt_weight: float = PUBLISHED.halt_weight
+) -> dict[str, jax.Array]:
     """Means from metric sums; a mean over no rows is nan.
 
+    Args:
+      sums: as `update` adds them up.
+      batch_size: B.
+      halt_weight: see `LossConfig`.
+
     Returns:
-      `loss`, `token_loss`, `halt_loss` and, where it is learned, `continue_loss` per example;
-      `gradient_norm` per update; `lr` of the last update; and for the rows `all` and `halted`
-      `count` and the means of `losses.step_metrics`.
+      `loss`, `token_loss`, `halt_loss` and, where it is learned, `continue_loss` per example, of
+      all its steps alike, whatever `LossConfig.step_decay` is; `gradient_norm` per update; `lr` of
+      the last update; and for the rows `all` and `halted` `count` and the means of
+      `losses.step_metrics`.
     """
     examples = sums["updates"] * batch_size
     means = {name: total / examples for name, total in sums.items() if name.endswith("_loss")}
     halting = means["halt_loss"] + means.get("continue_loss", 0)
-    means["loss"] = means["token_loss"] + HALT_LOSS_WEIGHT * halting
+    means["loss"] = means["token_loss"] + halt_weight * halting
     means["gradient_norm"] = sums["gradient_norm"] / sums["updates"]
     means["lr"] = 1 * sums["lr"]  # not the state's own buffer, which is donated next
     for name in sums:
@@ -101,13 +112,19 @@ def summarise(sums: dict[str, jax.Array], batch_size: int) -> dict[str, jax.Arra
     return means
 
 
-def make_train_step(update_one: Callable[..., TrainState], mesh: Mesh, state: Any) -> TrainStep:
+def make_train_step(
+    update_one: Callable[..., TrainState],
+    mesh: Mesh,
+    state: Any,
+    halt_weight: float = PUBLISHED.halt_weight,
+) -> TrainStep:
     """Compiles several updates into one donated program over the mesh.
 
     Args:
       update_one: (state, batch) -> state, as `update` with its settings bound.
       mesh: with the data axis.
       state: a state, or its shapes.
+      halt_weight: see `LossConfig`; of the loss that is shown.
 
     Returns:
       Function of a state, which it consumes, and a batch with a leading axis of updates
@@ -117,7 +134,7 @@ def make_train_step(update_one: Callable[..., TrainState], mesh: Mesh, state: An
 
     def several(state: TrainState, batches: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         state, _ = jax.lax.scan(lambda s, b: (update_one(s, b), None), state, batches)
-        return state, summarise(state.sums, batch_size)
+        return state, summarise(state.sums, batch_size, halt_weight)
 
     shardings = state_shardings(mesh, state)
     return jax.jit(

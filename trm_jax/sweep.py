@@ -15,7 +15,7 @@ from etils import epath
 from trm_jax.config import Experiment, from_dict
 from trm_jax.errors import UserError
 from trm_jax.files import write_whole
-from trm_jax.models import check_kind
+from trm_jax.models import check_experiment
 from trm_jax.settings import with_overrides
 from trm_jax.workdir import WorkDir
 
@@ -168,7 +168,7 @@ def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.Pat
                     f"{value!r}; drop one of them."
                 )
         experiment = from_dict(with_overrides(base.config, overrides))
-        check_kind(experiment.model["kind"])
+        check_experiment(experiment)
         workdir = WorkDir(epath.Path(out) / name)
         if workdir.config.exists():
             # training would refuse it too, but a finished run is not trained again

@@ -17,7 +17,7 @@ from trm_jax.distributed import Agreement, check_agree, is_first, together
 from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.logbook import Logbook
 from trm_jax.mesh import check_divides, make_mesh
-from trm_jax.models import check_kind
+from trm_jax.models import check_experiment
 from trm_jax.reporter import Reporter, say
 from trm_jax.run import HELDOUT, Run, prepare, training_batches
 from trm_jax.signals import StopSignals
@@ -45,7 +45,7 @@ def train(experiment: Experiment, root: str) -> int:
     # What can be refused is refused before anything is built.
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
-    check_kind(experiment.model["kind"])
+    check_experiment(experiment)
     dataset = open_training_data(experiment.data, Path(workdir.data))
     run = prepare(experiment, dataset, mesh)
     meta = workdir.claim(experiment, dataset.manifest)
@@ -121,7 +121,7 @@ def _loop(
         while done < config.steps:
             batch = next(stream)
             with jax.transfer_guard("disallow"):
-                state, metrics = run.step(state, batch)
+                state, metrics = run.step_at(done)(state, batch)
             done += config.steps_per_dispatch
             if pending:
                 reporter.train(*pending)

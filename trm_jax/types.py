@@ -6,7 +6,7 @@ The only single letters in the code base:
     L = P + S tokens       D width                   V vocabulary
     E puzzle-row width     R puzzle-table rows
     T outer recursions     n latent updates per recursion
-    N supervision steps at most                      K parallel rollouts
+    N supervision steps at most                      K parallel rollouts or chains
 
 `y` is the answer state, `z` the latent state, `x` the embedded question, as in the paper
 ("Less is More: Recursive Reasoning with Tiny Networks", arXiv 2510.04871).
@@ -50,11 +50,15 @@ class ModelConfig:
       prefix_tokens: P, tokens that hold the puzzle-table row; 0 for no table at all.
       row_width: E, width of a puzzle-table row; 0 means D.
       expansion: SwiGLU expansion before the two-thirds rule.
+      gate: of the SwiGLUs: "silu", or "norm", which normalises (`layers.gated`).
       halt_exploration: share of slots that draw a random minimum of steps in training.
       dtype: of activations; parameters and optimizer are float32 whatever it is.
       remat: what the backward pass computes again rather than stores: "none", "block" or "net".
         Use it with `unroll` off: the CPU compiler undoes it in unrolled code.
       unroll: write the latent updates out one after the other instead of as a loop.
+      start: states of a new example: "fixed", one vector each, or "random", drawn anew each time.
+      damping: share of a state that an update leaves as it was; see `recursion.settle`.
+      noise: deviation of what is added to a state at each update in training.
     """
 
     vocab: int
@@ -72,10 +76,14 @@ class ModelConfig:
     prefix_tokens: int = 16
     row_width: int = 0
     expansion: float = 4.0
+    gate: str = "silu"
     halt_exploration: float = 0.1
     dtype: str = "bfloat16"
     remat: str = "none"
     unroll: bool = True
+    start: str = "fixed"
+    damping: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         choices = {
@@ -83,6 +91,8 @@ class ModelConfig:
             "positions": ("none", "learned", "rotary"),
             "dtype": ("bfloat16", "float32", "float64"),
             "remat": ("none", "block", "net"),
+            "gate": ("silu", "norm"),
+            "start": ("fixed", "random"),
         }
         for key, allowed in choices.items():
             if getattr(self, key) not in allowed:
@@ -124,6 +134,10 @@ class ModelConfig:
             raise UserError(f"The vocabulary has {self.vocab} tokens; answers are kept in a byte.")
         if not 0 < self.expansion < math.inf:
             raise UserError(f"config.model.expansion is {self.expansion}; it must be above 0.")
+        if not 0 <= self.damping < 1:
+            raise UserError(f"config.model.damping is {self.damping}; it must be in [0, 1).")
+        if not 0 <= self.noise < math.inf:
+            raise UserError(f"config.model.noise is {self.noise}; it must be 0 or more.")
         if not 0 <= self.halt_exploration <= 1:
             raise UserError(
                 f"config.model.halt_exploration is {self.halt_exploration}; it is a probability."
@@ -176,7 +190,8 @@ class Carry(struct.PyTreeNode):
     """What each batch slot takes along from one optimizer update to the next.
 
     Attributes:
-      latents: the model's states, each [B, L, D].
+      latents: the model's states, each [B, L, D]; with several chains (see `trm_jax.chains`) all
+        but the first [B, K, L, D].
       steps: int32 [B], supervision steps this example has had.
       halted: bool [B]; a halted slot takes a new example at the next step.
       batch: the example that each slot is busy with.
@@ -189,19 +204,55 @@ class Carry(struct.PyTreeNode):
 
 
 @dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What a supervision step is trained for.
+
+    Attributes:
+      kind: of the token loss, the cross-entropy of "stablemax" (as published) or "softmax".
+      label_smoothing: share of a token's target that is spread evenly over the vocabulary.
+      halt_weight: of the halting loss, and of the continue loss, beside the token loss.
+      step_decay: each supervision step of an example weighs so many times the one before; see
+        `losses.step_weights`.
+    """
+
+    kind: str = "stablemax"
+    label_smoothing: float = 0.0
+    halt_weight: float = 0.5
+    step_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("stablemax", "softmax"):
+            raise UserError(f"config.loss.kind is {self.kind!r}; choose 'stablemax' or 'softmax'.")
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(
+                f"config.loss.label_smoothing is {self.label_smoothing}; it must be in [0, 1)."
+            )
+        if not 0 <= self.halt_weight < math.inf:
+            raise UserError(f"config.loss.halt_weight is {self.halt_weight}; it must be 0 or more.")
+        if not 0 < self.step_decay < math.inf:
+            raise UserError(f"config.loss.step_decay is {self.step_decay}; it must be above 0.")
+
+
+@dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """Optimizer of the dense parameters.
 
     Attributes:
-      name: "adam_atan2" or "adamw".
-      lr: peak learning rate.
+      name: "adam_atan2", "adamw", or "muon": Muon for the matrices of the blocks and AdamW for
+        all else.
+      lr: peak learning rate; under "muon" AdamW's.
       warmup: updates of linear warm-up.
       lr_min_ratio: the cosine ends at this share of `lr`; 1.0 keeps the rate constant.
-      weight_decay: decoupled, on all dense parameters.
+      weight_decay: decoupled, on all dense parameters; under "muon" on AdamW's.
       b1: decay of the first moment.
       b2: decay of the second moment.
       ema: decay of the moving average that is evaluated; 0 averages nothing.
       ema_scope: what is averaged: "dense" (as published: the puzzle table is not) or "all".
+      ema_start: updates before averaging begins; until then the average is the weights.
+      muon_lr: peak learning rate of Muon's matrices, on the same schedule.
+      muon_momentum: Nesterov momentum of them.
+      muon_weight_decay: decoupled, on them.
+      clip: largest norm of the gradient of all dense parameters; 0 clips nothing.
     """
 
     name: str = "adam_atan2"
@@ -213,18 +264,31 @@ class OptimizerConfig:
     b2: float = 0.95
     ema: float = 0.999
     ema_scope: str = "dense"
+    ema_start: int = 0
+    muon_lr: float = 0.02
+    muon_momentum: float = 0.95
+    muon_weight_decay: float = 0.005
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.name not in ("adam_atan2", "adamw"):
+        if self.name not in ("adam_atan2", "adamw", "muon"):
             raise UserError(
-                f"config.optimizer.name is {self.name!r}; choose 'adam_atan2' or 'adamw'."
+                f"config.optimizer.name is {self.name!r}; choose 'adam_atan2', 'adamw' or 'muon'."
             )
         if self.ema_scope not in ("dense", "all"):
             raise UserError(
                 f"config.optimizer.ema_scope is {self.ema_scope!r}; choose 'dense' or 'all'."
             )
-        if not 0 < self.lr < math.inf:
-            raise UserError(f"config.optimizer.lr is {self.lr}; it must be above 0.")
+        for key in ("lr", "muon_lr"):
+            if not 0 < getattr(self, key) < math.inf:
+                raise UserError(
+                    f"config.optimizer.{key} is {getattr(self, key)}; it must be above 0."
+                )
+        for key in ("ema_start", "muon_weight_decay", "clip"):
+            if not 0 <= getattr(self, key) < math.inf:
+                raise UserError(
+                    f"config.optimizer.{key} is {getattr(self, key)}; it must be 0 or more."
+                )
         if self.warmup < 0 or not 0 <= self.weight_decay < math.inf:
             raise UserError(
                 "config.optimizer.warmup and weight_decay must be 0 or more; they are "
@@ -234,7 +298,7 @@ class OptimizerConfig:
             raise UserError(
                 f"config.optimizer.lr_min_ratio is {self.lr_min_ratio}; it must be in 0..1."
             )
-        for key in ("b1", "b2", "ema"):
+        for key in ("b1", "b2", "ema", "muon_momentum"):
             if not 0 <= getattr(self, key) < 1:
                 raise UserError(
                     f"config.optimizer.{key} is {getattr(self, key)}; it must be in [0, 1)."

@@ -76,6 +76,12 @@ class WorkDir:
                     f"falls over just these; set it back from {experiment.steps}, or give a new "
                     "--workdir."
                 )
+            if experiment.curriculum and before.steps != experiment.steps:
+                raise UserError(
+                    f"{self.root} holds a run of config.steps = {before.steps} and the stages of "
+                    f"config.curriculum are shares of these; set it back from {experiment.steps}, "
+                    "or give a new --workdir."
+                )
             if data["fingerprint"] != manifest["fingerprint"]:
                 raise UserError(
                     f"{self.root} was trained on data set {data['fingerprint'][:12]} and "

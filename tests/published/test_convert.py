@@ -52,6 +52,17 @@ def test_the_step_of_a_published_name(tmp_path, name, step):
         convert.plan(file, config_of(), step=-1)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("gate", "norm"), ("damping", 0.1), ("start", "random")]
+)
+def test_what_the_published_code_does_not_know_is_refused(tmp_path, key, value):
+    file = saved(tmp_path / FILE, arrays_of(model_of()))
+    config = config_of()
+    config["model"] = {**config["model"], key: value}
+    with pytest.raises(UserError, match=rf"config\.model\.{key} is .* can be converted"):
+        convert.plan(file, config)
+
+
 # Row maps.
 
 

@@ -58,7 +58,7 @@ def train_program(experiment: Experiment) -> Program:
         state, metrics = compiled(state, batch)
         return metrics
 
-    flops = step_flops(run.model.config, experiment.batch_size, train=True)
+    flops = step_flops(run.model.config, experiment.batch_size, True, experiment.chains)
     return Program(run, compiled, call, seconds, experiment.steps_per_dispatch, flops)
 
 

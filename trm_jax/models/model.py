@@ -1,16 +1,20 @@
 """A model of the registry: its parts, recursed as its variant says."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from trm_jax.layers import swap_layout
+from trm_jax.layers import slots_axis, swap_layout
 from trm_jax.models.parts import Parts
-from trm_jax.models.recursion import Depth, Network, Networks
+from trm_jax.models.recursion import Depth, Network, Networks, Noise
 from trm_jax.models.variants import Variant
 from trm_jax.numerics import truncated_normal
 from trm_jax.types import Latents, ModelConfig, Output
+
+EVALUATION_SEED = 0
+"""Of the states that evaluation starts from, where training draws its own."""
 
 
 class Model:
@@ -40,8 +44,28 @@ class Model:
         keys = jax.random.split(key, len(self.state_names))
         return tuple(truncated_normal(k, (self.config.width,), 1.0) for k in keys)
 
+    def evaluation_start(self, initial: Sequence[jax.Array]) -> Latents:
+        """The states that every example begins with in evaluation, to be broadcast to [B, L, D].
+
+        Args:
+          initial: the fixed initial vectors, each [D].
+
+        Returns:
+          Those [1, 1, D], or where training draws them [1, L, D], drawn once and for all.
+        """
+        if self.config.start == "fixed":
+            return tuple(vector[None, None] for vector in initial)
+        keys = jax.random.split(jax.random.key(EVALUATION_SEED), len(initial))
+        shape = (self.config.tokens, self.config.width)
+        return tuple(truncated_normal(key, shape, 1.0)[None] for key in keys)
+
     def supervision_step(
-        self, params: Any, latents: Latents, inputs: jax.Array, rows: jax.Array
+        self,
+        params: Any,
+        latents: Latents,
+        inputs: jax.Array,
+        rows: jax.Array,
+        noise_keys: jax.Array | None = None,
     ) -> tuple[Latents, Output]:
         """One supervision step (design, section 3; paper, figure 3).
 
@@ -50,11 +74,16 @@ class Model:
           latents: one array [B, L, D] for each of `state_names`.
           inputs: int32 [B, S].
           rows: [B, E], the puzzle-table rows of the examples; E = 0 without a table.
+          noise_keys: random keys [B] for the noise that training adds to the states; None adds
+            none.
 
         Returns:
           The new latents, with gradient from the variant's last updates only, and what they say.
         """
         c = self.config
+        noise = None
+        if noise_keys is not None:
+            noise = Noise(c.noise, noise_keys, axis=slots_axis(c))
         x: Any = self._parts.apply({"params": params}, inputs, rows, method="embed")
         *states, x = (swap_layout(c, state) for state in (*latents, x))
         new = self.variant.gradient(
@@ -63,7 +92,7 @@ class Model:
             self._networks(jax.lax.stop_gradient(params)),
             tuple(states),
             x,
-            Depth(c.T, c.n, c.unroll),
+            Depth(c.T, c.n, c.unroll, c.damping, noise),
         )
         new = tuple(swap_layout(c, state) for state in new)
         output: Any = self._parts.apply({"params": params}, new[0], method="read")

@@ -4,15 +4,16 @@ A *recursion* updates the latents once around: TRM's own (figure 3), the two abl
 and direct prediction, which does not recurse. A *gradient* says how many recursions make a
 supervision step and which of their updates are learned from. `trm_jax.models.variants` pairs them.
 
-A network here is any function h -> h that keeps the shape of the states. Only additions happen
-outside it, so the states may lie in whatever layout the networks like best.
+A network here is any function h -> h that keeps the shape of the states. What happens outside it
+is elementwise, so the states may lie in whatever layout the networks like best.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from trm_jax.types import Latents
 
@@ -26,12 +27,50 @@ class Networks(NamedTuple):
     y: Network
 
 
+class Noise(NamedTuple):
+    """What is added to the states at each update.
+
+    Attributes:
+      std: of the normal distribution.
+      keys: of each slot [B]; what a slot gets depends on its key and the update alone.
+      axis: of the states, along which the slots lie.
+    """
+
+    std: float
+    keys: jax.Array
+    axis: int
+
+    def of(self, number: jax.Array | int) -> "Noise":
+        """That of recursion or update number so and so."""
+        fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+        return self._replace(keys=fold(self.keys, number))
+
+    def add(self, h: jax.Array) -> jax.Array:
+        """To states of any float dtype."""
+        shape = tuple(size for axis, size in enumerate(h.shape) if axis != self.axis)
+
+        def draw(key: jax.Array) -> jax.Array:
+            return jax.random.normal(key, shape, jnp.float32)
+
+        drawn = jax.vmap(draw, out_axes=self.axis)(self.keys)
+        return h + (self.std * drawn).astype(h.dtype)
+
+
 class Depth(NamedTuple):
-    """How deep: T recursions of n latent updates each, written out one by one where `unroll`."""
+    """How deep: T recursions of n latent updates each, written out one by one where `unroll`.
+
+    `damping` and `noise` say what becomes of each update, see `settle`.
+    """
 
     T: int
     n: int
     unroll: bool
+    damping: float = 0.0
+    noise: Noise | None = None
+
+    def of(self, recursion: jax.Array | int) -> "Depth":
+        """With the noise of recursion 0, ..., T - 1."""
+        return self._replace(noise=self.noise and self.noise.of(recursion))
 
 
 Recursion = Callable[[Networks, Latents, jax.Array, Depth], Latents]
@@ -39,6 +78,27 @@ Recursion = Callable[[Networks, Latents, jax.Array, Depth], Latents]
 
 Gradient = Callable[[Recursion, Networks, Networks, Latents, jax.Array, Depth], Latents]
 """(recursion, networks, the same without gradient to their parameters, latents, x, depth)."""
+
+
+def settle(
+    net: Network, old: jax.Array, h: jax.Array, depth: Depth, number: jax.Array | int
+) -> jax.Array:
+    """The state after an update: damping * old + (1 - damping) * net(h), plus noise.
+
+    Without either, as published, it is net(h). Source: Equilibrium Reasoners, arXiv 2605.21488,
+    "noise injection", with damping 0.05 and noise 0.01.
+
+    Args:
+      net: the network.
+      old: the state that is being updated.
+      h: what the network sees.
+      depth: its damping and noise are used.
+      number: of the update in its recursion, 0, ..., n - 1 for z and n for y.
+    """
+    new = net(h)
+    if depth.damping:
+        new = depth.damping * old + (1 - depth.damping) * new
+    return depth.noise.of(number).add(new) if depth.noise else new
 
 
 def latent_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
@@ -55,7 +115,7 @@ def latent_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Dept
     """
     y, z = latents
     z = _repeat(nets.z, z, y + x, depth)
-    return nets.y(y + z), z
+    return settle(nets.y, y, y + z, depth, depth.n), z
 
 
 def single_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
@@ -64,7 +124,8 @@ def single_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Dept
     Args and returns: as `latent_recursion`, with latents (z,).
     """
     (z,) = latents
-    return (nets.y(_repeat(nets.z, z, x, depth)),)
+    z = _repeat(nets.z, z, x, depth)
+    return (settle(nets.y, z, z, depth, depth.n),)
 
 
 def multi_scale_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
@@ -78,18 +139,17 @@ def multi_scale_recursion(nets: Networks, latents: Latents, x: jax.Array, depth:
     y, *zs = latents
     injection = y + x
     for i in range(depth.n):
-        zs[i] = nets.z(functools.reduce(jax.lax.add, zs) + injection)
-    return nets.y(y + functools.reduce(jax.lax.add, zs)), *zs
+        zs[i] = settle(nets.z, zs[i], functools.reduce(jax.lax.add, zs) + injection, depth, i)
+    return settle(nets.y, y, y + functools.reduce(jax.lax.add, zs), depth, depth.n), *zs
 
 
 def direct_prediction(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
     """No recursion at all, the baseline of the HRM paper: y = net(y + x).
 
-    Args and returns: as `latent_recursion`, with latents (y,); the depth is not used.
+    Args and returns: as `latent_recursion`, with latents (y,); T and n are not used.
     """
-    del depth
     (y,) = latents
-    return (nets.y(y + x),)
+    return (settle(nets.y, y, y + x, depth, 0),)
 
 
 def last_recursion(
@@ -118,7 +178,7 @@ def last_recursion(
       The new latents.
     """
     latents = _without_gradient(recursion, frozen, latents, x, depth)
-    return recursion(nets, latents, x, depth)
+    return recursion(nets, latents, x, depth.of(depth.T - 1))
 
 
 def last_updates(
@@ -137,9 +197,10 @@ def last_updates(
     Args and returns: as `last_recursion`.
     """
     y, z = _without_gradient(recursion, frozen, latents, x, depth)
-    before = depth._replace(n=depth.n - 1)
-    z = _repeat(frozen.z, z, jax.lax.stop_gradient(y + x), before)
-    return recursion(nets, (y, z), x, depth._replace(n=1))
+    last = depth.of(depth.T - 1)
+    z = _repeat(frozen.z, z, jax.lax.stop_gradient(y + x), last._replace(n=depth.n - 1))
+    # its updates are numbered from 0 again, so they get noise of their own
+    return recursion(nets, (y, z), x, depth.of(depth.T)._replace(n=1))
 
 
 def single_pass(
@@ -155,17 +216,17 @@ def single_pass(
     Args and returns: as `last_recursion`.
     """
     del frozen
-    return recursion(nets, jax.lax.stop_gradient(latents), x, depth)
+    return recursion(nets, jax.lax.stop_gradient(latents), x, depth.of(0))
 
 
 def _repeat(net: Network, z: jax.Array, injection: jax.Array, depth: Depth) -> jax.Array:
-    """N times z = net(z + injection)."""
+    """N times z = net(z + injection), each settled."""
 
-    def update(z: jax.Array, _: None) -> tuple[jax.Array, None]:
-        return net(z + injection), None
+    def update(z: jax.Array, number: Any) -> tuple[jax.Array, None]:
+        return settle(net, z, z + injection, depth, number), None
 
     unroll = max(depth.n, 1) if depth.unroll else 1
-    return jax.lax.scan(update, z, None, length=depth.n, unroll=unroll)[0]
+    return jax.lax.scan(update, z, _numbers(depth.n, depth), length=depth.n, unroll=unroll)[0]
 
 
 def _without_gradient(
@@ -174,7 +235,13 @@ def _without_gradient(
     """The first T - 1 recursions."""
     latents, x = jax.lax.stop_gradient((latents, x))
 
-    def recurse(latents: Latents, _: None) -> tuple[Latents, None]:
-        return recursion(frozen, latents, x, depth), None
+    def recurse(latents: Latents, number: Any) -> tuple[Latents, None]:
+        return recursion(frozen, latents, x, depth.of(number)), None
 
-    return jax.lax.scan(recurse, latents, None, length=depth.T - 1)[0]
+    count = depth.T - 1
+    return jax.lax.scan(recurse, latents, _numbers(count, depth), length=count)[0]
+
+
+def _numbers(count: int, depth: Depth) -> jax.Array | None:
+    """0, 1, ... for a loop that asks for them, which only noise does."""
+    return jnp.arange(count) if depth.noise else None

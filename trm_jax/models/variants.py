@@ -33,9 +33,14 @@ class Variant:
         many = tuple(f"z{i + 1}" for i in range(n))
         return tuple(name for s in self.states for name in (many if s == "z*" else (s,)))
 
+    @property
+    def recurses(self) -> bool:
+        """Whether T and n mean anything to it."""
+        return self.gradient is not r.single_pass
+
     def updates(self, T: int, n: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """How often (z, y) are updated in a supervision step, and how often with gradient."""
-        if self.gradient is r.single_pass:
+        if not self.recurses:
             return (0, 1), (0, 1)
         return (T * n, T), (1 if self.gradient is r.last_updates else n, 1)
 

@@ -25,6 +25,7 @@ from trm_jax.published.parity import compare
 from trm_jax.published.shapes import TABLE, Told, infer, is_finite
 from trm_jax.settings import flat
 from trm_jax.state import Weights, init_ema, init_weights
+from trm_jax.types import ModelConfig
 from trm_jax.workdir import CONVERTED, WorkDir
 
 Arrays = dict[str, NDArray[Any]]
@@ -93,6 +94,7 @@ def plan(
     experiment = from_dict(config)
     manifest = _manifest(experiment, told, path)
     model = get_model(experiment.model_config(manifest))
+    _refuse_unpublished(model.config)
     check(arrays, model, max(table_rows, 1), path.name)
     if step is None:
         match = re.search(r"step_(\d+)", path.name)
@@ -177,6 +179,17 @@ def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[st
     return report
 
 
+def _refuse_unpublished(config: ModelConfig) -> None:
+    """Refuses a model that the published code would compute differently."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name in ("gate", "start", "damping") and value != field.default:
+            raise UserError(
+                f"config.model.{field.name} is {value!r}, which the published code does not know; "
+                f"only a model trained with {field.default!r} can be converted."
+            )
+
+
 def weights_of(arrays: Mapping[str, NDArray[Any]], model: Model) -> Weights:
     """Our tree, float32 throughout, of checked arrays."""
     wide = {k: jax.numpy.asarray(array.astype(np.float32)) for k, array in arrays.items()}
@@ -203,8 +216,12 @@ def to_torch(
 
     Returns:
       Whether bfloat16 was widened; see `torch_files.write`.
+
+    Raises:
+      UserError: the published code has no such model.
     """
     found = trained.load(workdir, checkpoint, averaged=averaged)
+    _refuse_unpublished(found.model.config)
     arrays = torch_names.to_torch(found.model, jax.device_get(found.weights))
     dtype = torch_files.BFLOAT16 if found.model.config.dtype == "bfloat16" else np.float32
     for name in arrays:

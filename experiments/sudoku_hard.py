@@ -1,0 +1,119 @@
+r"""Two recipes for hard Sudokus: the published one, and a faster one, large and small.
+
+    trm train --config experiments/sudoku_hard.py:VARIANT --workdir runs/NAME [--config.a.b=value]
+
+variant     puzzles                                   recipe
+published   9x9, a local CSV in Sudoku-Extreme's form  TRM's, 65,104 updates of 768
+fast        the same                                  that of "Speed is Confidence", 8,000 of 384
+four        4x4 with three extra givens, generated    TRM's, small, for a CPU
+four_fast   the same                                  the faster one, small, at equal FLOPs
+six         6x6 with two extra givens, generated      TRM's, small
+six_fast    the same                                  the faster one, small, at equal FLOPs
+
+Which switches the faster recipe is made of, and where each comes from, is in docs/recipes.md; what
+each does alone, `experiments/recipes.py` asks. Set the file of the large ones with
+--config.data.path=FILE. Each variant's page is its function's docstring.
+"""
+
+import importlib.util
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+FAST = {
+    "model": {"gate": "norm", "prefix_tokens": 1},
+    "loss": {"kind": "softmax", "label_smoothing": 0.2, "halt_weight": 0.05},
+    "optimizer": {"name": "muon", "warmup": 0, "lr_min_ratio": 0.0, "clip": 1.0},
+}
+"""What "Speed is Confidence", arXiv 2601.19085, section 3.4, changes, but for depth and length."""
+
+
+def get_config(variant: str = "four") -> ConfigDict:
+    """The config of a variant; the published recipe is what the others start from."""
+    variants = {f.__name__: f for f in (published, fast, four, four_fast, six, six_fast)}
+    if variant not in variants:
+        raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
+    config = _sudoku("hard")
+    variants[variant](config)
+    config.name = f"sudoku_hard_{variant}"
+    return config
+
+
+def published(config: ConfigDict) -> None:
+    r"""The published MLP recipe.
+
+    Published: 87.4 % on Sudoku-Extreme's test set (TRM paper, table 4).
+    Command: trm train --config experiments/sudoku_hard.py:published \
+                 --config.data.path=train.csv.gz --workdir runs/published
+             trm eval --workdir runs/published --data test.csv.gz
+    Ours: not yet run.
+    """
+
+
+def fast(config: ConfigDict) -> None:
+    r"""Muon, a normalised gate, softmax with label smoothing, twice as deep, an eighth as long.
+
+    Published: 85.5 +- 1.3 % on 38,400 test puzzles, one chain, 48 minutes on an RTX 5090 (section
+    5); about a tenth of the FLOPs of `published`. Its parameters are bfloat16 throughout; ours are
+    float32 with bfloat16 activations.
+    Command: trm train --config experiments/sudoku_hard.py:fast \
+                 --config.data.path=train.csv.gz --workdir runs/fast
+             trm eval --workdir runs/fast --data test.csv.gz
+    Ours: not yet run.
+    """
+    _faster(config)
+    config.model.update({"T": 6, "n": 9})
+    config.batch_size = 384
+    config.steps = 8000
+    config.eval_every = 1000
+    config.optimizer.update({"ema": 0.9, "ema_start": 5000})
+
+
+def four(config: ConfigDict) -> None:
+    """The published recipe on 4x4 puzzles, stopped while it still learns; see docs/recipes.md."""
+    config.update(_sudoku("quick"))
+    config.data.extra_givens = 3
+    config.model.update({"T": 2, "n": 2})
+    config.steps = 160
+    config.checkpoint_every = config.eval_every = 40
+
+
+def four_fast(config: ConfigDict) -> None:
+    """The faster one with the same FLOPs: (T + 2) (n + 1) network evaluations an update."""
+    four(config)
+    _faster(config)
+    config.optimizer.update(SMALL_RATES)
+
+
+def six(config: ConfigDict) -> None:
+    """The published recipe on 6x6 puzzles with few extra givens. Not yet run."""
+    config.update(_sudoku("six"))
+    config.data.extra_givens = 2
+    config.steps = 1000
+
+
+def six_fast(config: ConfigDict) -> None:
+    """The faster one with the same FLOPs. Not yet run."""
+    six(config)
+    _faster(config)
+    config.optimizer.update(SMALL_RATES)
+
+
+SMALL_RATES = {"muon_lr": 0.02, "lr": 1e-3}
+"""Learning rates of the small networks under Muon."""
+
+
+def _faster(config: ConfigDict) -> None:
+    for group, changes in FAST.items():
+        config[group].update(changes)
+
+
+def _sudoku(variant: str) -> ConfigDict:
+    """A variant of experiments/sudoku.py."""
+    path = Path(__file__).with_name("sudoku.py")
+    spec = importlib.util.spec_from_file_location("sudoku", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config: ConfigDict = module.get_config(variant)
+    return config
