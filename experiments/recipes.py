@@ -23,7 +23,7 @@ import sweep
 SIZES = {"four": (160, 2, 2), "six": (1000, 2, 2)}
 """Updates of the plain recipe, its T and its n."""
 
-MUON = {"optimizer.name": "muon", "optimizer.muon_lr": 0.005}
+MUON = {"optimizer.name": "muon", "optimizer.muon_lr": 0.01}
 GATE = {"model.gate": "norm"}
 SOFTMAX = {"loss.kind": "softmax"}
 SMOOTHING = {"loss.label_smoothing": 0.2}

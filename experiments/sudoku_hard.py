@@ -99,7 +99,7 @@ def six_fast(config: ConfigDict) -> None:
     config.optimizer.update(SMALL_RATES)
 
 
-SMALL_RATES = {"muon_lr": 0.02, "lr": 1e-3}
+SMALL_RATES = {"muon_lr": 0.01, "lr": 2e-3}
 """Learning rates of the small networks under Muon."""
 
 
