@@ -70,7 +70,11 @@ def fast(config: ConfigDict) -> None:
 
 
 def four(config: ConfigDict) -> None:
-    """The published recipe on 4x4 puzzles, stopped while it still learns; see docs/recipes.md."""
+    """The published recipe on 4x4 puzzles, stopped while it still learns.
+
+    2026-11-25, 2 cores of an AMD EPYC virtual machine, shared, seed 0: 160 updates in 25 s; 43.2 %
+    of 250 held-out puzzles right. More is in docs/recipes.md.
+    """
     config.update(_sudoku("quick"))
     config.data.extra_givens = 3
     config.model.update({"T": 2, "n": 2})
@@ -79,7 +83,10 @@ def four(config: ConfigDict) -> None:
 
 
 def four_fast(config: ConfigDict) -> None:
-    """The faster one with the same FLOPs: (T + 2) (n + 1) network evaluations an update."""
+    """The faster one with the same depth, and so the same FLOPs.
+
+    2026-11-25, as `four`, but with lr 1e-3: 82.0 % right.
+    """
     four(config)
     _faster(config)
     config.optimizer.update(SMALL_RATES)

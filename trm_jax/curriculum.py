@@ -28,12 +28,11 @@ def stages(experiment: Experiment) -> tuple[Stage, ...]:
     some begin together, and the last one of these is what is trained.
 
     Raises:
-      UserError: the model cannot change its depth.
+      UserError: the model cannot be trained so, see `models.check_experiment`.
     """
-    T, n = (experiment.model[key] for key in ("T", "n"))
-    if not experiment.curriculum:
-        return (Stage(0, T, n),)
     check_experiment(experiment)
+    if not experiment.curriculum:
+        return (Stage(0, experiment.model["T"], experiment.model["n"]),)
     size = experiment.steps_per_dispatch
     dispatches = experiment.steps / size
     found = [
