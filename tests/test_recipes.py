@@ -112,7 +112,7 @@ def test_stopped_in_the_middle_and_resumed_bit_for_bit(name, tmp_path, monkeypat
     experiment = runs.experiment(**RECIPES[name], eval_every=0, checkpoint_every=12)
     assert loop.train(experiment, tmp_path / "whole") == EXIT_DONE
     with monkeypatch.context() as patch:
-        stream = loop._stream
+        stream = loop.training_batches
 
         def stopped(run, done):
             for number, batch in enumerate(stream(run, done), 1):
@@ -120,7 +120,7 @@ def test_stopped_in_the_middle_and_resumed_bit_for_bit(name, tmp_path, monkeypat
                     os.kill(os.getpid(), signal.SIGTERM)
                 yield batch
 
-        patch.setattr(loop, "_stream", stopped)
+        patch.setattr(loop, "training_batches", stopped)
         assert loop.train(experiment, tmp_path / "stopped") == EXIT_RESTART_ME
     assert loop.train(experiment, tmp_path / "stopped") == EXIT_DONE
     whole, resumed = (last_state(tmp_path / n, experiment) for n in ("whole", "stopped"))

@@ -12,7 +12,7 @@ from tests.runs import TINY_MODEL
 from tests.test_rollout import questions, weights
 from trm_jax import act
 from trm_jax.errors import UserError
-from trm_jax.halting import Halt, answer_queue
+from trm_jax.halting import Entries, Halt, answer_queue
 from trm_jax.layers import slots_axis, swap_layout
 from trm_jax.mesh import make_mesh
 from trm_jax.models import get_model
@@ -213,7 +213,9 @@ def test_refilled_slots_start_from_it_too():
     path = jax.jit(lambda w: rollout(model, w, inputs, ids, 3, mesh))(state)
     halt = Halt(most=3, threshold=0.9999999)
     queue = functools.partial(answer_queue, model, slots=2, halt=halt, mesh=mesh)
-    got = jax.jit(queue)(state, inputs, ids, jnp.int32(5))
+    numbers = np.arange(5, dtype=np.int32)
+    entries = Entries(inputs, ids, numbers, numbers * 0, numbers)
+    got = jax.jit(queue)(state, entries, jnp.int32(5))
     np.testing.assert_array_equal(got.steps, np.full(5, 3))
     np.testing.assert_array_equal(got.answers, path.predictions[-1])
     np.testing.assert_allclose(got.halt_logits, path.halt_logits[-1], atol=1e-4)
