@@ -1,6 +1,8 @@
 """The `trm` command as a user meets it: what it prints, and the exit codes."""
 
+import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,9 @@ import pytest
 from tests import runs
 from trm_jax.cli import COMMANDS, main
 from trm_jax.data.sudoku import Sudoku
+from trm_jax.serving.facts import measured_scores
 from trm_jax.train import train
+from trm_jax.trained import load
 
 DEMO = f"--config={runs.ROOT / 'experiments/sudoku.py'}:demo"
 SUDOKU = Sudoku(2, 2)
@@ -254,3 +258,22 @@ def test_halting_at_once_takes_one_step_of_each(capsys, workdir):
 )
 def test_halting_mistakes_get_one_sentence(capsys, workdir, flags, named):
     assert named in fails(capsys, "eval", f"--workdir={workdir}", *flags)
+
+
+def test_a_curve_is_a_table_and_a_picture_and_a_report_passes_it_over(capsys, workdir, tmp_path):
+    """So does a model card: a curve has no score. A search has one, and the card says how."""
+    command = ["eval", f"--workdir={workdir}", "--steps=3", "--checkpoint=12"]
+    assert main([*command, "--curve", "--copies=2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    with Path(result["csv"]).open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(result["curve"]) and {row["width"] for row in rows} == {"1", "2"}
+    assert Path(result["png"]).read_bytes().startswith(b"\x89PNG")
+    assert main([*command, "--curve"]) == 0
+    assert "exact by depth" in capsys.readouterr().out
+    assert main([*command, "--copies=2", "--select=majority"]) == 0
+    assert "selected by: halt" in capsys.readouterr().out
+    assert main(["report", str(workdir), f"--out={tmp_path / 'report'}"]) == 0
+    how = [row["how"] for row in measured_scores(load(workdir, 12)) if "how" in row]
+    assert "depth3-digits-copies2-select-majority" in how
+    assert not [each for each in how if each.startswith("curve")]

@@ -32,7 +32,8 @@ class Outcome:
       experiment: what was asked for.
       manifest: of its data set.
       entries: lines of metrics.jsonl.
-      evaluations: files of eval/ by their names without the suffix.
+      evaluations: files of eval/ by their names without the suffix, of those that have scores by
+        depth: not of curves and searches.
     """
 
     path: epath.Path
@@ -146,9 +147,11 @@ def _outcome(workdir: WorkDir) -> Outcome:
     paths = sorted(workdir.evaluations.glob("*.json")) if workdir.evaluations.exists() else []
     for path in paths:
         try:
-            evaluations[path.stem] = json.loads(path.read_text())
+            record = json.loads(path.read_text())
         except ValueError as error:
             raise UserError(f"{path} is damaged ({error}); run `trm eval` again.") from error
+        if record.get("by_depth"):
+            evaluations[path.stem] = record
     entries = logbook.read(workdir.metrics)
     return Outcome(workdir.root, experiment, manifest, entries, evaluations)
 

@@ -71,6 +71,7 @@ def _scores(scores: Sequence[Mapping[str, Any]], training: Mapping[str, Any], dt
         many = f"{row.get('examples', '?')} puzzles"
         if "tests" in row:
             many = f"{row['tests']} tests, {row['examples']} copies voting by {row['voting']}"
+        many += f", tried as {row['how']}" if "how" in row else ""
         data = "the run's own" if mine else row["data"]
         name = f"{data} (`{str(row.get('fingerprint'))[:12]}`)"
         values = ", ".join(f"{key} {value:.4f}" for key, value in row["scores"].items())

@@ -15,7 +15,7 @@ from trm_jax.data.views import ARC, kind_of
 from trm_jax.trained import Trained
 
 SCORES = ("exact_accuracy", "cell_accuracy", "valid_path", "shortest_path")
-ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting")
+ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting", "how")
 KIND_KEYS = ("task", "box", "side", "vocab", "cells", "copies", "seed")
 
 
