@@ -281,7 +281,7 @@ def parse() -> argparse.Namespace:
     add("--out", required=True, help="folder for logs, results and the run")
     add("--train", required=True, help="CSV or CSV.gz file of Sudoku puzzles to train on")
     add("--test", required=True, help="the same, to score on")
-    add("--config", default="experiments/sudoku_hard.py:fast", help="what to train, from the root")
+    add("--config", default=CONFIG, help="what to train, from the root")
     add("--train-flags", default="", help="for `trm train`: '--config.checkpoint_every=500'")
     add("--minutes", type=float, default=20.0, help="of training, in all")
     add("--noise", type=float, default=0.3, help="of the rollouts")

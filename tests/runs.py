@@ -97,6 +97,16 @@ def assert_same(one, other):
         assert array.tobytes() == other[name].tobytes(), name
 
 
+def assert_near(one, other):
+    """Floats to a thousandth of their array's largest, all else exactly; keys of `one`."""
+    for name, array in one.items():
+        if array.dtype.kind == "f":
+            near = 1e-3 * max(np.abs(array).max(initial=0), 1e-3)
+            np.testing.assert_allclose(other[name], array, rtol=0, atol=near, err_msg=name)
+        else:
+            np.testing.assert_array_equal(other[name], array, err_msg=name)
+
+
 def environment(**changes):
     """For a subprocess: CPU, one device unless told otherwise."""
     env = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}

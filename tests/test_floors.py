@@ -147,6 +147,7 @@ FLOORS = {
     "trm_jax.cli": 15,
     "trm_jax.__main__": 16,
     "trm_jax.halting": 8,
+    "trm_jax.memory": 1,
     "trm_jax.perturbation": 2,
     "trm_jax.selection": 1,
     "trm_jax.data.symmetries": 2,

@@ -78,24 +78,15 @@ def test_each_recipe_learns_something_else(name):
     assert any("network" in k for k in moved)
 
 
-def check_near(one, other):
-    for key, array in one.items():
-        if array.dtype.kind == "f":
-            near = 1e-3 * max(np.abs(array).max(initial=0), 1e-3)
-            np.testing.assert_allclose(other[key], array, rtol=0, atol=near, err_msg=key)
-        else:
-            np.testing.assert_array_equal(other[key], array, err_msg=key)
-
-
 @pytest.mark.parametrize("name", ["muon", "loss", "curriculum", "chains"])
 def test_one_device_and_eight_agree_to_rounding(name):
     """The chains have random starts and noise, too."""
-    check_near(on_one_device(name), after(runs.experiment(**RECIPES[name]), 6, devices=8)[0])
+    runs.assert_near(on_one_device(name), after(runs.experiment(**RECIPES[name]), 6, devices=8)[0])
 
 
 def test_slots_taken_in_parts_are_all_of_them():
     parts = runs.experiment(**RECIPES["chains"], accumulate=4)
-    check_near(on_one_device("chains"), after(parts, 6)[0])
+    runs.assert_near(on_one_device("chains"), after(parts, 6)[0])
 
 
 def last_state(root, experiment):

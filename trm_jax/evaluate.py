@@ -17,7 +17,7 @@ from trm_jax import calibration
 from trm_jax.data.pipeline import model_labels
 from trm_jax.data.questions import Questions
 from trm_jax.losses import exactness
-from trm_jax.mesh import over_slots, replicated, to_global
+from trm_jax.mesh import replicated, split_slots, whole_slots
 from trm_jax.models import Model
 from trm_jax.rollout import rollout
 from trm_jax.scoring.judges import judge
@@ -95,8 +95,7 @@ def evaluate(
     """
     start = time.perf_counter()
     verdict = judge(questions, voting)
-    batch_size = min(batch_size, len(questions))
-    batch_size += -batch_size % mesh.size
+    batch_size = whole_slots(min(batch_size, len(questions)), mesh)
     parts: list[Scores] = []
     for first in range(0, len(questions), batch_size):
         places = np.arange(first, min(first + batch_size, len(questions)))
@@ -151,11 +150,9 @@ def _batch(
     """The questions at `places`, the last one repeated up to `batch_size`; also on the mesh."""
     padded = np.pad(places, (0, batch_size - len(places)), mode="edge")
     inputs, labels, ids = questions.show(padded)
-    share = batch_size // jax.process_count()
-    mine = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
-    local: dict[str, Any] = {
-        "inputs": inputs[mine].astype(np.int32),
-        "labels": model_labels(labels[mine]),
-        "ids": rows[ids[mine]].astype(np.int32),
+    arrays: dict[str, Any] = {
+        "inputs": inputs.astype(np.int32),
+        "labels": model_labels(labels),
+        "ids": rows[ids].astype(np.int32),
     }
-    return inputs, to_global(Batch(**local), over_slots(mesh))
+    return inputs, split_slots(Batch(**arrays), mesh)

@@ -1,6 +1,5 @@
 """Accuracy against compute: every depth and width of a search, out of one pass without halting."""
 
-import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -17,10 +16,10 @@ from trm_jax.data.views import Grids, Numbers
 from trm_jax.errors import UserError
 from trm_jax.evaluate_search import compare
 from trm_jax.flops import step_flops
-from trm_jax.mesh import over_slots, replicated, to_global
+from trm_jax.mesh import replicated, split_slots, whole_slots
 from trm_jax.models import Model
 from trm_jax.rollout import Rollout, rollout
-from trm_jax.search import Search
+from trm_jax.search import Search, turn, turn_back
 from trm_jax.selection import SELECTIONS, Trajectories
 from trm_jax.state import Weights
 
@@ -106,8 +105,8 @@ def evaluate_curve(
         "curve": table,
         "reliability": _reliability(np.concatenate(logits), np.concatenate(exact)),
         "examples": len(places),
+        **search.facts(len(checkpoints)),
         "how": f"curve-{search.name}",
-        "search": dataclasses.asdict(search) | {"checkpoints": len(checkpoints)},
         "total_seconds": time.perf_counter() - start,
     }
 
@@ -124,8 +123,7 @@ class _Watcher:
         batch_size: int,
         mesh: Mesh,
     ) -> None:
-        size = min(batch_size, len(questions))
-        self.batch_size = size + -size % mesh.size
+        self.batch_size = whole_slots(min(batch_size, len(questions)), mesh)
         self.times: list[float] = []
         self._questions, self._search, self._mesh = questions, search, mesh
         self._checkpoints, self._symmetries = checkpoints, search.symmetries(questions)
@@ -162,21 +160,15 @@ class _Watcher:
     ) -> Seen:
         """One trajectory of each question of the batch, [N, B] each."""
         copy = np.full(len(inputs), path % self._search.copies)
-        turned = self._symmetries.take(copy).apply(inputs) if self._symmetries else inputs
-        number = np.full(len(inputs), checkpoint * self._search.paths + path, np.int32)
-        share = len(inputs) // jax.process_count()
-        mine = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
-        given = (turned.astype(np.int32), ids.astype(np.int32), places.astype(np.int32), number)
-        batch = to_global(tuple(array[mine] for array in given), over_slots(self._mesh))
+        number = np.full(len(inputs), self._search.number(checkpoint, path))
+        given = (turn(self._symmetries, inputs, copy), ids, places, number)
+        batch = split_slots(tuple(array.astype(np.int32) for array in given), self._mesh)
         if not self.times:  # the first call compiles
             jax.block_until_ready(self._run(weights, *batch))
         start = time.perf_counter()
         done = jax.device_get(self._run(weights, *batch))
         self.times.append((time.perf_counter() - start) / done.halt_logits.size)
-        answers = np.asarray(done.predictions)
-        if self._symmetries:
-            back = self._symmetries.take(copy).invert()
-            answers = np.stack([back.apply(answer) for answer in answers])
+        answers = np.stack([turn_back(self._symmetries, a, copy) for a in done.predictions])
         exact, _ = compare(answers, labels)
         return Seen(selection.numbers_of(answers), done.halt_logits, exact)
 

@@ -1,10 +1,10 @@
 """Scoring with halting and search: each question takes as many steps and tries as it needs."""
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ from trm_jax.search import Found, Search, Searcher
 from trm_jax.selection import SELECTIONS, Trajectories
 from trm_jax.state import Weights
 
-Part = dict[str, NDArray[Any]]
-"""Arrays [q, ...] of the questions of one call."""
+Part = dict[str, Any]
+"""Arrays [q, ...] of the questions of one call, some in groups of their own."""
 
 
 def evaluate_search(
@@ -72,11 +72,10 @@ def evaluate_search(
             verdict.see(places, inputs, answers[None], logits[None])
         parts.append(part)
         rounds, work = rounds + found.rounds, work + found.work
-    together = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    together = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
     result = _summary(together, questions.answered(), search)
     result |= {"rounds": rounds, "work": work / len(questions), "examples": len(questions)}
-    result |= {"how": search.name, "search": dataclasses.asdict(search)}
-    result["search"]["checkpoints"] = len(checkpoints)
+    result |= search.facts(len(checkpoints))
     if verdict:
         more = verdict.result()
         more.pop("by_depth", None)
@@ -92,7 +91,7 @@ def _judged(
     chosen = SELECTIONS[search.select](paths)
     exact, _ = compare(found.answers, labels)
     answers = selection.pick(found.answers, chosen)
-    part: dict[str, Any] = {
+    part: Part = {
         "answers": answers,
         "halt_logits": selection.pick(found.halt_logits, chosen),
         "exact": selection.pick(exact, chosen),
@@ -101,15 +100,13 @@ def _judged(
     }
     if len(found.steps) == 1 or search.race:
         return part
-    for name, rule in SELECTIONS.items():
-        part[f"by {name}"] = selection.pick(exact, rule(paths))
-    part["by mean"] = exact.mean(axis=0)
-    part["oracle any"] = exact.any(axis=0)
+    by_selection = {name: selection.pick(exact, rule(paths)) for name, rule in SELECTIONS.items()}
+    oracle = {"any": exact.any(axis=0)}
     if check:
         kept = np.stack([check(inputs, answers) for answers in found.answers])
         lawful = np.where(kept.any(axis=0), np.argmax(kept, axis=0), chosen)
-        part["oracle rules"] = selection.pick(exact, lawful)
-    return part
+        oracle["rules"] = selection.pick(exact, lawful)
+    return part | {"by_selection": by_selection | {"mean": exact.mean(axis=0)}, "oracle": oracle}
 
 
 def _counted(found: Found, search: Search) -> NDArray[np.int32]:
@@ -129,13 +126,10 @@ def _summary(part: Part, answered: NDArray[np.bool_], search: Search) -> dict[st
         "steps": np.bincount(steps.ravel(), minlength=search.halt.most + 1)[1:].tolist(),
         "by_depth": [],
     }
-    for group, key in (("by ", "by_selection"), ("oracle ", "oracle")):
-        scores = {
-            name.removeprefix(group): _mean(part[name], answered)
-            for name in part
-            if name.startswith(group)
-        }
-        result |= {key: scores} if scores else {}
+    for group, order in (("by_selection", (*SELECTIONS, "mean")), ("oracle", ("any", "rules"))):
+        each = part.get(group, {})
+        if each:
+            result[group] = {n: _mean(each[n], answered) for n in order if n in each}
     if answered.any():
         result |= calibration.summary(part["halt_logits"][answered], part["exact"][answered])
     return result

@@ -14,7 +14,7 @@ import optax
 from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.errors import UserError
-from trm_jax.mesh import over_slots, to_global
+from trm_jax.mesh import over_slots, to_global, whole_slots
 from trm_jax.optim import dense_optimizer
 from trm_jax.state import TrainState, Weights, init_state, state_shardings
 from trm_jax.step import make_train_step, metric_names, update
@@ -51,7 +51,7 @@ def fit(
     config = dataclasses.replace(experiment.optimizer, warmup=0, lr_min_ratio=1.0)
     optimizer = dense_optimizer(config, updates) if network else optax.set_to_zero()
     size = min(experiment.batch_size, len(dataset.splits["train"]))
-    size += -size % mesh.size
+    size = whole_slots(size, mesh)
     init = functools.partial(
         init_state,
         model=model,

@@ -101,6 +101,29 @@ def check_divides(mesh: Mesh, batch_size: int, parts: int = 1) -> None:
         )
 
 
+def whole_slots(count: int, mesh: Mesh) -> int:
+    """The smallest number of slots, `count` or more, that can be split evenly over the devices."""
+    return count + -count % mesh.size
+
+
+def split_slots(arrays: Any, mesh: Mesh) -> Any:
+    """Arrays [B, ...] that every process has whole, split by slots over the devices.
+
+    Args:
+      arrays: tree of NumPy arrays, B a multiple of the devices.
+      mesh: see `make_mesh`.
+
+    Returns:
+      Tree of global `jax.Array`s.
+    """
+
+    def mine(array: np.ndarray) -> np.ndarray:
+        share = len(array) // jax.process_count()
+        return array[jax.process_index() * share :][:share]
+
+    return to_global(jax.tree.map(mine, arrays), over_slots(mesh))
+
+
 def to_global(local: Any, sharding: NamedSharding) -> Any:
     """Makes global arrays from this process's part.
 

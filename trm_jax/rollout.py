@@ -59,8 +59,9 @@ def rollout(
     def record(output: Output) -> Rollout:
         return Rollout(predictions=answers_of(output), halt_logits=output.halt_logits)
 
-    start = (model, weights.params, weights.initial, inputs, rows, steps, record)
-    return take_steps(*start, perturbation, keys)
+    return take_steps(
+        model, weights.params, weights.initial, inputs, rows, steps, record, perturbation, keys
+    )
 
 
 def take_steps(

@@ -16,7 +16,7 @@ from trm_jax.data.views import ARC, Grids, Numbers, kind_of
 from trm_jax.errors import UserError
 from trm_jax.grids import SudokuSymmetry
 from trm_jax.halting import Entries, Finished, Halt, answer_queue
-from trm_jax.mesh import replicated, to_global
+from trm_jax.mesh import replicated, to_global, whole_slots
 from trm_jax.models import Model
 from trm_jax.perturbation import NOTHING, Perturbation
 from trm_jax.selection import FIRST, SELECTIONS
@@ -95,6 +95,15 @@ class Search:
         """Whether a believed trajectory ends the others of its question."""
         return self.select == FIRST
 
+    def facts(self, checkpoints: int) -> dict[str, Any]:
+        """What a record says of it: `how`, in short, and `search`, all of it."""
+        settings = dataclasses.asdict(self) | {"checkpoints": checkpoints}
+        return {"how": self.name, "search": settings}
+
+    def number(self, checkpoint: int, path: int | Numbers) -> Any:
+        """The number, among all of a question, of a trajectory of a checkpoint."""
+        return checkpoint * self.paths + path
+
     def symmetries(self, questions: Questions) -> SudokuSymmetry | None:
         """The copies' symmetries; None without copies.
 
@@ -152,8 +161,7 @@ class Searcher:
                 f"{search.paths:,} trajectories of a puzzle need {needed / 2**30:,.0f} GiB for "
                 "their answers alone; give fewer rollouts or copies."
             )
-        slots = min(batch_size, len(questions) * search.paths)
-        slots += -slots % mesh.size
+        slots = whole_slots(min(batch_size, len(questions) * search.paths), mesh)
         self.questions_per_call = min(max(QUEUE * slots // search.paths, 1), len(questions))
         self._size = self.questions_per_call * search.paths
         self._run: Callable[..., Finished] = jax.jit(
@@ -224,23 +232,29 @@ class Searcher:
         # are mostly not needed any more when their turn comes
         trajectory, group = np.divmod(np.arange(count), len(places))
         copy = trajectory % self._search.copies
-        turned = inputs[group]
-        if self._symmetries:
-            turned = self._symmetries.take(copy).apply(turned)
         fields: dict[str, Any] = {
-            "inputs": turned,
+            "inputs": turn(self._symmetries, inputs[group], copy),
             "ids": ids[group],
             "question": places[group],
-            "trajectory": checkpoint * paths + trajectory,
+            "trajectory": self._search.number(checkpoint, trajectory),
             "group": group,
         }
         entries = Entries(**{name: a.astype(np.int32) for name, a in fields.items()})
         padded = jax.tree.map(lambda a: np.resize(a, (self._size, *a.shape[1:])), entries)
         given = to_global((padded, np.asarray(count, np.int32)), replicated(self._mesh))
         done = jax.device_get(self._run(weights, *given))
-        cut = {name: getattr(done, name)[:count] for name in ("answers", "halt_logits", "steps")}
-        if self._symmetries:
-            cut["answers"] = self._symmetries.take(copy).invert().apply(cut["answers"])
-        cut["believed"] = done.believed[:count]
+        names = ("answers", "halt_logits", "steps", "believed")
+        cut = {name: getattr(done, name)[:count] for name in names}
+        cut["answers"] = turn_back(self._symmetries, cut["answers"], copy)
         shaped = {name: a.reshape(paths, len(places), *a.shape[1:]) for name, a in cut.items()}
         return done.replace(**shaped)
+
+
+def turn(symmetries: SudokuSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
+    """Grids [b, S] as the copies of these numbers [b] have them; None is for no symmetries."""
+    return symmetries.take(copies).apply(grids) if symmetries else grids
+
+
+def turn_back(symmetries: SudokuSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
+    """Undoes `turn`."""
+    return symmetries.take(copies).invert().apply(grids) if symmetries else grids

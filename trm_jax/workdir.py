@@ -55,7 +55,7 @@ class WorkDir:
         """Writes config.json, or makes sure that the one there is of this very experiment.
 
         Returns:
-          What was written, and to which `file`.
+          What was written.
 
         Raises:
           UserError: another experiment lives here.

@@ -10,14 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import jax
-
 from trm_jax import train  # noqa: F401, for what it imports: start-up is that of `trm train`
 from trm_jax.bench import parts
 from trm_jax.config import from_dict
 from trm_jax.errors import EXIT_BAD_CONFIG, EXIT_DONE, UserError
-
-OUT_OF_MEMORY = "RESOURCE_EXHAUSTED"
+from trm_jax.memory import enough_memory
 
 
 def measure(job: Mapping[str, Any], imported: float) -> dict[str, Any]:
@@ -41,15 +38,10 @@ def main() -> int:
     imported = time.time()
     job = json.load(sys.stdin)
     try:
-        report = measure(job, imported)
+        with enough_memory(job["part"], "config.batch_size"):
+            report = measure(job, imported)
     except UserError as error:
         print(json.dumps({"error": str(error)}))
-        return EXIT_BAD_CONFIG
-    except jax.errors.JaxRuntimeError as error:
-        if OUT_OF_MEMORY not in str(error):
-            raise
-        reason = f"{job['part']} does not fit into memory ({str(error).splitlines()[0]})"
-        print(json.dumps({"error": f"{reason}; lower config.batch_size."}))
         return EXIT_BAD_CONFIG
     print(json.dumps(report))
     return EXIT_DONE

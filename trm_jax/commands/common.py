@@ -1,10 +1,8 @@
 """What the commands share: flags that several of them have, and checks of those."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
@@ -110,25 +108,6 @@ def need(values: flags.FlagValues, name: str) -> Any:
     if getattr(values, name) is None:
         raise UserError(f"--{name} is missing; `--help` explains it.")
     return getattr(values, name)
-
-
-@contextlib.contextmanager
-def enough_memory() -> Iterator[None]:
-    """Turns a device's refusal to hold a batch into a sentence.
-
-    Raises:
-      UserError: the work inside did not fit.
-    """
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"the device's memory is too small for so many puzzles at once; lower --batch_size "
-            f"({reason})."
-        ) from error
 
 
 def refuse_rest(rest: Sequence[str]) -> None:

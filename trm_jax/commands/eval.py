@@ -21,6 +21,7 @@ from trm_jax.evaluate import evaluate, make_scorer
 from trm_jax.evaluate_curve import evaluate_curve
 from trm_jax.evaluate_search import evaluate_search
 from trm_jax.halting import Halt
+from trm_jax.memory import enough_memory
 from trm_jax.search import Search
 from trm_jax.state import Weights
 from trm_jax.trained import Trained, load
@@ -85,7 +86,7 @@ def _eval(workdir: str, values: flags.FlagValues) -> int:
         most = values.max_augmentations
     questions = ask(dataset, split, most, values.max_tasks)
     rows = trained_rows(questions, trained.rows, blank=values.unknown_rows == "blank")
-    with common.enough_memory():
+    with enough_memory("trm eval", "--batch_size"):
         result = _result(trained, weights, questions, rows, values)
     if not is_first():
         return EXIT_DONE

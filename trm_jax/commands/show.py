@@ -21,7 +21,7 @@ from trm_jax.data.questions import Questions, trained_rows
 from trm_jax.data.sources import open_test_data, open_training_data
 from trm_jax.errors import EXIT_DONE, UserError
 from trm_jax.exhibits import Predictions, board_kind, choose, exhibits, pick
-from trm_jax.mesh import over_slots, replicated, to_global
+from trm_jax.mesh import replicated, split_slots, whole_slots
 from trm_jax.panels import Exhibit, Kind
 from trm_jax.rollout import rollout
 from trm_jax.trained import Trained, load
@@ -144,9 +144,9 @@ def predict(trained: Trained, questions: Questions, steps: int) -> Predictions:
     """
     mesh, count = trained.mesh, len(questions)
     rows = trained_rows(questions, trained.rows)
-    size = count + -count % mesh.size
+    size = whole_slots(count, mesh)
     inputs, _, ids = questions.show(np.pad(np.arange(count), (0, size - count), mode="edge"))
-    batch = to_global((inputs.astype(np.int32), rows[ids].astype(np.int32)), over_slots(mesh))
+    batch = split_slots((inputs.astype(np.int32), rows[ids].astype(np.int32)), mesh)
     run = jax.jit(
         lambda weights, inputs, ids: rollout(trained.model, weights, inputs, ids, steps, mesh),
         out_shardings=replicated(mesh),
