@@ -51,10 +51,10 @@ def _cell(key: str, value: float | None) -> str:
 def _selections(result: dict[str, Any]) -> Iterable[str]:
     """How the trajectories were selected from, and apart from that what checking them gives."""
     if "by_selection" in result:
-        scores = (f"{name} {_cell(name, s)}" for name, s in result["by_selection"].items())
-        yield f"selected by: {', '.join(scores)}"
-        scores = (f"{name} {_cell(name, s)}" for name, s in result["oracle"].items())
-        yield f"if one could check: {', '.join(scores)}"
+        for words, group in (("selected by", "by_selection"), ("if one could check", "oracle")):
+            # accuracies all, though one is called "halt"
+            scores = (f"{name} {_cell('', score)}" for name, score in result[group].items())
+            yield f"{words}: {', '.join(scores)}"
     if result["work"] > result["steps_used"] * 1.01:
         yield f"{result['work']:.2f} steps per puzzle were taken, those broken off included"
 
