@@ -12,7 +12,7 @@ import pytest
 
 from tests import runs
 from trm_jax.bench import page, parts, peer, processes, profile, programs, record, worker
-from trm_jax.cli import main
+from trm_jax.cli import MALLOC, main
 from trm_jax.config import from_dict
 from trm_jax.errors import UserError
 from trm_jax.flops import step_flops
@@ -126,7 +126,7 @@ def test_a_record_says_what_it_takes_to_repeat_it(everything):
     assert found["config"]["batch_size"] == found["batch"] == 8
     assert found["versions"]["jax"] == found["jax"] == jax.__version__
     assert found["device"] == "1 x cpu" and found["cores"] >= 1 and found["date"][:2] == "20"
-    assert found["glibc_tunables"] == "glibc.malloc.hugetlb=1"
+    assert found["glibc_tunables"] == MALLOC
 
 
 def test_records_pile_up_in_a_table(everything, capsys):
@@ -192,9 +192,9 @@ def test_turns_alternate(monkeypatch):
     assert (found["tflops_per_s"], found["share_of_ceiling"]) == (2.0, 0.5)
 
 
-def test_a_peer_can_go_without_huge_pages(peer_script, monkeypatch):
+def test_a_peer_can_go_without_malloc(peer_script, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-    processes.run_peer(sys.executable, str(peer_script), [], huge_pages=False)
+    processes.run_peer(sys.executable, str(peer_script), [], malloc=False)
     assert (peer_script.parent / "turns").read_text().endswith("None\n")
 
 
@@ -212,13 +212,13 @@ def test_a_failing_peer_is_one_sentence(tmp_path, program, words):
     path = tmp_path / "peer.py"
     path.write_text(program)
     with pytest.raises(UserError, match=words) as error:
-        processes.run_peer(sys.executable, str(path), [], huge_pages=True)
+        processes.run_peer(sys.executable, str(path), [], malloc=True)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_peers_interpreter_may_be_missing(peer_script):
     with pytest.raises(UserError, match="--peer-python /nowhere/python"):
-        processes.run_peer("/nowhere/python", str(peer_script), [], huge_pages=True)
+        processes.run_peer("/nowhere/python", str(peer_script), [], malloc=True)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,17 @@
 
 import csv
 import json
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests import runs
-from trm_jax.cli import COMMANDS, main
+from trm_jax.cli import COMMANDS, MALLOC, main
 from trm_jax.data.sudoku import Sudoku
 from trm_jax.serving.facts import measured_scores
 from trm_jax.train import train
@@ -205,6 +209,34 @@ def test_bench_prints_the_peers_keys(capsys, what):
     assert result["seconds"] > 0
     assert result["examples_per_s"] == pytest.approx(8 / result["seconds"], rel=0.01)
     assert {"tflop_per_step", "tflops_per_s", "params", "batch", "spread"} <= result.keys()
+
+
+ALLOCATES = """
+import resource, threading
+import numpy as np
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def temporary():
+    np.ones(2**25).sum()
+temporary()
+start = faults()
+for _ in range(4):
+    thread = threading.Thread(target=temporary)
+    thread.start()
+    thread.join()
+print(faults() - start)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="settings of glibc")
+def test_memory_once_fetched_is_kept_for_other_threads_too():
+    def faults(tunables):
+        environment = {**os.environ, "GLIBC_TUNABLES": tunables}
+        command = [sys.executable, "-c", ALLOCATES]
+        return int(subprocess.check_output(command, env=environment, text=True))
+
+    assert faults(MALLOC) < 100, "a stack and little more"
+    assert faults("") > 4 * 2**28 / 2**21, "else this test says nothing"
 
 
 def test_module_is_the_command():

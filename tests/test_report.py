@@ -1,6 +1,7 @@
 """Tables and pictures of runs, out of work directories made up by hand."""
 
 import csv
+import dataclasses
 import json
 import statistics
 
@@ -12,6 +13,7 @@ from tests import runs
 from trm_jax import outcome
 from trm_jax.cli import main
 from trm_jax.errors import UserError
+from trm_jax.flops import step_flops
 from trm_jax.models import get_model
 from trm_jax.report import report
 
@@ -97,6 +99,33 @@ def test_table_has_the_numbers_of_the_runs(capsys, sweep, tmp_path):
         "best, %": "90.0",
         "steps/s": "2.00",
     }
+
+
+def test_the_way_to_an_accuracy_is_told_in_updates_and_flops(capsys, sweep, tmp_path):
+    assert main(["report", str(sweep), f"--out={tmp_path / 'r'}", "--reach=0.65"]) == 0
+    rows = table(tmp_path / "r.md")
+    model = runs.experiment().model_config(MANIFEST)
+    each = step_flops(model, runs.experiment().batch_size, True) / 1e12
+    assert rows["fine"]["updates to 65 %"] == "8 8 8", "the last evaluation is worse, seed 0"
+    assert rows["fine"]["TFLOP to 65 %"] == " ".join([f"{8 * each:.3g}"] * 3)
+    assert (rows["part"]["updates to 65 %"], rows["none"]["TFLOP to 65 %"]) == ("- 4", "-")
+    with (tmp_path / "r.csv").open() as file:
+        first, *_, last = csv.DictReader(file)
+    assert (first["updates_to_reach"], last["flops_to_reach"]) == ("8", "")
+    assert float(first["flops_to_reach"]) == pytest.approx(8e12 * each)
+
+
+def test_flops_are_counted_at_each_stages_depth(tmp_path):
+    stages = ((0.0, 1, 1), (0.5, 2, 2))
+    make_run(tmp_path / "run", [0.5], curriculum=stages, model={"T": 2, "n": 2})
+    (run,) = outcome.find([tmp_path])
+    model = run.experiment.model_config(MANIFEST)
+    shallow, deep = (
+        step_flops(dataclasses.replace(model, T=T, n=n), run.experiment.batch_size, True)
+        for _, T, n in stages
+    )
+    assert [run.flops(k) for k in (0, 1, 6, 8)] == [0, shallow, 6 * shallow, 6 * shallow + 2 * deep]
+    assert run.flops(12) == 6 * (shallow + deep) == run.flops(99)
 
 
 def test_unfinished_runs_are_marked_and_not_in_the_means(sweep, tmp_path):

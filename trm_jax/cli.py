@@ -23,7 +23,11 @@ COMMANDS = {
     "plan": "compile for TPUs that you do not have: memory, exchanges, whether it fits",
     "bench": "time the train step, the rollout, the input, checkpoints, start-up",
 }
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
+MALLOC = ":".join(
+    f"glibc.malloc.{setting}"
+    for setting in ("hugetlb=1", "mmap_max=0", "arena_max=1", f"trim_threshold={2**40}")
+)
+"""Huge pages, in one heap that grows and never shrinks; see `_tune_malloc`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,13 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def console() -> None:
     """Entry point of the console script; like it, keeps the current folder out of the imports."""
-    _use_huge_pages("-P")
+    _tune_malloc("-P")
     sys.exit(main())
 
 
 def module() -> None:
     """Entry point of `python -m trm_jax`, which imports from the current folder too."""
-    _use_huge_pages()
+    _tune_malloc()
     sys.exit(main())
 
 
@@ -94,12 +98,13 @@ def _overview() -> str:
     return "\n".join([*lines, "", "`trm COMMAND --help` explains each."])
 
 
-def _use_huge_pages(*options: str) -> None:
-    """Starts again with huge pages for malloc, which glibc reads from the environment only.
+def _tune_malloc(*options: str) -> None:
+    """Starts again with malloc set to keep what it has; glibc reads that from the environment only.
 
-    A step on CPU allocates its temporary memory anew, and in small pages the kernel spends a good
-    part of the time on page faults; docs/performance.md has the measured ratio.
+    A step on CPU allocates its temporary memory anew. By default such memory goes back to the
+    kernel after each step, and fetching it again, page by page, can take longer than the step's
+    arithmetic; docs/performance.md has the measured ratios.
     """
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
-        os.environ["GLIBC_TUNABLES"] = HUGE_PAGES
+        os.environ["GLIBC_TUNABLES"] = MALLOC
         os.execv(sys.executable, [sys.executable, *options, "-m", "trm_jax", *sys.argv[1:]])

@@ -11,8 +11,10 @@ from etils import epath
 
 from trm_jax import logbook
 from trm_jax.config import Experiment
+from trm_jax.curriculum import stages
 from trm_jax.draw import Point
 from trm_jax.errors import UserError
+from trm_jax.flops import step_flops
 from trm_jax.models import get_model
 from trm_jax.settings import identity
 from trm_jax.state import init_weights
@@ -63,6 +65,25 @@ class Outcome:
     def best(self) -> float | None:
         """The best held-out accuracy of all its evaluations."""
         return max(self.values(HELDOUT).values(), default=None)
+
+    def reached(self, accuracy: float) -> int | None:
+        """The update of the first evaluation with at least so accurate held-out answers."""
+        return min(
+            (u for u, value in self.values(HELDOUT).items() if value >= accuracy), default=None
+        )
+
+    def flops(self, updates: int) -> int:
+        """What its first so many updates cost, by formula and at each stage's depth."""
+        experiment = self.experiment
+        model = experiment.model_config(self.manifest)
+        begun = stages(experiment)
+        ends = [*(stage.start for stage in begun[1:]), experiment.steps]
+        total = 0
+        for stage, end in zip(begun, ends, strict=True):
+            count = max(0, min(updates, end) - stage.start)
+            deep = dataclasses.replace(model, T=stage.T, n=stage.n)
+            total += count * step_flops(deep, experiment.batch_size, True, experiment.chains)
+        return total
 
     def rate(self) -> float | None:
         """Updates per second: the median of the log points."""

@@ -31,15 +31,22 @@ last depth, mean ± standard deviation (n - 1) over the seeds; "depth 1" is the 
 one supervision step; "best" is the best evaluation of each run, so it was chosen on these very
 puzzles. Parameters are without the puzzle table; steps/s is the median of the log points.
 """
+REACH = """\
+"to {percent} %" is training up to the first evaluation with so many held-out puzzles right or more,
+one number for each seed, "-" where none was; FLOPs are counted by formula (trm_jax/flops.py).
+"""
 UNFINISHED = "† unfinished: not in the means, unless no run of its group is finished.\n"
 
 
-def report(roots: Sequence[epath.PathLike], out: epath.PathLike) -> list[epath.Path]:
+def report(
+    roots: Sequence[epath.PathLike], out: epath.PathLike, reach: float | None = None
+) -> list[epath.Path]:
     """Writes the table (.md), a line for each run (.csv) and the picture (.png).
 
     Args:
       roots: work directories, or folders of them.
       out: where, with or without one of the suffixes.
+      reach: held-out accuracy in [0, 1]; how long each run took to it becomes part of the table.
 
     Returns:
       What was written.
@@ -56,20 +63,27 @@ def report(roots: Sequence[epath.PathLike], out: epath.PathLike) -> list[epath.P
     place = epath.Path(out)
     stem = place.stem if place.suffix in SUFFIXES else place.name
     table, raw, picture = (place.parent / f"{stem}{suffix}" for suffix in SUFFIXES)
-    write_whole(table, markdown(groups))
-    write_whole(raw, comma_separated(groups))
+    write_whole(table, markdown(groups, reach))
+    write_whole(raw, comma_separated(groups, reach))
     draw.save(_picture(groups), picture)
     return [table, raw, picture]
 
 
-def markdown(groups: Sequence[Group]) -> str:
+def markdown(groups: Sequence[Group], reach: float | None = None) -> str:
     """The table, a row for each group."""
     rows = [COLUMNS, *(_row(group) for group in groups)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    note = NOTE
+    if reach is not None:
+        percent = f"{100 * reach:g}"
+        titles = (f"updates to {percent} %", f"TFLOP to {percent} %")
+        ways = [titles, *(_way(group, reach) for group in groups)]
+        rows = [row + way for row, way in zip(rows, ways, strict=True)]
+        note += REACH.format(percent=percent)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     unfinished = any(not o.finished for group in groups for o in group.outcomes)
-    return "\n".join(lines) + f"\n\n{NOTE}" + (UNFINISHED if unfinished else "")
+    return "\n".join(lines) + f"\n\n{note}" + (UNFINISHED if unfinished else "")
 
 
 def _row(group: Group) -> tuple[str, ...]:
@@ -90,6 +104,19 @@ def _row(group: Group) -> tuple[str, ...]:
     )
 
 
+def _way(group: Group, reach: float) -> tuple[str, str]:
+    """Updates and TFLOP to an accuracy, of each seed."""
+    updates, flops = zip(*(_reached(run, reach) for run in group.outcomes), strict=True)
+    counts = ("-" if u is None else f"{u:,}" for u in updates)
+    return " ".join(counts), " ".join("-" if f is None else f"{f / 1e12:.3g}" for f in flops)
+
+
+def _reached(run: Outcome, reach: float) -> tuple[int | None, int | None]:
+    """Updates and FLOPs to an accuracy."""
+    updates = run.reached(reach)
+    return updates, None if updates is None else run.flops(updates)
+
+
 def _updates(run: Outcome) -> str:
     return f"{run.updates:,}" if run.finished else f"{run.updates:,}† of {run.experiment.steps:,}"
 
@@ -102,8 +129,8 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-def comma_separated(groups: Sequence[Group]) -> str:
-    """A line for each run, with the numbers as they were measured."""
+def comma_separated(groups: Sequence[Group], reach: float | None = None) -> str:
+    """A line for each run, with the numbers as they were measured; "" where there is none."""
     text = io.StringIO()
     writer: Any = None
     for group in groups:
@@ -121,6 +148,8 @@ def comma_separated(groups: Sequence[Group]) -> str:
                 "best_exact_accuracy": run.best(),
                 "steps_per_s": run.rate(),
             }
+            if reach is not None:
+                row["updates_to_reach"], row["flops_to_reach"] = _reached(run, reach)
             if writer is None:
                 writer = csv.DictWriter(text, row, lineterminator="\n")
                 writer.writeheader()

@@ -21,13 +21,13 @@ class Peer:
         object with `seconds` in its last line.
       python: the interpreter.
       flags: passed on to the script.
-      huge_pages: it has the huge pages for malloc that `trm` has.
+      malloc: it has the settings of malloc that `trm` takes.
     """
 
     script: str
     python: str
     flags: tuple[str, ...] = ()
-    huge_pages: bool = True
+    malloc: bool = True
 
     def run(
         self, experiment: Experiment, ours: Mapping[str, Any], part: str, repeats: int
@@ -43,7 +43,7 @@ class Peer:
                 "add --config.mesh.data=1."
             )
         sizes = flags(experiment, ours, part, repeats)
-        return run_peer(self.python, self.script, [*sizes, *self.flags], self.huge_pages)
+        return run_peer(self.python, self.script, [*sizes, *self.flags], self.malloc)
 
 
 def check(experiment: Experiment) -> None:

@@ -57,19 +57,19 @@ def run_worker(job: Job, environment: Mapping[str, str]) -> dict[str, Any]:
     return report
 
 
-def run_peer(python: str, script: str, flags: Sequence[str], huge_pages: bool) -> dict[str, Any]:
+def run_peer(python: str, script: str, flags: Sequence[str], malloc: bool) -> dict[str, Any]:
     """Runs a peer's script and reads its report, the JSON object in its last line.
 
     Args:
       python: the interpreter.
       script: its path.
       flags: of the script.
-      huge_pages: it has the huge pages for malloc that `trm` has.
+      malloc: it has the settings of malloc that `trm` takes.
 
     Raises:
       UserError: it is not there, fails, lacks a package, or reports no `seconds`.
     """
-    environment = {k: v for k, v in os.environ.items() if huge_pages or k != TUNABLES}
+    environment = {k: v for k, v in os.environ.items() if malloc or k != TUNABLES}
     try:
         done = _run([python, script, *flags], "", environment)
     except OSError as error:

@@ -31,8 +31,8 @@ def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     flags.DEFINE_string("peer_python", sys.executable, python, flag_values=values)
     more = "--peer: more flags for it, as in --peer-flags='--compile'."
     flags.DEFINE_string("peer_flags", "", more, flag_values=values)
-    pages = "--peer: it too gets the huge pages for malloc that trm takes by itself on Linux."
-    flags.DEFINE_bool("peer_huge_pages", True, pages, flag_values=values)
+    malloc = "--peer: it too gets the settings of malloc that trm takes by itself on Linux."
+    flags.DEFINE_bool("peer_malloc", True, malloc, flag_values=values)
     rounds = "--peer: turns of each, one after the other."
     flags.DEFINE_integer("rounds", 2, rounds, lower_bound=2, flag_values=values)
     flags.DEFINE_bool("json", False, "Print one JSON line only.", flag_values=values)
@@ -83,7 +83,7 @@ def _bench(values: flags.FlagValues) -> Bench:
                     "leave it out, or give --what train, rollout or all."
                 )
     if values.peer is None:
-        for name in ("peer_python", "peer_flags", "peer_huge_pages", "rounds"):
+        for name in ("peer_python", "peer_flags", "peer_malloc", "rounds"):
             if values[name].present:
                 raise UserError(f"--{name} is for a peer; add --peer SCRIPT, or leave it out.")
     elif not Path(values.peer).is_file():
@@ -95,7 +95,7 @@ def _bench(values: flags.FlagValues) -> Bench:
     if values.peer is None:
         return Bench(experiment, values.repeats, values.workdir, values.profile)
     more = tuple(shlex.split(values.peer_flags))
-    peer = Peer(values.peer, values.peer_python, more, values.peer_huge_pages)
+    peer = Peer(values.peer, values.peer_python, more, values.peer_malloc)
     return Bench(experiment, values.repeats, values.workdir, values.profile, peer, values.rounds)
 
 
