@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+r"""What an update must take at least on so many chips, on paper: compute, memory, interconnect.
+
+    python benchmarks/roofline.py [--config experiments/sudoku.py:extreme] [--batch 768]
+
+prints the table of docs/performance.md. Nothing is compiled or timed. Times are of the vendors'
+peak figures, which no program reaches; what is left out is named in that page.
+"""
+
+import argparse
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from trm_jax.config import from_dict
+from trm_jax.flops import step_flops
+from trm_jax.layers import inner_width
+from trm_jax.models import get_model
+from trm_jax.topology import CHIPS, Chip
+from trm_jax.types import ModelConfig
+
+# H100 SXM: NVIDIA's data sheet, 1,979 TFLOP/s in bfloat16 with sparsity, half of it without; HBM3
+# at 3.35 TB/s; NVLink 900 GB/s in both directions together.
+H100 = Chip(989.5e12, 80 * 10**9, 3350e9, 450e9)
+# beyond 8, H100s talk over slower networks, which differ
+MACHINES = {
+    "H100": (H100, (1, 4, 8)),
+    "v5e": (CHIPS["v5e"], (1, 4, 8, 16, 64, 256)),
+    "v6e": (CHIPS["v6e"], (1, 4, 8, 16, 64, 256)),
+}
+ACTIVATION = 2
+"""Bytes of an activation, bfloat16."""
+STATE_TRAFFIC = 9 * 4
+"""Bytes an update moves for each parameter, float32: parameter, gradient, two moments and average
+are read, all but the gradient written."""
+HOP = 1e-6
+"""Seconds that a message takes from chip to chip, whatever its size: an assumption."""
+
+
+class Bound(NamedTuple):
+    """Seconds of an update on each chip.
+
+    Attributes:
+      compute: matrix products at peak rate.
+      state: parameters, moments and average through memory once; every chip has all of them.
+      activations: through memory at every product's edge, nothing kept on the chip in between.
+      exchange: one all-reduce of the float32 gradient in a ring.
+    """
+
+    compute: float
+    state: float
+    activations: float
+    exchange: float
+
+    @property
+    def least(self) -> float:
+        """What it takes at least: state and exchange wait for the gradient, all else overlaps."""
+        return self.compute + self.state + self.exchange
+
+    @property
+    def efficiency(self) -> float:
+        """The share of it that is arithmetic."""
+        return self.compute / self.least
+
+
+def bound(config: ModelConfig, parameters: int, batch: int, chips: int, chip: Chip) -> Bound:
+    """The bound of one update of `batch` slots, split evenly over `chips`."""
+    slots = batch / chips
+    flops = step_flops(config, batch, train=True) / chips
+    moved = slots * traffic(config)
+    ring = 2 * (chips - 1) / chips * 4 * parameters / chip.interconnect
+    return Bound(
+        flops / chip.flops,
+        STATE_TRAFFIC * parameters / chip.memory_bandwidth,
+        moved / chip.memory_bandwidth,
+        ring + 2 * (chips - 1) * HOP if chips > 1 else 0.0,
+    )
+
+
+def traffic(config: ModelConfig) -> int:
+    """Bytes of activations in and out of the products of an update, for one slot.
+
+    Of a block forward: each product reads its input and writes its output, gate and up being one
+    output that is read again where they meet, and each norm reads two summands and writes one. The
+    backward pass, once over the last recursion, moves twice as much.
+    """
+    L, D = config.tokens, config.width
+    products = 2 * L * D + 4 * L * inner_width(D, config.expansion)
+    if config.mixer == "mlp":
+        products += 2 * L * D + 4 * D * inner_width(L, config.expansion)
+    else:
+        products += 8 * L * D + 4 * config.heads * L * L
+    block = products + 2 * 3 * L * D
+    evaluations = (config.T + 2) * (config.n + 1)
+    return ACTIVATION * evaluations * config.layers * block
+
+
+def table(config: ModelConfig, batch: int) -> list[str]:
+    """Markdown, a line for each machine and count of chips that divides the batch."""
+    parameters = count(config)
+    lines = [
+        "| machine | chips | slots each | compute | state | exchange | at least | arithmetic |"
+        " activations |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, (chip, counts) in MACHINES.items():
+        for chips in counts:
+            if batch % chips:
+                continue
+            b = bound(config, parameters, batch, chips, chip)
+            seconds = (b.compute, b.state, b.exchange, b.least)
+            shown = " | ".join(f"{1000 * each:.2f} ms" for each in seconds)
+            lines.append(
+                f"| {name} | {chips} | {batch // chips} | {shown} | {b.efficiency:.0%} |"
+                f" {1000 * b.activations:.2f} ms |"
+            )
+    return lines
+
+
+def count(config: ModelConfig) -> int:
+    """Dense parameters."""
+    shapes = jax.eval_shape(lambda: get_model(config).init(jax.random.key(0)))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+def model_config(path: str) -> ModelConfig:
+    """The model of FILE:VARIANT on 9x9 Sudoku's cells and vocabulary."""
+    file, _, variant = path.partition(":")
+    spec = importlib.util.spec_from_file_location("config", Path(file))
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    experiment = from_dict(module.get_config(variant).to_dict())
+    return experiment.model_config({"vocab": 11, "cells": 81})
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="experiments/sudoku.py:extreme")
+    parser.add_argument("--batch", type=int, default=768)
+    a = parser.parse_args(argv)
+    print("\n".join(table(model_config(a.config), a.batch)))
+
+
+if __name__ == "__main__":
+    main()
