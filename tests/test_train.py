@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -17,6 +19,14 @@ from trm_jax.data.sources import open_training_data
 from trm_jax.errors import EXIT_DONE, NonFiniteLossError, UserError
 from trm_jax.trained import load
 from trm_jax.workdir import WorkDir
+
+HOLDS = """
+import sys
+from trm_jax.workdir import WorkDir
+with WorkDir(sys.argv[1]).held():
+    print("holding", flush=True)
+    input()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +96,20 @@ def test_same_command_again_does_nothing(finished):
     before = runs.metrics(finished[0])
     assert loop.train(runs.experiment(), finished[0]) == EXIT_DONE
     assert runs.metrics(finished[0]) == before
+
+
+def test_a_work_directory_is_trained_by_one_process_at_a_time(finished):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(finished[0])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == "holding\n"
+        with pytest.raises(UserError, match=f"Another process is training in {finished[0]}"):
+            loop.train(runs.experiment(), finished[0])
+        holder.kill()
+    assert loop.train(runs.experiment(), finished[0]) == EXIT_DONE, "a killed one keeps nothing"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,13 @@ def train(experiment: Experiment, root: str) -> int:
     run = prepare(experiment, dataset, mesh)
     meta = workdir.claim(experiment, dataset.manifest)
     check_agree(json.dumps(meta, sort_keys=True), "experiment or data set")
-    with Checkpoints(workdir.checkpoints) as checkpoints, StopSignals(_heard) as stop, together():
+    alone = workdir.held() if is_first() else contextlib.nullcontext()
+    with (
+        alone,
+        Checkpoints(workdir.checkpoints) as checkpoints,
+        StopSignals(_heard) as stop,
+        together(),
+    ):
         state = _start(run, checkpoints)
         keep = functools.partial(
             workdir.write_evaluation,

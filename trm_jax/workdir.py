@@ -1,7 +1,9 @@
 """One experiment is one work directory; this room knows what lies where in it."""
 
+import contextlib
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from etils import epath
@@ -90,6 +92,30 @@ class WorkDir:
                 )
         write_whole(self.config, json.dumps(record, indent=2) + "\n")
         return record
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes from training here for as long as this one does, or lives.
+
+        In a bucket, and on a file system without locks, nothing is kept from anybody.
+
+        Raises:
+          UserError: another process trains here.
+        """
+        if "://" in str(self.root):
+            yield
+            return
+        with open(self.root / "lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"Another process is training in {self.root}; wait for it, stop it, or give a "
+                    "new --workdir."
+                ) from error
+            except OSError:
+                pass  # no locks here
+            yield
 
     def refuse_other(self, before: Experiment, wanted: Experiment, flag: str = "--workdir") -> None:
         """Refuses to take `wanted` for the experiment `before`, which lives here.
