@@ -71,6 +71,17 @@ def test_every_arm_of_the_recipes_costs_the_same(size):
         assert (name == "plain") == (not changed)
 
 
+@pytest.mark.parametrize("size", ["four", "six"])
+def test_the_quick_recipe_pays_less_for_an_update(size):
+    base = runs.config_file("sudoku_hard").get_config(size).to_dict()
+    arms = dict(importlib.import_module("time_to_accuracy").get_sweep(size))
+    found = {name: from_dict(with_overrides(base, settings)) for name, settings in arms.items()}
+    each = {name: flops(arm) // arm.steps for name, arm in found.items()}
+    plain = flops(from_dict(base)) // base["steps"]
+    assert each.pop("quick") < plain / 1.9 and set(each.values()) == {plain}
+    assert len({(arm.data, arm.eval_every) for arm in found.values()}) == 1
+
+
 @pytest.mark.parametrize("file", VARIANTS)
 def test_an_unknown_variant_names_the_known_ones(file):
     with pytest.raises(ValueError, match="unknown variant 'x'") as error:
