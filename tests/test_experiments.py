@@ -79,7 +79,7 @@ def test_the_quick_recipe_pays_less_for_an_update(size):
     each = {name: flops(arm) // arm.steps for name, arm in found.items()}
     plain = flops(from_dict(base)) // base["steps"]
     assert each.pop("quick") < plain / 1.9 and set(each.values()) == {plain}
-    assert len({(arm.data, arm.eval_every) for arm in found.values()}) == 1
+    assert len({arm.data for arm in found.values()}) == 1, "other puzzles"
 
 
 @pytest.mark.parametrize("file", VARIANTS)
