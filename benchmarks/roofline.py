@@ -7,15 +7,14 @@ prints the table of docs/performance.md. Nothing is compiled or timed. Times are
 peak figures, which no program reaches; what is left out is named in that page.
 """
 
-import argparse
-import importlib.util
+import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
+from absl import flags
 
-from trm_jax.config import from_dict
+from trm_jax.commands import common
 from trm_jax.flops import step_flops
 from trm_jax.layers import inner_width
 from trm_jax.models import get_model
@@ -36,6 +35,7 @@ ACTIVATION = 2
 STATE_TRAFFIC = 9 * 4
 """Bytes an update moves for each parameter, float32: parameter, gradient, two moments and average
 are read, all but the gradient written."""
+CONFIG = "experiments/sudoku.py:extreme"
 HOP = 1e-6
 """Seconds that a message takes from chip to chip, whatever its size: an assumption."""
 
@@ -126,24 +126,16 @@ def count(config: ModelConfig) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def model_config(path: str) -> ModelConfig:
-    """The model of FILE:VARIANT on 9x9 Sudoku's cells and vocabulary."""
-    file, _, variant = path.partition(":")
-    spec = importlib.util.spec_from_file_location("config", Path(file))
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    experiment = from_dict(module.get_config(variant).to_dict())
-    return experiment.model_config({"vocab": 11, "cells": 81})
-
-
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="experiments/sudoku.py:extreme")
-    parser.add_argument("--batch", type=int, default=768)
-    a = parser.parse_args(argv)
-    print("\n".join(table(model_config(a.config), a.batch)))
+    """Prints the table, of the model on 9x9 Sudoku's cells and vocabulary."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    values = flags.FlagValues()
+    common.define_config(values, arguments)
+    values.set_default("config", CONFIG)
+    flags.DEFINE_integer("batch", 768, "Slots on all chips.", flag_values=values)
+    values(["roofline", *arguments])
+    model = common.experiment(values).model_config({"vocab": 11, "cells": 81})
+    print("\n".join(table(model, values.batch)))
 
 
 if __name__ == "__main__":

@@ -192,7 +192,7 @@ def test_turns_alternate(monkeypatch):
     assert (found["tflops_per_s"], found["share_of_ceiling"]) == (2.0, 0.5)
 
 
-def test_a_peer_can_go_without_malloc(peer_script, monkeypatch):
+def test_a_peer_can_go_without_our_malloc_settings(peer_script, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     processes.run_peer(sys.executable, str(peer_script), [], malloc=False)
     assert (peer_script.parent / "turns").read_text().endswith("None\n")

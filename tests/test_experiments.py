@@ -8,8 +8,7 @@ import pytest
 
 from tests import runs
 from trm_jax.config import from_dict
-from trm_jax.curriculum import stages
-from trm_jax.flops import step_flops
+from trm_jax.outcome import training_flops
 from trm_jax.settings import flat, with_overrides
 
 sys.path.insert(0, str(runs.ROOT / "experiments"))  # as experiments/sweep.py itself does
@@ -49,13 +48,8 @@ def test_both_small_recipes_cost_the_same(size):
 def flops(found):
     """Of the whole training, each stage of a curriculum at its own depth."""
     side = found.data.box[0] * found.data.box[1]
-    total, ends = 0, [stage.start for stage in stages(found)[1:]] + [found.steps]
-    for stage, end in zip(stages(found), ends, strict=True):
-        model = found.model_config({"vocab": side + 2, "cells": side**2})
-        model = dataclasses.replace(model, T=stage.T, n=stage.n)
-        each = step_flops(model, found.batch_size, train=True, chains=found.chains)
-        total += (end - stage.start) * each
-    return total
+    model = found.model_config({"vocab": side + 2, "cells": side**2})
+    return training_flops(found, model, found.steps)
 
 
 @pytest.mark.parametrize("size", ["four", "six"])

@@ -18,6 +18,7 @@ from trm_jax.flops import step_flops
 from trm_jax.models import get_model
 from trm_jax.settings import identity
 from trm_jax.state import init_weights
+from trm_jax.types import ModelConfig
 from trm_jax.workdir import WorkDir
 
 HELDOUT = "heldout/exact_accuracy"
@@ -73,17 +74,9 @@ class Outcome:
         )
 
     def flops(self, updates: int) -> int:
-        """What its first so many updates cost, by formula and at each stage's depth."""
-        experiment = self.experiment
-        model = experiment.model_config(self.manifest)
-        begun = stages(experiment)
-        ends = [*(stage.start for stage in begun[1:]), experiment.steps]
-        total = 0
-        for stage, end in zip(begun, ends, strict=True):
-            count = max(0, min(updates, end) - stage.start)
-            deep = dataclasses.replace(model, T=stage.T, n=stage.n)
-            total += count * step_flops(deep, experiment.batch_size, True, experiment.chains)
-        return total
+        """What its first so many updates cost, see `training_flops`."""
+        model = self.experiment.model_config(self.manifest)
+        return training_flops(self.experiment, model, updates)
 
     def rate(self) -> float | None:
         """Updates per second: the median of the log points."""
@@ -99,6 +92,24 @@ class Outcome:
             key=lambda e: (e["split"] == "heldout", e["checkpoint"], e["steps_used"]),
         )
         return {row["depth"]: row["exact_accuracy"] for row in latest["by_depth"]}
+
+
+def training_flops(experiment: Experiment, model: ModelConfig, updates: int) -> int:
+    """What the first so many updates of a run cost, by formula and at each stage's depth.
+
+    Args:
+      experiment: the run's.
+      model: its model, at whatever depth.
+      updates: those after the run's last one are not counted.
+    """
+    begun = stages(experiment)
+    ends = [*(stage.start for stage in begun[1:]), experiment.steps]
+    total = 0
+    for stage, end in zip(begun, ends, strict=True):
+        count = max(0, min(updates, end) - stage.start)
+        deep = dataclasses.replace(model, T=stage.T, n=stage.n)
+        total += count * step_flops(deep, experiment.batch_size, True, experiment.chains)
+    return total
 
 
 @dataclasses.dataclass(frozen=True)
