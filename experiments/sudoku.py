@@ -126,7 +126,7 @@ def hard(config: ConfigDict) -> None:
 
 
 def demo(config: ConfigDict) -> None:
-    """4x4 Sudoku in under a minute on two CPU cores: `make demo`.
+    """4x4 Sudoku in about a minute on two CPU cores: `make demo`.
 
     2026-11-26, 2 shared cores of an AMD EPYC virtual machine, seed 0: 200 updates; of 500 held-out
     puzzles, none of them a symmetric copy of a training puzzle, 98.8 % are right at depth 1 and
