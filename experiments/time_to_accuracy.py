@@ -13,9 +13,10 @@ six    experiments/sudoku_hard.py:six    80 % of held-out 6x6 puzzles exactly ri
     trm report runs/time_six --out runs/time_six/report --reach 0.80
 
 "published" is the base as it stands, "published_lr" the same at the best of the learning rates
-that were tried, and "quick" has one shallow recursion, a high rate, and smaller batches (4x4) or
-Muon and half the supervision steps, so twice the puzzles (6x6). All were chosen on other puzzles and another seed (`seed` 7, `data.seed` 7) than those
-that are reported. What came of it is in docs/recipes.md.
+that were tried, and "quick" has one shallow recursion, a high rate, and besides smaller batches
+(4x4), or Muon and half the supervision steps (6x6), so that slots are free for new puzzles twice as
+soon. All were chosen on other puzzles and another seed (`seed` 7, `data.seed` 7) than those that
+are reported. What came of it is in docs/recipes.md.
 """
 
 import sweep
