@@ -228,6 +228,7 @@ def test_a_peers_interpreter_may_be_missing(peer_script):
         ({"positions": "learned"}, "positions"),
         ({"row_width": 8}, "row_width"),
         ({"mixer": "attention"}, "positions"),
+        ({"mixer": "digits", "prefix_tokens": 0}, "mixer"),
     ],
 )
 def test_a_peer_has_to_be_of_the_same_kind(change, named):

@@ -24,6 +24,8 @@ SETTINGS = {
     },
     "attention rotary, two blocks": {"mixer": "attention", "positions": "rotary", "layers": 2},
     "bfloat16": {"dtype": "bfloat16"},
+    "digits": {"mixer": "digits", "prefix_tokens": 0},
+    "digits, bfloat16": {"mixer": "digits", "prefix_tokens": 0, "dtype": "bfloat16"},
 }
 
 

@@ -145,9 +145,9 @@ def step(config, latents, noise_keys):
     return get_model(config).supervision_step(params, latents, inputs, rows, noise_keys)[0]
 
 
-@pytest.mark.parametrize("mixer", ["mlp", "attention"])
+@pytest.mark.parametrize("mixer", ["mlp", "attention", "digits"])
 def test_the_layout_says_where_slots_lie(mixer):
-    config = dataclasses.replace(TINY_MODEL, mixer=mixer)
+    config = dataclasses.replace(TINY_MODEL, mixer=mixer, prefix_tokens=0)
     shape = swap_layout(config, jnp.zeros((3, config.tokens, config.width))).shape
     assert shape[slots_axis(config)] == 3
 

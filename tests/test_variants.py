@@ -141,10 +141,14 @@ def puzzles():
     )
 
 
-@pytest.mark.parametrize("kind", VARIANTS)
-def test_every_model_learns(kind):
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [*((kind, {}) for kind in VARIANTS), ("trm", {"mixer": "digits", "prefix_tokens": 0})],
+    ids=[*VARIANTS, "digits"],
+)
+def test_every_model_learns(kind, changes):
     """Twenty updates on 4x4 Sudoku: the loss of the last five is below that of the first five."""
-    config = dataclasses.replace(TINY_MODEL, kind=kind, N=4, width=32, unroll=False)
+    config = dataclasses.replace(TINY_MODEL, kind=kind, N=4, width=32, **changes)
     model = get_model(config)
     optimizer_config = OptimizerConfig(lr=3e-3, warmup=1, weight_decay=0.1)
     optimizer = dense_optimizer(optimizer_config, 20)

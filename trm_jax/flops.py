@@ -2,16 +2,24 @@
 
 from trm_jax.layers import inner_width
 from trm_jax.models import get_model
-from trm_jax.types import ModelConfig
+from trm_jax.types import NOT_DIGITS, ModelConfig
 
 
 def block_flops(config: ModelConfig) -> int:
     """Multiply-adds times two of the matrix products of one block and one example."""
-    L, D = config.tokens, config.width
-    flops = 2 * L * 3 * D * inner_width(D, config.expansion)
-    if config.mixer == "mlp":
-        return flops + 2 * D * 3 * L * inner_width(L, config.expansion)
-    return flops + 2 * L * 4 * D**2 + 4 * L**2 * D
+    L, D, field = config.tokens, config.width, config.field_width
+    flops = 2 * L * 3 * D * inner_width(field, config.expansion)
+    if config.mixer == "attention":
+        return flops + 2 * L * 4 * D**2 + 4 * L**2 * D
+    flops += 2 * D * 3 * L * inner_width(L, config.expansion)
+    return flops + (2 * L * D * field if config.mixer == "digits" else 0)
+
+
+def answer_flops(config: ModelConfig) -> int:
+    """The same of the head that reads the answer."""
+    if config.mixer == "digits":
+        return 2 * config.tokens * (config.width + NOT_DIGITS * config.field_width)
+    return 2 * config.tokens * config.width * config.vocab
 
 
 def step_flops(config: ModelConfig, batch_size: int, train: bool, chains: int = 1) -> int:
@@ -29,5 +37,5 @@ def step_flops(config: ModelConfig, batch_size: int, train: bool, chains: int = 
     blocks = sum(depth * ahead * calls for depth, calls in zip(depths, forward, strict=True))
     if train:
         blocks += sum(depth * 2 * calls for depth, calls in zip(depths, backward, strict=True))
-    head = 2 * config.tokens * config.width * config.vocab * (ahead + (2 if train else 0))
+    head = answer_flops(config) * (ahead + (2 if train else 0))
     return batch_size * (blocks * block_flops(config) + head)

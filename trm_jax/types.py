@@ -23,6 +23,9 @@ from trm_jax.errors import UserError
 IGNORE = -100
 """Label of a cell that is not counted, neither in the loss nor in a score."""
 
+NOT_DIGITS = 2
+"""Token ids below a Sudoku's digits: the padding and the empty cell."""
+
 Latents = tuple[jax.Array, ...]
 """The states that a model carries from one supervision step to the next; TRM: (y, z). The heads
 read the first."""
@@ -45,7 +48,9 @@ class ModelConfig:
         transformer has none, and uses neither T nor n.
       n: latent updates per recursion.
       N: supervision steps at most.
-      mixer: what a block does over the tokens: "mlp" or "attention".
+      mixer: what a block does over the tokens: "mlp", "attention", or "digits": the MLP again, of a
+        network that treats all digits of a Sudoku alike (`layers.DigitBlock`), its D divided into
+        one field for each digit.
       positions: "none", "learned", or "rotary" (attention only).
       prefix_tokens: P, tokens that hold the puzzle-table row; 0 for no table at all.
       row_width: E, width of a puzzle-table row; 0 means D.
@@ -87,7 +92,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         choices = {
-            "mixer": ("mlp", "attention"),
+            "mixer": ("mlp", "attention", "digits"),
             "positions": ("none", "learned", "rotary"),
             "dtype": ("bfloat16", "float32", "float64"),
             "remat": ("none", "block", "net"),
@@ -109,11 +114,13 @@ class ModelConfig:
                 f"config.model.width {self.width} is no multiple of twice config.model.heads "
                 f"({self.heads}); rotary positions need heads of even width."
             )
-        if self.mixer == "mlp" and self.positions == "rotary":
+        if self.mixer != "attention" and self.positions == "rotary":
             raise UserError(
                 "config.model.positions is 'rotary', which only attention can use; "
-                "choose 'none' or 'learned' for the mlp mixer."
+                f"choose 'none' or 'learned' for the {self.mixer} mixer."
             )
+        if self.mixer == "digits":
+            self._check_digits()
         for key in ("y_layers", "prefix_tokens", "row_width"):
             if getattr(self, key) < 0:
                 raise UserError(
@@ -143,6 +150,21 @@ class ModelConfig:
                 f"config.model.halt_exploration is {self.halt_exploration}; it is a probability."
             )
 
+    def _check_digits(self) -> None:
+        """Refuses what is not the same for every digit."""
+        for key, value in {"positions": "none", "prefix_tokens": 0}.items():
+            if getattr(self, key) != value:
+                raise UserError(
+                    f"config.model.{key} is {getattr(self, key)!r}, and the digits mixer, whose "
+                    f"digits are all alike, takes {value!r} alone; set it so."
+                )
+        # A vocabulary of one token stands for that of puzzles which are not there yet.
+        if self.vocab > 1 and (self.fields < 2 or self.width % self.fields):
+            raise UserError(
+                f"config.model.width {self.width} cannot be divided into a field for each of "
+                f"{self.fields} digits, as the digits mixer needs; choose a multiple."
+            )
+
     def depth(self, network: str) -> int:
         """Blocks of a network by its name in `trm_jax.models.variants`."""
         return (self.y_layers if network == "y_network" else 0) or self.layers
@@ -151,6 +173,16 @@ class ModelConfig:
     def tokens(self) -> int:
         """L = P + S."""
         return self.prefix_tokens + self.cells
+
+    @property
+    def fields(self) -> int:
+        """Fields of a token's state with the same weights: the digits, or just one."""
+        return self.vocab - NOT_DIGITS if self.mixer == "digits" else 1
+
+    @property
+    def field_width(self) -> int:
+        """Width of one of them."""
+        return self.width // self.fields
 
     @property
     def table_width(self) -> int:

@@ -1,6 +1,8 @@
 """Weights of the published models in and out, by the functions and by the command line."""
 
+import dataclasses
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -17,10 +19,11 @@ from tests.published.arrays import (
     model_of,
     saved,
 )
-from tests.runs import ROOT
+from tests.runs import ROOT, TINY_MODEL
 from trm_jax import cli, trained
 from trm_jax.checkpoint import Checkpoints
 from trm_jax.errors import UserError
+from trm_jax.models import get_model
 from trm_jax.published import convert, parity
 from trm_jax.published.shapes import infer
 from trm_jax.published.torch_files import read
@@ -61,6 +64,14 @@ def test_what_the_published_code_does_not_know_is_refused(tmp_path, key, value):
     config["model"] = {**config["model"], key: value}
     with pytest.raises(UserError, match=rf"config\.model\.{key} is .* can be converted"):
         convert.plan(file, config)
+
+
+def test_a_network_of_digits_is_not_written(tmp_path, monkeypatch):
+    model = get_model(dataclasses.replace(TINY_MODEL, mixer="digits", prefix_tokens=0))
+    monkeypatch.setattr(convert.trained, "load", lambda *_, **__: SimpleNamespace(model=model))
+    with pytest.raises(UserError, match=r"config\.model\.mixer is 'digits'"):
+        convert.to_torch("runs/digits", tmp_path / "weights.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 # Row maps.

@@ -53,7 +53,12 @@ def check(experiment: Experiment) -> None:
       UserError: the model is one.
     """
     model = experiment.model
-    positions = {"mlp": "none", "attention": "rotary"}[model["mixer"]]
+    if model["mixer"] not in MIXERS:
+        raise UserError(
+            f"config.model.mixer is {model['mixer']!r}, which a --peer does not have; "
+            "change it, or leave --peer out."
+        )
+    positions = "none" if model["mixer"] == "mlp" else "rotary"
     for key, value in {"kind": "trm", "expansion": 4, "positions": positions}.items():
         if model[key] != value:
             raise UserError(

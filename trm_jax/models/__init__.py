@@ -47,11 +47,17 @@ def check_experiment(experiment: Experiment) -> None:
     """Refuses what `config` cannot know to be wrong, before anything is built.
 
     Raises:
-      UserError: there is no such model, or it has no depth for a curriculum or no z for chains.
+      UserError: there is no such model, or it has no depth for a curriculum, no z for chains, or
+        no digits in its puzzles.
     """
     kind, n = (experiment.model[key] for key in ("kind", "n"))
     check_kind(kind)
     check_curriculum(kind, n, experiment.curriculum)
+    if experiment.model["mixer"] == "digits" and experiment.data.task != "sudoku":
+        raise UserError(
+            "config.model.mixer is 'digits', for the digits of a Sudoku, and config.data.task is "
+            f"{experiment.data.task!r}; choose 'mlp' or 'attention'."
+        )
     if experiment.chains > 1 and len(VARIANTS[kind].state_names(n)) < 2:
         raise UserError(
             f"config.chains is {experiment.chains}, and chains differ in z, which a {kind!r} model "

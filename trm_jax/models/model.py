@@ -38,11 +38,15 @@ class Model:
     def initial_latents(self, key: jax.Array) -> Latents:
         """Draws the fixed initial vector of each state, float32 [D]; never trained.
 
+        With a field for each digit, these all begin alike.
+
         Args:
           key: consumed.
         """
         keys = jax.random.split(key, len(self.state_names))
-        return tuple(truncated_normal(k, (self.config.width,), 1.0) for k in keys)
+        c = self.config
+        fields = (truncated_normal(k, (c.field_width,), 1.0) for k in keys)
+        return tuple(jnp.tile(field, c.fields) for field in fields)
 
     def evaluation_start(self, initial: Sequence[jax.Array]) -> Latents:
         """The states that every example begins with in evaluation, to be broadcast to [B, L, D].

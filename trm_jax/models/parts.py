@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from trm_jax.layers import Linear, Network, swap_layout
 from trm_jax.numerics import truncated_normal, wide
-from trm_jax.types import ModelConfig, Output
+from trm_jax.types import NOT_DIGITS, ModelConfig, Output
 
 HALT_BIAS = -5.0
 
@@ -37,6 +37,40 @@ class Embedding(nn.Module):
         return jnp.asarray(c.width**0.5, c.dtype) * x
 
 
+class DigitEmbedding(nn.Module):
+    """x [B, S, D]: in each digit's field whether the cell is empty, has this digit, or another."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
+        c = self.config
+        init = functools.partial(truncated_normal, std=c.field_width**-0.5)
+        table = self.param("roles", init, (3, c.field_width)).astype(wide(c.dtype))
+        this = inputs[:, :, None] == jnp.arange(NOT_DIGITS, c.vocab)[None, None]
+        given = (inputs >= NOT_DIGITS)[:, :, None]
+        choice = jnp.stack(jnp.broadcast_arrays(~given, this, given & ~this), axis=-1)
+        # a product with one-hot rows, for the reason given in `Embedding`
+        product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+        x = product(choice.astype(table.dtype), table).astype(c.dtype)
+        return jnp.asarray(c.field_width**0.5, c.dtype) * x.reshape(*inputs.shape, c.width)
+
+
+class DigitAnswer(nn.Module):
+    """Logits [B, S, V] out of fields [B, S, digits, D / digits]: each digit's out of its own field.
+
+    Those of the padding and the empty cell, which no answer has, are out of the fields' mean.
+    """
+
+    dtype: str
+
+    @nn.compact
+    def __call__(self, fields: jax.Array) -> jax.Array:
+        others = Linear(NOT_DIGITS, self.dtype, name="others")(fields.mean(axis=2))
+        digits = Linear(1, self.dtype, name="digit")(fields)
+        return jnp.concatenate([others, digits[..., 0]], axis=-1)
+
+
 class HaltHead(nn.Module):
     """(halt, continue) logits float32 [B, 2] out of one token; "surely not yet" at the start."""
 
@@ -62,10 +96,11 @@ class Parts(nn.Module):
 
     def setup(self) -> None:
         c = self.config
-        self.embedding = Embedding(c)
+        alike = c.mixer == "digits"
+        self.embedding = DigitEmbedding(c) if alike else Embedding(c)
         for name in self.networks:
             setattr(self, name, Network(c, c.depth(name)))
-        self.answer_head = Linear(c.vocab, c.dtype)
+        self.answer_head = DigitAnswer(c.dtype) if alike else Linear(c.vocab, c.dtype)
         self.halt_head = HaltHead()
 
     def __call__(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
@@ -84,7 +119,11 @@ class Parts(nn.Module):
         return getattr(self, name)(h)
 
     def read(self, y: jax.Array) -> Output:
-        """Reads the answer from the cells' tokens and the halting logits from token 0."""
-        halt = self.halt_head(y[:, 0])
-        logits = self.answer_head(y[:, self.config.prefix_tokens :])
+        """Reads the answer from the cells, the halting logits from token 0 (digits: the mean)."""
+        c = self.config
+        if c.mixer == "digits":
+            y = y.reshape(*y.shape[:2], c.fields, c.field_width)
+            halt, logits = self.halt_head(y.mean(axis=(1, 2))), self.answer_head(y)
+        else:
+            halt, logits = self.halt_head(y[:, 0]), self.answer_head(y[:, c.prefix_tokens :])
         return Output(logits=logits, halt_logits=halt[:, 0], continue_logits=halt[:, 1])

@@ -183,7 +183,8 @@ def _refuse_unpublished(config: ModelConfig) -> None:
     """Refuses a model that the published code would compute differently."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name in ("gate", "start", "damping") and value != field.default:
+        unknown = field.name in ("gate", "start", "damping") and value != field.default
+        if unknown or value == "digits":
             raise UserError(
                 f"config.model.{field.name} is {value!r}, which the published code does not know; "
                 f"only a model trained with {field.default!r} can be converted."
