@@ -1,10 +1,11 @@
-r"""Two recipes for hard Sudokus: the published one, and a faster one, large and small.
+r"""Recipes for hard Sudokus: the published one, a faster one, large and small, and digits alike.
 
     trm train --config experiments/sudoku_hard.py:VARIANT --workdir runs/NAME [--config.a.b=value]
 
 variant     puzzles                                   recipe
 published   9x9, a local CSV in Sudoku-Extreme's form  TRM's, 65,104 updates of 768
 fast        the same                                  that of "Speed is Confidence", 8,000 of 384
+digits      the same                                  all digits alike, 30,000 of 768
 four        4x4 with three extra givens, generated    TRM's, small, for a CPU
 four_fast   the same                                  the faster one, small, at equal FLOPs
 six         6x6 with two extra givens, generated      TRM's, small
@@ -30,7 +31,7 @@ FAST = {
 
 def get_config(variant: str = "four") -> ConfigDict:
     """The config of a variant; the published recipe is what the others start from."""
-    variants = {f.__name__: f for f in (published, fast, four, four_fast, six, six_fast)}
+    variants = {f.__name__: f for f in (published, fast, digits, four, four_fast, six, six_fast)}
     if variant not in variants:
         raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
     config = _sudoku("hard")
@@ -69,6 +70,24 @@ def fast(config: ConfigDict) -> None:
     config.optimizer.update({"ema": 0.9, "ema_start": 5000})
 
 
+def digits(config: ConfigDict) -> None:
+    r"""All digits alike: a sixth of the parameters, 1.15 times the arithmetic of a step.
+
+    Published (the "DEC" cell's repository, 2026, one seed, width 192 for each digit): 95.9 % on
+    Sudoku-Extreme's test set after 16 steps, 99.2 % after 64. A quarter of its training rows are
+    "anchors", which start near their answer; those are not here, nor is its optimizer's every
+    constant known: rate, decay and average are the ones it names for TRM.
+    Command: trm train --config experiments/sudoku_hard.py:digits \
+                 --config.data.path=train.csv.gz --workdir runs/digits
+             trm eval --workdir runs/digits --data test.csv.gz --steps 64
+    Ours: not yet run.
+    """
+    config.model.update({"mixer": "digits", "width": 9 * 192, "prefix_tokens": 0})
+    config.model.update({"start": "random", "damping": 0.05, "noise": 0.01})
+    config.optimizer.name = "adamw"
+    config.steps = 30_000
+
+
 def four(config: ConfigDict) -> None:
     """The published recipe on 4x4 puzzles, stopped while it still learns.
 
@@ -93,7 +112,11 @@ def four_fast(config: ConfigDict) -> None:
 
 
 def six(config: ConfigDict) -> None:
-    """The published recipe on 6x6 puzzles with few extra givens. Not yet run."""
+    """The published recipe on 6x6 puzzles with few extra givens.
+
+    2026-11-26, commit aa1f0b5, 2 cores of an AMD EPYC virtual machine, shared, 960 updates in place
+    of these 1,000: 92.4, 94.4 and 92.8 % of 250 held-out puzzles right (seeds 0, 1, 2).
+    """
     config.update(_sudoku("six"))
     config.data.extra_givens = 2
     config.steps = 1000
