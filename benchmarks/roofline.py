@@ -87,13 +87,15 @@ def traffic(config: ModelConfig) -> int:
     output that is read again where they meet, and each norm reads two summands and writes one. The
     backward pass, once over the last recursion, moves twice as much.
     """
-    L, D = config.tokens, config.width
-    products = 2 * L * D + 4 * L * inner_width(D, config.expansion)
-    if config.mixer == "mlp":
-        products += 2 * L * D + 4 * D * inner_width(L, config.expansion)
-    else:
+    L, D, norms = config.tokens, config.width, 2
+    products = 2 * L * D + 4 * L * config.fields * inner_width(config.field_width, config.expansion)
+    if config.mixer == "attention":
         products += 8 * L * D + 4 * config.heads * L * L
-    block = products + 2 * 3 * L * D
+    else:
+        products += 2 * L * D + 4 * D * inner_width(L, config.expansion)
+    if config.mixer == "digits":
+        products, norms = products + 2 * L * D, 3
+    block = products + norms * 3 * L * D
     evaluations = (config.T + 2) * (config.n + 1)
     return ACTIVATION * evaluations * config.layers * block
 

@@ -1,5 +1,7 @@
 """Stricter than users: eight fake devices, no silent dtype or rank promotion.
 
+Compiled with most of XLA's optimisations off, which is quicker; the golden tests have them.
+
 The environment is set before JAX starts. PJRT_NPROC: with the default thread pool, many fake
 devices on few cores lock up silently once steps are dispatched without waiting.
 """
@@ -8,6 +10,7 @@ import os
 
 os.environ.setdefault("PJRT_NPROC", "32")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 import pytest

@@ -85,14 +85,21 @@ def test_the_rest_is_adamw():
     np.testing.assert_allclose(*gains, atol=1e-7)
 
 
-@pytest.mark.parametrize("mixer", ["mlp", "attention"])
-def test_groups_of_a_model(mixer):
-    config = dataclasses.replace(TINY_MODEL, mixer=mixer, positions="learned")
+@pytest.mark.parametrize(
+    ("mixer", "matrices", "changes"),
+    [
+        ("mlp", 4, {"positions": "learned"}),
+        ("attention", 4, {"positions": "learned"}),
+        ("digits", 5, {"prefix_tokens": 0}),
+    ],
+)
+def test_groups_of_a_model(mixer, matrices, changes):
+    config = dataclasses.replace(TINY_MODEL, mixer=mixer, **changes)
     params = jax.eval_shape(get_model(config).init, jax.random.key(0))
     groups = optimizer_groups(params)
     inside = groups.pop("network")
     assert set(jax.tree.leaves(inside)) == {"muon"}
-    assert len(jax.tree.leaves(inside)) == 4 * config.layers
+    assert len(jax.tree.leaves(inside)) == matrices * config.layers
     assert set(jax.tree.leaves(groups)) == {"adamw"}
 
 

@@ -46,6 +46,10 @@ def test_traffic_is_that_of_every_products_edge(roofline):
     attention = 8 * L * D + 4 * 4 * L * L
     mixed = dataclasses.replace(SMALL, mixer="attention", positions="rotary")
     assert roofline.traffic(mixed) == 2 * evaluations * (block + attention)
+    digits = dataclasses.replace(mlp, mixer="digits", prefix_tokens=0, vocab=6)
+    # `couple`, its norm, and three fields more than one, each with an inner width of 256
+    coupled = tokens + 2 * L * D + 3 * L * D + 3 * 4 * L * inner
+    assert roofline.traffic(digits) == 2 * evaluations * (block + coupled)
 
 
 def test_the_page_has_the_table(roofline, capsys):

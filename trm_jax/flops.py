@@ -1,8 +1,9 @@
 """Floating-point operations by formula: XLA's own count takes the body of a loop once."""
 
+from trm_jax.grids import FIRST_DIGIT
 from trm_jax.layers import inner_width
 from trm_jax.models import get_model
-from trm_jax.types import NOT_DIGITS, ModelConfig
+from trm_jax.types import ModelConfig
 
 
 def block_flops(config: ModelConfig) -> int:
@@ -18,7 +19,7 @@ def block_flops(config: ModelConfig) -> int:
 def answer_flops(config: ModelConfig) -> int:
     """The same of the head that reads the answer."""
     if config.mixer == "digits":
-        return 2 * config.tokens * (config.width + NOT_DIGITS * config.field_width)
+        return 2 * config.tokens * (config.width + FIRST_DIGIT * config.field_width)
     return 2 * config.tokens * config.width * config.vocab
 
 

@@ -186,7 +186,8 @@ class DigitBlock(nn.Module):
 
     h = rms(h + mix(h)); h = rms(h + couple(mean of the other digits)); h = rms(h + swiglu(h)). The
     weights are the same for each field, so that renaming the digits of a question renames those of
-    the answer and changes nothing else. The norms are those of `Block`.
+    the answer and changes nothing else. The first norm is over the tokens, as in `Block`, the
+    others are over a field's channels.
     Source: the "DEC" cell of Aakash-Marthandan/Fixed-Point-Reasoner-Structures, 2026, unpublished;
     width 1728, nine fields of 192, is its smaller one.
     """

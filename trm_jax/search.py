@@ -141,6 +141,17 @@ class Found(NamedTuple):
     work: int
 
 
+def _check_copies(model: Model, search: Search) -> None:
+    """Refuses copies that a network in which all digits are alike answers alike."""
+    alike = model.config.mixer == "digits" and model.config.start == "fixed"
+    random = search.perturbation.random
+    if alike and search.copies > 1 and search.symmetry == "digits" and not random:
+        raise UserError(
+            f"{search.copies} copies with other digits get the same answer from a model whose "
+            "config.model.mixer is 'digits'; give --symmetry=dihedral or --symmetry=all."
+        )
+
+
 class Searcher:
     """The compiled queue of a model and a search; pure but for the compilation it keeps."""
 
@@ -153,6 +164,7 @@ class Searcher:
           UserError: the answers of a single question would not fit.
         """
         search.perturbation.check(model.state_names)
+        _check_copies(model, search)
         self._questions, self._search, self._mesh = questions, search, mesh
         self._symmetries = search.symmetries(questions)
         needed = search.paths * model.config.cells

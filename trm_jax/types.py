@@ -19,12 +19,10 @@ import jax
 from flax import struct
 
 from trm_jax.errors import UserError
+from trm_jax.grids import FIRST_DIGIT
 
 IGNORE = -100
 """Label of a cell that is not counted, neither in the loss nor in a score."""
-
-NOT_DIGITS = 2
-"""Token ids below a Sudoku's digits: the padding and the empty cell."""
 
 Latents = tuple[jax.Array, ...]
 """The states that a model carries from one supervision step to the next; TRM: (y, z). The heads
@@ -114,13 +112,13 @@ class ModelConfig:
                 f"config.model.width {self.width} is no multiple of twice config.model.heads "
                 f"({self.heads}); rotary positions need heads of even width."
             )
-        if self.mixer != "attention" and self.positions == "rotary":
-            raise UserError(
-                "config.model.positions is 'rotary', which only attention can use; "
-                f"choose 'none' or 'learned' for the {self.mixer} mixer."
-            )
         if self.mixer == "digits":
             self._check_digits()
+        if self.mixer == "mlp" and self.positions == "rotary":
+            raise UserError(
+                "config.model.positions is 'rotary', which only attention can use; "
+                "choose 'none' or 'learned' for the mlp mixer."
+            )
         for key in ("y_layers", "prefix_tokens", "row_width"):
             if getattr(self, key) < 0:
                 raise UserError(
@@ -177,7 +175,7 @@ class ModelConfig:
     @property
     def fields(self) -> int:
         """Fields of a token's state with the same weights: the digits, or just one."""
-        return self.vocab - NOT_DIGITS if self.mixer == "digits" else 1
+        return self.vocab - FIRST_DIGIT if self.mixer == "digits" else 1
 
     @property
     def field_width(self) -> int:

@@ -2,6 +2,18 @@
 
 from collections import defaultdict
 
+import jax
+import pytest
+
+
+@pytest.fixture(scope="package", autouse=True)
+def compiled_as_for_users():
+    """All other tests do without most of XLA's optimisations."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
 
 def pytest_terminal_summary(terminalreporter, config):
     if not config.getoption("--reached"):

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from trm_jax.grids import FIRST_DIGIT
 from trm_jax.layers import Linear, Network, swap_layout
 from trm_jax.numerics import truncated_normal, wide
-from trm_jax.types import NOT_DIGITS, ModelConfig, Output
+from trm_jax.types import ModelConfig, Output
 
 HALT_BIAS = -5.0
 
@@ -47,12 +48,12 @@ class DigitEmbedding(nn.Module):
         c = self.config
         init = functools.partial(truncated_normal, std=c.field_width**-0.5)
         table = self.param("roles", init, (3, c.field_width)).astype(wide(c.dtype))
-        this = inputs[:, :, None] == jnp.arange(NOT_DIGITS, c.vocab)[None, None]
-        given = (inputs >= NOT_DIGITS)[:, :, None]
-        choice = jnp.stack(jnp.broadcast_arrays(~given, this, given & ~this), axis=-1)
+        this = inputs[:, :, None] == jnp.arange(FIRST_DIGIT, c.vocab)[None, None]
+        given = (inputs >= FIRST_DIGIT)[:, :, None]
+        role = jnp.where(this, 1, jnp.where(given, 2, 0))
         # a product with one-hot rows, for the reason given in `Embedding`
-        product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-        x = product(choice.astype(table.dtype), table).astype(c.dtype)
+        choice = jax.nn.one_hot(role, 3, dtype=table.dtype)
+        x = jnp.matmul(choice, table, precision=jax.lax.Precision.HIGHEST).astype(c.dtype)
         return jnp.asarray(c.field_width**0.5, c.dtype) * x.reshape(*inputs.shape, c.width)
 
 
@@ -66,13 +67,13 @@ class DigitAnswer(nn.Module):
 
     @nn.compact
     def __call__(self, fields: jax.Array) -> jax.Array:
-        others = Linear(NOT_DIGITS, self.dtype, name="others")(fields.mean(axis=2))
+        others = Linear(FIRST_DIGIT, self.dtype, name="others")(fields.mean(axis=2))
         digits = Linear(1, self.dtype, name="digit")(fields)
         return jnp.concatenate([others, digits[..., 0]], axis=-1)
 
 
 class HaltHead(nn.Module):
-    """(halt, continue) logits float32 [B, 2] out of one token; "surely not yet" at the start."""
+    """(halt, continue) logits float32 [B, 2] out of one vector; "surely not yet" at the start."""
 
     @nn.compact
     def __call__(self, token: jax.Array) -> jax.Array:

@@ -181,10 +181,14 @@ def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[st
 
 def _refuse_unpublished(config: ModelConfig) -> None:
     """Refuses a model that the published code would compute differently."""
+    if config.mixer == "digits":
+        raise UserError(
+            "config.model.mixer is 'digits', which the published code does not know; only a model "
+            "trained with 'mlp' or 'attention' can be converted."
+        )
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        unknown = field.name in ("gate", "start", "damping") and value != field.default
-        if unknown or value == "digits":
+        if field.name in ("gate", "start", "damping") and value != field.default:
             raise UserError(
                 f"config.model.{field.name} is {value!r}, which the published code does not know; "
                 f"only a model trained with {field.default!r} can be converted."
