@@ -5,14 +5,16 @@ from collections import defaultdict
 import jax
 import pytest
 
+OPTIMIZE_LESS = "jax_disable_most_optimizations"
+
 
 @pytest.fixture(scope="package", autouse=True)
 def compiled_as_for_users():
     """All other tests do without most of XLA's optimisations."""
-    before = jax.config.jax_disable_most_optimizations
-    jax.config.update("jax_disable_most_optimizations", False)
+    before = jax.config.read(OPTIMIZE_LESS)
+    jax.config.update(OPTIMIZE_LESS, False)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    jax.config.update(OPTIMIZE_LESS, before)
 
 
 def pytest_terminal_summary(terminalreporter, config):
