@@ -80,8 +80,8 @@ def digits(config: ConfigDict) -> None:
     Command: trm train --config experiments/sudoku_hard.py:digits \
                  --config.data.path=train.csv.gz --workdir runs/digits
              trm eval --workdir runs/digits --data test.csv.gz --steps 64
-    Nine fields take several times the memory of `published`; where a card has too little of it, add
-    --config.model.remat=block --config.model.unroll=False. `trm plan` tells.
+    Nine fields move 2.5 times the activations of `published` (benchmarks/roofline.py); where memory
+    is too small for them, add --config.model.remat=block --config.model.unroll=False.
     Ours: not yet run.
     """
     config.model.update({"mixer": "digits", "width": 9 * 192, "prefix_tokens": 0})
