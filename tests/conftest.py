@@ -1,6 +1,6 @@
 """Stricter than users: eight fake devices, no silent dtype or rank promotion.
 
-Compiled with most of XLA's optimisations off, which is quicker; the golden tests have them.
+Compiled with most of XLA's optimisations off, which is quicker; see `compiled_as_for_users`.
 
 The environment is set before JAX starts. PJRT_NPROC: with the default thread pool, many fake
 devices on few cores lock up silently once steps are dispatched without waiting.
@@ -24,3 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds --goldens, golden files to use in place of the project's own, and --reached."""
     parser.addoption("--goldens", default=None, help="folder of golden .npz files")
     parser.addoption("--reached", action="store_true", help="print how close each component came")
+
+
+@pytest.fixture(scope="module")
+def compiled_as_for_users():
+    """All of XLA's optimisations, for a module that needs the real numbers or the real speed."""
+    less = "jax_disable_most_optimizations"
+    before = jax.config.read(less)
+    jax.config.update(less, False)
+    yield
+    jax.config.update(less, before)

@@ -15,6 +15,7 @@ from trm_jax.models import get_model
 from trm_jax.rollout import rollout
 from trm_jax.state import Weights
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_as_for_users")]
 DEPTH, SLOTS, QUESTIONS, ROUNDS = 16, 32, 128, 5
 
 
@@ -53,14 +54,12 @@ def ratio(halt):
     return statistics.median(slow / quick for slow, quick in pairs)
 
 
-@pytest.mark.slow
 def test_puzzles_that_need_few_steps_take_half_the_time_or_less():
     found = ratio(Halt(DEPTH, least=4, threshold=1e-6))
     print(f"fixed depth takes {found:.2f} times as long")
     assert found > 2
 
 
-@pytest.mark.slow
 def test_puzzles_that_need_all_steps_take_no_longer():
     """Five per cent is the promise; a busy machine gets another ten."""
     found = ratio(Halt(DEPTH, threshold=1.0))

@@ -2,19 +2,12 @@
 
 from collections import defaultdict
 
-import jax
 import pytest
 
-OPTIMIZE_LESS = "jax_disable_most_optimizations"
 
-
-@pytest.fixture(scope="package", autouse=True)
-def compiled_as_for_users():
-    """All other tests do without most of XLA's optimisations."""
-    before = jax.config.read(OPTIMIZE_LESS)
-    jax.config.update(OPTIMIZE_LESS, False)
-    yield
-    jax.config.update(OPTIMIZE_LESS, before)
+@pytest.fixture(scope="module", autouse=True)
+def as_for_users(compiled_as_for_users):
+    """Parity is that of the programs that users run."""
 
 
 def pytest_terminal_summary(terminalreporter, config):
