@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tests import runs
+from tests.test_layers import numpy_rms, numpy_swiglu
+from tests.test_model import some_params
 from trm_jax.errors import UserError
 from trm_jax.flops import answer_flops, step_flops
 from trm_jax.halting import Halt
@@ -20,15 +22,6 @@ from trm_jax.types import ModelConfig
 CONFIG = dataclasses.replace(runs.TINY_MODEL, mixer="digits", prefix_tokens=0, width=32)
 PUBLISHED = ModelConfig(vocab=11, cells=81, width=1728, mixer="digits", prefix_tokens=0)
 RENAMED = np.array([0, 1, 4, 2, 5, 3])
-
-
-def some_params(config):
-    """Random everywhere: heads that start at zero would hide what they read."""
-    shapes = jax.eval_shape(get_model(config).init, jax.random.key(0))
-    draw = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda s: (draw.normal(size=s.shape) * s.shape[0] ** -0.5).astype(s.dtype), shapes
-    )
 
 
 def answers(config, inputs, start=None):
@@ -82,18 +75,6 @@ def test_a_field_says_whether_its_digit_is_given():
     np.testing.assert_allclose(fields[1], np.stack([other, other, this, other]), rtol=1e-6)
 
 
-def numpy_rms(x, axis):
-    return x / np.sqrt((x**2).mean(axis, keepdims=True) + 1e-5)
-
-
-def numpy_swiglu(x, params, gate):
-    both = x @ np.asarray(params["gate_up"]["kernel"], np.float64)
-    g, up = np.split(both, 2, axis=-1)
-    sigmoid = 1 / (1 + np.exp(-g))
-    inner = sigmoid * numpy_rms(g * up, -1) if gate == "norm" else sigmoid * g * up
-    return inner @ np.asarray(params["down"]["kernel"], np.float64)
-
-
 @pytest.mark.parametrize("gate", ["silu", "norm"])
 def test_a_block_by_hand(gate):
     """Field by field, in float64: what the digits share, and what one sees of the others."""
@@ -104,13 +85,13 @@ def test_a_block_by_hand(gate):
     got = np.split(np.asarray(block.apply(params, jnp.asarray(h, jnp.float32))), 4, axis=-1)
     params = params["params"]
     fields = [field.swapaxes(0, 2) for field in np.split(h, 4, axis=-1)]  # tokens last
-    fields = [numpy_rms(f + numpy_swiglu(f, params["token_mlp"], gate), -1) for f in fields]
+    fields = [numpy_rms(f + numpy_swiglu(f, params["token_mlp"], gate)) for f in fields]
     fields = [field.swapaxes(0, 2) for field in fields]
     couple = np.asarray(params["couple"]["kernel"], np.float64)
     for i, field in enumerate(fields):
         others = np.mean([f for j, f in enumerate(fields) if j != i], axis=0)
-        coupled = numpy_rms(field + others @ couple, -1)
-        expected = numpy_rms(coupled + numpy_swiglu(coupled, params["mlp"], gate), -1)
+        coupled = numpy_rms(field + others @ couple)
+        expected = numpy_rms(coupled + numpy_swiglu(coupled, params["mlp"], gate))
         np.testing.assert_allclose(got[i], expected, rtol=0, atol=2e-5)
 
 

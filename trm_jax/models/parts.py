@@ -14,6 +14,16 @@ from trm_jax.types import ModelConfig, Output
 HALT_BIAS = -5.0
 
 
+def rows_of(table: jax.Array, ids: jax.Array) -> jax.Array:
+    """Rows [..., D] of a table [V, D] at ids [...].
+
+    A product with one-hot rows, not a lookup: so the gradient is summed in float32 and in a fixed
+    order, where a lookup's would be scattered, on a GPU in whatever order.
+    """
+    choice = jax.nn.one_hot(ids, len(table), dtype=table.dtype)
+    return jnp.matmul(choice, table, precision=jax.lax.Precision.HIGHEST)
+
+
 class Embedding(nn.Module):
     """x = sqrt(D) [prefix tokens ; token embeddings], learned positions added where chosen."""
 
@@ -24,10 +34,7 @@ class Embedding(nn.Module):
         c = self.config
         init = functools.partial(truncated_normal, std=c.width**-0.5)
         table = self.param("tokens", init, (c.vocab, c.width)).astype(wide(c.dtype))
-        # A product with one-hot rows, not a lookup: so the gradient is summed in float32 and in a
-        # fixed order, where a lookup's would be scattered, on a GPU in whatever order.
-        choice = jax.nn.one_hot(inputs, c.vocab, dtype=table.dtype)
-        x = jnp.matmul(choice, table, precision=jax.lax.Precision.HIGHEST).astype(c.dtype)
+        x = rows_of(table, inputs).astype(c.dtype)
         if c.prefix_tokens:
             padding = c.prefix_tokens * c.width - rows.shape[1]
             prefix = jnp.pad(rows.astype(c.dtype), ((0, 0), (0, padding)))
@@ -51,9 +58,7 @@ class DigitEmbedding(nn.Module):
         this = inputs[:, :, None] == jnp.arange(FIRST_DIGIT, c.vocab)[None, None]
         given = (inputs >= FIRST_DIGIT)[:, :, None]
         role = jnp.where(this, 1, jnp.where(given, 2, 0))
-        # a product with one-hot rows, for the reason given in `Embedding`
-        choice = jax.nn.one_hot(role, 3, dtype=table.dtype)
-        x = jnp.matmul(choice, table, precision=jax.lax.Precision.HIGHEST).astype(c.dtype)
+        x = rows_of(table, role).astype(c.dtype)
         return jnp.asarray(c.field_width**0.5, c.dtype) * x.reshape(*inputs.shape, c.width)
 
 
