@@ -15,11 +15,11 @@ import jax
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.flops import step_flops
-from trm_jax.layers import inner_width
+from trm_jax.core.types import ModelConfig
 from trm_jax.models import get_model
-from trm_jax.topology import CHIPS, Chip
-from trm_jax.types import ModelConfig
+from trm_jax.models.flops import step_flops
+from trm_jax.models.layers import inner_width
+from trm_jax.plan.topology import CHIPS, Chip
 
 # H100 SXM: NVIDIA's data sheet, 1,979 TFLOP/s in bfloat16 with sparsity, half of it without; HBM3
 # at 3.35 TB/s; NVLink 900 GB/s in both directions together.

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from trm_jax.data.arc import Pair, Task
+from trm_jax.tasks.arc.records import Pair, Task
 
 
 def some_task(name, seed=0, demonstrations=3, tests=1, most=6, colours=10):

@@ -10,9 +10,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from trm_jax.config import from_dict
-from trm_jax.state import TrainState
-from trm_jax.types import ModelConfig
+from trm_jax.config.experiment import from_dict
+from trm_jax.core.types import ModelConfig
+from trm_jax.train.state import TrainState
 
 TINY_MODEL = ModelConfig(
     vocab=6,

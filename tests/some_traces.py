@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from trm_jax.data.arc_canvas import to_canvas
-from trm_jax.data.maze import Maze
-from trm_jax.data.sudoku import Sudoku
-from trm_jax.trace import Trace
-from trm_jax.trace_record import Seen, arc_trace
+from trm_jax.show.trace_page import Trace
+from trm_jax.show.trace_record import Seen, arc_trace
+from trm_jax.tasks.arc.canvas import to_canvas
+from trm_jax.tasks.maze.maze import Maze
+from trm_jax.tasks.sudoku.sudoku import Sudoku
 
 STEPS = 4
 SUDOKU, MAZE = Sudoku(2, 2), Maze(5)

@@ -13,10 +13,10 @@ import pytest
 
 from tests import runs
 from trm_jax.cli import COMMANDS, MALLOC, main
-from trm_jax.data.sudoku import Sudoku
 from trm_jax.serving.facts import measured_scores
-from trm_jax.train import train
-from trm_jax.trained import load
+from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.train.loop import train
+from trm_jax.train.trained import load
 
 DEMO = f"--config={runs.ROOT / 'experiments/sudoku.py'}:demo"
 SUDOKU = Sudoku(2, 2)

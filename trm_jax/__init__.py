@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 _PLACES = {
     "load": "trm_jax.serving.solver",
     "Solver": "trm_jax.serving.solver",
-    "Solved": "trm_jax.serving.grids",
-    "UserError": "trm_jax.errors",
+    "Solved": "trm_jax.serving.forms",
+    "UserError": "trm_jax.core.errors",
 }
 """Where each public name is; found when it is asked for, as importing JAX takes a second."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from trm_jax.errors import EXIT_DONE, UserError
+from trm_jax.core.errors import EXIT_DONE, UserError
 
 # Modules of trm_jax.commands, imported only when asked for: `--help` should not wait for JAX.
 COMMANDS = {

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from tests import runs
-from trm_jax.config import from_dict
-from trm_jax.plan_remedies import changed
+from trm_jax.config.experiment import from_dict
+from trm_jax.plan.remedies import changed
 
 FACTS = Path(__file__).with_name("facts.json")
 CONFIGS = ("sudoku:extreme", "sudoku:extreme_attention", "maze:hard", "arc:arc1")

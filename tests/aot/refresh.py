@@ -8,8 +8,8 @@ import json
 import sys
 
 from tests.aot.cases import CASES, FACTS, experiment, stored
-from trm_jax import topology
-from trm_jax.plan_remedies import plan
+from trm_jax.plan import topology
+from trm_jax.plan.remedies import plan
 
 
 def main(parts):

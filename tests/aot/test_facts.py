@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import pytest
 
 from tests.aot.cases import CASES, CONFIGS, experiment, stored
-from trm_jax import topology
-from trm_jax.mesh import make_mesh
-from trm_jax.plan_facts import EVALUATION, TRAIN, plan_program, stand_in
+from trm_jax.core.mesh import make_mesh
+from trm_jax.plan import topology
+from trm_jax.plan.estimate import EVALUATION, TRAIN, plan_program, stand_in
 
 needs_libtpu = pytest.mark.skipif(
     importlib.util.find_spec("libtpu") is None, reason="needs libtpu (extra plan)"

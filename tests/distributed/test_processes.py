@@ -13,14 +13,14 @@ import pytest
 from tests import runs
 from tests.arc_tasks import source
 from tests.distributed.processes import Processes, config_file, together
-from trm_jax.checkpoint import Checkpoints
+from trm_jax.core.distributed import join
+from trm_jax.core.errors import UserError
+from trm_jax.core.mesh import make_mesh
 from trm_jax.data import format as dataset_format
-from trm_jax.distributed import join
-from trm_jax.errors import UserError
-from trm_jax.mesh import make_mesh
-from trm_jax.run import prepare
-from trm_jax.trained import load
-from trm_jax.workdir import WorkDir
+from trm_jax.train.checkpoint import Checkpoints
+from trm_jax.train.run import prepare
+from trm_jax.train.trained import load
+from trm_jax.train.workdir import WorkDir
 
 STEPS = runs.CONFIG["steps"]
 LONG = 400

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.golden import reference
-from trm_jax import act, puzzle_table
-from trm_jax.gradient import continue_target, supervise
-from trm_jax.mesh import make_mesh
-from trm_jax.optim import dense_optimizer
+from trm_jax.core.mesh import make_mesh
+from trm_jax.models import act, puzzle_table
 from trm_jax.published.torch_names import state_name
-from trm_jax.state import TrainState
-from trm_jax.step import metric_names, update
+from trm_jax.train.gradient import continue_target, supervise
+from trm_jax.train.optim import dense_optimizer
+from trm_jax.train.state import TrainState
+from trm_jax.train.step import metric_names, update
 
 BOUNDS = {"float64": 1e-6, "float32": 1e-4}
 METRICS = {

@@ -8,10 +8,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from trm_jax.core.types import Batch, ModelConfig, OptimizerConfig, TableConfig
 from trm_jax.models import Model, get_model
 from trm_jax.published import torch_names
-from trm_jax.state import Weights
-from trm_jax.types import Batch, ModelConfig, OptimizerConfig, TableConfig
+from trm_jax.train.state import Weights
 
 MODEL = "model.inner."
 OWN = Path(__file__).parent / "data"

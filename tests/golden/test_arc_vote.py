@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trm_jax.data.arc import Pair, parse_row_name, read_grid
-from trm_jax.data.arc_canvas import crop, originals
-from trm_jax.scoring.arc_vote import BLACK_CELL, Votes, candidate, pass_at, submission
+from trm_jax.tasks.arc.canvas import crop, originals
+from trm_jax.tasks.arc.records import Pair, parse_row_name, read_grid
+from trm_jax.tasks.arc.vote import BLACK_CELL, Votes, candidate, pass_at, submission
 
 OWN = Path(__file__).parent / "data"
 BLANK = 0

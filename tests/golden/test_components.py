@@ -11,7 +11,7 @@ import pytest
 
 from tests.golden import reference
 from tests.published.test_transcription import assert_close, question, transcription
-from trm_jax.layers import Block, swap_layout
+from trm_jax.models.layers import Block, swap_layout
 from trm_jax.models.parts import Parts
 from trm_jax.models.recursion import Depth
 from trm_jax.published.torch_names import LEVELS

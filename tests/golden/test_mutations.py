@@ -13,9 +13,9 @@ import pytest
 from flax import linen as nn
 
 from tests.golden import parity, reference
-from trm_jax import act, layers, losses, optim, puzzle_table, step
-from trm_jax.models import parts, recursion
-from trm_jax.numerics import rms_norm
+from trm_jax.core.numerics import rms_norm
+from trm_jax.models import act, layers, losses, parts, puzzle_table, recursion
+from trm_jax.train import optim, step
 
 
 def flip_rotary_halves(patch, p):

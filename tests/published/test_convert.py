@@ -20,14 +20,15 @@ from tests.published.arrays import (
     saved,
 )
 from tests.runs import ROOT, TINY_MODEL
-from trm_jax import cli, trained
-from trm_jax.checkpoint import Checkpoints
-from trm_jax.errors import UserError
+from trm_jax import cli
+from trm_jax.core.errors import UserError
 from trm_jax.models import get_model
 from trm_jax.published import convert, parity
 from trm_jax.published.shapes import infer
 from trm_jax.published.torch_files import read
-from trm_jax.workdir import WorkDir
+from trm_jax.train import trained
+from trm_jax.train.checkpoint import Checkpoints
+from trm_jax.train.workdir import WorkDir
 
 SHARED = ROOT.parent / "shared" / "goldens"
 

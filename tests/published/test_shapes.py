@@ -14,11 +14,11 @@ from tests.published.arrays import (
     model_of,
     saved,
 )
-from trm_jax.config import from_dict
-from trm_jax.errors import UserError
+from trm_jax.config.experiment import from_dict
+from trm_jax.core.errors import UserError
 from trm_jax.models import get_model
 from trm_jax.published import convert
-from trm_jax.published.experiment import settle
+from trm_jax.published.settle import settle
 from trm_jax.published.shapes import infer
 
 

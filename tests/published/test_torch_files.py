@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.published.arrays import FILE, TORCH, arrays_of, assert_same, model_of, saved
-from trm_jax.errors import UserError
+from trm_jax.core.errors import UserError
 from trm_jax.published import torch_files
 from trm_jax.published.torch_files import PREFIXES, read, write
 

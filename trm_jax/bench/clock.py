@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from trm_jax.plan import memory
+from trm_jax.plan.compiled import memory
 
 WARM_UP = 3
 GIB = 2**30

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 from trm_jax.bench import clock
 from trm_jax.bench.profile import profile
 from trm_jax.bench.programs import Program, compile_seconds, ready, rollout_program, train_program
-from trm_jax.checkpoint import Checkpoints
-from trm_jax.config import DataConfig, Experiment
+from trm_jax.config.experiment import DataConfig, Experiment
 from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import PREFETCHED
-from trm_jax.data.random_puzzles import random_puzzles
-from trm_jax.data.sources import open_training_data
-from trm_jax.run import Run, prepare, training_batches
+from trm_jax.tasks.random_puzzles import random_puzzles
+from trm_jax.tasks.sources import open_training_data
+from trm_jax.train.checkpoint import Checkpoints
+from trm_jax.train.run import Run, prepare, training_batches
 
 HUB = "hub"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trm_jax.bench.processes import run_peer
-from trm_jax.config import Experiment
-from trm_jax.errors import UserError
+from trm_jax.config.experiment import Experiment
+from trm_jax.core.errors import UserError
 
 MIXERS = {"mlp": "mlp", "attention": "attn"}
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from trm_jax.errors import UserError
+from trm_jax.core.errors import UserError
 
 WORKER = [
     sys.executable,

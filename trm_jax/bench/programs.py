@@ -8,14 +8,14 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.config import Experiment
-from trm_jax.data.random_puzzles import random_puzzles
-from trm_jax.evaluate import make_scorer
-from trm_jax.flops import step_flops
-from trm_jax.mesh import over_slots, to_global
-from trm_jax.run import Run, prepare
-from trm_jax.state import TrainState
-from trm_jax.types import Batch
+from trm_jax.config.experiment import Experiment
+from trm_jax.core.mesh import over_slots, to_global
+from trm_jax.core.types import Batch
+from trm_jax.infer.evaluate import make_scorer
+from trm_jax.models.flops import step_flops
+from trm_jax.tasks.random_puzzles import random_puzzles
+from trm_jax.train.run import Run, prepare
+from trm_jax.train.state import TrainState
 
 
 class Program(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any
 
 from trm_jax.bench.peer import Peer, check, compared
 from trm_jax.bench.processes import TUNABLES, Job, run_worker
-from trm_jax.config import Experiment
+from trm_jax.config.experiment import Experiment
 
 PARTS = ("train", "rollout", "input", "checkpoint", "startup")
 PROGRAMS = PARTS[:2]

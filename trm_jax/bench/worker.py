@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from trm_jax import train  # noqa: F401, for what it imports: start-up is that of `trm train`
 from trm_jax.bench import parts
-from trm_jax.config import from_dict
-from trm_jax.errors import EXIT_BAD_CONFIG, EXIT_DONE, UserError
-from trm_jax.memory import enough_memory
+from trm_jax.config.experiment import from_dict
+from trm_jax.core.errors import EXIT_BAD_CONFIG, EXIT_DONE, UserError
+from trm_jax.core.memory import enough_memory
+from trm_jax.train import loop as train  # noqa: F401, for what it imports: start-up is that of `trm train`
 
 
 def measure(job: Mapping[str, Any], imported: float) -> dict[str, Any]:

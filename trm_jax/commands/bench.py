@@ -8,11 +8,11 @@ from pathlib import Path
 
 from absl import flags
 
-from trm_jax.bench import page
+from trm_jax.bench import tables as page
 from trm_jax.bench.peer import Peer
 from trm_jax.bench.record import PARTS, PROGRAMS, Bench
 from trm_jax.commands import common
-from trm_jax.errors import EXIT_DONE, UserError
+from trm_jax.core.errors import EXIT_DONE, UserError
 
 
 def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:

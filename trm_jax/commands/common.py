@@ -6,10 +6,10 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from trm_jax import distributed
-from trm_jax.config import Experiment, from_dict
-from trm_jax.errors import UserError
-from trm_jax.scoring.arc_vote import VOTING
+from trm_jax.config.experiment import Experiment, from_dict
+from trm_jax.core import distributed
+from trm_jax.core.errors import UserError
+from trm_jax.tasks.arc.vote import VOTING
 
 
 def define_workdir(values: flags.FlagValues) -> None:

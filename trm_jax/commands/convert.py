@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.errors import EXIT_DONE, UserError
+from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.published import convert, parity, torch_files
 
 EXIT_DISAGREES = 1

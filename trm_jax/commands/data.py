@@ -8,12 +8,14 @@ from typing import Any
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.data import arc_build, maze_build, sudoku_build
+from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.data import format as dataset_format
-from trm_jax.data.arc_read import EMBEDDED
 from trm_jax.data.format import Dataset
-from trm_jax.data.maze_recipe import Recipe
-from trm_jax.errors import EXIT_DONE, UserError
+from trm_jax.tasks.arc import build as arc_build
+from trm_jax.tasks.arc.read import EMBEDDED
+from trm_jax.tasks.maze import build as maze_build
+from trm_jax.tasks.maze.recipe import Recipe
+from trm_jax.tasks.sudoku import build as sudoku_build
 
 _RECIPE = tuple(field.name for field in dataclasses.fields(Recipe))
 _ARC = ("subsets", "test_subset", "strict", "tasks", "copies", "side")

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from trm_jax.commands import common, search_flags
 from trm_jax.commands.eval_tables import curve_table, table
+from trm_jax.core.distributed import is_first, together
+from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.core.memory import enough_memory
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions, ask, trained_rows
-from trm_jax.data.sources import open_test_data, open_training_data, training_data_path
-from trm_jax.distributed import is_first, together
-from trm_jax.draw_curve import write_curve
-from trm_jax.errors import EXIT_DONE, UserError
-from trm_jax.evaluate import evaluate, make_scorer
-from trm_jax.evaluate_curve import evaluate_curve
-from trm_jax.evaluate_search import evaluate_search
-from trm_jax.halting import Halt
-from trm_jax.memory import enough_memory
-from trm_jax.search import Search
-from trm_jax.state import Weights
-from trm_jax.trained import Trained, load
+from trm_jax.infer.evaluate import evaluate, make_scorer
+from trm_jax.infer.evaluate_curve import evaluate_curve
+from trm_jax.infer.evaluate_search import evaluate_search
+from trm_jax.infer.halting import Halt
+from trm_jax.infer.search import Search
+from trm_jax.show.curves import write_curve
+from trm_jax.tasks.sources import open_test_data, open_training_data, training_data_path
+from trm_jax.train.state import Weights
+from trm_jax.train.trained import Trained, load
 
 HELDOUT = "heldout"
 

@@ -7,11 +7,11 @@ from typing import Any
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.errors import EXIT_DONE, UserError
+from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.serving import hub
 from trm_jax.serving.export import DTYPES, Form, save
 from trm_jax.serving.program import ANY
-from trm_jax.trained import load
+from trm_jax.train.trained import load
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:

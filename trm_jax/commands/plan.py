@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from trm_jax import topology
 from trm_jax.commands import common
-from trm_jax.errors import EXIT_DONE
-from trm_jax.plan_page import page
-from trm_jax.plan_remedies import plan
+from trm_jax.core.errors import EXIT_DONE
+from trm_jax.plan import topology
+from trm_jax.plan.page import page
+from trm_jax.plan.remedies import plan
 
 EXIT_DOES_NOT_FIT = 1
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.errors import EXIT_DONE, UserError
-from trm_jax.report import report
+from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.sweep.report import report
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from trm_jax.data.symmetries import KINDS
-from trm_jax.errors import UserError
-from trm_jax.halting import Halt
-from trm_jax.perturbation import NOTHING, STATES, Perturbation
-from trm_jax.search import Search
-from trm_jax.selection import SELECTIONS
+from trm_jax.core.errors import UserError
+from trm_jax.infer.halting import Halt
+from trm_jax.infer.perturbation import NOTHING, STATES, Perturbation
+from trm_jax.infer.search import Search
+from trm_jax.infer.selection import SELECTIONS
+from trm_jax.tasks.symmetries import KINDS
 
 HALTING = ("halt_threshold", "halt_least", "halt_patience")
 SEARCHING = ("rollouts", "noise", "restart", "copies", "checkpoints", "select")

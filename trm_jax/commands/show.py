@@ -9,22 +9,24 @@ import jax
 import numpy as np
 from absl import flags
 
-from trm_jax import draw, puzzle_page, terminal
-from trm_jax.calibration import halting_probability
 from trm_jax.commands import common
+from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.core.mesh import replicated, split_slots, whole_slots
 from trm_jax.data import format as dataset_format
-from trm_jax.data.arc import MOST_SIDE, Task
-from trm_jax.data.arc_build import build_tasks
-from trm_jax.data.arc_read import read_file, solutions_beside
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions, trained_rows
-from trm_jax.data.sources import open_test_data, open_training_data
-from trm_jax.errors import EXIT_DONE, UserError
-from trm_jax.exhibits import Predictions, board_kind, choose, exhibits, pick
-from trm_jax.mesh import replicated, split_slots, whole_slots
-from trm_jax.panels import Exhibit, Kind
-from trm_jax.rollout import rollout
-from trm_jax.trained import Trained, load
+from trm_jax.infer.calibration import halting_probability
+from trm_jax.infer.rollout import rollout
+from trm_jax.show import figures as draw
+from trm_jax.show import pictures as puzzle_page
+from trm_jax.show import terminal
+from trm_jax.show.exhibits import Predictions, board_kind, choose, exhibits, pick
+from trm_jax.show.panels import Exhibit, Kind
+from trm_jax.tasks.arc.build import build_tasks
+from trm_jax.tasks.arc.read import read_file, solutions_beside
+from trm_jax.tasks.arc.records import MOST_SIDE, Task
+from trm_jax.tasks.sources import open_test_data, open_training_data
+from trm_jax.train.trained import Trained, load
 
 MOST = 50
 """Puzzles, and copies of the first: pictures of more would be too high for those who look."""

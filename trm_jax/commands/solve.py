@@ -8,15 +8,15 @@ from typing import Any
 
 from absl import flags
 
-from trm_jax import draw
 from trm_jax.commands import common, solve_tasks, traces
-from trm_jax.data.maze import Maze
-from trm_jax.data.sudoku import Sudoku
+from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.data.views import ARC, kind_of
-from trm_jax.errors import EXIT_DONE, UserError
-from trm_jax.solve import Answer, read_puzzles, solve
-from trm_jax.trace_record import trace_puzzles
-from trm_jax.trained import load
+from trm_jax.infer.solve import Answer, read_puzzles, solve
+from trm_jax.show import figures as draw
+from trm_jax.show.trace_record import trace_puzzles
+from trm_jax.tasks.maze.maze import Maze
+from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.train.trained import load
 
 EXIT_WRONG = 1
 MOST_NAME = 256  # characters; a longer argument is a puzzle, and asking the disk would fail

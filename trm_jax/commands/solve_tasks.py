@@ -12,17 +12,17 @@ from absl import flags
 from etils import epath
 
 from trm_jax.commands import common, traces
-from trm_jax.data.arc import Grid, Pair, Task
-from trm_jax.data.arc_read import read_file, solutions_beside
+from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.core.files import write_whole
 from trm_jax.data.format import Dataset
-from trm_jax.errors import EXIT_DONE, UserError
-from trm_jax.files import write_whole
-from trm_jax.solve_arc import FIT_UPDATES, Effort, solve_tasks
-from trm_jax.state import Weights
-from trm_jax.terminal import beside, render_arc, use_colour
-from trm_jax.trace import Trace
-from trm_jax.trace_record import trace_tasks
-from trm_jax.trained import Trained
+from trm_jax.serving.demonstrated import FIT_UPDATES, Effort, solve_tasks
+from trm_jax.show.terminal import beside, render_arc, use_colour
+from trm_jax.show.trace_page import Trace
+from trm_jax.show.trace_record import trace_tasks
+from trm_jax.tasks.arc.read import read_file, solutions_beside
+from trm_jax.tasks.arc.records import Grid, Pair, Task
+from trm_jax.train.state import Weights
+from trm_jax.train.trained import Trained
 
 EXIT_WRONG = 1
 TRACE_NOTE = "The original copy of each test, whose answer is one vote of many."

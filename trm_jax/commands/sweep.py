@@ -7,10 +7,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from trm_jax.commands import common
-from trm_jax.errors import EXIT_DONE, EXIT_RESTART_ME, UserError
-from trm_jax.jobs import Failure, run_all
-from trm_jax.signals import StopSignals
-from trm_jax.sweep import Base, SweepRun, plan, read_entries, record
+from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME, UserError
+from trm_jax.core.signals import StopSignals
+from trm_jax.sweep.jobs import Failure, run_all
+from trm_jax.sweep.runs import Base, SweepRun, plan, read_entries, record
 
 EXIT_FAILED = 1
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from absl import flags
 
-from trm_jax import draw
-from trm_jax.errors import UserError
-from trm_jax.trace import MOST_TRACES, Trace, page
-from trm_jax.trace_gif import animation
+from trm_jax.core.errors import UserError
+from trm_jax.show import figures as draw
+from trm_jax.show.trace_gif import animation
+from trm_jax.show.trace_page import MOST_TRACES, Trace, page
 
 _EXAMPLES = {"trace": "trace.html", "gif": "solving.gif"}
 

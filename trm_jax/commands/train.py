@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.distributed import together
-from trm_jax.train import train
+from trm_jax.core.distributed import together
+from trm_jax.train.loop import train
 
 
 def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.data.arc import COLOURS
+from trm_jax.core.errors import UserError
 from trm_jax.data.rows import BLANK_ROWS, Rows
-from trm_jax.errors import UserError
+from trm_jax.tasks.arc.records import COLOURS
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "heldout", "test")

@@ -6,11 +6,11 @@ import grain
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import derive_seed, random_permutations, random_words
+from trm_jax.core.types import IGNORE
 from trm_jax.data.format import Dataset
 from trm_jax.data.views import Grids, Numbers, task_numbers, view
-from trm_jax.errors import UserError
-from trm_jax.grids import derive_seed, random_permutations, random_words
-from trm_jax.types import IGNORE
 
 Arrays = dict[str, NDArray[np.int32]]
 

@@ -19,8 +19,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.errors import UserError
-from trm_jax.grids import mix
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import mix
 
 Grid = NDArray[np.uint8]
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.core.errors import UserError
 from trm_jax.data.format import Dataset
 from trm_jax.data.rows import Rows
 from trm_jax.data.views import Numbers, Shown, View, task_numbers, view
-from trm_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.data.arc import BLANK_NAME, IDENTITY, Transforms, row_name
+from trm_jax.tasks.arc.records import BLANK_NAME, IDENTITY, Transforms, row_name
 
 BLANK = 0
 """The row that belongs to no task; in tasks without augmented rows, every puzzle's."""

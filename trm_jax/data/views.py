@@ -6,12 +6,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.data.arc_canvas import Sizes, copies, sizes, turned
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import Words, derive_seed, random_words
 from trm_jax.data.format import Dataset
-from trm_jax.data.maze import Maze
-from trm_jax.data.sudoku import Sudoku
-from trm_jax.errors import UserError
-from trm_jax.grids import Words, derive_seed, random_words
+from trm_jax.tasks.arc.canvas import Sizes, copies, sizes, turned
+from trm_jax.tasks.maze.maze import Maze
+from trm_jax.tasks.sudoku.sudoku import Sudoku
 
 Grids = NDArray[np.uint8]
 Numbers = NDArray[np.int64]

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from trm_jax.config import Experiment
-from trm_jax.errors import UserError
+from trm_jax.config.experiment import Experiment
+from trm_jax.core.errors import UserError
+from trm_jax.core.types import ModelConfig
 from trm_jax.models.model import Model
 from trm_jax.models.variants import VARIANTS
-from trm_jax.types import ModelConfig
 
 
 def check_kind(kind: str) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from trm_jax.layers import slots_axis, swap_layout
+from trm_jax.core.numerics import truncated_normal
+from trm_jax.core.types import Latents, ModelConfig, Output
+from trm_jax.models.layers import slots_axis, swap_layout
 from trm_jax.models.parts import Parts
 from trm_jax.models.recursion import Depth, Network, Networks, Noise
 from trm_jax.models.variants import Variant
-from trm_jax.numerics import truncated_normal
-from trm_jax.types import Latents, ModelConfig, Output
 
 EVALUATION_SEED = 0
 """Of the states that evaluation starts from, where training draws its own."""

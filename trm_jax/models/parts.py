@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from trm_jax.grids import FIRST_DIGIT
-from trm_jax.layers import Linear, Network, swap_layout
-from trm_jax.numerics import truncated_normal, wide
-from trm_jax.types import ModelConfig, Output
+from trm_jax.core.grids import FIRST_DIGIT
+from trm_jax.core.numerics import truncated_normal, wide
+from trm_jax.core.types import ModelConfig, Output
+from trm_jax.models.layers import Linear, Network, swap_layout
 
 HALT_BIAS = -5.0
 

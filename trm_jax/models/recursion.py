@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from trm_jax.types import Latents
+from trm_jax.core.types import Latents
 
 Network = Callable[[jax.Array], jax.Array]
 

@@ -12,14 +12,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax import puzzle_table
-from trm_jax.data.sudoku import Sudoku
-from trm_jax.data.sudoku_generate import generate
-from trm_jax.models import get_model
+from trm_jax.core.types import Latents, ModelConfig, Output
+from trm_jax.infer.rollout import rollout
+from trm_jax.models import get_model, puzzle_table
 from trm_jax.published.transcription import Transcription
-from trm_jax.rollout import rollout
-from trm_jax.trained import Trained
-from trm_jax.types import Latents, ModelConfig, Output
+from trm_jax.tasks.sudoku.generate import generate
+from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.train.trained import Trained
 
 TOLERANCE = 1e-3
 """Of the logits' scale, on top of what rounding does to this very model."""

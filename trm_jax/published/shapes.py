@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.errors import UserError
-from trm_jax.layers import INNER_MULTIPLE, inner_width
+from trm_jax.core.errors import UserError
+from trm_jax.models.layers import INNER_MULTIPLE, inner_width
 
 EMBEDDING = "embed_tokens.embedding_weight"
 POSITIONS = "embed_pos.embedding_weight"

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.errors import UserError
+from trm_jax.core.errors import UserError
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import jax
 
-from trm_jax.data.maze import DOT, Maze
-from trm_jax.data.sudoku import BLANKS, Sudoku
 from trm_jax.data.views import ARC, kind_of
-from trm_jax.trained import Trained
+from trm_jax.tasks.maze.maze import DOT, Maze
+from trm_jax.tasks.sudoku.sudoku import BLANKS, Sudoku
+from trm_jax.train.trained import Trained
 
 SCORES = ("exact_accuracy", "cell_accuracy", "valid_path", "shortest_path")
 ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting", "how")

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from trm_jax.errors import UserError
+from trm_jax.core.errors import UserError
 
 SCHEME = "hf://"
 FILES = ["manifest.json", "program.bin", "weights.npz", "table.npy", "rows.npz", "README.md"]

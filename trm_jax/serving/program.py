@@ -9,10 +9,10 @@ import numpy as np
 from jax import export
 from numpy.typing import NDArray
 
+from trm_jax.core.types import Output
+from trm_jax.infer.rollout import answers_of, take_steps
 from trm_jax.models import Model
-from trm_jax.rollout import answers_of, take_steps
-from trm_jax.state import Weights
-from trm_jax.types import Output
+from trm_jax.train.state import Weights
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 ANY = "any"

@@ -9,21 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax import trained as work_directories
-from trm_jax.calibration import halting_probability
-from trm_jax.data.arc import Task
-from trm_jax.data.maze import Maze
+from trm_jax.core.errors import UserError
 from trm_jax.data.rows import Rows
-from trm_jax.data.sudoku import Sudoku
 from trm_jax.data.views import ARC, kind_of
-from trm_jax.errors import UserError
-from trm_jax.serving import hub, tasks
+from trm_jax.infer.calibration import halting_probability
+from trm_jax.infer.solve import read_puzzles
+from trm_jax.serving import hub
 from trm_jax.serving import load as exports
-from trm_jax.serving.grids import Solved, as_grid, as_tasks, as_texts
+from trm_jax.serving import voted as tasks
+from trm_jax.serving.demonstrated import Effort, solve_tasks
+from trm_jax.serving.forms import Solved, as_grid, as_tasks, as_texts
 from trm_jax.serving.program import ANY, as_dicts, make_function
-from trm_jax.solve import read_puzzles
-from trm_jax.solve_arc import Effort, solve_tasks
-from trm_jax.trained import Trained
+from trm_jax.tasks.arc.records import Task
+from trm_jax.tasks.maze.maze import Maze
+from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.train import trained as work_directories
+from trm_jax.train.trained import Trained
 
 
 def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Solver":

@@ -1,0 +1,106 @@
+"""Mazes from the command line: data, training, the three scores, solving."""
+
+import json
+
+import pytest
+
+from tests import runs
+from trm_jax.cli import main
+from trm_jax.config.experiment import from_dict
+from trm_jax.data.format import load
+from trm_jax.tasks.maze.maze import Maze
+from trm_jax.train.loop import train
+
+SIDE = 6
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    data = {
+        "task": "maze",
+        "path": "generate",
+        "base_examples": 30,
+        "heldout_examples": 10,
+        "copies": 0,
+        "maze": {"side": SIDE},
+    }
+    path = tmp_path_factory.mktemp("maze")
+    assert train(from_dict(runs.CONFIG | {"data": data}), path) == 0
+    return path
+
+
+def test_eval_has_three_scores_at_every_depth(workdir, capsys):
+    assert main(["eval", f"--workdir={workdir}", "--steps=3", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert len(result["by_depth"]) == 3
+    for row in [result, *result["by_depth"]]:
+        assert 0 <= row["exact_accuracy"] <= row["shortest_path"] <= row["valid_path"] <= 1
+    assert main(["eval", f"--workdir={workdir}"]) == 0
+    assert "paths  shortest" in capsys.readouterr().out
+
+
+def test_the_loop_writes_them_down(workdir):
+    last = [e for e in runs.metrics(workdir) if "heldout/exact_accuracy" in e][-1]
+    assert {"heldout/valid_path", "heldout/shortest_path"} <= set(last)
+
+
+def test_solve_checks_the_path(workdir, capsys, tmp_path):
+    data, maze = load(workdir / "data"), Maze(SIDE)
+    file = tmp_path / "mazes.txt"
+    lines = [maze.format_line(question) for question in data.inputs[:3]]
+    file.write_text("\n".join(lines) + "\n")
+    code = main(["solve", f"--workdir={workdir}", str(file), "--json"])
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [record["question"] for record in found] == lines
+    assert code == (0 if all(record["solved"] for record in found) else 1)
+    for record in found:
+        wrong = maze.check_answer(maze.parse(record["question"]), maze.parse(record["answer"]))
+        assert record["solved"] == (not record["broken"]) == (not wrong)
+
+
+@pytest.mark.parametrize(
+    ("puzzle", "words"),
+    [
+        ("S....G", "6 characters instead of 36"),
+        ("S" + "." * 35, "0 cells G"),
+        ("S#" + "#" * 33 + "G", "no way leads from S to G"),
+        ("S" + "." * 34 + "x", "'x' at place 36"),
+    ],
+)
+def test_mazes_that_are_none(workdir, capsys, puzzle, words):
+    assert main(["solve", f"--workdir={workdir}", puzzle]) == 2
+    err = capsys.readouterr().err
+    assert words in err and err.count("\n") == 1
+
+
+def test_flags_of_arc_are_refused(workdir, capsys):
+    assert main(["solve", f"--workdir={workdir}", "--fit-updates=3", "S"]) == 2
+    assert "--fit_updates is for ARC" in capsys.readouterr().err
+    assert main(["solve", f"--workdir={workdir}", "--picture=x.png", "S" + "." * 34 + "G"]) == 2
+    assert "trm show" in capsys.readouterr().err
+
+
+def test_other_mazes_are_refused(workdir, capsys, tmp_path):
+    out = tmp_path / "m"
+    assert main(["data", "maze", f"--out={out}", "--side=7", "--train=3", "--heldout=0"]) == 0
+    capsys.readouterr()
+    assert main(["eval", f"--workdir={workdir}", f"--data={out}", "--split=train"]) == 2
+    assert "side 7 and the model was trained with 6" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["maze", "--box=2x2"], "--box is for sudoku"),
+        (["sudoku", "--side=5"], "--side is for maze and arc1 and arc2"),
+        (["maze", "--wall-share=2"], "wall_share is 2.0"),
+        (["arc1", "--source=nowhere"], "nowhere is no directory"),
+        (["arc1", "--subsets=training2,evaluation"], "ARC-AGI-2"),
+        (["arc3"], "a task (sudoku, maze, arc1, arc2)"),
+    ],
+)
+def test_data_refuses_in_one_sentence(capsys, tmp_path, arguments, words):
+    assert main(["data", *arguments, f"--out={tmp_path / 'out'}"]) == 2
+    err = capsys.readouterr().err
+    assert (words in err or "arc3" in err) and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,1 @@
+"""From a config file or a config.json to a checked experiment."""

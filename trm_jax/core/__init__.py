@@ -1,0 +1,1 @@
+"""The legend, numbers, errors, files, and the devices that all else runs on."""

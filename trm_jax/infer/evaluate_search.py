@@ -1,0 +1,147 @@
+"""Scoring with halting and search: each question takes as many steps and tries as it needs."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import NDArray
+
+from trm_jax.data.questions import Questions
+from trm_jax.data.views import ARC, Grids, kind_of
+from trm_jax.infer import calibration, selection
+from trm_jax.infer.evaluate import PUBLISHED_VOTING, main_score
+from trm_jax.infer.search import Found, Search, Searcher
+from trm_jax.infer.selection import SELECTIONS, Trajectories
+from trm_jax.models import Model
+from trm_jax.tasks.judges import judge
+from trm_jax.tasks.rules import Check, rules
+from trm_jax.train.state import Weights
+
+Part = dict[str, Any]
+"""Arrays [q, ...] of the questions of one call, some in groups of their own."""
+
+
+def evaluate_search(
+    model: Model,
+    checkpoints: Sequence[Weights],
+    questions: Questions,
+    rows: NDArray[np.int32],
+    *,
+    search: Search,
+    batch_size: int,
+    mesh: Mesh,
+    voting: str = PUBLISHED_VOTING,
+) -> dict[str, Any]:
+    """Scores every question on the answer that is selected from its trajectories.
+
+    Args:
+      model: from the registry.
+      checkpoints: weights; each gets all trajectories.
+      questions: from `questions.ask`.
+      rows: the weights' table row for each row of the questions' data set.
+      search: how.
+      batch_size: slots; rounded up to what the mesh can split.
+      mesh: as the weights'.
+      voting: ARC: a key of `arc_vote.VOTING`.
+
+    Returns:
+      As `evaluate.evaluate`, of the answers that were taken, with an empty `by_depth`.
+      `steps_used` is the mean over the questions of the steps of all trajectories that count (in a
+      race those up to the believed one), `work` that of all steps that were taken for them;
+      `steps` counts the trajectories that count by their steps from 1 on, `rounds` is the steps of
+      the whole batch, and `search` and `how`, in short, say how it was done. With several
+      trajectories `by_selection` has the exact accuracy by each rule and the `mean` over
+      trajectories, and `oracle`, apart from them, what can only be had by checking: `any`, whether
+      one trajectory is right by the labels; `rules`, if the answer that keeps the task's rules is.
+    """
+    start = time.perf_counter()
+    verdict = judge(questions, voting)
+    searcher = Searcher(model, questions, search, batch_size=batch_size, mesh=mesh)
+    manifest = questions.dataset.manifest
+    check = None if manifest["task"] == ARC else rules(kind_of(manifest))
+    parts: list[Part] = []
+    rounds = work = 0
+    for places in searcher.calls():
+        inputs, labels, found = searcher.find(checkpoints, places, rows)
+        part = _judged(inputs, labels, found, search, check)
+        answers, logits = part.pop("answers"), part["halt_logits"]
+        if verdict:
+            verdict.see(places, inputs, answers[None], logits[None])
+        parts.append(part)
+        rounds, work = rounds + found.rounds, work + found.work
+    together = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    result = _summary(together, questions.answered(), search)
+    result |= {"rounds": rounds, "work": work / len(questions), "examples": len(questions)}
+    result |= search.facts(len(checkpoints))
+    if verdict:
+        more = verdict.result()
+        more.pop("by_depth", None)
+        result |= more
+    return {"score": main_score(result), **result, "seconds": time.perf_counter() - start}
+
+
+def _judged(
+    inputs: Grids, labels: Grids, found: Found, search: Search, check: Check | None
+) -> Part:
+    """What is kept of one call's questions, and the selected `answers`."""
+    paths = Trajectories(selection.numbers_of(found.answers), found.halt_logits, found.believed)
+    chosen = SELECTIONS[search.select](paths)
+    exact, _ = compare(found.answers, labels)
+    answers = selection.pick(found.answers, chosen)
+    part: Part = {
+        "answers": answers,
+        "halt_logits": selection.pick(found.halt_logits, chosen),
+        "exact": selection.pick(exact, chosen),
+        "cells": compare(answers, labels)[1],
+        "steps": _counted(found, search).T,
+    }
+    if len(found.steps) == 1 or search.race:
+        return part
+    by_selection = {name: selection.pick(exact, rule(paths)) for name, rule in SELECTIONS.items()}
+    oracle = {"any": exact.any(axis=0)}
+    if check:
+        kept = np.stack([check(inputs, answers) for answers in found.answers])
+        lawful = np.where(kept.any(axis=0), np.argmax(kept, axis=0), chosen)
+        oracle["rules"] = selection.pick(exact, lawful)
+    return part | {"by_selection": by_selection | {"mean": exact.mean(axis=0)}, "oracle": oracle}
+
+
+def _counted(found: Found, search: Search) -> NDArray[np.int32]:
+    """Steps [K, q] of the trajectories that count: in a race none behind the believed one."""
+    if not search.race:
+        return found.steps
+    before: NDArray[np.int64] = np.cumsum(found.believed, axis=0) - found.believed
+    return np.where(before > 0, 0, found.steps)
+
+
+def _summary(part: Part, answered: NDArray[np.bool_], search: Search) -> dict[str, Any]:
+    steps = part["steps"]
+    result: dict[str, Any] = {
+        "exact_accuracy": _mean(part["exact"], answered),
+        "cell_accuracy": _mean(part["cells"], answered),
+        "steps_used": float(steps.sum(axis=1).mean()),
+        "steps": np.bincount(steps.ravel(), minlength=search.halt.most + 1)[1:].tolist(),
+        "by_depth": [],
+    }
+    for group, order in (("by_selection", (*SELECTIONS, "mean")), ("oracle", ("any", "rules"))):
+        each = part.get(group, {})
+        if each:
+            result[group] = {n: _mean(each[n], answered) for n in order if n in each}
+    if answered.any():
+        result |= calibration.summary(part["halt_logits"][answered], part["exact"][answered])
+    return result
+
+
+def _mean(values: NDArray[Any], answered: NDArray[np.bool_]) -> float | None:
+    return float(values[answered].mean()) if answered.any() else None
+
+
+def compare(answers: Grids, labels: Grids) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
+    """Whether answers [..., q, S] are right wherever labels [q, S] count; share of right cells."""
+    counted = labels > 0
+    right = np.sum(counted & (answers == labels), axis=-1)
+    total = np.sum(counted, axis=-1)
+    return np.equal(right, total), right / np.maximum(total, 1)

@@ -1,0 +1,267 @@
+"""Answers that stop when they are believed to be right: finished slots take the next trajectory.
+
+Published evaluation takes all N steps for every puzzle. Here a trajectory (a question being
+answered, in one of several ways) leaves its slot once the halting head is sure of its answer, and
+the next one of the queue moves in, so that all slots are busy until the queue is empty (continuous
+batching, with static shapes, in one program).
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax.sharding import Mesh
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.mesh import over_slots, replicated
+from trm_jax.core.types import Latents
+from trm_jax.infer.perturbation import Perturbation
+from trm_jax.infer.rollout import UNPERTURBED, answers_of, start_latents
+from trm_jax.models import Model, puzzle_table
+from trm_jax.train.state import Weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Halt:
+    """When to stop.
+
+    Attributes:
+      most: supervision steps at most.
+      least: supervision steps at least.
+      threshold: halting probability above which an answer is believed; 1 never believes.
+      patience: the answer has to be the same after so many steps in a row; 1 asks for nothing.
+    """
+
+    most: int
+    least: int = 1
+    threshold: float = 0.5
+    patience: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuses what makes no sense."""
+        if not 1 <= self.least <= self.most or not self.patience >= 1:
+            raise UserError(
+                f"halting after {self.least} to {self.most} steps with patience {self.patience} "
+                "makes no sense; give 1 or more steps, no more at least than at most."
+            )
+        if not 0 < self.threshold <= 1:
+            raise UserError(f"the halting threshold is {self.threshold}; it must be in (0, 1].")
+
+    @property
+    def logit(self) -> float:
+        """The halting logit above which an answer is believed."""
+        return math.inf if self.threshold == 1 else math.log(self.threshold / (1 - self.threshold))
+
+
+class Entries(struct.PyTreeNode):
+    """A queue of M trajectories.
+
+    Attributes:
+      inputs: int32 [M, S], the question as this trajectory sees it.
+      ids: int32 [M], puzzle-table rows.
+      question: int32 [M], its number among all that are asked, from which randomness comes.
+      trajectory: int32 [M], its number among those of its question.
+      group: int32 [M], number of the question in this queue, below M.
+    """
+
+    inputs: jax.Array
+    ids: jax.Array
+    question: jax.Array
+    trajectory: jax.Array
+    group: jax.Array
+
+
+class Finished(struct.PyTreeNode):
+    """What came of a queue of M trajectories.
+
+    Attributes:
+      answers: uint8 [M, S], token ids.
+      halt_logits: float32 [M], of the step after which each was taken.
+      steps: int32 [M], supervision steps that each had; 0 where it was not run or not to its end.
+      believed: bool [M], whether it ended because its answer was believed.
+      rounds: int32 (), supervision steps of the whole batch.
+      work: int32 (), supervision steps of single slots, those included that were broken off.
+    """
+
+    answers: jax.Array
+    halt_logits: jax.Array
+    steps: jax.Array
+    believed: jax.Array
+    rounds: jax.Array
+    work: jax.Array
+
+
+class _Slots(struct.PyTreeNode):
+    """What the loop carries; `entry` is M and more where a slot has nothing to do."""
+
+    latents: Latents
+    entry: jax.Array
+    steps: jax.Array
+    same: jax.Array
+    last: jax.Array
+    next: jax.Array
+    settled: jax.Array
+    finished: Finished
+
+
+def answer_queue(
+    model: Model,
+    weights: Weights,
+    entries: Entries,
+    count: jax.Array,
+    *,
+    slots: int,
+    halt: Halt,
+    mesh: Mesh,
+    perturbation: Perturbation = UNPERTURBED,
+    race: bool = False,
+) -> Finished:
+    """Runs the first `count` of M trajectories in `slots` slots.
+
+    Args:
+      model: from the registry.
+      weights: averaged, usually.
+      entries: the queue.
+      count: int32 (); the entries behind are not run.
+      slots: B, a multiple of the devices.
+      halt: when to stop.
+      mesh: slots are split over it.
+      perturbation: what is random in a trajectory.
+      race: once a trajectory is believed, those of its question with a higher number are broken
+        off or not begun. Lower ones go on, so that the believed trajectory of the lowest number
+        is the same whatever ran beside it.
+
+    Returns:
+      In the order of the queue; what a slot answers does not depend on its neighbours.
+    """
+    start = _empty(model, weights, entries, slots, perturbation)
+    split, everywhere = over_slots(mesh), replicated(mesh)
+    names, most = model.state_names, entries.ids.shape[0]
+
+    def take_step(now: _Slots) -> _Slots:
+        mine: Entries = jax.tree.map(lambda a: a[jnp.minimum(now.entry, most - 1)], entries)
+        rows = puzzle_table.lookup(weights.table, mine.ids, mesh)
+        latents = now.latents
+        if perturbation.random:
+            keys = perturbation.keys(mine.question, mine.trajectory)
+            latents = perturbation.disturb(names, latents, keys, now.steps)
+        latents, output = model.supervision_step(weights.params, latents, mine.inputs, rows)
+        answers = answers_of(output)
+        steps = now.steps + 1
+        same = jnp.where(jnp.all(answers == now.last, axis=-1), now.same + 1, 1)
+        believed = (output.halt_logits > halt.logit) & (steps >= halt.least)
+        believed &= same >= halt.patience
+        busy = now.entry < count
+        done = busy & (believed | (steps >= halt.most))
+        settled = now.settled
+        free = done | ~busy
+        if race:
+            where = jnp.where(busy & believed, mine.group, most)
+            settled = settled.at[where].min(mine.trajectory, mode="drop")
+            free |= settled[mine.group] < mine.trajectory
+        following, last = _following(now, entries, count, free, settled, race)
+        finished = _write(
+            now.finished,
+            jnp.where(done, now.entry, most),
+            busy,
+            answers=answers,
+            halt_logits=output.halt_logits,
+            steps=steps,
+            believed=believed,
+        )
+        moved = now.replace(
+            latents=jax.lax.with_sharding_constraint(latents, split),
+            entry=jnp.where(free, following, now.entry),
+            steps=steps,
+            same=same,
+            last=answers,
+            next=last,
+            settled=jax.lax.with_sharding_constraint(settled, everywhere),
+            finished=jax.lax.with_sharding_constraint(finished, everywhere),
+        )
+        return _refill(moved, free, _begin(model, weights, entries, moved.entry, perturbation))
+
+    return jax.lax.while_loop(lambda now: jnp.any(now.entry < count), take_step, start).finished
+
+
+def _following(
+    now: _Slots, entries: Entries, count: jax.Array, free: jax.Array, settled: jax.Array, race: bool
+) -> tuple[jax.Array, jax.Array]:
+    """The entry that each free slot takes, int32 [B], and the first one that nobody has taken."""
+    order = jnp.cumsum(free.astype(jnp.int32))
+    if not race:
+        return now.next + order - 1, now.next + order[-1]
+    most = entries.ids.shape[0]
+    numbers = jnp.arange(most, dtype=jnp.int32)
+    waiting = (numbers >= now.next) & (numbers < count)
+    waiting &= settled[entries.group] >= entries.trajectory
+    place = jnp.where(waiting, jnp.cumsum(waiting.astype(jnp.int32)) - 1, most)
+    queue = jnp.full((most,), most, jnp.int32).at[place].set(numbers, mode="drop")
+    following = queue.at[order - 1].get(mode="fill", fill_value=most)
+    taken = jnp.where(free & (following < most), following + 1, now.next)
+    return following, jnp.maximum(now.next, jnp.max(taken))
+
+
+def _empty(
+    model: Model, weights: Weights, entries: Entries, slots: int, perturbation: Perturbation
+) -> _Slots:
+    most, cells = entries.inputs.shape
+    zeros = jnp.zeros((slots,), jnp.int32)
+    first = jnp.arange(slots, dtype=jnp.int32)
+    return _Slots(
+        latents=_begin(model, weights, entries, first, perturbation),
+        entry=first,
+        steps=zeros,
+        same=zeros,
+        last=jnp.zeros((slots, cells), jnp.uint8),
+        next=jnp.asarray(slots, jnp.int32),
+        settled=jnp.full((most,), jnp.iinfo(jnp.int32).max, jnp.int32),
+        finished=Finished(
+            answers=jnp.zeros((most, cells), jnp.uint8),
+            halt_logits=jnp.zeros((most,), jnp.float32),
+            steps=jnp.zeros((most,), jnp.int32),
+            believed=jnp.zeros((most,), bool),
+            rounds=jnp.zeros((), jnp.int32),
+            work=jnp.zeros((), jnp.int32),
+        ),
+    )
+
+
+def _begin(
+    model: Model,
+    weights: Weights,
+    entries: Entries,
+    entry: jax.Array,
+    perturbation: Perturbation,
+) -> Latents:
+    """The states [B, L, D] that entries [B] begin with."""
+    latents = start_latents(model, weights.initial, entry.shape[0])
+    if not perturbation.random:
+        return latents
+    place = jnp.minimum(entry, entries.ids.shape[0] - 1)
+    keys = perturbation.keys(entries.question[place], entries.trajectory[place])
+    return perturbation.begin(model.state_names, latents, keys)
+
+
+def _write(finished: Finished, where: jax.Array, busy: jax.Array, **values: jax.Array) -> Finished:
+    """Puts what is done where its entries stand; the rest, beyond the end, goes nowhere."""
+    written: dict[str, Any] = {
+        name: getattr(finished, name).at[where].set(value, mode="drop")
+        for name, value in values.items()
+    }
+    work = finished.work + jnp.sum(busy.astype(jnp.int32))
+    return finished.replace(**written, rounds=finished.rounds + 1, work=work)
+
+
+def _refill(slots: _Slots, free: jax.Array, begin: Latents) -> _Slots:
+    """Slots that are free begin anew."""
+    fresh = free[:, None, None]
+    latents = tuple(
+        jnp.where(fresh, new, state) for new, state in zip(begin, slots.latents, strict=True)
+    )
+    zero = jnp.zeros((), jnp.int32)
+    steps, same = (jnp.where(free, zero, count) for count in (slots.steps, slots.same))
+    return slots.replace(latents=latents, steps=steps, same=same)

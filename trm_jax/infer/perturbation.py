@@ -1,0 +1,113 @@
+"""Random changes to the states at test time, so that one puzzle can be tried in several ways."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.numerics import truncated_normal
+from trm_jax.core.types import Latents
+
+NOTHING = "none"
+STATES = ("both", "y", "z")
+
+
+@dataclasses.dataclass(frozen=True)
+class Perturbation:
+    """What is random in a trajectory; a pure function of (seed, question, trajectory, step).
+
+    Attributes:
+      noise: deviation of the Gaussian noise that is added to the states before each supervision
+        step (PTRM, arXiv 2605.19943; the states have a root mean square of 1).
+      noise_on: which states: "y", "z" or "both".
+      restart: which states begin at a truncated normal of deviation 1 in place of the fixed
+        initial vector (EqR, arXiv 2605.21488, "RI"): "y", "z", "both" or "none".
+      seed: of all of it.
+    """
+
+    noise: float = 0.0
+    noise_on: str = "both"
+    restart: str = NOTHING
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses what makes no sense."""
+        if not 0 <= self.noise < float("inf"):
+            raise UserError(f"the noise's deviation is {self.noise}; it must be 0 or more.")
+        for which, allowed in ((self.noise_on, STATES), (self.restart, (NOTHING, *STATES))):
+            if which not in allowed:
+                raise UserError(f"{which!r} names no states; choose one of {', '.join(allowed)}.")
+
+    @property
+    def random(self) -> bool:
+        """Whether two trajectories of a question can differ."""
+        return self.noise > 0 or self.restart != NOTHING
+
+    def check(self, names: tuple[str, ...]) -> None:
+        """Refuses to perturb a state that a model with these state names lacks."""
+        for which in (self.noise_on if self.noise else NOTHING, self.restart):
+            if which != NOTHING and not any(_chosen(names, which)):
+                raise UserError(f"the model has no state {which!r} to perturb; it has {names}.")
+
+    def keys(self, question: jax.Array, trajectory: jax.Array) -> jax.Array:
+        """A key for each trajectory, whatever slot, batch or device it runs in.
+
+        Args:
+          question: int32 [B], its number among all that are asked.
+          trajectory: int32 [B], its number among those of the question.
+        """
+        base = jax.random.key(self.seed)
+        return jax.vmap(lambda q, t: jax.random.fold_in(jax.random.fold_in(base, q), t))(
+            question, trajectory
+        )
+
+    def begin(self, names: tuple[str, ...], latents: Latents, keys: jax.Array) -> Latents:
+        """The states [B, L, D] that trajectories begin with, given the fixed ones."""
+        if self.restart == NOTHING:
+            return latents
+        shape = latents[0].shape[1:]
+
+        def draw(key: jax.Array) -> jax.Array:
+            return truncated_normal(key, shape, 1.0)
+
+        drawn = _each(draw, keys, jnp.zeros(keys.shape, jnp.int32), len(latents))
+        return _where(_chosen(names, self.restart), drawn, latents)
+
+    def disturb(
+        self, names: tuple[str, ...], latents: Latents, keys: jax.Array, steps: jax.Array
+    ) -> Latents:
+        """The states [B, L, D] before a supervision step, `steps` int32 [B] having been taken."""
+        if not self.noise:
+            return latents
+        shape = latents[0].shape[1:]
+
+        def draw(key: jax.Array) -> jax.Array:
+            return self.noise * jax.random.normal(key, shape, jnp.float32)
+
+        drawn = _each(draw, keys, steps + 1, len(latents))
+        noisy = [s.astype(jnp.float32) + d for s, d in zip(latents, drawn, strict=True)]
+        return _where(_chosen(names, self.noise_on), noisy, latents)
+
+
+def _each(
+    draw: Callable[[jax.Array], jax.Array], keys: jax.Array, steps: jax.Array, states: int
+) -> list[jax.Array]:
+    """A draw for each slot and state: float32 [B, L, D], so many times."""
+    keys = jax.vmap(jax.random.fold_in)(keys, steps)
+    return [
+        jax.vmap(lambda key, number=number: draw(jax.random.fold_in(key, number)))(keys)
+        for number in range(states)
+    ]
+
+
+def _where(chosen: Sequence[bool], new: Sequence[jax.Array], old: Latents) -> Latents:
+    return tuple(
+        n.astype(o.dtype) if use else o for use, n, o in zip(chosen, new, old, strict=True)
+    )
+
+
+def _chosen(names: tuple[str, ...], which: str) -> list[bool]:
+    """Whether each state is meant: "y" is the answer state, "z" all the others."""
+    return [which == "both" or (name == "y") == (which == "y") for name in names]

@@ -1,0 +1,272 @@
+"""Trying each question in several ways: noise, restarts, symmetric copies, several checkpoints."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import SudokuSymmetry
+from trm_jax.core.mesh import replicated, to_global, whole_slots
+from trm_jax.data.questions import Questions
+from trm_jax.data.views import ARC, Grids, Numbers, kind_of
+from trm_jax.infer.halting import Entries, Finished, Halt, answer_queue
+from trm_jax.infer.perturbation import NOTHING, Perturbation
+from trm_jax.infer.selection import FIRST, SELECTIONS
+from trm_jax.models import Model
+from trm_jax.tasks.symmetries import KINDS, symmetries
+from trm_jax.train.state import Weights
+
+QUEUE = 16
+"""Trajectories of one call, as a multiple of the slots: only at its end do slots stand idle."""
+
+MOST_BYTES = 2**32
+"""What the answers of one question's trajectories may take."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """How a question is tried.
+
+    Its trajectories are all combinations of rollouts and copies with each checkpoint; number
+    r * copies + c of a checkpoint is rollout r of copy c.
+
+    Attributes:
+      halt: when a trajectory stops.
+      rollouts: K, how often each copy is run; more than one needs a perturbation.
+      copies: symmetric copies, the original included.
+      symmetry: of `data.symmetries.KINDS`.
+      perturbation: what is random.
+      select: of `selection.SELECTIONS`; with "first" a believed trajectory ends the others.
+    """
+
+    halt: Halt
+    rollouts: int = 1
+    copies: int = 1
+    symmetry: str = KINDS[0]
+    perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
+    select: str = next(iter(SELECTIONS))
+
+    def __post_init__(self) -> None:
+        """Refuses what makes no sense."""
+        if self.rollouts < 1 or self.copies < 1:
+            raise UserError(
+                f"{self.rollouts} rollouts of {self.copies} copies are asked for; give 1 or more."
+            )
+        if self.rollouts > 1 and not self.perturbation.random:
+            raise UserError(
+                f"{self.rollouts} rollouts without noise or restarts are all the same; add "
+                "--noise, for example 0.3, or --restart."
+            )
+        if self.race and self.halt.threshold == 1:
+            raise UserError("the first trajectory to be believed is asked for; add --halt.")
+
+    @property
+    def name(self) -> str:
+        """All of it as a part of a file's name; what is left at its default is left out."""
+        halt, random = self.halt, self.perturbation
+        believes = halt.threshold < 1
+        parts = {
+            "halting" if believes else "depth": halt.most,
+            "threshold": halt.threshold if believes and halt.threshold != 0.5 else "",
+            "least": halt.least if halt.least > 1 else "",
+            "patience": halt.patience if halt.patience > 1 else "",
+            "rollouts": self.rollouts if random.random else "",
+            f"noise-{random.noise_on}": random.noise or "",
+            "restart-": random.restart if random.restart != NOTHING else "",
+            f"{self.symmetry}-copies": self.copies if self.copies > 1 else "",
+            "select-": self.select if self.select != next(iter(SELECTIONS)) else "",
+            "seed": random.seed or "",
+        }
+        return "-".join(f"{key}{value}" for key, value in parts.items() if value != "")
+
+    @property
+    def paths(self) -> int:
+        """Trajectories of a question with one checkpoint."""
+        return self.rollouts * self.copies
+
+    @property
+    def race(self) -> bool:
+        """Whether a believed trajectory ends the others of its question."""
+        return self.select == FIRST
+
+    def facts(self, checkpoints: int) -> dict[str, Any]:
+        """What a record says of it: `how`, in short, and `search`, all of it."""
+        settings = dataclasses.asdict(self) | {"checkpoints": checkpoints}
+        return {"how": self.name, "search": settings}
+
+    def number(self, checkpoint: int, path: int | Numbers) -> Any:
+        """The number, among all of a question, of a trajectory of a checkpoint."""
+        return checkpoint * self.paths + path
+
+    def symmetries(self, questions: Questions) -> SudokuSymmetry | None:
+        """The copies' symmetries; None without copies.
+
+        Raises:
+          UserError: the task has none.
+        """
+        if self.copies == 1:
+            return None
+        if questions.dataset.manifest["task"] == ARC:
+            raise UserError(
+                "ARC's copies are rows of the puzzle table and vote by themselves; leave --copies "
+                "out, and see --max-augmentations."
+            )
+        kind = kind_of(questions.dataset.manifest)
+        return symmetries(kind, self.symmetry, self.copies, self.perturbation.seed)
+
+
+class Found(NamedTuple):
+    """What came of q questions with K trajectories each, all checkpoints together.
+
+    Attributes:
+      answers: uint8 [K, q, S], turned back.
+      halt_logits: float32 [K, q]; -inf where a trajectory was not run to its end.
+      believed: bool [K, q].
+      steps: int32 [K, q]; 0 where it was not run to its end.
+      rounds: supervision steps of the batch.
+      work: supervision steps of slots.
+    """
+
+    answers: Grids
+    halt_logits: NDArray[np.float32]
+    believed: NDArray[np.bool_]
+    steps: NDArray[np.int32]
+    rounds: int
+    work: int
+
+
+def _check_copies(model: Model, search: Search) -> None:
+    """Refuses copies that a network in which all digits are alike answers alike."""
+    alike = model.config.mixer == "digits" and model.config.start == "fixed"
+    random = search.perturbation.random
+    if alike and search.copies > 1 and search.symmetry == "digits" and not random:
+        raise UserError(
+            f"{search.copies} copies with other digits get the same answer from a model whose "
+            "config.model.mixer is 'digits'; give --symmetry=dihedral or --symmetry=all."
+        )
+
+
+class Searcher:
+    """The compiled queue of a model and a search; pure but for the compilation it keeps."""
+
+    def __init__(
+        self, model: Model, questions: Questions, search: Search, *, batch_size: int, mesh: Mesh
+    ) -> None:
+        """See `Search`; `batch_size` is rounded up to what the mesh can split.
+
+        Raises:
+          UserError: the answers of a single question would not fit.
+        """
+        search.perturbation.check(model.state_names)
+        _check_copies(model, search)
+        self._questions, self._search, self._mesh = questions, search, mesh
+        self._symmetries = search.symmetries(questions)
+        needed = search.paths * model.config.cells
+        if needed > MOST_BYTES:
+            raise UserError(
+                f"{search.paths:,} trajectories of a puzzle need {needed / 2**30:,.0f} GiB for "
+                "their answers alone; give fewer rollouts or copies."
+            )
+        slots = whole_slots(min(batch_size, len(questions) * search.paths), mesh)
+        self.questions_per_call = min(max(QUEUE * slots // search.paths, 1), len(questions))
+        self._size = self.questions_per_call * search.paths
+        self._run: Callable[..., Finished] = jax.jit(
+            functools.partial(
+                answer_queue,
+                model,
+                slots=slots,
+                halt=search.halt,
+                mesh=mesh,
+                perturbation=search.perturbation,
+                race=search.race,
+            ),
+            out_shardings=replicated(mesh),
+        )
+
+    def calls(self) -> Iterator[Numbers]:
+        """The questions' places, so many as one call takes."""
+        for first in range(0, len(self._questions), self.questions_per_call):
+            yield np.arange(first, min(first + self.questions_per_call, len(self._questions)))
+
+    def find(
+        self, checkpoints: Sequence[Weights], places: Numbers, rows: NDArray[np.int32]
+    ) -> tuple[Grids, Grids, Found]:
+        """Tries the questions at `places`; gives them, their labels, and what was found."""
+        inputs, labels, ids = self._questions.show(places)
+        paths, cells = self._search.paths, inputs.shape[1]
+        shape = (len(checkpoints), paths, len(places))
+        answers = np.zeros((*shape, cells), np.uint8)
+        logits = np.full(shape, -np.inf, np.float32)
+        believed, steps = np.zeros(shape, bool), np.zeros(shape, np.int32)
+        rounds = work = 0
+        open_ = np.arange(len(places))
+        for number, weights in enumerate(checkpoints):
+            if not len(open_):
+                break
+            done = self._ask(weights, inputs[open_], rows[ids[open_]], places[open_], number)
+            ran = done.steps > 0
+            here = (number, slice(None), open_)
+            # advanced indices in front: [q, K, ...]
+            answers[here] = done.answers.swapaxes(0, 1)
+            logits[here] = np.where(ran, done.halt_logits, -np.inf).T
+            believed[here], steps[here] = done.believed.T, done.steps.T
+            rounds, work = rounds + int(done.rounds), work + int(done.work)
+            if self._search.race:
+                open_ = open_[~done.believed.any(axis=0)]
+        together = (len(checkpoints) * paths, len(places))
+        found = Found(
+            answers=answers.reshape(*together, cells),
+            halt_logits=logits.reshape(together),
+            believed=believed.reshape(together),
+            steps=steps.reshape(together),
+            rounds=rounds,
+            work=work,
+        )
+        return inputs, labels, found
+
+    def _ask(
+        self,
+        weights: Weights,
+        inputs: Grids,
+        ids: NDArray[np.int32],
+        places: Numbers,
+        checkpoint: int,
+    ) -> Any:
+        """One call; fields of `Finished` as [K, q, ...], answers turned back."""
+        paths, count = self._search.paths, len(places) * self._search.paths
+        # all questions' first trajectory, then their second, and so on: in a race, the later ones
+        # are mostly not needed any more when their turn comes
+        trajectory, group = np.divmod(np.arange(count), len(places))
+        copy = trajectory % self._search.copies
+        fields: dict[str, Any] = {
+            "inputs": turn(self._symmetries, inputs[group], copy),
+            "ids": ids[group],
+            "question": places[group],
+            "trajectory": self._search.number(checkpoint, trajectory),
+            "group": group,
+        }
+        entries = Entries(**{name: a.astype(np.int32) for name, a in fields.items()})
+        padded = jax.tree.map(lambda a: np.resize(a, (self._size, *a.shape[1:])), entries)
+        given = to_global((padded, np.asarray(count, np.int32)), replicated(self._mesh))
+        done = jax.device_get(self._run(weights, *given))
+        names = ("answers", "halt_logits", "steps", "believed")
+        cut = {name: getattr(done, name)[:count] for name in names}
+        cut["answers"] = turn_back(self._symmetries, cut["answers"], copy)
+        shaped = {name: a.reshape(paths, len(places), *a.shape[1:]) for name, a in cut.items()}
+        return done.replace(**shaped)
+
+
+def turn(symmetries: SudokuSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
+    """Grids [b, S] as the copies of these numbers [b] have them; None is for no symmetries."""
+    return symmetries.take(copies).apply(grids) if symmetries else grids
+
+
+def turn_back(symmetries: SudokuSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
+    """Undoes `turn`."""
+    return symmetries.take(copies).invert().apply(grids) if symmetries else grids

@@ -1,0 +1,170 @@
+"""What a compiled program needs and sends, read from the program itself: nothing is run."""
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import NamedSharding
+
+from trm_jax.core.mesh import over_slots
+from trm_jax.core.types import Batch
+from trm_jax.infer.evaluate import make_scorer
+from trm_jax.train.run import Run
+
+_KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
+_OPERATION = re.compile(rf"= (\(?[^=]*?) ({'|'.join(_KINDS)})(-start)?\((.*)")
+_CHAIN = re.compile(r'chain_id="(\d+)"')
+_GROUP = re.compile(r"replica_groups=(?:\{\{([0-9,]*)\}|\[\d+,(\d+)\]<=)")
+_ARRAY = re.compile(r"\b(pred|[a-z]+[0-9]+[a-z0-9]*)\[([0-9,]*)\]")
+
+
+class Collective(NamedTuple):
+    """An exchange between devices.
+
+    Attributes:
+      kind: as XLA names it, for example "all-gather".
+      arrays: what comes out of it on each device, as XLA writes it.
+      bytes: of that.
+      devices: how many take part, with each other; 0 where XLA does not say.
+    """
+
+    kind: str
+    arrays: str
+    bytes: int
+    devices: int = 0
+
+    def sent(self) -> float:
+        """Bytes that each device has to send at least, whatever the algorithm."""
+        n = self.devices or 2
+        factors = {"all-reduce": 2 / n, "reduce-scatter": 1, "collective-permute": 1 / (n - 1 or 1)}
+        return self.bytes * (n - 1) * factors.get(self.kind, 1 / n)
+
+
+def compile_step(run: Run) -> jax.stages.Compiled:
+    """The train step of a run, compiled for its mesh; no array is made."""
+    batch = _batch(run, run.experiment.batch_size, (run.experiment.steps_per_dispatch,))
+    step: Any = run.step
+    return step.lower(_placed(run.shapes, run.shardings), batch).compile()
+
+
+def compile_evaluation(run: Run) -> jax.stages.Compiled:
+    """The evaluation of one batch to depth N, as the loop calls it; no array is made."""
+    weights = _placed(run.shapes.eval_weights(), run.shardings.eval_weights())
+    scorer: Any = make_scorer(run.model, run.mesh, run.model.config.N)
+    return scorer.lower(weights, _batch(run, evaluation_batch(run))).compile()
+
+
+def evaluation_batch(run: Run) -> int:
+    """Examples of one call: `eval_batch_size`, rounded up to what the mesh can split."""
+    size = run.experiment.eval_batch_size
+    return size + -size % run.mesh.size
+
+
+def _placed(shapes: Any, shardings: Any) -> Any:
+    """A tree of shapes with where they lie, which is also what is compiled for."""
+    return jax.tree.map(
+        lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), shapes, shardings
+    )
+
+
+def _batch(run: Run, slots: int, leading: tuple[int, ...] = ()) -> Batch:
+    where, cells = over_slots(run.mesh, axis=len(leading)), run.model.config.cells
+
+    def numbers(*shape: int) -> Any:
+        return jax.ShapeDtypeStruct((*leading, slots, *shape), jnp.int32, sharding=where)
+
+    return Batch(inputs=numbers(cells), labels=numbers(cells), ids=numbers())
+
+
+def state_shares(run: Run) -> dict[str, int]:
+    """Bytes of the train state on each device, by what they are for; layouts may pad them."""
+    shapes, places = run.shapes, run.shardings
+    kinds = {
+        "parameters": lambda s: (s.weights.params, s.weights.initial),
+        "optimizer moments": lambda s: s.opt_state,
+        "averages": lambda s: s.ema,
+        "puzzle table": lambda s: s.weights.table,
+        "carry": lambda s: s.carry,
+        "counters": lambda s: (s.step, s.key, s.sums),
+    }
+    return {kind: _share(of(shapes), of(places)) for kind, of in kinds.items()}
+
+
+def evaluation_shares(run: Run) -> dict[str, int]:
+    """The same of what an evaluation reads, and the rest of the state, which stays beside it."""
+    shapes, places = run.shapes.eval_weights(), run.shardings.eval_weights()
+    shares = {
+        "parameters": _share((shapes.params, shapes.initial), (places.params, places.initial)),
+        "puzzle table": _share(shapes.table, places.table),
+    }
+    rest = sum(state_shares(run).values()) - sum(shares.values())
+    return shares | {"rest of the train state": rest}
+
+
+def _share(shapes: Any, shardings: Any) -> int:
+    def one(shape: Any, where: NamedSharding) -> int:
+        return math.prod(where.shard_shape(shape.shape)) * shape.dtype.itemsize
+
+    return sum(jax.tree.leaves(jax.tree.map(one, shapes, shardings)))
+
+
+def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
+    """Bytes on each device.
+
+    Returns:
+      `state`, what the program keeps from one call to the next; `input`, what else it is given;
+      `output`, what else comes out; `temporary`, what it needs while it runs; `program`, its code,
+      where that lies in the same memory; and their sum, `peak`.
+    """
+    found: Any = compiled.memory_analysis()
+    state = found.alias_size_in_bytes
+    sizes = {
+        "state": state,
+        "input": found.argument_size_in_bytes - state,
+        "output": found.output_size_in_bytes - state,
+        "temporary": found.temp_size_in_bytes,
+        "program": found.generated_code_size_in_bytes,
+    }
+    return {**sizes, "peak": sum(sizes.values())}
+
+
+def collectives(compiled: jax.stages.Compiled) -> list[Collective]:
+    """Every exchange between devices in a program, those inside a loop once."""
+    return read_collectives(compiled.as_text() or "")
+
+
+def read_collectives(text: str) -> list[Collective]:
+    """The same, from a program's text.
+
+    A TPU hides an exchange behind its computations: it appears in pieces, one in each computation
+    that hides some of it, all of one chain. It is one exchange. (Channels tell nothing: different
+    exchanges share them.)
+    """
+    text = re.sub(r"/\*.*?\*/", "", text)  # it numbers the parts of long tuples
+    found: dict[Any, Collective] = {}
+    for number, (arrays, kind, start, rest) in enumerate(_OPERATION.findall(text)):
+        chain, group = _CHAIN.search(rest), _GROUP.search(rest)
+        devices = 0
+        if group:
+            devices = int(group[2]) if group[2] else len(group[1].split(","))
+        size = _bytes(arrays)
+        if start and kind == "all-gather":  # what goes in is listed too
+            size = size * devices // (devices + 1)
+        elif start and kind == "collective-permute":
+            size //= 2
+        key = (kind, chain[1]) if chain else number
+        found.setdefault(key, Collective(kind, arrays.strip(), size, devices))
+    return list(found.values())
+
+
+def _bytes(arrays: str) -> int:
+    total = 0
+    for dtype, shape in _ARRAY.findall(arrays):
+        bits = 8 if dtype == "pred" else int(re.findall(r"\d+", dtype)[0])
+        count = 1
+        for length in filter(None, shape.split(",")):
+            count *= int(length)
+        total += count * bits // 8
+    return total

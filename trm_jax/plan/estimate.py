@@ -1,0 +1,169 @@
+"""The facts of a plan: what the two programs of an experiment need, send and compute."""
+
+import dataclasses
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from trm_jax.config.experiment import Experiment
+from trm_jax.data.format import MANIFEST, Dataset, load
+from trm_jax.models.flops import step_flops
+from trm_jax.plan.compiled import (
+    Collective,
+    collectives,
+    compile_evaluation,
+    compile_step,
+    evaluation_batch,
+    evaluation_shares,
+    memory,
+    state_shares,
+)
+from trm_jax.plan.topology import CHIPS, Chip
+from trm_jax.tasks.random_puzzles import random_puzzles
+from trm_jax.tasks.sources import open_training_data
+from trm_jax.train.run import Run, prepare
+
+Facts = dict[str, Any]
+TRAIN, EVALUATION = "train", "evaluation"
+_NEEDED = re.compile(r"(?:HLO temporaries \(|Used )([0-9.]+)([KMGT]?)")
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def stand_in(experiment: Experiment) -> tuple[Experiment, Dataset]:
+    """An experiment with its table's rows counted, and a data set of its shapes.
+
+    A data set directory is read. Else the puzzles are random, since none matters; ARC's are built
+    once to count their copies (seconds), unless `table.rows` says how many there are.
+
+    Raises:
+      UserError: the data set cannot be read or built.
+    """
+    data = experiment.data
+    if (Path(data.path) / MANIFEST).exists():
+        return experiment, load(data.path)
+    if data.task == "arc" and not experiment.table.rows and experiment.model["prefix_tokens"]:
+        with tempfile.TemporaryDirectory() as folder:
+            built = open_training_data(data, Path(folder) / "data")
+        table = dataclasses.replace(experiment.table, rows=built.manifest["table_rows"])
+        experiment = dataclasses.replace(experiment, table=table)
+    return experiment, random_puzzles(data, 1)
+
+
+def plan_program(
+    which: str, experiment: Experiment, dataset: Dataset, mesh: Mesh, chip_name: str
+) -> Facts:
+    """Compiles one program and says what it takes.
+
+    Args:
+      which: TRAIN or EVALUATION.
+      experiment: from `stand_in`.
+      dataset: likewise.
+      mesh: of a topology's devices.
+      chip_name: key of `topology.CHIPS`.
+
+    Returns:
+      `batch`; `fits`; `memory`, bytes per device by kind and `peak`; `available`, bytes; `flops`
+      of all devices (by formula, for one update or one evaluated batch); `collectives`, count and
+      bytes by kind; `bound`, seconds that it cannot be faster than, by what; `compile_seconds`.
+      Where the compiler says that the program does not fit, `temporary` is what it says that it
+      needs, and what only a finished program tells is missing.
+
+    Raises:
+      UserError: the batch cannot be split over the mesh.
+    """
+    run = prepare(experiment, dataset, mesh)
+    chip = CHIPS[chip_name]
+    shares, compile_program, batch, flops = _program(which, run)
+    start = time.perf_counter()
+    needed = 0
+    try:
+        compiled = compile_program(run)
+    except jax.errors.JaxRuntimeError as error:
+        needed = out_of_memory(str(error))
+        if not needed:
+            raise
+    seconds = time.perf_counter() - start
+    sent: list[Collective] = []
+    if needed:
+        sizes = shares | {"temporary": needed}
+    else:
+        sizes, sent = _sizes(shares, memory(compiled)), collectives(compiled)
+    peak = sum(sizes.values())
+    return {
+        "batch": batch,
+        "fits": not needed and peak <= chip.memory,
+        "memory": sizes | {"peak": peak},
+        "available": chip.memory,
+        "flops": flops,
+        "collectives": _by_kind(sent),
+        "bound": bound(chip, flops / mesh.size, sizes, sent),
+        "compile_seconds": round(seconds, 1),
+    }
+
+
+def _program(which: str, run: Run) -> tuple[dict[str, int], Callable[..., Any], int, int]:
+    config = run.model.config
+    if which == TRAIN:
+        batch = run.experiment.batch_size
+        return (
+            state_shares(run),
+            compile_step,
+            batch,
+            step_flops(config, batch, train=True, chains=run.experiment.chains),
+        )
+    batch = evaluation_batch(run)
+    flops = config.N * step_flops(config, batch, train=False)
+    return evaluation_shares(run), compile_evaluation, batch, flops
+
+
+def out_of_memory(message: str) -> int:
+    """Bytes that the compiler says a program needs beside its state, 0 if it says nothing such."""
+    found = _NEEDED.search(message) if "RESOURCE_EXHAUSTED" in message else None
+    return int(float(found[1]) * _UNITS[found[2]]) if found else 0
+
+
+def _sizes(shares: dict[str, int], measured: dict[str, int]) -> dict[str, int]:
+    """Memory by kind: the parts of the state as they should be, the rest as the compiler has it.
+
+    What the compiler's arguments take beyond those parts is the batch and the layout's padding.
+    """
+    read = sum(size for kind, size in shares.items() if not kind.startswith("rest"))
+    given = measured["state"] + measured["input"]
+    rest = {kind: measured[kind] for kind in ("output", "temporary", "program")}
+    return shares | {"batch and padding": given - read} | rest
+
+
+def _by_kind(sent: list[Collective]) -> dict[str, dict[str, int]]:
+    kinds = sorted({exchange.kind for exchange in sent})
+    sizes = {kind: [e.bytes for e in sent if e.kind == kind] for kind in kinds}
+    return {kind: {"count": len(those), "bytes": sum(those)} for kind, those in sizes.items()}
+
+
+def bound(
+    chip: Chip, flops: float, sizes: dict[str, int], sent: list[Collective]
+) -> dict[str, float]:
+    """Seconds that a program cannot be faster than; no forecast, which only a run gives.
+
+    Args:
+      chip: its peak figures are the vendor's.
+      flops: of one device.
+      sizes: memory by kind; all that is not temporary is read or written at least once.
+      sent: exchanges; one in a loop counts once.
+    """
+    touched = sum(
+        size
+        for kind, size in sizes.items()
+        if kind not in ("temporary", "puzzle table", "program") and not kind.startswith("rest")
+    )
+    seconds = {
+        "compute": flops / chip.flops,
+        "memory": touched / chip.memory_bandwidth,
+        "interconnect": sum(exchange.sent() for exchange in sent) / chip.interconnect,
+    }
+    return seconds | {"seconds": max(seconds.values())}

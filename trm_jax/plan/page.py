@@ -1,0 +1,97 @@
+"""A plan as text."""
+
+from typing import Any
+
+from trm_jax.plan.estimate import Facts
+from trm_jax.plan.remedies import as_flags
+
+_TITLES = {"train": "train step", "evaluation": "evaluation"}
+
+
+def page(plan: Facts) -> str:
+    """All of a plan, for a terminal."""
+    shape = " x ".join(f"{size} {axis}" for axis, size in plan["mesh"].items())
+    blocks = [
+        f"{plan['name']} on {plan['accelerator']} ({plan['topology']}): {plan['devices']} devices, "
+        f"mesh {shape}; rows of the puzzle table: {plan['table_rows']:,}"
+    ]
+    for which, facts in plan["programs"].items():
+        blocks.append(_program(_TITLES[which], facts))
+        if which in plan["remedies"]:
+            blocks.append(_remedy(which, plan["remedies"][which], facts["available"]))
+    if plan["fits"]:
+        blocks.append("It fits.")
+    else:
+        blocks.append(_verdict(plan["remedies"], plan["programs"]))
+    return "\n\n".join(blocks)
+
+
+def _program(title: str, facts: Facts) -> str:
+    lines = [f"{title}, batch {facts['batch']}: memory of each device"]
+    for kind, size in facts["memory"].items():
+        if kind != "peak":
+            lines.append(f"  {kind:24}{_mib(size)}")
+    peak, available = facts["memory"]["peak"], facts["available"]
+    told = "" if _finished(facts) else "   at least: the compiler gave up"
+    lines.append(f"  {'peak':24}{_mib(peak)}   {peak / available:.1%} of the available{told}")
+    lines.append(f"  {'available':24}{_mib(available)}")
+    lines.append(f"  {'fits':24}{'yes' if facts['fits'] else 'no':>16}")
+    lines.append(f"  {'FLOPs, by formula':24}{facts['flops'] / 1e12:12,.5g} T of all devices")
+    return "\n".join([*lines, *_exchanges(facts), *_bound(facts)])
+
+
+def _finished(facts: Facts) -> bool:
+    return "program" in facts["memory"]
+
+
+def _exchanges(facts: Facts) -> list[str]:
+    if not _finished(facts):
+        return []
+    lines = ["  exchanges between devices (those in a loop once)"]
+    for kind, sent in facts["collectives"].items():
+        lines.append(f"    {kind:22}{sent['bytes'] / 2**20:12,.2f} MiB in {sent['count']}")
+    return lines if facts["collectives"] else ["  no exchanges between devices"]
+
+
+def _bound(facts: Facts) -> list[str]:
+    parts = ", ".join(
+        f"{name} {1000 * seconds:.3g}"
+        for name, seconds in facts["bound"].items()
+        # what an unfinished program would send is not known
+        if name != "seconds" and (name != "interconnect" or _finished(facts))
+    )
+    seconds = facts["bound"]["seconds"]
+    return [
+        f"  takes at least {1000 * seconds:.3g} ms ({parts}): a lower bound from peak figures, "
+        "not a forecast"
+    ]
+
+
+def _remedy(which: str, remedy: Facts, available: int) -> str:
+    lines = [f"{_TITLES[which]}: what makes it fit"]
+    for tried in remedy["tried"]:
+        lines.append(f"  {as_flags(tried['changes']):44}{_mib(tried['peak'])}   does not fit")
+    if remedy["changes"] is None:
+        lines.append("  nothing that was tried; more devices, or fewer slots in config.batch_size")
+    else:
+        peak = remedy["facts"]["memory"]["peak"]
+        share = f"{peak / available:.1%} of the available"
+        lines.append(f"  {as_flags(remedy['changes']):44}{_mib(peak)}   {share}")
+        lines += _bound(remedy["facts"])
+    return "\n".join(lines)
+
+
+def _verdict(remedies: dict[str, Facts], programs: dict[str, Facts]) -> str:
+    changes: dict[str, Any] = {}
+    for which, facts in programs.items():
+        if facts["fits"]:
+            continue
+        found = remedies.get(which, {}).get("changes")
+        if found is None:
+            return "It does not fit."
+        changes |= found
+    return f"It does not fit; it does with\n  {as_flags(changes)}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:12,.1f} MiB"

@@ -1,1 +1,0 @@
-"""Scores that ask what an answer is worth beyond an exact match."""

@@ -1,0 +1,1 @@
+"""Boards and traces for people: terminal, pictures, pages, animations."""

@@ -1,0 +1,120 @@
+"""Pictures and tables of accuracy against compute."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from etils import epath
+
+from trm_jax.core.files import write_whole
+from trm_jax.show.figures import new_figure, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Row = Mapping[str, Any]
+STYLES = {"halt": "-", "majority": "--", "oracle": ":"}
+NAMES = {
+    "halt": "surest by halting head",
+    "majority": "majority",
+    "oracle": "any right (oracle)",
+}
+
+
+def write_curve(result: Mapping[str, Any], path: epath.PathLike) -> dict[str, str]:
+    """Writes a result of `evaluate_curve` as PATH.csv and PATH.png; gives their paths."""
+    target = epath.Path(path)
+    names = {"csv": f"{target}.csv", "png": f"{target}.png"}
+    rows = result["curve"]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(epath.Path(names["csv"]), text.getvalue())
+    figure, axes = new_figure(1, 3, (15, 5.2))
+    by_depth(axes[0, 0], rows)
+    by_compute(axes[0, 1], rows)
+    reliability(axes[0, 2], result["reliability"])
+    handles, labels = axes[0, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    save(figure, names["png"])
+    return names
+
+
+def by_depth(axes: "Axes", rows: Sequence[Row]) -> None:
+    """Exact accuracy after each step, a line for each rule and width."""
+    _lines(axes, rows, "depth")
+    axes.set(xlabel="supervision steps of each try", title="depth and width")
+
+
+def by_compute(axes: "Axes", rows: Sequence[Row]) -> None:
+    """The same against all steps of a puzzle, TFLOP above, with what halting makes of it."""
+    _lines(axes, rows, "steps")
+    for patience in dict.fromkeys(r["patience"] for r in rows if r["rule"] == "halting"):
+        points = [
+            (r["steps"], 100 * r["exact_accuracy"])
+            for r in rows
+            if r["rule"] == "halting" and r["patience"] == patience
+        ]
+        label = f"one try, halting, patience {patience}"
+        mark = "os^v"[(patience - 1) % 4]
+        axes.plot(*zip(*points, strict=True), mark, color="black", ms=4, alpha=0.6, label=label)
+    tera = max(r["tflop"] / r["steps"] for r in rows)
+    above = axes.secondary_xaxis("top", functions=(lambda s: s * tera, lambda t: t / tera))
+    above.set_xlabel("TFLOP per puzzle", fontsize=8)
+    above.tick_params(labelsize=7)
+    axes.set(xlabel="supervision steps per puzzle, all tries")
+
+
+def reliability(axes: "Axes", found: Mapping[str, Any]) -> None:
+    """How often answers are right, by how sure the halting head is of them."""
+    bins = [i for i, count in enumerate(found["count"]) if count]
+    axes.plot([0, 100], [0, 100], color="#999999", lw=1, label="perfect")
+    axes.bar(
+        [10 * i + 5 for i in range(len(found["count"]))],
+        [100 * count / sum(found["count"]) for count in found["count"]],
+        width=9,
+        color="#bbccee",
+        label="share of puzzles",
+    )
+    axes.plot(
+        [100 * found["probability"][i] for i in bins],
+        [100 * found["exact_accuracy"][i] for i in bins],
+        "o-",
+        color="#d62728",
+        label="right, by bin",
+    )
+    area = found["halt_auc"]
+    text = "AUC -" if area is None else f"AUC {area:.3f}"
+    axes.set(
+        xlabel="halting probability, %",
+        ylabel="%",
+        xlim=(0, 100),
+        ylim=(0, 102),
+        title=f"halting head: {text}, calibration error {found['halt_error']:.3f}",
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+
+
+def _lines(axes: "Axes", rows: Sequence[Row], x: str) -> None:
+    """One line for each rule and width; the rules of a single try are one."""
+    search = [r for r in rows if r["rule"] in STYLES]
+    widths = list(dict.fromkeys(r["width"] for r in search))
+    for rule, style in STYLES.items():
+        for number, width in enumerate(widths):
+            if width == 1 and rule != "halt":
+                continue
+            points = [
+                (r[x], 100 * r["exact_accuracy"])
+                for r in search
+                if r["rule"] == rule and r["width"] == width
+            ]
+            label = "one try" if width == 1 else f"{width} tries: {NAMES[rule]}"
+            colour = f"C{number % 10}"
+            axes.plot(*zip(*points, strict=True), style, color=colour, lw=1.4, label=label)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.set(ylabel="whole grid right, %")
+    axes.grid(alpha=0.3)

@@ -1,0 +1,1 @@
+"""Many runs: sweeps, their processes, reports of what came of them."""

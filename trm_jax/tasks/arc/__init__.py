@@ -1,0 +1,1 @@
+"""ARC-AGI: grids whose rule a few demonstrations show."""

@@ -1,0 +1,262 @@
+"""Builds ARC data sets: which pairs are trained on, which are tests, and every task's copies."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import derive_seed, random_permutations, random_words
+from trm_jax.data.format import Dataset, assemble
+from trm_jax.data.rows import Rows
+from trm_jax.tasks.arc.canvas import VOCAB, to_canvas
+from trm_jax.tasks.arc.copies import plan_copies
+from trm_jax.tasks.arc.read import read_subset, source_facts
+from trm_jax.tasks.arc.records import Pair, Task
+
+BUILDER_VERSION = 1
+MOST_LEAKED = 0.1
+"""A larger share of test tasks whose answers stand in the training examples is refused."""
+
+
+NOTHING = np.zeros((0, 0), np.uint8)
+"""The output that nobody told; its canvas is all pads, none of which is scored."""
+
+
+class Role(NamedTuple):
+    """The splits that a task's demonstrations and tests go to; None for no split at all."""
+
+    demonstrations: str | None
+    tests: str
+
+
+TRAIN, HELDOUT = Role("train", "train"), Role("train", "heldout")
+TEST, STRICT_TEST = Role("train", "test"), Role(None, "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Which tasks make a data set, and what of them is trained on.
+
+    Attributes:
+        source: see `arc_read.read_subset`.
+        subsets: names of the subsets; those besides `test` are trained on whole, tests included.
+        test: the subset whose tests are the split "test"; its demonstrations are trained on.
+        strict: they are not.
+        tasks: tasks of each subset, chosen by the seed; 0 takes all.
+        heldout: tasks of the training subsets whose tests are the split "heldout" instead.
+        copies: augmented copies of each task besides the original, each with a table row.
+        side: of the canvas; tasks with larger grids are left out.
+        seed: of the choice of tasks and of the copies.
+    """
+
+    source: str
+    subsets: tuple[str, ...]
+    test: str
+    strict: bool = False
+    tasks: int = 0
+    heldout: int = 0
+    copies: int = 1000
+    side: int = 30
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses what makes no sense, and training on ARC-AGI-2 while scoring ARC-AGI-1."""
+        if self.test not in self.subsets or len(set(self.subsets)) != len(self.subsets):
+            raise UserError(
+                f"the subsets are {', '.join(self.subsets)} and the test subset is {self.test!r}; "
+                "it has to be one of them, and none may stand there twice."
+            )
+        refuse_overlap(self.subsets, self.test)
+        if not 1 <= self.side <= 30:
+            raise UserError(f"side is {self.side}; the canvas has 1x1 to 30x30 cells.")
+        for name in ("tasks", "heldout", "copies"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}; give 0 or more.")
+
+
+def refuse_overlap(trained: Iterable[str], test: str) -> None:
+    """Refuses to score ARC-AGI-1 where ARC-AGI-2 is trained on, which holds its answers.
+
+    Raises:
+        UserError: one of the `trained` subsets is of ARC-AGI-2, and `test` of ARC-AGI-1.
+    """
+    second = [name for name in trained if name in ("training2", "evaluation2")]
+    if second and test in ("training", "evaluation"):
+        raise UserError(
+            f"{second[0]} (ARC-AGI-2) is trained on and {test} (ARC-AGI-1) would be scored, but "
+            "most of ARC-AGI-1's tests stand in ARC-AGI-2 with their answers; "
+            "score evaluation2, or train on ARC-AGI-1 alone."
+        )
+
+
+def build(recipe: Recipe) -> Dataset:
+    """Builds a data set; the same recipe and source give the same one, bit for bit.
+
+    Raises:
+        UserError: a task is broken, there are too few, or training would see the tests' answers.
+    """
+    chosen, left_out = _choose(recipe)
+    if not chosen:
+        raise UserError(
+            f"no task of {', '.join(recipe.subsets)} fits on a canvas of {recipe.side}x"
+            f"{recipe.side} cells; give a larger side."
+        )
+    facts: dict[str, Any] = {
+        "subsets": list(recipe.subsets),
+        "test_subset": recipe.test,
+        "strict": recipe.strict,
+        "left_out": left_out,
+        "source": source_facts(recipe.source, recipe.subsets),
+    }
+    dataset = _assemble(chosen, recipe.side, recipe.copies, recipe.seed, facts)
+    _refuse_leaks(dataset.manifest["leaks"], sum(role != TRAIN for _, role in chosen))
+    return dataset
+
+
+def build_tasks(tasks: Sequence[Task], side: int, copies: int, seed: int, source: str) -> Dataset:
+    """Tasks alone, their demonstrations as the split "train" and their tests as "test".
+
+    For puzzles of no data set; their copies are those that `build` would give them.
+
+    Args:
+        tasks: with different names.
+        side: of the canvas.
+        copies: as in Recipe.
+        seed: as in Recipe.
+        source: name for the manifest.
+
+    Raises:
+        UserError: a grid does not fit on the canvas.
+    """
+    for task in tasks:
+        if _largest(task) > side:
+            raise UserError(
+                f"task {task.name} has a grid of {_largest(task)} rows or columns, and the "
+                f"model's canvas is {side}x{side} cells; give smaller tasks."
+            )
+    facts = {"source": {"kind": "tasks", "name": source}}
+    return _assemble([(task, TEST) for task in tasks], side, copies, seed, facts)
+
+
+def _choose(recipe: Recipe) -> tuple[list[tuple[Task, Role]], int]:
+    """The tasks of all subsets that fit on the canvas, with their roles, and how many do not."""
+    chosen: list[tuple[Task, Role]] = []
+    left_out = 0
+    for subset in recipe.subsets:
+        tasks = read_subset(recipe.source, subset)
+        fitting = [task for task in tasks if _largest(task) <= recipe.side]
+        left_out += len(tasks) - len(fitting)
+        if recipe.tasks > len(fitting):
+            raise UserError(
+                f"subset {subset} has {len(fitting)} tasks that fit on {recipe.side}x{recipe.side} "
+                f"cells, fewer than the {recipe.tasks} asked for; ask for fewer."
+            )
+        order = _order(recipe.seed, f"choice of ARC tasks from {subset}", len(fitting))
+        kept = [fitting[i] for i in sorted(order[: recipe.tasks or None])]
+        role = TRAIN if subset != recipe.test else STRICT_TEST if recipe.strict else TEST
+        if role == TRAIN:
+            _require_solutions(kept, f"{recipe.source}, subset {subset}")
+        chosen += [(task, role) for task in kept]
+    _refuse_twins([task for task, _ in chosen])
+    training = [i for i, (_, role) in enumerate(chosen) if role == TRAIN]
+    if recipe.heldout > len(training):
+        raise UserError(
+            f"heldout is {recipe.heldout} and there are {len(training)} tasks besides those of "
+            f"the test subset {recipe.test}; ask for fewer."
+        )
+    for place in _order(recipe.seed, "held-out ARC tasks", len(training))[: recipe.heldout]:
+        chosen[training[place]] = (chosen[training[place]][0], HELDOUT)
+    return chosen, left_out
+
+
+def _order(seed: int, purpose: str, count: int) -> list[int]:
+    return random_permutations(random_words(derive_seed(seed, purpose), [0], count))[0].tolist()
+
+
+def _assemble(
+    chosen: Sequence[tuple[Task, Role]], side: int, copies: int, seed: int, facts: dict[str, Any]
+) -> Dataset:
+    """All pairs by task, demonstrations first, in the splits that the tasks' roles say."""
+    pairs: list[Pair] = []
+    tasks: list[int] = []
+    splits: dict[str, list[int]] = {}
+    for number, (task, role) in enumerate(chosen):
+        for split, those in zip(role, (task.demonstrations, task.tests), strict=True):
+            if split:
+                splits.setdefault(split, []).extend(range(len(pairs), len(pairs) + len(those)))
+            pairs += those
+            tasks += [number] * len(those)
+    plans = [plan_copies(task, copies, seed) for task, _ in chosen]
+    rows = Rows.of([task.name for task, _ in chosen], plans)
+    leaks = _leaks(pairs, [rows.tasks[task] for task in tasks], splits)
+    outputs = [pair.output if pair.output is not None else NOTHING for pair in pairs]
+    return assemble(
+        np.stack([to_canvas(pair.input, side) for pair in pairs]),
+        np.stack([to_canvas(output, side) for output in outputs]),
+        rows.first[tasks].astype(np.int32),
+        {name: np.asarray(index, np.int64) for name, index in splits.items()},
+        {
+            "task": "arc",
+            "side": side,
+            "vocab": VOCAB,
+            "copies": copies,
+            "leaks": leaks,
+            "seed": seed,
+            "builder_version": BUILDER_VERSION,
+            **facts,
+        },
+        rows,
+    )
+
+
+def _leaks(
+    pairs: Sequence[Pair], names: Sequence[str], splits: dict[str, list[int]]
+) -> dict[str, str]:
+    """Tasks of which a test stands among the training pairs, and where."""
+    trained = {_content(pairs[i]): names[i] for i in splits.get("train", ())}
+    tests = [i for name in ("test", "heldout") for i in splits.get(name, ())]
+    return {names[i]: trained[key] for i in tests if (key := _content(pairs[i])) in trained}
+
+
+def _refuse_leaks(leaks: Mapping[str, str], tested: int) -> None:
+    """Refuses leaks that are too many for an accident, of which there are a few as published."""
+    if len(leaks) > max(1, MOST_LEAKED * tested):
+        name, where = next(iter(leaks.items()))
+        raise UserError(
+            f"{len(leaks)} tasks, {name} among them, have tests that are trained on with their "
+            f"answers (in {where}); leave out the subset that holds them."
+        )
+
+
+def _content(pair: Pair) -> tuple[Any, ...]:
+    grids = [grid for grid in pair if grid is not None]
+    return tuple((grid.shape, grid.tobytes()) for grid in grids)
+
+
+def _largest(task: Task) -> int:
+    """Rows or columns of its largest grid."""
+    pairs = (*task.demonstrations, *task.tests)
+    return max(max(grid.shape) for pair in pairs for grid in pair if grid is not None)
+
+
+def _require_solutions(tasks: Sequence[Task], where: str) -> None:
+    for task in tasks:
+        if any(test.output is None for test in task.tests):
+            raise UserError(
+                f"{where}: task {task.name} has a test without its solution, and this subset is "
+                "trained on; put its ..._solutions.json beside the challenges, or make it the "
+                "test subset."
+            )
+
+
+def _refuse_twins(tasks: Sequence[Task]) -> None:
+    seen: set[str] = set()
+    for task in tasks:
+        if task.name in seen:
+            raise UserError(
+                f"task {task.name} is in two of the subsets; leave one of them out "
+                "(ARC-AGI-2's training tasks contain most of ARC-AGI-1)."
+            )
+        seen.add(task.name)

@@ -1,0 +1,156 @@
+"""ARC grids on square canvases of tokens, moved and recoloured for a whole batch at once.
+
+Tokens: 0 pad, 1 the edge (one row below the grid and one column to its right, where the canvas has
+room for them), 2.. the colours. The published canvas has 30x30 cells; S is its side squared.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.grids import FIRST_DIGIT, FLIPS_COLUMNS, FLIPS_ROWS, INVERSE_DIHEDRAL, TRANSPOSES
+from trm_jax.tasks.arc.records import COLOURS, Grid, Transforms, colour_map
+
+EDGE = 1
+VOCAB = FIRST_DIGIT + COLOURS
+
+Canvases = NDArray[np.uint8]
+Numbers = NDArray[np.int64]
+
+
+class Sizes(NamedTuple):
+    """Rows and columns of the grid on each canvas, int64 [B] each."""
+
+    rows: Numbers
+    columns: Numbers
+
+
+def to_canvas(grid: Grid, side: int) -> Canvases:
+    """Puts a grid [rows, columns] in the corner of a canvas, uint8 [S]; 0x0 leaves it empty."""
+    canvas = np.zeros((side, side), np.uint8)
+    rows, columns = grid.shape
+    if not grid.size:
+        return canvas.reshape(-1)
+    canvas[:rows, :columns] = grid + FIRST_DIGIT
+    canvas[rows : rows + 1, :columns] = EDGE
+    canvas[:rows, columns : columns + 1] = EDGE
+    return canvas.reshape(-1)
+
+
+def sizes(canvases: Canvases) -> Sizes:
+    """Sizes of the grids that canvases [B, S] show.
+
+    As published: the largest rectangle in the top left corner that holds colours only, the one
+    with the fewest rows among equals. It is 0x0 where the first cell is no colour.
+    """
+    side = _side(canvases)
+    colours = (canvases >= FIRST_DIGIT) & (canvases < VOCAB)
+    # how many colours each row begins with, then the least of this row and those above
+    runs = np.logical_and.accumulate(colours.reshape(-1, side, side), axis=2).sum(axis=2)
+    widths = np.minimum.accumulate(runs, axis=1)
+    best = (widths * np.arange(1, side + 1)).argmax(axis=1)
+    columns = np.take_along_axis(widths, best[:, None], axis=1)[:, 0]
+    return Sizes(np.where(columns > 0, best + 1, 0), columns)
+
+
+def crop(canvas: Canvases, rows: int, columns: int) -> Grid:
+    """The grid of this size in the top left corner of a canvas [S], colours 0 to 9."""
+    side = _side(canvas[None])
+    return canvas.reshape(side, side)[:rows, :columns] - np.uint8(FIRST_DIGIT)
+
+
+def turned(size: Sizes, symmetries: NDArray[np.integer]) -> Sizes:
+    """Sizes after each symmetry [B] of the eight."""
+    swap = TRANSPOSES[symmetries]
+    return Sizes(np.where(swap, *size[::-1]), np.where(swap, *size))
+
+
+def copies(
+    canvases: Canvases, size: Sizes, transforms: Transforms, rows: Numbers, columns: Numbers
+) -> Canvases:
+    """Shows grids as their augmented copies do, each moved down and right.
+
+    Args:
+        canvases: uint8 [B, S], each grid in the top left corner.
+        size: of the grids; 0x0 gives an empty canvas.
+        transforms: uint8 [B, 10].
+        rows: int64 [B], by how many rows each copy is moved down.
+        columns: int64 [B], by how many columns it is moved right; it has to fit.
+
+    Returns:
+        uint8 [B, S], edges drawn.
+    """
+    symmetry, after = transforms[:, 0], turned(size, transforms[:, 0])
+    side = _side(canvases)
+    i, j = np.arange(side)[None] - rows[:, None], np.arange(side)[None] - columns[:, None]
+    tokens = _gather(canvases, size, symmetry, _palette(colour_map(transforms)), i, j)
+    row_in, column_in = _between(i, after.rows), _between(j, after.columns)
+    edge = row_in[:, :, None] & (j == after.columns[:, None])[:, None]
+    edge |= (i == after.rows[:, None])[:, :, None] & column_in[:, None]
+    tokens *= row_in[:, :, None] & column_in[:, None]
+    tokens[edge & (after.rows > 0)[:, None, None]] = EDGE
+    return tokens.reshape(canvases.shape)
+
+
+def originals(canvases: Canvases, transforms: Transforms) -> tuple[Canvases, Sizes]:
+    """Takes what canvases [B, S] show, augmented copies, back to the originals' frames.
+
+    Args:
+        canvases: uint8 [B, S]; whatever a model wrote there.
+        transforms: uint8 [B, 10], of the copies.
+
+    Returns:
+        uint8 [B, S], each grid in the top left corner, all else 0; and the grids' sizes.
+    """
+    size, symmetry = sizes(canvases), INVERSE_DIHEDRAL[transforms[:, 0]]
+    back = np.argsort(colour_map(transforms), axis=1).astype(np.uint8)
+    line = np.broadcast_to(np.arange(_side(canvases)), (len(canvases), _side(canvases)))
+    tokens = _gather(canvases, size, symmetry, _palette(back), line, line)
+    after = turned(size, symmetry)
+    inside = _between(line, after.rows)[:, :, None] & _between(line, after.columns)[:, None]
+    return (tokens * inside).reshape(canvases.shape), after
+
+
+def _side(canvases: Canvases) -> int:
+    return int(canvases.shape[1] ** 0.5)
+
+
+def _palette(colours: NDArray[np.uint8]) -> Canvases:
+    """What each token becomes, uint8 [B, V], where colours [B, 10] say it of colours."""
+    tokens = np.empty((len(colours), VOCAB), np.uint8)
+    tokens[:, :FIRST_DIGIT] = np.arange(FIRST_DIGIT)
+    tokens[:, FIRST_DIGIT:] = colours + FIRST_DIGIT
+    return tokens
+
+
+def _between(line: Numbers, length: Numbers) -> NDArray[np.bool_]:
+    return (line >= 0) & (line < length[:, None])
+
+
+def _gather(
+    canvases: Canvases,
+    size: Sizes,
+    symmetry: NDArray[np.integer],
+    palette: Canvases,
+    i: Numbers,
+    j: Numbers,
+) -> Canvases:
+    """Reads, for rows i and columns j [B, side] of each result, the token that comes there.
+
+    What lies outside the grid is read from somewhere inside the canvas, and is the caller's to
+    blank. The place in the original is the sum of a part of i alone and a part of j alone, since
+    both flips and the transposition treat rows and columns apart (see `grids.TRANSPOSES`).
+    """
+    batch, side = len(canvases), _side(canvases)
+    swap = TRANSPOSES[symmetry][:, None]
+    row, column = np.where(swap, j, i), np.where(swap, i, j)
+    row = np.where(FLIPS_ROWS[symmetry][:, None], size.rows[:, None] - 1 - row, row)
+    column = np.where(FLIPS_COLUMNS[symmetry][:, None], size.columns[:, None] - 1 - column, column)
+    row, column = (np.clip(line, 0, side - 1).astype(np.int32) for line in (row, column))
+    row *= side
+    row += np.arange(batch, dtype=np.int32)[:, None] * np.int32(side * side)
+    of_i, of_j = np.where(swap, column, row), np.where(swap, row, column)
+    tokens = np.take(canvases.reshape(-1), of_i[:, :, None] + of_j[:, None])
+    colour = np.arange(batch, dtype=np.int32)[:, None, None] * np.int32(VOCAB) + tokens
+    return np.take(palette.reshape(-1), colour)

@@ -1,0 +1,97 @@
+"""Which augmented copies each ARC task has: drawn at random, no two with the same content."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.grids import derive_seed, dihedral, mix, random_permutations, random_words
+from trm_jax.tasks.arc.records import (
+    COLOURS,
+    IDENTITY,
+    MOST_SIDE,
+    Pair,
+    Task,
+    Transforms,
+    colour_map,
+)
+
+ATTEMPTS = 5
+"""Draws for each copy that is wanted, at most; few colours allow few copies. As published."""
+
+Words = NDArray[np.uint64]
+
+
+def draw_transforms(words: Words) -> Transforms:
+    """Uniform transforms, uint8 [n, 10], out of random words uint64 [n, 10]."""
+    symmetry = (words[:, :1] >> np.uint64(61)).astype(np.uint8)
+    colours = random_permutations(words[:, 1:]) + 1
+    return np.concatenate([symmetry, colours.astype(np.uint8)], axis=1)
+
+
+def plan_copies(task: Task, copies: int, seed: int) -> Transforms:
+    """Draws a task's copies.
+
+    The draws depend on the seed and the task's name alone, so a plan with fewer copies is the
+    beginning of one with more, whatever other tasks there are. The content that must not come
+    twice is that of the demonstrations and the tests' inputs; the tests' outputs play no part in
+    it, for they are not to be known.
+
+    Args:
+        task: with at least one demonstration.
+        copies: how many are wanted besides the original.
+        seed: any integer.
+
+    Returns:
+        uint8 [1 + m, 10], the original first; m is less than `copies` where a task has fewer.
+    """
+    seed = derive_seed(seed, f"copies of ARC task {task.name}")
+    pairs = [*task.demonstrations, *(Pair(test.input, None) for test in task.tests)]
+    weights = _colour_weights(pairs)
+    kept: Transforms = IDENTITY[None]
+    # almost always a quarter more draws than copies is enough
+    for draws in (copies + copies // 4, ATTEMPTS * copies):
+        words = random_words(seed, np.arange(draws), COLOURS)
+        drawn = np.concatenate([IDENTITY[None], draw_transforms(words)])
+        _, first = np.unique(_content_hashes(weights, drawn), return_index=True)
+        kept = drawn[np.sort(first)[: copies + 1]]
+        if len(kept) > copies:
+            break
+    return kept
+
+
+def _colour_weights(pairs: Sequence[Pair]) -> Words:
+    """For each symmetry, pair and colour the sum of the random words of the cells it fills.
+
+    Returns:
+        uint64 [8, pairs, 10].
+    """
+    cells = MOST_SIDE * MOST_SIDE
+    cell_words = random_words(0, np.arange(2), cells).reshape(2, MOST_SIDE, MOST_SIDE)
+    weights = np.zeros((8, len(pairs), COLOURS), np.uint64)
+    for place, pair in enumerate(pairs):
+        for words, grid in zip(cell_words, pair, strict=True):
+            if grid is None:
+                continue
+            for symmetry in range(8):
+                turned = dihedral(grid, symmetry)
+                here = words[: turned.shape[0], : turned.shape[1]]
+                np.add.at(weights[symmetry, place], turned.reshape(-1), here.reshape(-1))
+    return weights
+
+
+def _content_hashes(weights: Words, transforms: Transforms) -> Words:
+    """64-bit hash of a task's content under each transform [n, 10], whatever its pairs' order.
+
+    A pair's hash is the sum, over its cells, of the cell's word times its colour's word: linear in
+    the colours, so that recolouring needs no grid. Equal contents have equal hashes; of a
+    thousand different ones two coincide with a chance of about 1e-13.
+    """
+    colour_words = random_words(1, [0], COLOURS)[0] | np.uint64(1)
+    recoloured = colour_words[colour_map(transforms)]
+    hashes = np.empty(len(transforms), np.uint64)
+    for symmetry in range(8):
+        here = transforms[:, 0] == symmetry
+        pairs = (recoloured[here][:, None, :] * weights[symmetry][None]).sum(axis=2)
+        hashes[here] = mix(pairs).sum(axis=1)
+    return hashes

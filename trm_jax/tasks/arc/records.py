@@ -1,0 +1,107 @@
+"""ARC: tasks, checked grids, and the names of their augmented copies."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+
+MOST_SIDE = 30
+COLOURS = 10
+BLANK_NAME = "<blank>"
+"""Name of puzzle-table row 0, which belongs to no task (as published)."""
+
+_SEPARATOR = "|||"
+
+Grid = NDArray[np.uint8]
+Transforms = NDArray[np.uint8]
+"""uint8 [..., 10], one row for each augmented copy: the number of a dihedral symmetry (see
+`grids.TRANSPOSES`), then what the colours 1 to 9 become. Black stays black. Colours are changed
+first, then the geometry (they commute)."""
+
+IDENTITY = np.arange(COLOURS, dtype=np.uint8)
+"""The transform of an original: symmetry 0, every colour itself."""
+
+
+class Pair(NamedTuple):
+    """A question and its answer, uint8 grids [rows, columns]; None where nobody told."""
+
+    input: Grid
+    output: Grid | None
+
+
+class Task(NamedTuple):
+    """A puzzle: demonstrations, and tests that are to be answered likewise."""
+
+    name: str
+    demonstrations: list[Pair]
+    tests: list[Pair]
+
+
+def read_grid(value: Any, where: str) -> Grid:
+    """Checks nested lists of colours, and makes them a grid.
+
+    Args:
+        value: what a file holds.
+        where: file, task and place, for the error.
+
+    Returns:
+        uint8 [rows, columns].
+
+    Raises:
+        UserError: not 1 to 30 rows of equal length 1 to 30 with integers 0 to 9.
+    """
+    rows = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
+        raise UserError(f"{where}: the grid is no list of rows; write it like [[0, 1], [2, 3]].")
+    widths = sorted({len(row) for row in rows})
+    if len(widths) > 1:
+        raise UserError(
+            f"{where}: the grid is ragged, with rows of {widths[0]} to {widths[-1]} cells; "
+            "give all rows the same length."
+        )
+    if not 1 <= widths[0] <= MOST_SIDE or len(rows) > MOST_SIDE:
+        raise UserError(
+            f"{where}: the grid is {len(rows)}x{widths[0]}; "
+            f"it must be 1x1 to {MOST_SIDE}x{MOST_SIDE} cells."
+        )
+    for row in rows:
+        for cell in row:
+            if type(cell) is not int or not 0 <= cell < COLOURS:
+                raise UserError(f"{where}: {cell!r} is no colour; colours are integers 0 to 9.")
+    return np.asarray(rows, np.uint8)
+
+
+def colour_map(transforms: Transforms) -> NDArray[np.uint8]:
+    """What each colour becomes under transforms [..., 10], uint8 of the same shape."""
+    colours = np.array(transforms)
+    colours[..., 0] = 0
+    return colours
+
+
+def row_name(task: str, transform: Transforms) -> str:
+    """Name of a puzzle-table row, as published: the task's, for copies with their transform."""
+    if (transform == IDENTITY).all():
+        return task
+    colours = "".join(map(str, transform[1:].tolist()))
+    return f"{task}{_SEPARATOR}t{transform[0]}{_SEPARATOR}0{colours}"
+
+
+def parse_row_name(name: str) -> tuple[str, Transforms]:
+    """The task and the transform of a row's name.
+
+    Raises:
+        UserError: the name is not made as `row_name` makes it.
+    """
+    task, *parts = name.split(_SEPARATOR)
+    if not parts:
+        return task, IDENTITY
+    symmetry, colours = parts if len(parts) == 2 else ("", "")
+    if symmetry not in [f"t{k}" for k in range(8)] or sorted(colours) != list("0123456789"):
+        raise UserError(
+            f"{name!r} is no row name; write TASK, or TASK|||tK|||PERMUTATION with K in 0..7."
+        )
+    if colours[0] != "0":
+        raise UserError(f"{name!r} recolours black; the permutation has to begin with 0.")
+    return task, np.asarray([int(symmetry[1]), *map(int, colours[1:])], np.uint8)

@@ -1,0 +1,154 @@
+"""Builds maze data sets from the generator, the Hugging Face hub or a CSV file."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trm_jax.core.errors import UserError
+from trm_jax.data.choice import Numbers, check_counts, choose
+from trm_jax.data.format import Dataset, assemble
+from trm_jax.data.puzzle_csv import file_facts
+from trm_jax.tasks.maze.generate import generate
+from trm_jax.tasks.maze.maze import Grid, Maze
+from trm_jax.tasks.maze.paths import PATH, WALL
+from trm_jax.tasks.maze.read import HUB_REPOSITORY, hub_file, read_csv
+from trm_jax.tasks.maze.recipe import TIE_BREAK, WALL_SHARE, Recipe
+from trm_jax.tasks.maze.score import score, shortest_paths
+
+BUILDER_VERSION = 1
+
+_BLOCK = 2048  # mazes searched at once; 30x30: about 50 MB
+
+
+def build(
+    *,
+    side: int,
+    source: str,
+    train: int,
+    heldout: int,
+    test: int = 0,
+    seed: int,
+    kind: str = "random",
+    wall_share: float = WALL_SHARE,
+    shortest: int = 0,
+    longest: int = 0,
+    tie_break: str = TIE_BREAK,
+    endpoints: str = "far",
+) -> Dataset:
+    """Builds a data set whose splits share no maze.
+
+    The choice of mazes is a pure function of the seed and the source's contents, as `choice.choose`
+    says (of generated mazes, only for equal numbers).
+
+    Args:
+        side: rows of a maze.
+        source: "generate", "hub" (Maze-Hard's training file) or the path of a CSV file.
+        train: training mazes; 0 takes all that a file has left.
+        heldout: mazes kept aside for choosing checkpoints, out of the same file.
+        test: mazes kept aside for the final score; a file's own test set: see `build_test`.
+        seed: any integer.
+        kind: with "generate", as in `maze_generate.generate`, like all that follow.
+        wall_share: see there.
+        shortest: see there.
+        longest: see there.
+        tie_break: see there.
+        endpoints: see there.
+
+    Raises:
+        UserError: a bad row, fewer mazes than asked for, or numbers that make no sense.
+    """
+    maze = Maze(side)
+    counts = {"train": train, "heldout": heldout, "test": test}
+    check_counts(source, **counts)
+    recipe = Recipe(kind, wall_share, shortest, longest, tie_break, endpoints)
+    if source == "generate":
+        mazes = train + heldout + test
+        inputs, labels = generate(maze, seed, mazes, **dataclasses.asdict(recipe))
+        settled = dataclasses.asdict(recipe.settled(side))
+        facts: dict[str, Any] = {"kind": "generate", "recipe": settled}
+    else:
+        _refuse_recipe(source, recipe)
+        inputs, labels, facts = _read(source, "train", maze)
+    kept, splits = choose(len(inputs), facts.get("name", source), **counts, seed=seed)
+    return _assemble(maze, inputs[kept], labels[kept], splits, seed, facts)
+
+
+def build_test(source: str, side: int) -> Dataset:
+    """Puts every maze of a CSV file (or of the hub's test file: "hub") in the split "test".
+
+    Raises:
+        UserError: the file or one of its rows is wrong.
+    """
+    maze = Maze(side)
+    inputs, labels, facts = _read(source, "test", maze)
+    return _assemble(maze, inputs, labels, {"test": np.arange(len(inputs))}, 0, facts)
+
+
+def statistics(inputs: Grid, labels: Grid, side: int) -> dict[str, Any]:
+    """What kind of mazes they are, as numbers that go into JSON.
+
+    Args:
+        inputs: questions, uint8 [M, S], M at least 1.
+        labels: their answers, uint8 [M, S].
+        side: rows of a maze.
+
+    Returns:
+        `path_steps` of the answers (min, median, max), `wall_share`, and shares of mazes:
+        `shortest_labels`, whose answer is a shortest path, and `several_shortest_paths`.
+    """
+    shortest, several = [], []
+    for first in range(0, len(inputs), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        shortest.append(score(inputs[block], labels[block], side)[1])
+        several.append(shortest_paths(inputs[block], side) > 1)
+    steps = (labels == PATH).sum(axis=1) + 1
+    return {
+        "path_steps": {
+            "min": int(steps.min()),
+            "median": float(np.median(steps)),
+            "max": int(steps.max()),
+        },
+        "wall_share": round(float((inputs == WALL).mean()), 4),
+        "shortest_labels": round(float(np.concatenate(shortest).mean()), 4),
+        "several_shortest_paths": round(float(np.concatenate(several).mean()), 4),
+    }
+
+
+def _refuse_recipe(source: str, recipe: Recipe) -> None:
+    """Refuses wishes that a file cannot meet."""
+    for field in dataclasses.fields(Recipe):
+        value = getattr(recipe, field.name)
+        if value != field.default:
+            raise UserError(
+                f"{field.name} is {value!r}, but mazes from {source} are taken as they are; "
+                f"leave it at {field.default!r}."
+            )
+
+
+def _read(source: str, split: str, maze: Maze) -> tuple[Grid, Grid, dict[str, Any]]:
+    """Questions, answers and what the manifest says of the file."""
+    path = hub_file(split) if source == "hub" else Path(source)
+    inputs, labels = read_csv(path, maze)
+    return inputs, labels, file_facts(path, HUB_REPOSITORY if source == "hub" else None)
+
+
+def _assemble(
+    maze: Maze,
+    inputs: Grid,
+    labels: Grid,
+    splits: dict[str, Numbers],
+    seed: int,
+    source: dict[str, Any],
+) -> Dataset:
+    facts = {
+        "task": "maze",
+        "side": maze.side,
+        "vocab": maze.vocab,
+        "table_rows": 1,
+        "seed": seed,
+        "source": source | {"statistics": statistics(inputs, labels, maze.side)},
+        "builder_version": BUILDER_VERSION,
+    }
+    return assemble(inputs, labels, np.zeros(len(inputs), np.int32), splits, facts)

@@ -1,0 +1,210 @@
+"""Makes mazes whose shortest path is long, as a pure function of a seed.
+
+Attempts are numbered, each is a function of (seed, number), and those that fit are kept in their
+order. So a shorter run is the beginning of a longer one, however many are tried at once.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import Words, dihedral_cells, random_words
+from trm_jax.tasks.maze.carve import carve, words_needed
+from trm_jax.tasks.maze.maze import Maze
+from trm_jax.tasks.maze.paths import (
+    FREE,
+    GOAL,
+    PATH,
+    START,
+    WALL,
+    Bools,
+    Cells,
+    Search,
+    path_cells,
+    search,
+)
+from trm_jax.tasks.maze.recipe import TIE_BREAK, WALL_SHARE, Recipe
+
+Grid = NDArray[np.uint8]
+
+_BATCH = 1024
+_FRUITLESS = {"random": 1_000_000, "perfect": 20_000}
+"""So many attempts in a row that do not fit mean that hardly any does."""
+_KNOWN = 2000
+"""So many that fit in a row without a new maze mean that there are hardly any left."""
+_SHARE_STEPS = 2**16
+
+
+def generate(
+    maze: Maze,
+    seed: int,
+    count: int,
+    kind: str = "random",
+    wall_share: float = WALL_SHARE,
+    shortest: int = 0,
+    longest: int = 0,
+    tie_break: str = TIE_BREAK,
+    endpoints: str = "far",
+) -> tuple[Grid, Grid]:
+    """Makes different mazes, each with one of its shortest paths as the answer.
+
+    No two are equal, nor one another's images in a mirror or turned.
+
+    The answer is the path that a queue finds: from the start on, the cell at its head is taken
+    out, its neighbours are looked at in the order of `tie_break`, and those never seen before are
+    put at the end; each cell's predecessor is the one that saw it first, and the path is traced
+    back from the goal by predecessors. Of all shortest paths, written as moves, this is the first
+    in dictionary order where the alphabet is `tie_break`.
+
+    Args:
+        maze: the side.
+        seed: any integer; the first k mazes of a longer run are those of a shorter run.
+        count: how many mazes.
+        kind: "random", where each cell is a wall or not by itself, as in Maze-Hard, so that there
+            are mostly several shortest paths; or "perfect", where there is only one path (made by
+            a randomised depth-first search on every other row and column).
+        wall_share: random mazes: how likely a cell is a wall, in steps of 1/65,536.
+        shortest: fewest steps from start to goal along a shortest path. If this and `longest` are
+            0: for side 30 more than 110 (random) or 100 to 140 (perfect), as published; for other
+            sides the side or more.
+        longest: most steps; 0 for no limit. In perfect mazes all lengths from shortest to longest
+            are equally likely (with no limit: to the cell farthest from the start).
+        tie_break: the moves down, left, right and up in any order.
+        endpoints: random mazes: "uniform" draws start and goal among all cells without a wall and
+            drops the maze if they are too close or too far apart, as published; "far" starts at
+            the cell farthest from one drawn at random and draws the goal among all cells at a
+            fitting distance, so that many more mazes are kept.
+
+    Returns:
+        Questions and answers, uint8 [count, S] tokens each.
+
+    Raises:
+        UserError: there are hardly so many such mazes, or a parameter makes no sense.
+    """
+    recipe = Recipe(kind, wall_share, shortest, longest, tie_break, endpoints).settled(maze.side)
+    if count < 0:
+        raise UserError(f"cannot generate {count} mazes; give 0 or more.")
+    pairs = list(itertools.islice(_distinct(maze, seed, recipe), count))
+    if len(pairs) < count:
+        raise UserError(
+            f"only {len(pairs)} different {kind} {maze.side}x{maze.side} mazes with shortest "
+            f"{recipe.shortest} and longest {recipe.longest or 'unlimited'} were found, and "
+            f"{count} are asked for; ask for fewer, or change shortest, longest or wall_share."
+        )
+    both = np.asarray(pairs, np.uint8).reshape(count, 2, maze.cells)
+    return both[:, 0].copy(), both[:, 1].copy()
+
+
+def _distinct(maze: Maze, seed: int, recipe: Recipe) -> Iterator[tuple[Grid, Grid]]:
+    """Yields mazes that differ from all before, until hardly any are left."""
+    images = dihedral_cells(maze.side)
+    seen: set[bytes] = set()
+    known, last, bound = 0, -1, _FRUITLESS[recipe.kind]
+    for first in itertools.count(0, _BATCH):
+        numbers, questions, answers = attempts(maze, seed, recipe, first, _BATCH)
+        for number, question, answer in zip(numbers.tolist(), questions, answers, strict=True):
+            key = min(image.tobytes() for image in question[images])
+            known = known + 1 if key in seen else 0
+            if known > _KNOWN or number - last > bound:
+                return
+            last = number
+            if not known:
+                seen.add(key)
+                yield question, answer
+        if first + _BATCH - last > bound:
+            return
+
+
+def attempts(
+    maze: Maze, seed: int, recipe: Recipe, first: int, count: int
+) -> tuple[Cells, Grid, Grid]:
+    """Makes the attempts with numbers from `first` on and keeps those that fit.
+
+    Args:
+        maze: the side.
+        seed: any integer.
+        recipe: settled for the side.
+        first: number of the first attempt.
+        count: how many attempts.
+
+    Returns:
+        Numbers int64 [m], questions and answers uint8 [m, S].
+    """
+    numbers = first + np.arange(count)
+    draw = _carved if recipe.kind == "perfect" else _scattered
+    kept, open_cells, starts, goals, found = draw(maze.side, seed, recipe, numbers)
+    rows = np.arange(len(kept))
+    questions = np.where(open_cells, np.uint8(FREE), np.uint8(WALL))
+    questions[rows, starts], questions[rows, goals] = START, GOAL
+    path = path_cells(found, goals) & (questions == FREE)
+    return numbers[kept], questions, np.where(path, np.uint8(PATH), questions)
+
+
+_Drawn = tuple[Cells, Bools, Cells, Cells, Search]
+"""Which attempts fit [m], their open cells [m, S], starts [m], goals [m], and the searches."""
+
+
+def _scattered(side: int, seed: int, recipe: Recipe, numbers: Cells) -> _Drawn:
+    """Random mazes: walls strewn independently."""
+    cells = side**2
+    packed = -(-cells // 4)  # a cell needs 16 bits
+    words = random_words(seed, numbers, packed + 3)
+    strewn = words[:, :packed].astype("<u8").view("<u2")[:, :cells]
+    open_cells = strewn >= round(recipe.wall_share * _SHARE_STEPS)
+    kept = np.flatnonzero(open_cells.any(1))
+    starts = _pick(open_cells[kept], words[kept, packed])
+    if recipe.endpoints == "far":
+        distances = search(open_cells[kept], starts).distances
+        farthest = distances.max(1)
+        # All lies within `farthest` of the first cell, so no two cells are twice as far apart.
+        fits = 2 * farthest >= recipe.shortest
+        ends = distances[fits] == farthest[fits, None]
+        kept = kept[fits]
+        starts = _pick(ends, words[kept, packed + 1])
+    found = search(open_cells[kept], starts, recipe.order)
+    goals = found.distances >= recipe.shortest
+    if recipe.longest:
+        goals &= found.distances <= recipe.longest
+    if recipe.endpoints == "uniform":
+        others = open_cells[kept]
+        others[np.arange(len(kept)), starts] = False
+        one = _pick(others, words[kept, packed + 2])
+        goals &= np.arange(cells) == one[:, None]
+    return _with_goals(kept, open_cells, starts, goals, found, words[kept, packed + 2])
+
+
+def _carved(side: int, seed: int, recipe: Recipe, numbers: Cells) -> _Drawn:
+    """Perfect mazes."""
+    needed = words_needed(side)
+    words = random_words(seed, numbers, needed + 3)
+    open_cells = carve(side, words[:, :needed])
+    starts = _pick(open_cells, words[:, needed])
+    found = search(open_cells, starts, recipe.order)
+    farthest = found.distances.max(1)
+    # Only mazes with goals at every length are kept: else short paths would be more frequent.
+    kept = np.flatnonzero(farthest >= (recipe.longest or recipe.shortest))
+    most = recipe.longest or farthest[kept]
+    choices = np.asarray(most - recipe.shortest + 1).astype(np.uint64)
+    lengths = (words[kept, needed + 1] % choices).astype(np.int64) + recipe.shortest
+    goals = found.distances[kept] == lengths[:, None]
+    found = Search(found.distances[kept], found.arrivals[kept])
+    return _with_goals(kept, open_cells, starts[kept], goals, found, words[kept, needed + 2])
+
+
+def _with_goals(
+    kept: Cells, open_cells: Bools, starts: Cells, goals: Bools, found: Search, words: Words
+) -> _Drawn:
+    """Draws one of the goals of each maze [m, S], and drops mazes that have none."""
+    some = np.flatnonzero(goals.any(1))
+    found = Search(found.distances[some], found.arrivals[some])
+    chosen = _pick(goals[some], words[some])
+    return kept[some], open_cells[kept[some]], starts[some], chosen, found
+
+
+def _pick(options: Bools, words: Words) -> Cells:
+    """One of the marked cells [B, S] of each row, uniformly, int64 [B]; 0 where none is marked."""
+    nth = words % np.maximum(options.sum(1), 1).astype(np.uint64)
+    return (options & (options.cumsum(1) == nth.astype(np.int64)[:, None] + 1)).argmax(1)

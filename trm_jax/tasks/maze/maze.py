@@ -1,0 +1,212 @@
+"""Mazes on a square grid: tokens, text, rules and symmetries."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import Words, dihedral_cells
+from trm_jax.tasks.maze.paths import FREE, GOAL, PATH, START, WALL, find, passable, search
+
+SYMBOLS = "# SGo"
+"""How wall, free cell, start, goal and path are written; their tokens are 1 to 5."""
+DOT = "."
+"""Another free cell, for those whose editor takes spaces off the end of lines."""
+LEAST_SIDE = 5
+_NAMES = ("a pad", "a wall", "free", "the start", "the goal", "path")
+_DRAWN = ("??", "██", "  ", "S ", "G ", "••")
+_COLOURS = {START: "1;32", GOAL: "1;31", PATH: "36"}
+_MISTAKE = "41"
+
+Grid = NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Maze:
+    """A maze of `side` x `side` cells, in which one walks up, down, left and right.
+
+    Token ids: 0 pad, then wall, free, start, goal, path.
+
+    Raises:
+        UserError: a side below 5.
+    """
+
+    side: int
+
+    def __post_init__(self) -> None:
+        """Refuses sides that make no maze."""
+        if self.side < LEAST_SIDE:
+            raise UserError(
+                f"side is {self.side}; a maze here has {LEAST_SIDE} rows or more, for example 30."
+            )
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> "Maze":
+        """Reads the side from a data set's manifest; UserError if it is not there."""
+        side = manifest.get("side")
+        if type(side) is not int:
+            raise UserError(
+                f"the data set's manifest has side {side!r}; a maze needs a whole number, "
+                "for example 30."
+            )
+        return cls(side)
+
+    @property
+    def cells(self) -> int:
+        """Cells of the grid (S)."""
+        return self.side**2
+
+    @property
+    def vocab(self) -> int:
+        """Token ids in use (V): pad and the five symbols."""
+        return len(SYMBOLS) + 1
+
+    def token_table(self) -> Grid:
+        """Token of each byte of text, uint8 [256]; 0 where a byte stands for no cell."""
+        table = np.zeros(256, np.uint8)
+        table[ord(DOT)] = FREE
+        for token, symbol in enumerate(SYMBOLS, WALL):
+            table[ord(symbol)] = token
+        return table
+
+    def parse(self, text: str) -> Grid:
+        """Reads a maze from one line with all its cells, or from one line for each row.
+
+        A space is a cell, so none is skipped; `.` is a free cell too.
+
+        Returns:
+            uint8 [S] tokens.
+
+        Raises:
+            UserError: a character that is no cell (says which and where), or too few or too many.
+        """
+        lines = text.replace("\r\n", "\n").strip("\n").split("\n")
+        width = self.cells if len(lines) == 1 else self.side
+        if len(lines) not in (1, self.side):
+            raise UserError(
+                f"the maze has {len(lines)} lines; a {self.side}x{self.side} maze needs "
+                f"{self.side}, or one line of {self.cells} characters."
+            )
+        table = self.token_table()
+        for row, line in enumerate(lines, 1):
+            if len(line) != width:
+                raise UserError(
+                    f"line {row} of the maze has {len(line)} characters instead of {width}; write "
+                    f"every cell of the {self.side}x{self.side} maze, with '{DOT}' or a space for "
+                    "a free one."
+                )
+            for place, character in enumerate(line, 1):
+                if ord(character) > 255 or not table[ord(character)]:
+                    raise UserError(
+                        f"character {character!r} at place {place} of line {row} of the maze is "
+                        f"no cell; use '#' for a wall, '{DOT}' or a space for a free cell, S, G "
+                        "and 'o' for the path."
+                    )
+        return table[np.frombuffer("".join(lines).encode("latin-1"), np.uint8)]
+
+    def format_line(self, tokens: Grid) -> str:
+        """Writes tokens [S] as one line that `parse` reads; pads become free cells."""
+        text = " " + SYMBOLS
+        return "".join(text[token] for token in tokens.tolist())
+
+    def render(self, tokens: Grid, givens: Grid | None = None, colour: bool = False) -> str:
+        """Draws a maze for the terminal, two characters a cell.
+
+        Args:
+            tokens: uint8 [S].
+            givens: uint8 [S], the question; with `colour`, cells that an answer may not change and
+                that `tokens` changes are highlighted.
+            colour: whether to use ANSI colours.
+        """
+        drawn = [_DRAWN[token] for token in tokens.tolist()]
+        if colour:
+            codes = [_COLOURS.get(token, "") for token in tokens.tolist()]
+            if givens is not None:
+                wrong = _changed(givens, tokens)
+                codes = [_MISTAKE if bad else c for bad, c in zip(wrong, codes, strict=True)]
+            drawn = [
+                f"\x1b[{code}m{cell}\x1b[0m" if code else cell
+                for cell, code in zip(drawn, codes, strict=True)
+            ]
+        rows = ["".join(drawn[i : i + self.side]) for i in range(0, self.cells, self.side)]
+        bar = "─" * (2 * self.side)
+        return "\n".join([f"┌{bar}┐", *(f"│{row}│" for row in rows), f"└{bar}┘"])
+
+    def check_question(self, question: Grid) -> str | None:
+        """Says in one sentence why a question [S] cannot be solved; None if it can be."""
+        for token in (START, GOAL):
+            count = int((question == token).sum())
+            if count != 1:
+                return f"the maze has {count} cells {SYMBOLS[token - 1]} instead of one"
+        if (question == PATH).any():
+            return f"{self._place(question == PATH)} is path already, and a question has none"
+        if not question.all():
+            return f"{self._place(question == 0)} is a pad"
+        goal = find(question[None], GOAL)
+        if search(passable(question[None]), find(question[None], START)).distances[0, goal] < 0:
+            return "no way leads from S to G"
+        return None
+
+    def check_answer(self, question: Grid, answer: Grid) -> list[str]:
+        """Says in words what is wrong with an answer [S] to a question [S]; none if it is right.
+
+        A right answer marks one of the shortest paths, whichever. `question` passes
+        `check_question`.
+        """
+        changed = _changed(question, answer)
+        broken = []
+        for before, after in np.unique(np.stack([question, answer], 1)[changed], axis=0).tolist():
+            where = changed & (question == before) & (answer == after)
+            many = f" and {where.sum() - 1} more" if where.sum() > 1 else ""
+            broken.append(
+                f"{self._place(where)}{many} became {_NAMES[after]}, and was {_NAMES[before]}"
+            )
+        start, goal = (find(question[None], token) for token in (START, GOAL))
+        on_path = (answer == PATH)[None]
+        on_path[0, [start[0], goal[0]]] = True
+        reached = search(on_path, start).distances[0]
+        steps = int(reached[goal[0]])
+        loose = on_path[0] & (reached < 0) & (answer == PATH)
+        if steps < 0:
+            broken.append(f"the path from S ends at {self._place(reached == reached.max())}")
+        if loose.any():
+            broken.append(f"path in {self._place(loose)} is not connected to S")
+        extra = int((reached > 0).sum()) - steps
+        if steps >= 0 and extra:
+            many = f"{extra} cell{'s' if extra > 1 else ''}"
+            broken.append(f"the path has {many} too many: it branches or touches itself")
+        if not broken:
+            longer = steps - int(search(passable(question[None]), start).distances[0, goal[0]])
+            if longer:
+                many = f"{longer} step{'s' if longer > 1 else ''}"
+                broken.append(f"the path is {many} longer than the shortest")
+        return broken
+
+    @property
+    def augment_words(self) -> int:
+        """Random words that `augment` uses for one example."""
+        return 1
+
+    def augment(self, inputs: Grid, labels: Grid, words: Words) -> tuple[Grid, Grid]:
+        """Turns or mirrors each question and its answer, uniformly in one of the eight ways.
+
+        Args:
+            inputs: uint8 [B, S].
+            labels: uint8 [B, S].
+            words: uint64 [B, augment_words].
+        """
+        cells = dihedral_cells(self.side)[words[:, 0] >> np.uint64(61)]
+        return np.take_along_axis(inputs, cells, 1), np.take_along_axis(labels, cells, 1)
+
+    def _place(self, where: NDArray[np.bool_]) -> str:
+        """Names the first of some cells [S]."""
+        row, column = divmod(int(where.argmax()), self.side)
+        return f"row {row + 1}, column {column + 1}"
+
+
+def _changed(question: Grid, answer: Grid) -> NDArray[np.bool_]:
+    """Cells that differ otherwise than a free one that became path."""
+    return (question != answer) & ((question != FREE) | (answer != PATH))

@@ -1,0 +1,106 @@
+"""Builds Sudoku data sets from the generator, the Hugging Face hub or a CSV file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trm_jax.core.errors import UserError
+from trm_jax.data.choice import check_counts, choose
+from trm_jax.data.format import Dataset, assemble
+from trm_jax.data.puzzle_csv import file_facts
+from trm_jax.tasks.sudoku.generate import generate
+from trm_jax.tasks.sudoku.read import HUB_REPOSITORY, hub_file, read_csv
+from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku
+
+BUILDER_VERSION = 1
+
+
+def build(
+    *,
+    box: Sequence[int],
+    source: str,
+    train: int,
+    heldout: int,
+    test: int = 0,
+    seed: int,
+    extra_givens: int = 0,
+) -> Dataset:
+    """Builds a data set whose splits share no puzzle.
+
+    The choice of puzzles is a pure function of the seed and the source's contents. With one seed
+    and file, the held-out and test puzzles stay the same whatever `train` is, and a smaller
+    training split is the beginning of a larger one (generated puzzles: only for equal numbers).
+
+    Args:
+        box: rows and columns of a box.
+        source: "generate", "hub" (Sudoku-Extreme's training file) or the path of a CSV file.
+        train: training puzzles; 0 takes all that a file has left.
+        heldout: puzzles kept aside for choosing checkpoints, out of the same file.
+        test: puzzles kept aside for the final score; a file's own test set: see `build_test`.
+        seed: any integer.
+        extra_givens: with "generate", givens put back into minimal puzzles at most.
+
+    Raises:
+        UserError: a bad row, fewer puzzles than asked for, or numbers that make no sense.
+    """
+    sudoku = _sudoku(box)
+    counts = {"train": train, "heldout": heldout, "test": test}
+    check_counts(source, **counts)
+    if source == "generate":
+        inputs, labels = generate(sudoku, seed, train + heldout + test, extra_givens)
+        facts: dict[str, Any] = {"kind": "generate", "extra_givens": extra_givens}
+    elif extra_givens:
+        raise UserError(
+            f"extra_givens is {extra_givens}, but puzzles from {source} are taken as they are; "
+            "set it to 0."
+        )
+    else:
+        inputs, labels, facts = _read(source, "train", sudoku)
+    kept, splits = choose(len(inputs), facts.get("name", source), **counts, seed=seed)
+    return _assemble(sudoku, inputs[kept], labels[kept], splits, seed, facts)
+
+
+def build_test(source: str, box: Sequence[int]) -> Dataset:
+    """Puts every puzzle of a CSV file (or of the hub's test file: "hub") in the split "test".
+
+    Raises:
+        UserError: the file or one of its rows is wrong.
+    """
+    sudoku = _sudoku(box)
+    inputs, labels, facts = _read(source, "test", sudoku)
+    return _assemble(sudoku, inputs, labels, {"test": np.arange(len(inputs))}, 0, facts)
+
+
+def _sudoku(box: Sequence[int]) -> Sudoku:
+    if len(box) != 2:
+        raise UserError(f"box is {list(box)}; give its rows and columns, for example 3 and 3.")
+    return Sudoku(int(box[0]), int(box[1]))
+
+
+def _read(source: str, split: str, sudoku: Sudoku) -> tuple[Grid, Grid, dict[str, Any]]:
+    """Questions, answers and what the manifest says of the file."""
+    path = hub_file(split) if source == "hub" else Path(source)
+    inputs, labels = read_csv(path, sudoku)
+    return inputs, labels, file_facts(path, HUB_REPOSITORY if source == "hub" else None)
+
+
+def _assemble(
+    sudoku: Sudoku,
+    inputs: Grid,
+    labels: Grid,
+    splits: dict[str, np.ndarray],
+    seed: int,
+    source: dict[str, Any],
+) -> Dataset:
+    facts = {
+        "task": "sudoku",
+        "box": [sudoku.box_rows, sudoku.box_columns],
+        "vocab": sudoku.vocab,
+        "table_rows": 1,
+        "seed": seed,
+        "source": source,
+        "builder_version": BUILDER_VERSION,
+    }
+    return assemble(inputs, labels, np.zeros(len(inputs), np.int32), splits, facts)

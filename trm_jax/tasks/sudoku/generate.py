@@ -1,0 +1,182 @@
+"""Makes Sudoku puzzles with one solution, in any box shape, as a pure function of a seed.
+
+A SAT solver (python-sat's CaDiCaL) is asked only whether something is possible, never for a
+solution of its choice: so the puzzles depend on no solver's heuristics, version or machine.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from pysat.solvers import Solver
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import FIRST_DIGIT, random_permutations, random_words, sudoku_cell_maps
+from trm_jax.tasks.sudoku.sudoku import BLANK, Grid, Sudoku
+
+_FRUITLESS = 500
+"""So many attempts in a row without a new puzzle mean that there are hardly any left."""
+_ENUMERABLE_CELLS = 36
+_SOLVER = "cadical153"
+
+
+def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tuple[Grid, Grid]:
+    """Makes different puzzles with one solution each.
+
+    Each starts as a minimal puzzle (without any one of its givens it has a second solution) and
+    gets 0 to `extra_givens` (uniform) of the other cells back. No two are equal. With 2x2 and 2x3
+    boxes no two are even equivalent under the symmetries of Sudoku, so a puzzle that is kept aside
+    never turns up in training as an augmented copy. Larger boxes have too many symmetries to
+    enumerate, and so many puzzles (3x3: over 10^20 classes) that equivalent ones are never drawn.
+
+    Args:
+        sudoku: the box shape.
+        seed: any integer; the first k puzzles of a longer run are those of a shorter run.
+        count: how many puzzles.
+        extra_givens: how many givens to put back at most.
+
+    Returns:
+        Questions and answers, uint8 [count, S] tokens each.
+
+    Raises:
+        UserError: there are not so many different puzzles, or a number is negative.
+    """
+    if count < 0 or extra_givens < 0:
+        raise UserError(
+            f"cannot generate {count} puzzles with extra_givens={extra_givens}; "
+            "neither may be negative."
+        )
+    with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
+        maker = _Maker(sudoku, solver)
+        pairs = list(itertools.islice(_distinct(maker, seed, extra_givens), count))
+    if len(pairs) < count:
+        raise UserError(
+            f"only {len(pairs)} different {sudoku.side}x{sudoku.side} puzzles were found with "
+            f"extra_givens={extra_givens}, and {count} are asked for; ask for fewer or raise "
+            "extra_givens."
+        )
+    both = np.asarray(pairs, np.uint8).reshape(count, 2, sudoku.cells)
+    return both[:, 0].copy(), both[:, 1].copy()
+
+
+def first_unsolvable(sudoku: Sudoku, questions: Grid) -> int | None:
+    """Index of the first of [m, S] questions that cannot be completed by the rules, or None."""
+    with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
+        for index, question in enumerate(questions):
+            cells = np.flatnonzero(question >= FIRST_DIGIT)
+            digits = question[cells].astype(int) - FIRST_DIGIT
+            if not solver.solve((cells * sudoku.side + digits + 1).tolist()):
+                return index
+    return None
+
+
+def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:
+    """A name that all puzzles equivalent to a question [S] share, and no others.
+
+    It is the least text that the symmetries give, first by where the givens are, then by digits
+    renumbered in the order of their first appearance.
+
+    Args:
+        question: uint8 [S] tokens.
+        maps: int64 [G, S], all that `sudoku_cell_maps` gives.
+    """
+    # Sums of distinct powers of two below 2^53: exact in float64.
+    patterns = (question >= FIRST_DIGIT)[maps] @ np.exp2(np.arange(len(question)))
+    images = question[maps[patterns == patterns.min()]]
+    digits = np.arange(FIRST_DIGIT, FIRST_DIGIT + round(len(question) ** 0.5))
+    is_digit = images[:, None, :] == digits[:, None]
+    place = np.where(is_digit.any(2), is_digit.argmax(2), len(question))
+    table = np.zeros((len(images), FIRST_DIGIT + len(digits)), np.uint8)
+    table[:, FIRST_DIGIT:] = np.argsort(np.argsort(place, kind="stable")) + 1
+    return min(row.tobytes() for row in np.take_along_axis(table, images.astype(np.int64), 1))
+
+
+def _distinct(maker: "_Maker", seed: int, extra_givens: int) -> Iterator[tuple[Grid, Grid]]:
+    """Yields puzzles that differ from all before, until hardly any are left."""
+    sudoku = maker.sudoku
+    maps = None
+    if sudoku.cells <= _ENUMERABLE_CELLS:
+        maps = sudoku_cell_maps(sudoku.box_rows, sudoku.box_columns)
+    seen: set[bytes] = set()
+    fruitless = 0
+    for attempt in itertools.count():
+        question, answer = maker.puzzle(seed, attempt, extra_givens)
+        key = question.tobytes() if maps is None else canonical(question, maps)
+        fruitless = fruitless + 1 if key in seen else 0
+        if fruitless > _FRUITLESS:
+            return
+        if not fruitless:
+            seen.add(key)
+            yield question, answer
+
+
+class _Maker:
+    """Draws single puzzles. The solver holds the rules; literal cell * side + digit + 1."""
+
+    def __init__(self, sudoku: Sudoku, solver: Solver) -> None:
+        """Notes the row, column and box of each cell as indices of `Sudoku.units`."""
+        self.sudoku, self.solver = sudoku, solver
+        units = np.argsort(sudoku.units().reshape(3, -1), axis=1) // sudoku.side
+        places = units + np.arange(3)[:, None] * sudoku.side
+        self.places: list[tuple[int, int, int]] = [tuple(place) for place in places.T.tolist()]
+
+    def puzzle(self, seed: int, attempt: int, extra_givens: int) -> tuple[Grid, Grid]:
+        """Question and answer, uint8 [S] tokens, as a function of the arguments alone."""
+        cells, side = self.sudoku.cells, self.sudoku.side
+        words = random_words(seed, [attempt], cells * (side + 2) + 1)[0]
+        wishes = random_permutations(words[: cells * side].reshape(cells, side))
+        removal, comeback = random_permutations(words[cells * side : -1].reshape(2, cells))
+        digits = self._solution(wishes.tolist())
+        given = self._minimal(digits, removal.tolist())
+        extras = int(words[-1] % np.uint64(extra_givens + 1))
+        given[comeback[~given[comeback]][:extras]] = True
+        answer = np.asarray(digits, np.uint8) + np.uint8(FIRST_DIGIT)
+        return np.where(given, answer, np.uint8(BLANK)), answer
+
+    def _solution(self, wishes: list[list[int]]) -> list[int]:
+        """A full grid: each cell in turn takes the first digit it wishes that can be completed."""
+        used, places = [0] * (3 * self.sudoku.side), self.places
+        literals: list[int] = []
+        digits = []
+        for cell, wish in enumerate(wishes):
+            taken = used[places[cell][0]] | used[places[cell][1]] | used[places[cell][2]]
+            options = [digit for digit in wish if not taken >> digit & 1]
+            start = cell * self.sudoku.side + 1
+            # The last option needs no question: the cells so far can be completed.
+            while len(options) > 1 and not self.solver.solve([*literals, start + options[0]]):
+                options.pop(0)
+            digits.append(options[0])
+            literals.append(start + options[0])
+            for unit in places[cell]:
+                used[unit] |= 1 << options[0]
+        return digits
+
+    def _minimal(self, digits: list[int], order: list[int]) -> NDArray[np.bool_]:
+        """Which cells [S] stay given when each, in this order, goes if the solution stays alone."""
+        side, places = self.sudoku.side, self.places
+        used = [(1 << side) - 1] * (3 * side)
+        given = {cell: cell * side + digit + 1 for cell, digit in enumerate(digits)}
+        for cell in order:
+            literal, bit = given.pop(cell), 1 << digits[cell]
+            row, column, box = places[cell]
+            for unit in places[cell]:
+                used[unit] ^= bit
+            # Where the givens around the cell exclude all other digits, no search is needed.
+            forced = used[row] | used[column] | used[box] == (1 << side) - 1 - bit
+            if not forced and self.solver.solve([-literal, *given.values()]):
+                given[cell] = literal
+                for unit in places[cell]:
+                    used[unit] ^= bit
+        return np.isin(np.arange(self.sudoku.cells), list(given))
+
+
+def _rules(sudoku: Sudoku) -> Iterator[list[int]]:
+    """Clauses of Sudoku: one digit in each cell, each digit once in each row, column and box."""
+    side = sudoku.side
+    literals = np.arange(1, sudoku.cells * side + 1).reshape(sudoku.cells, side)
+    in_units = literals[sudoku.units()].swapaxes(1, 2).reshape(-1, side)
+    for group in np.concatenate([literals, in_units]).tolist():
+        yield group
+        for first, second in itertools.combinations(group, 2):
+            yield [-first, -second]

@@ -1,0 +1,56 @@
+"""Reads Sudoku-Extreme's CSV columns (`source,question,answer,rating`), plain or gzipped."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from trm_jax.core.grids import FIRST_DIGIT
+from trm_jax.data import puzzle_csv
+from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku
+
+HUB_REPOSITORY = "sapientinc/sudoku-extreme"
+
+
+def read_csv(path: str | os.PathLike[str], sudoku: Sudoku) -> tuple[Grid, Grid]:
+    """Reads all puzzles of a file; see `puzzle_csv.read_csv`.
+
+    It is not checked that a puzzle has only one solution.
+
+    Args:
+        path: a CSV file, gzipped or not.
+        sudoku: the shape of its puzzles.
+
+    Returns:
+        Questions and answers, uint8 [M, S] tokens each, in the order of the file.
+
+    Raises:
+        UserError: the file or one of its rows is wrong; names the file, the line and the reason.
+    """
+    kind = puzzle_csv.Kind(
+        cells=sudoku.cells,
+        table=sudoku.token_table(),
+        symbols=f"{sudoku.symbols[0]} to {sudoku.symbols[-1]}, and '.' for a blank",
+        other_size="give another box shape",
+        first_wrong=lambda questions, answers: _first_wrong(sudoku, questions, answers),
+    )
+    return puzzle_csv.read_csv(path, kind)
+
+
+def hub_file(split: str) -> Path:
+    """Downloads (once) a file of Sudoku-Extreme: "train" (719 MB) or "test" (79 MB).
+
+    Raises:
+        UserError: the extra `hub` is not installed, or the hub cannot be reached.
+    """
+    return puzzle_csv.hub_file(HUB_REPOSITORY, split)
+
+
+def _first_wrong(sudoku: Sudoku, questions: Grid, answers: Grid) -> tuple[int, str] | None:
+    changed = ((questions >= FIRST_DIGIT) & (questions != answers)).any(1)
+    bad = np.flatnonzero(changed | ~sudoku.valid_answers(answers))
+    if not len(bad):
+        return None
+    row = int(bad[0])
+    reason = sudoku.check_answer(questions[row], answers[row])[0]
+    return row, f"the answer does not solve the question ({reason})"

@@ -1,0 +1,201 @@
+"""Sudoku of any box shape: tokens, text, rules and symmetries."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.grids import FIRST_DIGIT, SudokuSymmetry, Words
+
+BLANK = 1
+BLANKS = "._0"
+SYMBOLS = "123456789ABCDEFGHIJKLMNOP"
+_BETWEEN_CELLS = "|-+│─┼┌┐└┘├┤┬┴"
+
+Grid = NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sudoku:
+    """A Sudoku whose boxes have `box_rows` rows and `box_columns` columns.
+
+    Token ids: 0 pad, 1 blank, 2.. the digits 1.. (so token = digit + 1).
+
+    Raises:
+        UserError: a box side below 2, or more than 25 digits.
+    """
+
+    box_rows: int
+    box_columns: int
+
+    def __post_init__(self) -> None:
+        """Refuses boxes that make no Sudoku."""
+        if min(self.box_rows, self.box_columns) < 2 or self.side > len(SYMBOLS):
+            raise UserError(
+                f"boxes of {self.box_rows}x{self.box_columns} cells make no Sudoku here; each side "
+                f"must be 2 or more and their product {len(SYMBOLS)} or less, for example 3x3."
+            )
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> "Sudoku":
+        """Reads the box shape from a data set's manifest; UserError if it is not there."""
+        box = manifest.get("box")
+        if not (isinstance(box, list) and len(box) == 2 and all(type(x) is int for x in box)):
+            raise UserError(
+                f"the data set's manifest has box {box!r}; a Sudoku needs [rows, columns], "
+                "for example [3, 3]."
+            )
+        return cls(*box)
+
+    @property
+    def side(self) -> int:
+        """Rows, columns, boxes and digits of the grid."""
+        return self.box_rows * self.box_columns
+
+    @property
+    def cells(self) -> int:
+        """Cells of the grid (S)."""
+        return self.side**2
+
+    @property
+    def vocab(self) -> int:
+        """Token ids in use (V): pad, blank and the digits."""
+        return self.side + FIRST_DIGIT
+
+    @property
+    def symbols(self) -> str:
+        """The digits as they are written: 1 to 9, then A for 10 and so on."""
+        return SYMBOLS[: self.side]
+
+    def token_table(self) -> Grid:
+        """Token of each byte of text, uint8 [256]; 0 where a byte stands for no cell."""
+        table = np.zeros(256, np.uint8)
+        table[[ord(blank) for blank in BLANKS]] = BLANK
+        for token, symbol in enumerate(self.symbols, FIRST_DIGIT):
+            table[[ord(symbol), ord(symbol.lower())]] = token
+        return table
+
+    def parse(self, text: str) -> Grid:
+        """Reads a grid, row by row, from text such as a line of 81 characters or a drawn grid.
+
+        White space and frame characters between cells are skipped; `.`, `_` and `0` are blanks.
+
+        Returns:
+            uint8 [S] tokens.
+
+        Raises:
+            UserError: a character that is no cell (says which and where), or too few or too many.
+        """
+        table, tokens = self.token_table(), []
+        for place, character in enumerate(text, 1):
+            if character.isspace() or character in _BETWEEN_CELLS:
+                continue
+            token = table[ord(character)] if ord(character) < 256 else 0
+            if not token:
+                raise UserError(
+                    f"character {character!r} at place {place} of the puzzle is no cell of a "
+                    f"{self.side}x{self.side} Sudoku; use {self.symbols[0]} to "
+                    f"{self.symbols[-1]}, and '.' for a blank."
+                )
+            tokens.append(token)
+        if len(tokens) != self.cells:
+            raise UserError(
+                f"the puzzle has {len(tokens)} cells and a {self.side}x{self.side} Sudoku has "
+                f"{self.cells}; write every cell, with '.' for a blank."
+            )
+        return np.asarray(tokens, np.uint8)
+
+    def format_line(self, tokens: Grid) -> str:
+        """Writes tokens [S] as one line that `parse` reads; pads and blanks become '.'."""
+        text = ".." + self.symbols
+        return "".join(text[token] for token in tokens.tolist())
+
+    def render(self, tokens: Grid, givens: Grid | None = None, colour: bool = False) -> str:
+        """Draws a grid for the terminal.
+
+        Args:
+            tokens: uint8 [S].
+            givens: uint8 [S], the question; with `colour`, cells blank in it are highlighted.
+            colour: whether to use ANSI colours.
+        """
+        cells = list(self.format_line(tokens))
+        if colour and givens is not None:
+            filled = (givens < FIRST_DIGIT) & (tokens >= FIRST_DIGIT)
+            cells = [f"\x1b[36m{c}\x1b[0m" if f else c for c, f in zip(cells, filled, strict=True)]
+        width, stacks = self.box_columns, self.box_rows
+        bar = "─" * (2 * width + 1)
+        lines = ["┌" + "┬".join([bar] * stacks) + "┐"]
+        for row in range(self.side):
+            if row and row % self.box_rows == 0:
+                lines.append("├" + "┼".join([bar] * stacks) + "┤")
+            line = cells[row * self.side : (row + 1) * self.side]
+            parts = [" ".join(line[s * width : (s + 1) * width]) for s in range(stacks)]
+            lines.append("│ " + " │ ".join(parts) + " │")
+        return "\n".join([*lines, "└" + "┴".join([bar] * stacks) + "┘"])
+
+    def units(self) -> NDArray[np.int64]:
+        """Cells of each row, column and box in this order, int64 [3 * side, side]."""
+        rows = np.arange(self.cells).reshape(self.side, self.side)
+        boxes = rows.reshape(self.box_columns, self.box_rows, self.box_rows, self.box_columns)
+        return np.concatenate([rows, rows.T, boxes.swapaxes(1, 2).reshape(self.side, self.side)])
+
+    def check_question(self, question: Grid) -> str | None:
+        """Says in one sentence why a question [S] cannot be solved; None if no rule is broken."""
+        broken = self._repeats(question)
+        return broken[0] if broken else None
+
+    def check_answer(self, question: Grid, answer: Grid) -> list[str]:
+        """Says in words which rules an answer [S] to a question [S] breaks; none if it is right."""
+        broken = []
+        blanks = int((answer < FIRST_DIGIT).sum())
+        if blanks:
+            broken.append(f"{blanks} cell{'s are' if blanks > 1 else ' is'} blank")
+        for cell in np.flatnonzero((question >= FIRST_DIGIT) & (question != answer)).tolist():
+            row, column = divmod(cell, self.side)
+            pair = self.format_line(np.stack([question[cell], answer[cell]]))
+            broken.append(
+                f"the given {pair[0]} in row {row + 1}, column {column + 1} became {pair[1]}"
+            )
+        return broken + self._repeats(answer)
+
+    def valid_answers(self, answers: Grid) -> NDArray[np.bool_]:
+        """Which grids of a batch [B, S] are full and break no rule, bool [B]."""
+        bits = np.uint32(1) << answers.astype(np.uint32)
+        full = np.uint32((1 << self.vocab) - (1 << FIRST_DIGIT))
+        rows = bits.reshape(-1, self.side, self.side)
+        boxes = bits.reshape(-1, self.box_columns, self.box_rows, self.box_rows, self.box_columns)
+        valid = (np.bitwise_or.reduce(rows, 2) == full).all(1)
+        valid &= (np.bitwise_or.reduce(rows, 1) == full).all(1)
+        valid &= (np.bitwise_or.reduce(boxes, (2, 4)) == full).all((1, 2))
+        return valid
+
+    @property
+    def augment_words(self) -> int:
+        """Random words that `augment` uses for one example."""
+        return SudokuSymmetry.words(self.box_rows, self.box_columns)
+
+    def augment(self, inputs: Grid, labels: Grid, words: Words) -> tuple[Grid, Grid]:
+        """Applies one random symmetry to each question and its answer.
+
+        Args:
+            inputs: uint8 [B, S].
+            labels: uint8 [B, S].
+            words: uint64 [B, augment_words].
+        """
+        symmetry = SudokuSymmetry.draw(words, self.box_rows, self.box_columns)
+        return symmetry.apply(inputs), symmetry.apply(labels)
+
+    def _repeats(self, tokens: Grid) -> list[str]:
+        """One sentence for each digit that stands more than once in a row, column or box."""
+        broken = []
+        for index, unit in enumerate(self.units()):
+            name = f"{('row', 'column', 'box')[index // self.side]} {index % self.side + 1}"
+            times = np.bincount(tokens[unit], minlength=self.vocab)
+            for digit, count in enumerate(times[FIRST_DIGIT : self.vocab].tolist()):
+                if count > 1:
+                    often = "twice" if count == 2 else f"{count} times"
+                    broken.append(f"digit {self.symbols[digit]} stands {often} in {name}")
+        return broken

@@ -1,0 +1,202 @@
+"""Checkpoints of the whole experiment, by Orbax: one save holds all that a resume needs.
+
+The position in the data stream is the step itself (batches are a function of the seed and the
+step), so no iterator state is saved, and a run may resume on another number of processes.
+"""
+
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from etils import epath
+from orbax.checkpoint import checkpoint_managers as ocm
+
+from trm_jax.core.errors import UserError
+from trm_jax.data.rows import BLANK_ROWS, Rows
+from trm_jax.train.state import TrainState, Weights
+
+SCORE = "exact_accuracy"  # its name on disk, whatever the task's main score is
+KEEP_LATEST = 2
+KEEP_BEST = 1
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    return metrics[SCORE]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Orbax warns of what is meant here: saves without a score, and opening read-only."""
+    message = record.getMessage()
+    return not any(words in message for words in ("tracked_metric", "read_only", "read only"))
+
+
+logging.getLogger("absl").addFilter(_is_news)
+
+
+class Checkpoints:
+    """The checkpoints of one work directory: the newest two, and the best on held-out puzzles.
+
+    Saving is asynchronous; leave through `close` or a `with` block, which wait for it.
+    A save that was cut short is never seen: Orbax renames it into place when it is complete.
+    """
+
+    def __init__(self, directory: epath.PathLike, *, read_only: bool = False) -> None:
+        """Opens an absolute directory, and makes it if need be and allowed."""
+        self.directory = epath.Path(directory)
+        # Not max_to_keep with best_fn: that pair deletes the newest checkpoint if it scores badly.
+        keep = ocm.AnyPreservationPolicy(
+            [
+                ocm.LatestN(KEEP_LATEST),
+                ocm.BestN(
+                    get_metric_fn=_score, n=KEEP_BEST, keep_checkpoints_without_metrics=False
+                ),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=keep,
+            best_fn=_score,
+            best_mode="max",
+            create=not read_only,
+            read_only=read_only,
+        )
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def __enter__(self) -> Self:
+        """Gives itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Waits for the saves under way."""
+        self.close()
+
+    def steps(self) -> list[int]:
+        """The complete checkpoints, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def torn(self) -> list[str]:
+        """Names of saves that were cut short; they are never read."""
+        if not self.directory.exists():
+            return []
+        names = (path.name for path in self.directory.iterdir())
+        return sorted(name for name in names if ".orbax-checkpoint-tmp" in name)
+
+    def latest_step(self) -> int | None:
+        """The newest complete checkpoint, None where there is none."""
+        return self._manager.latest_step()
+
+    def best_step(self) -> int | None:
+        """The one that scored best on held-out puzzles; the newest where none was scored."""
+        return self._manager.best_step() or self.latest_step()
+
+    def save(
+        self,
+        step: int,
+        state: TrainState | Mapping[str, Any],
+        meta: Mapping[str, Any],
+        score: float | None,
+        rows: Rows = BLANK_ROWS,
+    ) -> None:
+        """Starts saving; the state may be donated as soon as this returns.
+
+        Args:
+          step: updates done.
+          state: the whole experiment; or its `weights` and `ema` alone, for `restore_weights`.
+          meta: plain data kept beside it.
+          score: the main score on the held-out slice, None where it was not measured.
+          rows: whose the rows of the puzzle table are.
+        """
+        items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(dict(meta))}
+        if rows.tasks:
+            names = {"first": rows.first, "transforms": rows.transforms}
+            items["rows"] = ocp.args.StandardSave(names)
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(**items),
+            metrics=None if score is None else {SCORE: score},
+            force=True,
+        )
+
+    def restore(self, step: int, shapes: TrainState, shardings: TrainState) -> TrainState:
+        """Reads a whole experiment onto a mesh, which may differ from the one that saved it.
+
+        Args:
+          step: one of the saved.
+          shapes: a tree of `jax.ShapeDtypeStruct`, as `jax.eval_shape` gives.
+          shardings: where each array goes.
+
+        Raises:
+          UserError: the checkpoint has other shapes than `shapes`.
+        """
+        target = jax.tree.map(
+            lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
+            shapes,
+            shardings,
+        )
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+        try:
+            return self._manager.restore(step, args=args)["state"]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"Checkpoint {step} in {self.directory} does not fit this configuration "
+                f"({str(error).splitlines()[0]}); use the work directory's own."
+            ) from error
+
+    def rows(self, step: int, manifest: Mapping[str, Any]) -> Rows:
+        """Whose the rows of the puzzle table are that a checkpoint holds.
+
+        Args:
+          step: one of the saved.
+          manifest: of the data set that was trained on, which names the tasks.
+        """
+        if "row_tasks" not in manifest:
+            return BLANK_ROWS
+        found = self._read(step, rows=ocp.args.StandardRestore())["rows"]
+        first, transforms = np.asarray(found["first"]), np.asarray(found["transforms"])
+        return Rows(tuple(manifest["row_tasks"]), first, transforms)
+
+    def restore_weights(
+        self, step: int, weights: Weights, ema: Mapping[str, Any], shardings: Weights
+    ) -> Weights:
+        """Reads the weights alone, for evaluation.
+
+        Args:
+          step: one of the saved.
+          weights: their shapes.
+          ema: shapes of the averages that are to take the weights' place, if any.
+          shardings: where each of the weights goes.
+        """
+        want = jax.tree.map(
+            lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
+            {"weights": weights} | ({"ema": dict(ema)} if ema else {}),
+            {"weights": shardings}
+            | ({"ema": {name: getattr(shardings, name) for name in ema}} if ema else {}),
+        )
+        restore = ocp.args.PyTreeRestore(
+            item=want,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(want),
+            partial_restore=True,
+        )
+        found = self._read(step, state=restore)["state"]
+        return found["weights"].replace(**found.get("ema", {}))
+
+    def _read(self, step: int, **items: Any) -> Any:
+        """Reads items of a checkpoint otherwise than `restore` does."""
+        self._manager.wait_until_finished()
+        # a manager of its own: each remembers how it has read an item before
+        options = ocp.CheckpointManagerOptions(read_only=True)
+        with ocp.CheckpointManager(self.directory, options=options) as manager:
+            return manager.restore(step, args=ocp.args.Composite(**items))
+
+    def close(self) -> None:
+        """Waits for the saves under way and lets go."""
+        self._manager.wait_until_finished()
+        self._manager.close()

@@ -1,0 +1,193 @@
+"""What a supervision step costs, and its gradient over all devices in one exchange."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from trm_jax.core.mesh import SLOTS
+from trm_jax.core.types import Carry, LossConfig, Output
+from trm_jax.models import Model, act, losses
+from trm_jax.models.act import Exploration
+from trm_jax.models.losses import PUBLISHED
+from trm_jax.train.chains import compete
+
+Metrics = dict[str, jax.Array]
+Gradient = Callable[[Any, jax.Array, Carry, Exploration], tuple[Any, jax.Array, Carry, Metrics]]
+
+
+def supervise(
+    params: Any,
+    rows: jax.Array,
+    carry: Carry,
+    model: Model,
+    exploration: Exploration | None,
+    loss_config: LossConfig = PUBLISHED,
+) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
+    """One supervision step of a refilled carry, and what it costs.
+
+    Args:
+      params: dense parameters.
+      rows: [B, E], the puzzle-table rows of the carry's examples.
+      carry: as `act.refill` leaves it.
+      model: from the registry.
+      exploration: what is random; None in evaluation, where every slot takes all N steps, no
+        continue logit is judged, and there is no noise.
+      loss_config: what is minimised.
+
+    Returns:
+      The loss summed over the batch, token loss + halt_weight (halting loss + continue loss), each
+      example's weighted by its number of steps where `loss_config.step_decay` says so; the new
+      carry (cut off from the gradient), the output, and the metric sums.
+    """
+    config, labels = model.config, carry.batch.labels
+    noise_keys = None if exploration is None else exploration.noise_keys
+    latents, output = model.supervision_step(
+        params, carry.latents, carry.batch.inputs, rows, noise_keys
+    )
+    predictions = jnp.argmax(output.logits, axis=-1).astype(jnp.int32)
+    cell_accuracy, exact = losses.exactness(predictions, labels)
+    token = losses.token_loss(output.logits, labels, loss_config)
+    halting = losses.halt_loss(output.halt_logits, exact)
+    steps = carry.steps + 1
+    if exploration is None:
+        halted = act.eval_halt(config, steps)
+    else:
+        halted = act.train_halt(config, steps, model.wants_to_halt(output), exploration)
+    metrics = losses.step_metrics(
+        token_losses=token,
+        halt_losses=halting,
+        cell_accuracy=cell_accuracy,
+        exact=exact,
+        halt_logits=output.halt_logits,
+        labels=labels,
+        steps=steps,
+        halted=halted,
+    )
+    carry = carry.replace(latents=jax.lax.stop_gradient(latents), steps=steps, halted=halted)
+    if model.learns_to_continue and exploration is not None:
+        target = continue_target(params, rows, carry, model)
+        continuing = losses.continue_loss(output.continue_logits, target)
+        metrics["continue_loss"] = jnp.sum(continuing).astype(jnp.float32)
+        halting = halting + continuing
+    if loss_config.step_decay != 1:
+        weights = jnp.asarray(losses.step_weights(loss_config, config.N), token.dtype)[steps - 1]
+        token, halting = weights * token, weights.astype(halting.dtype) * halting
+    loss = jnp.sum(token) + loss_config.halt_weight * jnp.sum(halting)
+    return loss, (carry, output, metrics)
+
+
+def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) -> jax.Array:
+    """What the continue logits should have said: the value of the next step (HRM, section 2.3).
+
+    HRM's Q-learning without replay or target network: one more supervision step from the new
+    carry, without gradient or noise; at N steps the slot has to halt there, else it may choose.
+
+    Args:
+      params: dense parameters.
+      rows: [B, E], the puzzle-table rows of the carry's examples.
+      carry: after the step whose continue logits are judged.
+      model: from the registry.
+
+    Returns:
+      float32 [B], probabilities; without gradient.
+    """
+    params, rows = jax.lax.stop_gradient((params, rows))
+    _, after = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
+    choice = jnp.maximum(after.halt_logits, after.continue_logits)
+    must_halt = carry.steps >= model.config.N
+    return jax.nn.sigmoid(jnp.where(must_halt, after.halt_logits, choice))
+
+
+def over_devices(
+    model: Model, mesh: Mesh, parts: int, loss_config: LossConfig = PUBLISHED
+) -> Gradient:
+    """The gradient of the mean loss, each device working on its own slots.
+
+    Each device adds up what all its slots and all uses of a weight say, and only then are the
+    devices' sums added, in one exchange for all arrays. (The compiler alone would exchange the
+    gradient of every use of a weight, n + 1 times as much.)
+
+    Args:
+      model: from the registry.
+      mesh: slots are split over it.
+      parts: a device takes its slots in so many parts, one after the other; what it needs to
+        remember for the backward pass becomes so many times smaller.
+      loss_config: what is minimised.
+
+    Returns:
+      Function of the parameters, the slots' puzzle-table rows [B, E], a refilled carry and the
+      exploration; gives the gradients by parameters and by rows, the new carry, and metric sums.
+    """
+    everywhere, split = PartitionSpec(), PartitionSpec(SLOTS)
+
+    def on_device(params: Any, rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
+        # else JAX would add up over the devices at each use of a parameter
+        params = jax.lax.pcast(params, SLOTS, to="varying")
+        slots = rows.shape[0] * mesh.size
+
+        def gradient(rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
+            return _gradient(params, rows, carry, exploration, model, loss_config, slots)
+
+        work = (rows, carry, exploration)
+        grads, row_grads, carry, metrics = _in_parts(gradient, work, parts)
+        grads, metrics = jax.lax.psum((grads, metrics), SLOTS)
+        return grads, row_grads, carry, metrics
+
+    return jax.shard_map(
+        on_device,
+        mesh=mesh,
+        in_specs=(everywhere, split, split, split),
+        out_specs=(everywhere, split, split, everywhere),
+    )
+
+
+def _gradient(
+    params: Any,
+    rows: jax.Array,
+    carry: Carry,
+    exploration: Exploration,
+    model: Model,
+    loss_config: LossConfig,
+    batch_size: int,
+) -> tuple[Any, jax.Array, Carry, Metrics]:
+    """Gradients by parameters and rows of some slots' share of the mean over all.
+
+    Of several chains it is the winner's, see `trm_jax.train.chains`.
+    """
+    kept = None
+    if act.chain_count(carry) > 1:
+        carry, kept, keys = compete(params, rows, carry, model, exploration.noise_keys, loss_config)
+        exploration = exploration.replace(noise_keys=keys)
+
+    def share(params: Any, rows: jax.Array) -> tuple[jax.Array, Any]:
+        loss, aux = supervise(params, rows, carry, model, exploration, loss_config)
+        return loss / batch_size, aux
+
+    gradient = jax.grad(share, argnums=(0, 1), has_aux=True)
+    (grads, row_grads), (carry, _, metrics) = gradient(params, rows)
+    if kept is not None:
+        carry = carry.replace(latents=(carry.latents[0], *kept))
+    return grads, row_grads, carry, metrics
+
+
+def _in_parts(gradient: Callable[..., Any], slots: Any, parts: int) -> Any:
+    """`_gradient` of slots in equal parts: sums are added up, the rest is put together again."""
+    if parts == 1:
+        return gradient(*slots)
+    cut = jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), slots)
+    first = jax.eval_shape(gradient, *jax.tree.map(lambda a: a[0], cut))
+
+    def add(sums: Any, part: Any) -> Any:
+        grads, row_grads, carry, metrics = gradient(*part)
+        return jax.tree.map(jnp.add, sums, (grads, metrics)), (row_grads, carry)
+
+    def zeros(like: Any) -> Any:
+        return jax.lax.pcast(jnp.zeros(like.shape, like.dtype), SLOTS, to="varying")
+
+    start = jax.tree.map(zeros, (first[0], first[3]))
+    (grads, metrics), done = jax.lax.scan(add, start, cut)
+    row_grads, carry = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), done)
+    return grads, row_grads, carry, metrics

@@ -1,0 +1,82 @@
+"""Where numbers go during a run: metrics.jsonl, TensorBoard, and wandb where asked for."""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+from tensorboardX import SummaryWriter
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.files import write_whole
+
+
+class Logbook:
+    """Appends metrics by step; on a resume it first forgets what lies ahead of the checkpoint."""
+
+    def __init__(
+        self, metrics: epath.Path, *, resume_step: int, wandb_project: str, name: str
+    ) -> None:
+        """Opens the logs.
+
+        Args:
+          metrics: metrics.jsonl; TensorBoard's events go beside it.
+          resume_step: updates done; later lines, and a torn last one, are dropped.
+          wandb_project: mirror there as well; empty for no.
+          name: of the run at wandb.
+        """
+        self._path = metrics
+        self._lines = [f"{json.dumps(entry)}\n" for entry in read(metrics, up_to=resume_step)]
+        write_whole(metrics, "".join(self._lines))
+        self._events = SummaryWriter(str(metrics.parent), purge_step=resume_step + 1)
+        self._wandb = _wandb_run(wandb_project, name) if wandb_project else None
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes one line; a value that is not finite becomes null there."""
+        entry: dict[str, Any] = {"step": step, "time": round(time.time(), 3)}
+        entry |= {k: v if math.isfinite(v) else None for k, v in values.items()}
+        self._lines.append(f"{json.dumps(entry)}\n")
+        if "://" in str(self._path):  # objects in a bucket cannot be appended to
+            self._path.write_text("".join(self._lines))
+        else:
+            with self._path.open("a") as file:
+                file.write(self._lines[-1])
+        finite = {k: v for k, v in values.items() if math.isfinite(v)}
+        for key, value in finite.items():
+            self._events.add_scalar(key, value, step)
+        if self._wandb:
+            self._wandb.log(finite, step=step)
+
+    def close(self) -> None:
+        """Flushes everything."""
+        self._events.close()
+        if self._wandb:
+            self._wandb.finish()
+
+
+def read(metrics: epath.Path, up_to: int | None = None) -> list[dict[str, Any]]:
+    """Lines of a metrics.jsonl up to a step, without a last one that a kill cut short."""
+    if not metrics.exists():
+        return []
+    entries = []
+    for line in metrics.read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            break
+        if up_to is None or entry["step"] <= up_to:
+            entries.append(entry)
+    return entries
+
+
+def _wandb_run(project: str, name: str) -> Any:
+    try:
+        import wandb
+    except ImportError as error:
+        raise UserError(
+            f"config.wandb_project is {project!r} and wandb is not installed; "
+            "run `pip install 'trm-jax[wandb]'`, or leave it empty."
+        ) from error
+    return wandb.init(project=project, name=name)

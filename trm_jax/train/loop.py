@@ -1,0 +1,153 @@
+"""The training loop and nothing else."""
+
+import contextlib
+import functools
+import json
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from trm_jax.config.experiment import Experiment
+from trm_jax.core.distributed import Agreement, check_agree, is_first, together
+from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
+from trm_jax.core.mesh import check_divides, make_mesh
+from trm_jax.core.signals import StopSignals
+from trm_jax.models import check_experiment
+from trm_jax.tasks.sources import open_training_data, training_data_path
+from trm_jax.train.checkpoint import Checkpoints
+from trm_jax.train.logbook import Logbook
+from trm_jax.train.reporter import Reporter, say
+from trm_jax.train.run import HELDOUT, Run, prepare, training_batches
+from trm_jax.train.state import TrainState
+from trm_jax.train.trained import load
+from trm_jax.train.transfer import start_from
+from trm_jax.train.workdir import WorkDir
+
+
+def train(experiment: Experiment, root: str) -> int:
+    """Trains, or goes on training, the experiment of a work directory.
+
+    Args:
+      experiment: what to run; a work directory that holds another one is refused.
+      root: the work directory. The same one and the same experiment resume bit for bit.
+
+    Returns:
+      The exit code: done, or "checkpointed, start me again" after SIGTERM or SIGINT.
+
+    Raises:
+      UserError: something in the configuration, the data or the work directory is wrong.
+      NonFiniteLossError: the loss is not finite; the newest checkpoint is from before that.
+    """
+    workdir = WorkDir(root)
+    # What can be refused is refused before anything is built.
+    mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
+    check_divides(mesh, experiment.batch_size, experiment.accumulate)
+    check_experiment(experiment)
+    dataset = open_training_data(experiment.data, Path(workdir.data))
+    run = prepare(experiment, dataset, mesh)
+    meta = workdir.claim(experiment, dataset.manifest)
+    check_agree(json.dumps(meta, sort_keys=True), "experiment or data set")
+    alone = workdir.held() if is_first() else contextlib.nullcontext()
+    with (
+        alone,
+        Checkpoints(workdir.checkpoints) as checkpoints,
+        StopSignals(_heard) as stop,
+        together(),
+    ):
+        state = _start(run, checkpoints)
+        keep = functools.partial(
+            workdir.write_evaluation,
+            data=str(training_data_path(experiment.data, Path(workdir.data))),
+            split=HELDOUT,
+            fingerprint=dataset.manifest["fingerprint"],
+        )
+        with contextlib.ExitStack() as open_things:
+            logbook = None
+            if is_first():
+                logbook = Logbook(
+                    workdir.metrics,
+                    resume_step=int(state.step),
+                    wandb_project=experiment.wandb_project,
+                    name=experiment.name,
+                )
+                open_things.callback(logbook.close)
+            reporter = Reporter(experiment, logbook, int(state.step), keep)
+            open_things.callback(reporter.close)
+            return _loop(run, state, checkpoints, reporter, meta, stop)
+
+
+def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
+    """The newest checkpoint, else a fresh state."""
+    puzzles = len(run.dataset.splits["train"])
+    epochs = run.experiment.steps * run.experiment.batch_size / puzzles
+    parameters = sum(a.size for a in jax.tree.leaves(run.shapes.weights.params))
+    say(
+        f"{run.experiment.name}: {parameters:,} parameters, {run.mesh.size} "
+        f"{jax.devices()[0].device_kind} device{'s' * (run.mesh.size > 1)}, "
+        f"{puzzles:,} base puzzles, batch {run.experiment.batch_size}, "
+        f"{run.experiment.steps:,} updates ({epochs:.0f} epochs)"
+    )
+    for name in checkpoints.torn():
+        say(f"passing over {name}, a checkpoint that was not finished")
+    latest = checkpoints.latest_step()
+    if latest is None:
+        return _fresh(run)
+    done = latest >= run.experiment.steps
+    say(f"finished already, at {latest}" if done else f"going on from checkpoint {latest}")
+    return checkpoints.restore(latest, run.shapes, run.shardings)
+
+
+def _fresh(run: Run) -> TrainState:
+    """A new state, with the weights of another work directory where the experiment says so."""
+    state = run.init(jax.random.key(run.experiment.seed))
+    if not run.experiment.init_from:
+        return state
+    trained = load(run.experiment.init_from, mesh=run.mesh)
+    state = start_from(state, trained, run.dataset, run.experiment.optimizer.ema_scope)
+    say(f"starting from checkpoint {trained.step} of {trained.workdir.root}")
+    return state
+
+
+def _loop(
+    run: Run,
+    state: TrainState,
+    checkpoints: Checkpoints,
+    reporter: Reporter,
+    meta: Mapping[str, Any],
+    stop: StopSignals,
+) -> int:
+    """Dispatches updates; metrics are read one dispatch late, so that the device never waits."""
+    config, done = run.experiment, int(state.step)
+    pending: tuple[int, Any] | None = None
+    agreement = Agreement(run.mesh)
+    with contextlib.closing(training_batches(run, done)) as stream:
+        while done < config.steps:
+            batch = next(stream)
+            with jax.transfer_guard("disallow"):
+                state, metrics = run.step_at(done)(state, batch)
+            done += config.steps_per_dispatch
+            if pending:
+                reporter.train(*pending)
+            pending = (done, metrics)
+            last, stopping = done >= config.steps, agreement.exchange(stop.count > 0)
+            if done % config.checkpoint_every == 0 or last or stopping:
+                # Looked at before the save, so that no state with a broken loss is ever kept.
+                reporter.train(*pending)
+                pending = None
+                score = None
+                if run.held_out_score and (done % config.eval_every == 0 or last):
+                    score = reporter.held_out(done, run.held_out_score(state))
+                checkpoints.save(done, state, meta, score, run.dataset.rows)
+            if stopping and not last:
+                say(f"stopped at {done} and checkpointed; the same command goes on from there")
+                return EXIT_RESTART_ME
+    return EXIT_DONE
+
+
+def _heard(number: int, before: int) -> None:
+    if before and number == signal.SIGINT:
+        raise KeyboardInterrupt
+    say("stopping after this update; once more Ctrl-C ends at once, without a checkpoint")

@@ -1,0 +1,128 @@
+"""Tells people and the logbook how a run goes."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from trm_jax.config.experiment import Experiment
+from trm_jax.core.errors import NonFiniteLossError
+from trm_jax.train.logbook import Logbook
+
+
+class Reporter:
+    """The progress bar, the lines on the terminal, and those in the logbook."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        logbook: Logbook | None,
+        done: int,
+        keep: Callable[..., object],
+    ) -> None:
+        """Starts at update `done`.
+
+        Args:
+          experiment: which runs.
+          logbook: None where another process writes.
+          done: updates so far.
+          keep: gets the result of the last evaluation, where there is a logbook.
+        """
+        self._experiment, self._logbook, self._keep = experiment, logbook, keep
+        self._clock: tuple[float, int] | None = None
+        self._bar = tqdm(
+            total=experiment.steps,
+            initial=done,
+            disable=logbook is None or not sys.stderr.isatty(),
+            unit="step",
+        )
+
+    def train(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+        """Looks at the means after `step`, and writes them down at log points.
+
+        Raises:
+          NonFiniteLossError: the loss is not finite.
+        """
+        values = {k: float(v) for k, v in jax.device_get(metrics).items()}
+        config = self._experiment
+        # The gradient too: were it not finite, the weights would be broken before the loss is.
+        if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
+            raise NonFiniteLossError(
+                f"At step {step} the loss is {values['loss']} and the gradient's norm "
+                f"{values['gradient_norm']}; the newest checkpoint is from before that. "
+                "Try a lower config.optimizer.lr or a longer warmup."
+            )
+        if self._clock is None:  # the first update has just been compiled: time the others
+            self._clock = (time.perf_counter(), step)
+        self._bar.update(step - self._bar.n)
+        self._bar.set_postfix_str(
+            f"loss {values['loss']:.3f} exact {values['all/exact_accuracy']:.1%}", refresh=False
+        )
+        if step % config.log_every and step < config.steps:
+            return
+        rate = self._rate(step)
+        values["steps_per_s"] = rate
+        values["examples_per_s"] = rate * config.batch_size
+        self._write(step, {f"train/{k}": v for k, v in values.items()})
+        say(
+            f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  "
+            f"exact {values['all/exact_accuracy']:6.1%} (halted rows "
+            f"{values['halted/exact_accuracy']:6.1%})  cells {values['all/cell_accuracy']:6.1%}  "
+            f"{rate:.2f} steps/s  ETA {_duration((config.steps - step) / max(rate, 1e-9))}"
+        )
+
+    def held_out(self, step: int, result: Mapping[str, Any]) -> float:
+        """Writes down an evaluation on the held-out slice; returns its main score."""
+        exact, score = float(result["exact_accuracy"]), float(result["score"])
+        deepest = result["by_depth"][-1]
+        values = {k: v for k, v in deepest.items() if k != "depth" and v is not None}
+        values |= {"exact_accuracy_depth_1": result["by_depth"][0]["exact_accuracy"]}
+        values |= {k: v for k, v in result.items() if k.startswith("pass@")}
+        self._write(step, {f"heldout/{k}": v for k, v in values.items()})
+        if step >= self._experiment.steps and self._logbook:
+            self._keep(result, checkpoint=step)
+        say(
+            f"step {step:>6}  held-out puzzles: exact {exact:6.1%}  cells "
+            f"{deepest['cell_accuracy']:6.1%}{_more(result)}  ({result['examples']} puzzles, "
+            f"{result['steps_used']} supervision steps, {result['seconds']:.1f} s)"
+        )
+        self._clock = (time.perf_counter(), step)  # it counts training only
+        return score
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        if self._logbook:
+            self._logbook.write(step, values)
+
+    def _rate(self, step: int) -> float:
+        """Updates per second since the last log point or evaluation; starts the clock anew."""
+        now = time.perf_counter()
+        then, from_step = self._clock or (now, step)
+        self._clock = (now, step)
+        return (step - from_step) / max(now - then, 1e-9)
+
+    def close(self) -> None:
+        """Ends the progress bar."""
+        self._bar.close()
+
+
+def say(line: str) -> None:
+    """Prints a line on process 0, above the progress bar."""
+    if jax.process_index() == 0:
+        tqdm.write(line)
+
+
+def _more(result: Mapping[str, Any]) -> str:
+    """The task's own scores."""
+    names = {"pass@1": "pass@1", "pass@2": "pass@2", "valid_path": "paths"}
+    names |= {"shortest_path": "shortest paths"}
+    return "".join(f"  {name} {result[key]:6.1%}" for key, name in names.items() if key in result)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

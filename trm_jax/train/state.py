@@ -1,0 +1,133 @@
+"""The train state: all that an experiment is, and how it lies on the mesh."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax.sharding import Mesh
+
+from trm_jax.core.mesh import over_rows, over_slots, replicated
+from trm_jax.core.types import Carry, Latents
+from trm_jax.models import Model, act
+from trm_jax.models.puzzle_table import init_table
+
+
+class Weights(struct.PyTreeNode):
+    """What it takes to answer a puzzle.
+
+    Attributes:
+      params: dense parameters, a tree of float32 arrays.
+      table: float32 [R, E], the puzzle table; [1, 1] and unused where the model has none.
+      initial: the fixed initial vectors, each float32 [D]; never trained, never averaged.
+    """
+
+    params: Any
+    table: jax.Array
+    initial: Latents
+
+
+class TrainState(struct.PyTreeNode):
+    """The whole experiment after `step` updates; saved and restored as one.
+
+    Attributes:
+      step: int32 (), updates done; also the position in the data stream.
+      weights: being trained.
+      opt_state: of the dense optimizer.
+      ema: moving averages {"params": tree, "table": [R, E]}; "table" only in the scope "all".
+      carry: of the batch slots.
+      key: random key of the run, never changed: each step folds its number in.
+      sums: float32 scalars by name, metrics added up since the last log point.
+    """
+
+    step: jax.Array
+    weights: Weights
+    opt_state: Any
+    ema: dict[str, Any]
+    carry: Carry
+    key: jax.Array
+    sums: dict[str, jax.Array]
+
+    def eval_weights(self) -> Weights:
+        """The averaged weights; where something is not averaged, as it is."""
+        return self.weights.replace(**self.ema)
+
+
+def init_weights(key: jax.Array, model: Model, table_rows: int) -> Weights:
+    """Fresh weights; `key` is consumed."""
+    params_key, initial_key = jax.random.split(key)
+    return Weights(
+        params=model.init(params_key),
+        table=init_table(table_rows, model.config.table_width),
+        initial=model.initial_latents(initial_key),
+    )
+
+
+def init_ema(weights: Weights, scope: str) -> dict[str, Any]:
+    """The averages start as copies of what they average.
+
+    Args:
+      weights: fresh.
+      scope: see `OptimizerConfig.ema_scope`.
+    """
+    names = ("params", "table") if scope == "all" else ("params",)
+    # copies: no two fields may share a buffer, or the state could not be donated
+    return {name: jax.tree.map(jnp.copy, getattr(weights, name)) for name in names}
+
+
+def init_state(
+    key: jax.Array,
+    *,
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    table_rows: int,
+    batch_size: int,
+    ema_scope: str,
+    metric_names: tuple[str, ...],
+    chains: int = 1,
+) -> TrainState:
+    """A fresh experiment.
+
+    Args:
+      key: consumed; the same key gives the same state on any mesh.
+      model: draws the parameters and the initial vectors.
+      optimizer: of the dense parameters.
+      table_rows: R.
+      batch_size: B, over all devices.
+      ema_scope: see `OptimizerConfig`.
+      metric_names: keys of `sums`.
+      chains: K, see `trm_jax.train.chains`.
+    """
+    weights_key, run_key = jax.random.split(key)
+    weights = init_weights(weights_key, model, table_rows)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        weights=weights,
+        opt_state=optimizer.init(weights.params),
+        ema=init_ema(weights, ema_scope),
+        carry=act.empty_carry(model.config, weights.initial, batch_size, chains),
+        key=run_key,
+        sums={name: jnp.zeros((), jnp.float32) for name in metric_names},
+    )
+
+
+def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
+    """A tree of shardings for a state or its shapes.
+
+    Slots are split, and so are the rows of a large puzzle table and of its average; all else is
+    everywhere.
+    """
+    everywhere = jax.tree.map(lambda _: replicated(mesh), state)
+    weights = weight_shardings(mesh, state.weights)
+    return everywhere.replace(
+        carry=jax.tree.map(lambda _: over_slots(mesh), state.carry),
+        weights=weights,
+        ema={name: getattr(weights, name) for name in state.ema},
+    )
+
+
+def weight_shardings(mesh: Mesh, weights: Weights) -> Weights:
+    """The same for weights alone."""
+    everywhere = jax.tree.map(lambda _: replicated(mesh), weights)
+    return everywhere.replace(table=over_rows(mesh, weights.table.shape[0]))

@@ -1,0 +1,62 @@
+"""Trained weights for another data set: rows of the puzzle table are found by their names."""
+
+import functools
+
+import jax
+import numpy as np
+
+from trm_jax.core.errors import UserError
+from trm_jax.data.format import Dataset
+from trm_jax.models.puzzle_table import padded_rows, remap
+from trm_jax.train.state import TrainState, Weights, init_ema, weight_shardings
+from trm_jax.train.trained import Trained
+
+
+def rows_for(trained: Trained, dataset: Dataset) -> Weights:
+    """The trained weights with a puzzle table for another data set.
+
+    Args:
+      trained: whose rows are taken over where they have the same names.
+      dataset: whose rows the new table has; those that nobody trained are zeros. So a table grows,
+        shrinks, and changes its order.
+
+    Returns:
+      Weights on the same mesh, the table padded (`puzzle_table.padded_rows`).
+    """
+    found = trained.rows.find(dataset.rows)
+    count = padded_rows(len(found))
+    index = np.pad(found, (0, count - len(found)), constant_values=-1).astype(np.int32)
+    shapes = trained.weights.replace(
+        table=jax.ShapeDtypeStruct((count, trained.weights.table.shape[1]), np.float32)
+    )
+    where = weight_shardings(trained.mesh, shapes).table
+    move = jax.jit(functools.partial(remap, mesh=trained.mesh), out_shardings=where)
+    return trained.weights.replace(table=move(trained.weights.table, index))
+
+
+def start_from(state: TrainState, trained: Trained, dataset: Dataset, ema_scope: str) -> TrainState:
+    """A fresh state with trained weights in place of its own; the averages start from them, too.
+
+    Args:
+      state: as `init_state` gives it.
+      trained: of a model of the same shape, on the same mesh.
+      dataset: that will be trained on.
+      ema_scope: see `OptimizerConfig`.
+
+    Raises:
+      UserError: the models differ.
+    """
+    weights = rows_for(trained, dataset)
+    have, want = (
+        {jax.tree_util.keystr(path): leaf.shape for path, leaf in found}
+        for found in map(jax.tree_util.tree_leaves_with_path, (weights, state.weights))
+    )
+    for name in [*want, *have]:
+        if have.get(name) != want.get(name):
+            raise UserError(
+                f"config.init_from {trained.workdir.root} has another model: {name} is "
+                f"{have.get(name)} there and {want.get(name)} here; set config.model to its own."
+            )
+    # under jit, as arrays of several processes want it
+    ema = jax.jit(lambda w: init_ema(w, ema_scope))(weights)
+    return state.replace(weights=weights, ema=ema)

@@ -1,0 +1,169 @@
+"""One experiment is one work directory; this room knows what lies where in it."""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from etils import epath
+
+from trm_jax.config.experiment import Experiment, from_dict
+from trm_jax.config.names import identity
+from trm_jax.core.errors import UserError
+from trm_jax.core.files import write_whole
+
+CONVERTED = "converted"
+"""Kind of source, in the manifest, of a directory whose weights came out of a file."""
+
+
+class WorkDir:
+    """Paths of a work directory, a local one or a bucket's, and its config.json."""
+
+    def __init__(self, root: epath.PathLike) -> None:
+        """Names the directory; nothing is made or read yet."""
+        self.root = epath.Path(root).expanduser()
+        if "://" not in str(root):
+            self.root = self.root.resolve()  # Orbax fails late, in the background, on others
+        self.config = self.root / "config.json"
+        self.metrics = self.root / "metrics.jsonl"
+        self.checkpoints = self.root / "checkpoints"
+        self.evaluations = self.root / "eval"
+        self.data = self.root / "data"
+        if "://" in str(root):  # data sets lie on a local disk, on each machine one
+            name = str(self.root).replace("://", "-").replace("/", "-")
+            self.data = epath.Path("~/.cache/trm_jax").expanduser() / name / "data"
+
+    def read(self) -> tuple[Experiment, dict[str, Any]]:
+        """The experiment and its data set's manifest.
+
+        Raises:
+          UserError: there is no experiment here.
+        """
+        if not self.config.exists():
+            raise UserError(
+                f"{self.root} is no work directory (it has no config.json); "
+                "give --workdir the one that `trm train` wrote."
+            )
+        try:
+            record = json.loads(self.config.read_text())
+            return from_dict(record["config"]), record["data"]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{self.config} is damaged ({error!r}); restore it, or train in a new directory."
+            ) from error
+
+    def claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes config.json, or makes sure that the one there is of this very experiment.
+
+        Returns:
+          What was written.
+
+        Raises:
+          UserError: another experiment lives here.
+        """
+        record = {"config": experiment.to_dict(), "data": dict(manifest)}
+        if self.config.exists():
+            before, data = self.read()
+            source = data.get("source", {})
+            if source.get("kind") == CONVERTED:
+                raise UserError(
+                    f"{self.root} holds weights converted from {source['name']}, without what "
+                    "training goes on from; give a new --workdir."
+                )
+            self.refuse_other(before, experiment)
+            if experiment.optimizer.lr_min_ratio < 1 and before.steps != experiment.steps:
+                raise UserError(
+                    f"{self.root} holds a run of config.steps = {before.steps} whose learning rate "
+                    f"falls over just these; set it back from {experiment.steps}, or give a new "
+                    "--workdir."
+                )
+            if experiment.curriculum and before.steps != experiment.steps:
+                raise UserError(
+                    f"{self.root} holds a run of config.steps = {before.steps} and the stages of "
+                    f"config.curriculum are shares of these; set it back from {experiment.steps}, "
+                    "or give a new --workdir."
+                )
+            if data["fingerprint"] != manifest["fingerprint"]:
+                raise UserError(
+                    f"{self.root} was trained on data set {data['fingerprint'][:12]} and "
+                    f"config.data now gives {manifest['fingerprint'][:12]}; "
+                    "give the old data, or a new --workdir."
+                )
+        write_whole(self.config, json.dumps(record, indent=2) + "\n")
+        return record
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes from training here for as long as this one does, or lives.
+
+        In a bucket, and on a file system without locks, nothing is kept from anybody.
+
+        Raises:
+          UserError: another process trains here.
+        """
+        if "://" in str(self.root):
+            yield
+            return
+        with open(self.root / "lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(
+                    f"Another process is training in {self.root}; wait for it, stop it, or give a "
+                    "new --workdir."
+                ) from error
+            except OSError:
+                pass  # no locks here
+            yield
+
+    def refuse_other(self, before: Experiment, wanted: Experiment, flag: str = "--workdir") -> None:
+        """Refuses to take `wanted` for the experiment `before`, which lives here.
+
+        Args:
+          before: as `read` gives it.
+          wanted: what is to run.
+          flag: of the command line, which chose this directory.
+
+        Raises:
+          UserError: they differ in more than the free settings.
+        """
+        new = identity(wanted)
+        for key, value in identity(before).items():
+            if new[key] != value:
+                raise UserError(
+                    f"{self.root} holds a run with config.{key} = {value!r}, not {new[key]!r}; "
+                    f"set it back, or give a new {flag}."
+                )
+
+    def write_evaluation(
+        self, result: Mapping[str, Any], *, data: str, split: str, fingerprint: str, checkpoint: int
+    ) -> dict[str, Any]:
+        """Writes a result of `evaluate.evaluate` to eval/, under the name of what was scored.
+
+        A submission in it goes to a file of its own, whose path takes its place.
+
+        Args:
+          result: what was measured.
+          data: the data set's path.
+          split: of the data set.
+          fingerprint: of the data set.
+          checkpoint: what was scored.
+
+        Returns:
+          What was written, and to which `file`.
+        """
+        about = {"data": data, "split": split, "fingerprint": fingerprint, "checkpoint": checkpoint}
+        record: dict[str, Any] = about | dict(result)
+        source = epath.Path(data).name.partition(".")[0]
+        how = record.get("how") or f"depth{record['steps_used']}"
+        name = f"{source}-{split}-checkpoint{checkpoint}-{how}"
+        if "voting" in record:
+            name += f"-{record['voting']}-{record['examples']}copies"
+        if "submission" in record:
+            path = self.evaluations / name / "submission.json"
+            write_whole(path, json.dumps(record["submission"]) + "\n")
+            record["submission"] = str(path)
+        path = self.evaluations / f"{name}.json"
+        write_whole(path, json.dumps(record, indent=2) + "\n")
+        return record | {"file": str(path)}
