@@ -1,7 +1,30 @@
-"""`python -m launch`."""
+"""`python -m launch` in a clone; installed, `trm-launch` and `python -m trm_jax.launch`."""
 
 import sys
 
-from launch.cli import main
+from . import desk
+from .errors import MISTAKE
 
-sys.exit(main())
+
+def console() -> int:
+    """Entry point of the console script."""
+    return _start("trm-launch")
+
+
+def _start(prog: str) -> int:
+    # PyYAML is all that launching needs beyond the standard library, and an extra of the package.
+    try:
+        from .cli import main
+    except ModuleNotFoundError as error:
+        if error.name != "yaml":
+            raise
+        desk.error(
+            "PyYAML is not installed, and job files are YAML; install it with "
+            f"`{sys.executable} -m pip install pyyaml` (the package's extra `launch` brings it)."
+        )
+        return MISTAKE
+    return main(prog=prog)
+
+
+if __name__ == "__main__":
+    sys.exit(_start(f"python -m {__package__}"))

@@ -1,4 +1,4 @@
-"""The command line: `python -m launch [VERB] JOB.yaml [--engine E] ...`."""
+"""The command line: `trm-launch [VERB] JOB [--engine E] ...`; see __main__ for its other names."""
 
 import argparse
 import importlib
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from launch import desk, job, plan, source
-from launch.errors import MISTAKE, LaunchError
+from . import desk, job, layout, places, source
+from .errors import MISTAKE, LaunchError
 
 VERBS = {
     "render": "print what would be submitted; touches nothing (the default)",
@@ -18,17 +18,23 @@ VERBS = {
     "cancel": "stop it; it checkpoints first, and `submit` goes on",
     "delete": "give the hardware back and forget the job; its work directory stays",
 }
-MODULES = {engine: f"launch.{engine}" for engine in job.ENGINES}
-INSTALLS = ("tpu", "gke", "sky")
+CLONES = ("tpu", "sky")
+"""Engines whose machines clone the code at a commit."""
+INSTALLS = (*CLONES, "gke")
 """Engines whose machines get the code by commit or image and not from this checkout."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command line (None: this process's) and returns the exit code."""
+def main(arguments: Sequence[str] | None = None, prog: str = "trm-launch") -> int:
+    """Runs one command line and returns the exit code.
+
+    Args:
+      arguments: None for this process's.
+      prog: what the user typed, for the help.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] not in VERBS and words[0].endswith((".yaml", ".yml")):
+    if _is_job(words):
         words.insert(0, "render")
-    values = _parser().parse_args(words)
+    values = _parser(prog).parse_args(words)
     try:
         return _run(values)
     except LaunchError as error:
@@ -39,14 +45,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _is_job(words: Sequence[str]) -> bool:
+    """Whether the verb was left out: the first word is a file's name, or stands alone."""
+    if not words or words[0] in VERBS or words[0].startswith("-"):
+        return False
+    alone = len(words) == 1 or words[1].startswith("-")
+    return alone or words[0].endswith(places.SUFFIXES)
+
+
+def module_of(engine: str) -> ModuleType:
+    """The module with the engine's verbs."""
+    return importlib.import_module(f".{engine}", __package__)
+
+
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m launch",
-        description="Starts training jobs; launch/README.md has a line for each engine.",
-        epilog="Verbs: " + "; ".join(f"{verb}: {does}" for verb, does in VERBS.items()) + ".",
+        prog=prog,
+        description=f"Starts training jobs; {places.README} has a line for each engine.",
+        epilog="Verbs: "
+        + "; ".join(f"{verb}: {does}" for verb, does in VERBS.items())
+        + f". Ready-made jobs: {', '.join(places.ready_jobs())}.",
     )
     parser.add_argument("verb", choices=list(VERBS), metavar="VERB", help=", ".join(VERBS))
-    parser.add_argument("job", type=Path, metavar="JOB.yaml", help="the job file")
+    parser.add_argument("job", metavar="JOB", help="a job file, or a ready-made one's name")
     parser.add_argument(
         "--engine",
         choices=job.ENGINES,
@@ -74,25 +95,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(values: argparse.Namespace) -> int:
-    wanted = job.load(values.job, values.set)
+    wanted = job.load(places.job_file(values.job), values.set)
     engine = _engine(wanted, values.engine)
-    sweep = plan.read_sweep(values.sweep, values.seeds) if values.sweep else ()
-    made = plan.make(wanted, source.of(plan.ROOT, wanted.code.commit), sweep)
-    module = importlib.import_module(MODULES[engine])
+    sweep = layout.read_sweep(values.sweep, values.seeds) if values.sweep else ()
+    made = layout.make(wanted, _source(wanted, engine), sweep)
+    module = module_of(engine)
     if values.verb == "render":
         return _render(module.render(made), values.out)
     if values.out is not None:
         raise LaunchError("--out is for `render`; the other verbs write to runs/launch.")
     files = module.render(made)
     left = job.placeholders([*files.values(), wanted.workdir])
-    if left:
+    if left := [word for word in left if word != source.LEFT_OPEN.commit]:
         raise LaunchError(
             f"{values.job} still has {', '.join(left)}; write your own values there, or pass "
             "them with --set."
         )
-    if values.verb == "submit" and engine in INSTALLS:
-        _check_clean(made.source, values.allow_dirty)
     table = desk.Desk(Path("runs") / "launch" / made.name / engine, values.every)
+    if values.verb == "submit":
+        _check_source(made.source, engine, values.allow_dirty)
+        if not made.source.commit:
+            table.say("no commit is recorded: this is no clone, and `code:` has no `commit`")
     return _act(module, values.verb, made, table)
 
 
@@ -108,13 +131,25 @@ def _engine(wanted: job.Job, asked: str | None) -> str:
     if asked not in engines:
         raise LaunchError(
             f"the job has no section `{asked}:`; it has {', '.join(engines) or 'none'}. "
-            f"launch/jobs has an example for each engine."
+            f"For every engine there is a ready-made job: {', '.join(places.ready_jobs())}."
         )
     return asked
 
 
-def _check_clean(code: source.Source, allowed: bool) -> None:
-    if code.dirty and not allowed:
+def _source(wanted: job.Job, engine: str) -> source.Source:
+    found = source.of(places.ABOVE, wanted.code.commit)
+    return source.LEFT_OPEN if engine in CLONES and not found.commit else found
+
+
+def _check_source(code: source.Source, engine: str, dirty_allowed: bool) -> None:
+    """Refuses to submit what the machines would not get."""
+    if code == source.LEFT_OPEN:
+        raise LaunchError(
+            f"no commit is known, because the launcher is not run from a clone, and {engine}'s "
+            "machines clone the repository at one; write it as `commit` under `code:` in the job "
+            "file, or pass --set code.commit=... with its 40 hexadecimal digits."
+        )
+    if code.dirty and engine in INSTALLS and not dirty_allowed:
         raise LaunchError(
             f"files here differ from commit {code.commit[:12]}, which is what the machines get; "
             "commit and push them, or pass --allow-dirty to run the commit without them."
@@ -132,6 +167,6 @@ def _render(files: dict[str, str], out: Path | None) -> int:
     return 0
 
 
-def _act(module: ModuleType, verb: str, made: plan.Plan, table: desk.Desk) -> int:
+def _act(module: ModuleType, verb: str, made: layout.Layout, table: desk.Desk) -> int:
     act = getattr(module, verb)
     return int(act(made, table))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from launch.errors import LaunchError
+from . import places
+from .errors import LaunchError
 
 PATIENCE = 300.0
 """Seconds after which a command counts as hung; `gcloud` may take minutes over many hosts."""
@@ -154,12 +155,12 @@ class Desk:
 
 
 def fill(name: str, **values: str) -> str:
-    """A shell script of launch/scripts with its @NAMES@ replaced.
+    """A shell script of scripts/ with its @NAMES@ replaced.
 
     Raises:
       KeyError: the script has a @NAME@ that is not given.
     """
-    lines = (Path(__file__).parent / "scripts" / name).read_text().splitlines()
+    lines = (places.SCRIPTS / name).read_text().splitlines()
     out = []
     for line in lines:
         if line.strip().startswith("@") and line.strip().endswith("@"):

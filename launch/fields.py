@@ -6,7 +6,7 @@ import types
 import typing
 from typing import Any, TypeVar
 
-from launch.errors import LaunchError
+from .errors import LaunchError
 
 T = TypeVar("T")
 KINDS = {str: "a text", int: "a whole number", bool: "true or false"}

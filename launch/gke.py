@@ -8,12 +8,12 @@ import json
 import shlex
 from typing import Any
 
-from launch import topology, yaml_text
-from launch.desk import Desk
-from launch.errors import MISTAKE, NON_FINITE, RESTART, LaunchError
-from launch.hardware import Gke
-from launch.names import label, safe
-from launch.plan import Plan, Run
+from . import tpu_slices, yaml_text
+from .desk import Desk
+from .errors import MISTAKE, NON_FINITE, RESTART, LaunchError
+from .hardware import Gke
+from .layout import LaunchRun, Layout
+from .names import label, safe
 
 UNREADABLE = 1
 PORT = 8476
@@ -22,32 +22,32 @@ GROUP = "w"
 PROVIDER = "cloud.google.com"
 
 
-def render(plan: Plan) -> dict[str, str]:
+def render(layout: Layout) -> dict[str, str]:
     """One JobSet for each run, in one file."""
-    documents = [yaml_text.dump(_jobset(plan, run)) for run in plan.runs]
+    documents = [yaml_text.dump(_jobset(layout, run)) for run in layout.runs]
     return {"jobset.yaml": "---\n".join(documents)}
 
 
-def submit(plan: Plan, desk: Desk) -> int:
+def submit(layout: Layout, desk: Desk) -> int:
     """Creates the JobSets; the cluster restarts them."""
-    files = render(plan)
+    files = render(layout)
     desk.write(files)
     done = desk.run(["kubectl", "create", "-f", str(desk.folder / "jobset.yaml")])
     print(done.out, end="")
     if "AlreadyExists" in done.err:
         raise LaunchError(
-            f"JobSet {plan.name} is there already; `delete` it first, its work directory stays "
+            f"JobSet {layout.name} is there already; `delete` it first, its work directory stays "
             "and the run goes on from it."
         )
     if not done.ok:
         raise LaunchError(f"kubectl refused the job: {done.reason}")
-    desk.remember(commit=plan.source.commit, dirty=plan.source.dirty)
+    desk.remember(commit=layout.source.commit, dirty=layout.source.dirty)
     return 0
 
 
-def status(plan: Plan, desk: Desk) -> int:
+def status(layout: Layout, desk: Desk) -> int:
     """Says how each JobSet stands."""
-    done = desk.run([*_kubectl(plan, "get", "jobset"), "--output=json"], quiet=True)
+    done = desk.run([*_kubectl(layout, "get", "jobset"), "--output=json"], quiet=True)
     try:
         items = json.loads(done.out)["items"] if done.ok else None
         lines = None if items is None else [_line(item) for item in items]
@@ -56,34 +56,35 @@ def status(plan: Plan, desk: Desk) -> int:
     if lines is None:
         desk.say(f"the state could not be read ({done.reason}); try again later")
         return UNREADABLE
-    for line in lines or [f"no JobSet of job {plan.name}"]:
+    for line in lines or [f"no JobSet of job {layout.name}"]:
         desk.say(line)
     return 0
 
 
-def logs(plan: Plan, desk: Desk) -> int:
+def logs(layout: Layout, desk: Desk) -> int:
     """Follows process 0 of each run."""
     first = "batch.kubernetes.io/job-completion-index=0,jobset.sigs.k8s.io/job-index=0"
-    words = [*_kubectl(plan, "logs", more=first), "--follow", "--tail=100", "--prefix"]
-    return desk.show([*words, f"--max-log-requests={max(5, len(plan.runs))}"])
+    words = [*_kubectl(layout, "logs", more=first), "--follow", "--tail=100", "--prefix"]
+    return desk.show([*words, f"--max-log-requests={max(5, len(layout.runs))}"])
 
 
-def cancel(plan: Plan, desk: Desk) -> int:
+def cancel(layout: Layout, desk: Desk) -> int:
     """Suspends the JobSets: the pods get SIGTERM and checkpoint; `delete` and `submit` go on."""
-    for run in plan.runs:
-        words = ["kubectl", "patch", "jobset", run.name, f"--namespace={_section(plan).namespace}"]
+    for run in layout.runs:
+        space = f"--namespace={_section(layout).namespace}"
+        words = ["kubectl", "patch", "jobset", run.name, space]
         done = desk.run([*words, "--type=merge", '--patch={"spec":{"suspend":true}}'])
         if not done.ok:
             raise LaunchError(f"kubectl could not suspend {run.name}: {done.reason}")
     return 0
 
 
-def delete(plan: Plan, desk: Desk) -> int:
+def delete(layout: Layout, desk: Desk) -> int:
     """Deletes the JobSets; the pods get SIGTERM and checkpoint."""
-    done = desk.run(_kubectl(plan, "delete", "jobset"))
+    done = desk.run(_kubectl(layout, "delete", "jobset"))
     if not done.ok:
         raise LaunchError(f"kubectl could not delete the job: {done.reason}")
-    print(done.out or f"no JobSet of job {plan.name}\n", end="")
+    print(done.out or f"no JobSet of job {layout.name}\n", end="")
     return 0
 
 
@@ -94,14 +95,14 @@ def _line(item: dict[str, Any]) -> str:
     return f"{item['metadata']['name']}: {word}, {state.get('restarts', 0)} restarts"
 
 
-def _kubectl(plan: Plan, *verb: str, more: str = "") -> list[str]:
-    chosen = f"trm-job={label(plan.name)}" + (f",{more}" if more else "")
-    return ["kubectl", *verb, f"--namespace={_section(plan).namespace}", f"--selector={chosen}"]
+def _kubectl(layout: Layout, *verb: str, more: str = "") -> list[str]:
+    chosen = f"trm-job={label(layout.name)}" + (f",{more}" if more else "")
+    return ["kubectl", *verb, f"--namespace={_section(layout).namespace}", f"--selector={chosen}"]
 
 
-def _jobset(plan: Plan, run: Run) -> dict[str, Any]:
-    section = _section(plan)
-    labels = {**plan.labels(), **({"trm-run": safe(run.name)} if len(plan.runs) > 1 else {})}
+def _jobset(layout: Layout, run: LaunchRun) -> dict[str, Any]:
+    section = _section(layout)
+    labels = {**layout.labels(), **({"trm-run": safe(run.name)} if len(layout.runs) > 1 else {})}
     metadata: dict[str, Any] = {"name": run.name, "namespace": section.namespace}
     queue = {"kueue.x-k8s.io/queue-name": section.queue} if section.queue else {}
     metadata["labels"] = {**labels, **queue}
@@ -118,7 +119,7 @@ def _jobset(plan: Plan, run: Run) -> dict[str, Any]:
             "completions": _pods(section),
             "parallelism": _pods(section),
             "podFailurePolicy": {"rules": _pod_rules(section)},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(plan, run, section)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(layout, run, section)},
         },
     }
     return {
@@ -126,7 +127,7 @@ def _jobset(plan: Plan, run: Run) -> dict[str, Any]:
         "kind": "JobSet",
         "metadata": metadata,
         "spec": {
-            "failurePolicy": {"maxRestarts": plan.job.restarts, "rules": _set_rules()},
+            "failurePolicy": {"maxRestarts": layout.job.restarts, "rules": _set_rules()},
             "replicatedJobs": [{"name": GROUP, "replicas": section.slices, "template": template}],
         },
     }
@@ -159,11 +160,11 @@ def _set_rules() -> list[dict[str, Any]]:
     ]
 
 
-def _pod(plan: Plan, run: Run, section: Gke) -> dict[str, Any]:
+def _pod(layout: Layout, run: LaunchRun, section: Gke) -> dict[str, Any]:
     resource, count = "nvidia.com/gpu", section.gpus
     selector = {f"{PROVIDER}/gke-accelerator": section.accelerator}
     if section.topology:
-        slice_ = topology.of_topology(section.accelerator, section.topology)
+        slice_ = tpu_slices.of_topology(section.accelerator, section.topology)
         resource, count = "google.com/tpu", slice_.chips_per_host
         selector = {
             f"{PROVIDER}/gke-tpu-accelerator": section.accelerator,
@@ -182,9 +183,9 @@ def _pod(plan: Plan, run: Run, section: Gke) -> dict[str, Any]:
         "containers": [
             {
                 "name": "trm",
-                "image": plan.job.code.image,
+                "image": layout.job.code.image,
                 "command": list(run.command),
-                "env": _environment(plan, run, section),
+                "env": _environment(layout, run, section),
                 "resources": {"requests": {resource: count}, "limits": {resource: count}},
                 "volumeMounts": mounts,
             }
@@ -203,16 +204,16 @@ def _pod(plan: Plan, run: Run, section: Gke) -> dict[str, Any]:
     return spec
 
 
-def _environment(plan: Plan, run: Run, section: Gke) -> list[dict[str, Any]]:
-    given = [{"name": key, "value": value} for key, value in plan.environment().items()]
+def _environment(layout: Layout, run: LaunchRun, section: Gke) -> list[dict[str, Any]]:
+    given = [{"name": key, "value": value} for key, value in layout.environment().items()]
     secrets = [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": section.secret, "key": name}}}
-        for name in plan.job.secrets
+        for name in layout.job.secrets
     ]
     return [*given, *secrets, *_place(run, section)]
 
 
-def _place(run: Run, section: Gke) -> list[dict[str, Any]]:
+def _place(run: LaunchRun, section: Gke) -> list[dict[str, Any]]:
     """How a process finds its peers: GKE tells TPU pods, GPU pods are told here."""
     if section.topology:
         return [{"name": "TRM_DISTRIBUTED", "value": "auto"}]
@@ -230,16 +231,17 @@ def _place(run: Run, section: Gke) -> list[dict[str, Any]]:
 def _pods(section: Gke) -> int:
     if section.topology is None:
         return section.nodes
-    return topology.of_topology(section.accelerator, section.topology).hosts
+    return tpu_slices.of_topology(section.accelerator, section.topology).hosts
 
 
-def _section(plan: Plan) -> Gke:
-    assert plan.job.gke is not None
-    if plan.job.code.image is None:
+def _section(layout: Layout) -> Gke:
+    assert layout.job.gke is not None
+    image = layout.job.code.image
+    if image is None:
         raise LaunchError("code: `image` is missing; pods run a container image (see Dockerfile).")
-    if plan.job.code.image.endswith(":latest") or ":" not in plan.job.code.image.split("/")[-1]:
+    if image.endswith(":latest") or ":" not in image.split("/")[-1]:
         raise LaunchError(
-            f"code: image {plan.job.code.image!r} must name a tag other than latest, or a digest, "
+            f"code: image {image!r} must name a tag other than latest, or a digest, "
             "so that a restart runs the same code."
         )
-    return plan.job.gke
+    return layout.job.gke

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from launch import topology
-from launch.errors import LaunchError
+from . import tpu_slices
+from .errors import LaunchError
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Tpu:
 
     def __post_init__(self) -> None:
         """Checks what the type alone does not say."""
-        topology.of_accelerator(self.accelerator)
+        tpu_slices.of_accelerator(self.accelerator)
         at_least("tpu", slices=self.slices, max_hours=self.max_hours)
         if self.spot and self.reserved:
             raise LaunchError("tpu: spot and reserved exclude each other; set `spot: false`.")
@@ -82,7 +82,7 @@ class Gke:
         if (self.topology is None) == (self.gpus == 0):
             raise LaunchError("gke: set either `topology` (TPU) or `gpus` (GPUs of each node).")
         if self.topology is not None:
-            topology.of_topology(self.accelerator, self.topology)
+            tpu_slices.of_topology(self.accelerator, self.topology)
         if self.nodes > 1 and self.topology is not None:
             raise LaunchError("gke: `nodes` is for GPUs; a TPU job has `slices`.")
         if self.slices > 1 and self.topology is None:
@@ -99,7 +99,7 @@ class Slurm:
       time: limit of one run, such as 24:00:00; the job goes on in a new one.
       partition, account, constraint: the cluster's own words.
       cpus_per_task, memory: of each task; of each node, such as 64G.
-      directory: the checkout on the shared file system that tasks run in.
+      directory: folder on the shared file system that tasks run in, such as a checkout.
       setup: shell lines that make `trm` available on a node.
       warning: seconds before the limit at which the tasks are asked to checkpoint.
       at_once: runs of a sweep that may run at the same time.

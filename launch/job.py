@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from launch import hardware, names, private
-from launch.errors import LaunchError
-from launch.fields import build
+from . import hardware, names, private
+from .errors import LaunchError
+from .fields import build
 
 ENGINES = ("tpu", "gke", "slurm", "local", "sky")
 PLACEHOLDER = re.compile(r"\bYOUR-[A-Z]+(?:-[A-Z]+)*")
@@ -23,7 +23,7 @@ class Code:
 
     Attributes:
       repository: address that they clone.
-      commit: of it, in full; this checkout's own by default.
+      commit: of it, in full; this checkout's own by default, where the launcher is in one.
       image: container image, for Kubernetes.
       extra: of the package, `tpu` or `cuda`; the engine's own by default.
     """

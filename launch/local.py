@@ -16,25 +16,25 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from launch import outcome
-from launch.desk import Desk
-from launch.errors import DONE, RESTART, LaunchError
-from launch.hardware import Local
-from launch.outcome import Next, Verdict
-from launch.plan import Plan, Run
+from . import exits
+from .desk import Desk
+from .errors import DONE, RESTART, LaunchError
+from .exits import Next, Verdict
+from .hardware import Local
+from .layout import LaunchRun, Layout
 
 TICK = 0.1
 PORT = "PORT"
 
 
-def render(plan: Plan) -> dict[str, str]:
+def render(layout: Layout) -> dict[str, str]:
     """A script that says what `submit` starts; the launcher itself also watches the processes."""
-    section = _section(plan)
+    section = _section(layout)
     lines = ["#!/bin/bash", "# What `submit` starts; it also watches, stops and restarts them.", ""]
-    for run in plan.runs:
+    for run in layout.runs:
         lines.append(f"# {run.title}: {section.processes} process(es), logs in runs/launch")
         for index in range(section.processes):
-            variables = {**plan.environment(), **_variables(section, index, PORT)}
+            variables = {**layout.environment(), **_variables(section, index, PORT)}
             words = [f"{key}={shlex.quote(value)}" for key, value in variables.items()]
             end = " &" if section.processes > 1 else ""
             lines.append(" \\\n    ".join(["env", *words, shlex.join(run.command)]) + end)
@@ -42,19 +42,19 @@ def render(plan: Plan) -> dict[str, str]:
     return {"local.sh": "\n".join(lines).rstrip() + "\n"}
 
 
-def submit(plan: Plan, desk: Desk) -> int:
+def submit(layout: Layout, desk: Desk) -> int:
     """Starts the runs one after the other, watches them, and returns the exit code."""
-    missing = [name for name in plan.job.secrets if name not in os.environ]
+    missing = [name for name in layout.job.secrets if name not in os.environ]
     if missing:
         raise LaunchError(f"{missing[0]} is named under `secrets:` and is not set in this shell.")
     worst = DONE
     with desk.only_one():
-        desk.write(render(plan))
-        desk.remember(pid=os.getpid(), commit=plan.source.commit, dirty=plan.source.dirty)
-        supervisor = Supervisor(plan, desk)
-        for run in plan.runs:
+        desk.write(render(layout))
+        desk.remember(pid=os.getpid(), commit=layout.source.commit, dirty=layout.source.dirty)
+        supervisor = Supervisor(layout, desk)
+        for run in layout.runs:
             code = supervisor.attend(run)
-            desk.say(f"{run.title}: {outcome.sentence(code)}")
+            desk.say(f"{run.title}: {exits.sentence(code)}")
             desk.remember(**{f"code of {run.title}": code})
             worst = worst or code
             if supervisor.asked:
@@ -62,7 +62,7 @@ def submit(plan: Plan, desk: Desk) -> int:
     return worst
 
 
-def status(plan: Plan, desk: Desk) -> int:
+def status(layout: Layout, desk: Desk) -> int:
     """Says whether the launcher runs, and how runs ended."""
     desk.say("a launcher drives it" if desk.held() else "no launcher drives it")
     for key, value in desk.recall().items():
@@ -70,15 +70,15 @@ def status(plan: Plan, desk: Desk) -> int:
     return 0
 
 
-def logs(plan: Plan, desk: Desk) -> int:
+def logs(layout: Layout, desk: Desk) -> int:
     """Follows process 0 of each run."""
-    paths = [str(p) for run in plan.runs if (p := _log(desk.folder, run, 0)).exists()]
+    paths = [str(p) for run in layout.runs if (p := _log(desk.folder, run, 0)).exists()]
     if not paths:
         raise LaunchError(f"{desk.folder} holds no logs; the job has not been started here.")
     return desk.show(["tail", "-n", "100", "-F", *paths])
 
 
-def cancel(plan: Plan, desk: Desk) -> int:
+def cancel(layout: Layout, desk: Desk) -> int:
     """Asks the launcher to stop its processes; they checkpoint first."""
     if not desk.held():
         desk.say("no launcher drives it; nothing to cancel")
@@ -88,7 +88,7 @@ def cancel(plan: Plan, desk: Desk) -> int:
     return 0
 
 
-def delete(plan: Plan, desk: Desk) -> int:
+def delete(layout: Layout, desk: Desk) -> int:
     """Removes the launcher's folder of logs; the work directory stays."""
     if desk.held():
         raise LaunchError("the job still runs; `cancel` it first.")
@@ -104,28 +104,28 @@ class Supervisor:
       asked: a signal told the launcher to stop; then nothing is started again.
     """
 
-    def __init__(self, plan: Plan, desk: Desk) -> None:
+    def __init__(self, layout: Layout, desk: Desk) -> None:
         """For the main thread: it takes SIGTERM and SIGINT over."""
         self.asked = False
-        self._plan, self._desk, self._section = plan, desk, _section(plan)
+        self._layout, self._desk, self._section = layout, desk, _section(layout)
         self._group: list[subprocess.Popen[bytes]] = []
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._forward)
 
-    def attend(self, run: Run) -> int:
+    def attend(self, run: LaunchRun) -> int:
         """Runs one run to its end, restarts included, and returns its exit code."""
         restarts = 0
         while True:
             verdict = self._once(run)
             if verdict.next is not Next.AGAIN or self.asked:
                 return verdict.code
-            if restarts == self._plan.job.restarts:
+            if restarts == self._layout.job.restarts:
                 self._desk.say(f"{run.title}: no restart left of {restarts}")
                 return verdict.code
             restarts += 1
-            self._desk.say(f"{run.title}: restart {restarts} of {self._plan.job.restarts}")
+            self._desk.say(f"{run.title}: restart {restarts} of {self._layout.job.restarts}")
 
-    def _once(self, run: Run) -> Verdict:
+    def _once(self, run: LaunchRun) -> Verdict:
         port = str(_free_port())
         try:
             for index in range(self._section.processes):
@@ -136,9 +136,9 @@ class Supervisor:
             self._stop()
             self._group.clear()
 
-    def _start(self, run: Run, index: int, port: str) -> subprocess.Popen[bytes]:
+    def _start(self, run: LaunchRun, index: int, port: str) -> subprocess.Popen[bytes]:
         program = find_program(run.command[0])
-        environment = {**os.environ, **self._plan.environment()}
+        environment = {**os.environ, **self._layout.environment()}
         environment |= _variables(self._section, index, port)
         path = _log(self._desk.folder, run, index)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ class Supervisor:
         deadline = None
         while True:
             codes = [process.poll() for process in self._group]
-            verdict = outcome.judge(codes, peers_elsewhere=False)
+            verdict = exits.judge(codes, peers_elsewhere=False)
             if verdict.next is not Next.WAIT:
                 return verdict
             if RESTART in codes and deadline is None:
@@ -218,12 +218,12 @@ def _variables(section: Local, index: int, port: str) -> dict[str, str]:
     return variables
 
 
-def _section(plan: Plan) -> Local:
-    assert plan.job.local is not None
-    return plan.job.local
+def _section(layout: Layout) -> Local:
+    assert layout.job.local is not None
+    return layout.job.local
 
 
-def _log(folder: Path, run: Run, index: int) -> Path:
+def _log(folder: Path, run: LaunchRun, index: int) -> Path:
     return folder / f"{run.name}.process{index}.log"
 
 

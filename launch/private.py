@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from launch.errors import LaunchError
+from .errors import LaunchError
 
 WORDS = r"(?:tokens?|secrets?|passwords?|passwd|api[_-]?keys?|credentials?|private[_-]?key)"
 ENVIRONMENT = re.compile(rf"(?:^|_){WORDS}(?:_|$)|_KEY$", re.IGNORECASE)

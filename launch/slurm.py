@@ -5,113 +5,115 @@ import shlex
 import shutil
 from pathlib import Path
 
-from launch.desk import Desk, exports, fill
-from launch.errors import LaunchError
-from launch.hardware import Slurm
-from launch.plan import Plan
+from .desk import Desk, exports, fill
+from .errors import LaunchError
+from .hardware import Slurm
+from .layout import Layout
 
 UNREADABLE = 1
 
 
-def render(plan: Plan) -> dict[str, str]:
+def render(layout: Layout) -> dict[str, str]:
     """The script."""
-    section = _section(plan)
+    section = _section(layout)
     return {
         "job.sh": fill(
             "slurm.sh",
-            DIRECTIVES="\n".join(f"#SBATCH --{words}" for words in _directives(plan, section)),
-            NAME=plan.name,
+            DIRECTIVES="\n".join(f"#SBATCH --{words}" for words in _directives(layout, section)),
+            NAME=layout.name,
             DIRECTORY=shlex.quote(section.directory),
             SETUP="\n".join(section.setup),
-            SECRETS=_secrets(plan, section),
-            EXPORTS=exports(plan.environment()),
+            SECRETS=_secrets(layout, section),
+            EXPORTS=exports(layout.environment()),
             RUNS="\n".join(
                 f"{index}) run=({shlex.join(run.command)}) ;;"
-                for index, run in enumerate(plan.runs)
+                for index, run in enumerate(layout.runs)
             ),
-            LOGS=shlex.quote(_logs(plan)),
-            RESTARTS=str(plan.job.restarts),
-            COMMIT=plan.source.commit + (" and uncommitted changes" if plan.source.dirty else ""),
+            LOGS=shlex.quote(_logs(layout)),
+            RESTARTS=str(layout.job.restarts),
+            COMMIT=str(layout.source),
             TASKS=str(section.nodes * section.tasks_per_node),
         )
     }
 
 
-def submit(plan: Plan, desk: Desk) -> int:
+def submit(layout: Layout, desk: Desk) -> int:
     """Hands the script to sbatch, unless a job of that name is in the queue."""
-    section = _section(plan)
-    queued = _queued(plan, desk)
+    section = _section(layout)
+    queued = _queued(layout, desk)
     if queued is None:
         return UNREADABLE
     if queued:
         raise LaunchError(
-            f"job {plan.name} is in the queue as {', '.join(queued)}, and two of them would write "
-            "to one work directory; `cancel` it first."
+            f"job {layout.name} is in the queue as {', '.join(queued)}, and two of them would "
+            "write to one work directory; `cancel` it first."
         )
     if not Path(section.directory).is_dir():
         raise LaunchError(
             f"slurm: directory {section.directory} is not there; submit on the cluster."
         )
-    Path(_logs(plan)).mkdir(parents=True, exist_ok=True)
-    desk.write(render(plan))
+    Path(_logs(layout)).mkdir(parents=True, exist_ok=True)
+    desk.write(render(layout))
     done = desk.run(["sbatch", "--parsable", str(desk.folder / "job.sh")])
     if not done.ok:
         raise LaunchError(f"sbatch refused the job: {done.reason}")
     number = done.out.strip().split(";")[0]
-    desk.remember(job=number, commit=plan.source.commit, dirty=plan.source.dirty)
-    desk.say(f"job {number}; logs in {_logs(plan)}")
+    desk.remember(job=number, commit=layout.source.commit, dirty=layout.source.dirty)
+    desk.say(f"job {number}; logs in {_logs(layout)}")
     return 0
 
 
-def status(plan: Plan, desk: Desk) -> int:
+def status(layout: Layout, desk: Desk) -> int:
     """Shows the job's lines of the queue, and what the launcher remembers."""
-    queued = _queued(plan, desk)
+    queued = _queued(layout, desk)
     if queued is None:
         return UNREADABLE
     desk.say(f"remembered: {json.dumps(desk.recall())}")
     if not queued:
-        desk.say(f"no job {plan.name} in the queue; its end is in the logs ({_logs(plan)})")
+        desk.say(f"no job {layout.name} in the queue; its end is in the logs ({_logs(layout)})")
         return 0
-    return desk.show(["squeue", "--me", f"--name={plan.name}"])
+    return desk.show(["squeue", "--me", f"--name={layout.name}"])
 
 
-def logs(plan: Plan, desk: Desk) -> int:
+def logs(layout: Layout, desk: Desk) -> int:
     """Follows the logs."""
-    paths = sorted(str(path) for path in Path(_logs(plan)).glob("*.log"))
+    paths = sorted(str(path) for path in Path(_logs(layout)).glob("*.log"))
     if not paths:
-        raise LaunchError(f"{_logs(plan)} holds no logs yet; `status` says whether the job waits.")
+        raise LaunchError(
+            f"{_logs(layout)} holds no logs yet; `status` says whether the job waits."
+        )
     return desk.show(["tail", "-n", "100", "-F", *paths])
 
 
-def cancel(plan: Plan, desk: Desk) -> int:
+def cancel(layout: Layout, desk: Desk) -> int:
     """Asks the tasks to checkpoint, and takes the job out of the queue when they have."""
-    queued = _queued(plan, desk)
+    queued = _queued(layout, desk)
     if queued is None:
         return UNREADABLE
     if not queued:
-        desk.say(f"no job {plan.name} in the queue; nothing to cancel")
+        desk.say(f"no job {layout.name} in the queue; nothing to cancel")
         return 0
     # Plain scancel sends SIGTERM to the tasks and SIGKILL after the cluster's KillWait (30 s).
-    done = desk.run(["scancel", "--me", f"--name={plan.name}"])
+    done = desk.run(["scancel", "--me", f"--name={layout.name}"])
     if not done.ok:
         raise LaunchError(f"scancel failed: {done.reason}")
     return 0
 
 
-def delete(plan: Plan, desk: Desk) -> int:
+def delete(layout: Layout, desk: Desk) -> int:
     """Cancels the job and removes its logs; the work directory stays."""
-    code = cancel(plan, desk)
+    code = cancel(layout, desk)
     if code == 0:
-        for folder in (Path(_logs(plan)), desk.folder):
+        for folder in (Path(_logs(layout)), desk.folder):
             shutil.rmtree(folder, ignore_errors=True)
             desk.say(f"removed {folder}; the work directory is untouched")
     return code
 
 
-def _directives(plan: Plan, section: Slurm) -> list[str]:
-    array = len(plan.runs) > 1
+def _directives(layout: Layout, section: Slurm) -> list[str]:
+    array = len(layout.runs) > 1
     words = {
-        "job-name": plan.name,
+        "job-name": layout.name,
         "nodes": section.nodes,
         "ntasks": section.nodes * section.tasks_per_node,
         "ntasks-per-node": section.tasks_per_node,
@@ -124,18 +126,19 @@ def _directives(plan: Plan, section: Slurm) -> list[str]:
         "partition": section.partition,
         "account": section.account,
         "constraint": section.constraint,
-        "array": f"0-{len(plan.runs) - 1}%{section.at_once}" if array else None,
+        "array": f"0-{len(layout.runs) - 1}%{section.at_once}" if array else None,
         "signal": f"B:TERM@{section.warning}",
         "open-mode": "append",
-        "output": f"{_logs(plan)}/{'%A_%a' if array else '%j'}.log",
+        "output": f"{_logs(layout)}/{'%A_%a' if array else '%j'}.log",
     }
-    comment = f"commit={plan.source.commit[:12]},dirty={int(plan.source.dirty)}"
     given = [f"{key}={value}" for key, value in words.items() if value is not None]
-    return [*given, "requeue", f"comment={comment}"]
+    source = layout.source
+    comment = f"comment=commit={source.commit[:12]},dirty={int(source.dirty)}"
+    return [*given, "requeue", *([comment] if source.commit else [])]
 
 
-def _secrets(plan: Plan, section: Slurm) -> str:
-    if not plan.job.secrets:
+def _secrets(layout: Layout, section: Slurm) -> str:
+    if not layout.job.secrets:
         return ""
     path = section.secrets_file
     lines = [
@@ -146,14 +149,14 @@ def _secrets(plan: Plan, section: Slurm) -> str:
         "# shellcheck disable=SC1090",
         f'. "{path}"',
     ]
-    lines += [f': "${{{name}:?is not set in {path}}}"' for name in plan.job.secrets]
+    lines += [f': "${{{name}:?is not set in {path}}}"' for name in layout.job.secrets]
     return "\n".join(lines)
 
 
-def _queued(plan: Plan, desk: Desk) -> list[str] | None:
+def _queued(layout: Layout, desk: Desk) -> list[str] | None:
     """Numbers of the user's jobs of that name, or None if the queue could not be read."""
     done = desk.run(
-        ["squeue", "--me", "--noheader", "--format=%i", f"--name={plan.name}"], quiet=True
+        ["squeue", "--me", "--noheader", "--format=%i", f"--name={layout.name}"], quiet=True
     )
     if not done.ok:
         desk.say(f"the queue could not be read ({done.reason}); nothing is done, try again later")
@@ -161,14 +164,14 @@ def _queued(plan: Plan, desk: Desk) -> list[str] | None:
     return done.out.split()
 
 
-def _logs(plan: Plan) -> str:
-    return f"{_section(plan).directory.rstrip('/')}/runs/launch/{plan.name}/logs"
+def _logs(layout: Layout) -> str:
+    return f"{_section(layout).directory.rstrip('/')}/runs/launch/{layout.name}/logs"
 
 
-def _section(plan: Plan) -> Slurm:
-    assert plan.job.slurm is not None
-    if not plan.job.slurm.directory.startswith("/"):
+def _section(layout: Layout) -> Slurm:
+    assert layout.job.slurm is not None
+    if not layout.job.slurm.directory.startswith("/"):
         raise LaunchError(
             "slurm: directory must be an absolute path, because SLURM expands nothing."
         )
-    return plan.job.slurm
+    return layout.job.slurm

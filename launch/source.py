@@ -5,25 +5,42 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.errors import LaunchError
+from .errors import LaunchError
 
 
 @dataclass(frozen=True)
 class Source:
-    """A commit, and whether tracked files were changed since."""
+    """A commit, and whether tracked files were changed since.
+
+    Attributes:
+      commit: of 40 hexadecimal digits; empty where none is known.
+      dirty: whether tracked files differ from it.
+    """
 
     commit: str
     dirty: bool
 
+    def __str__(self) -> str:
+        """For people."""
+        return (self.commit or "unknown") + (" and uncommitted changes" if self.dirty else "")
+
+
+UNKNOWN = Source("", dirty=False)
+LEFT_OPEN = Source("YOUR-COMMIT", dirty=False)
+"""What a render says where machines clone a commit and none is known."""
+
 
 def read(root: Path) -> Source:
-    """The commit that a checkout stands at.
+    """The commit that a checkout stands at; UNKNOWN if the folder is not the top of one.
 
-    Raises:
-      LaunchError: the directory is no git checkout, or git is missing.
+    An installed package may lie somewhere within another checkout, whose commit says nothing here.
     """
-    commit = _git(root, "rev-parse", "HEAD")
-    return Source(commit.strip(), bool(_git(root, "status", "--porcelain", "--untracked-files=no")))
+    told = _git(root, "rev-parse", "--show-prefix", "HEAD")
+    if told is None:
+        return UNKNOWN
+    within, commit = told.splitlines()
+    changes = None if within else _git(root, "status", "--porcelain", "--untracked-files=no")
+    return UNKNOWN if changes is None else Source(commit, bool(changes))
 
 
 def of(root: Path, wanted: str | None) -> Source:
@@ -39,14 +56,10 @@ def of(root: Path, wanted: str | None) -> Source:
     return Source(wanted, False)
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git says, or None if it is missing or fails."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise LaunchError(
-            f"{root} is no git checkout, so the job's commit cannot be recorded; run the launcher "
-            "from a clone, or write the commit into the job file under `code:`."
-        ) from error
-    return done.stdout
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -7,12 +7,12 @@ later launcher needs is written down first, so the same `submit` goes on after t
 import time
 from typing import Any
 
-from launch import outcome, tpu_read
-from launch.desk import Desk
-from launch.errors import DONE, RESTART
-from launch.outcome import Next
-from launch.plan import Plan
-from launch.tpu_read import Seen, Worker
+from . import exits, tpu_read
+from .desk import Desk
+from .errors import DONE, RESTART
+from .exits import Next
+from .layout import Layout
+from .tpu_read import Seen, Worker
 
 BROKEN = 1
 """Exit code where it is not the training but the hardware or its set-up that failed."""
@@ -23,11 +23,11 @@ HOUR = 3600.0
 class Driver:
     """One job's loop."""
 
-    def __init__(self, plan: Plan, desk: Desk) -> None:
+    def __init__(self, layout: Layout, desk: Desk) -> None:
         """Takes up what an earlier launcher wrote down."""
-        self._plan, self._desk = plan, desk
-        self._reader = tpu_read.Reader(plan, desk)
-        facts = _taken_up(desk.recall(), len(plan.runs))
+        self._layout, self._desk = layout, desk
+        self._reader = tpu_read.Reader(layout, desk)
+        facts = _taken_up(desk.recall(), len(layout.runs))
         self._run, self._attempt = int(facts["run"]), int(facts["attempt"])
         self._restarts, self._since = int(facts["restarts"]), float(facts["since"])
         self._codes: dict[str, int] = facts["codes"]
@@ -46,14 +46,14 @@ class Driver:
     def _round(self) -> int | None:
         """One look, at most one step; an exit code at the end of the job."""
         seen = self._reader.resource()
-        self._tell(f"queued resource {self._plan.name}: {seen.state}", seen.why)
+        self._tell(f"queued resource {self._layout.name}: {seen.state}", seen.why)
         if seen.state == tpu_read.UNKNOWN:
             return None
         if (self._desk.folder / "cancelled").exists():
             return self._end(seen, RESTART, "cancelled")
-        assert self._plan.job.tpu is not None
-        if time.time() - self._since > self._plan.job.tpu.max_hours * HOUR:
-            return self._end(seen, BROKEN, f"max_hours {self._plan.job.tpu.max_hours} are over")
+        assert self._layout.job.tpu is not None
+        if time.time() - self._since > self._layout.job.tpu.max_hours * HOUR:
+            return self._end(seen, BROKEN, f"max_hours {self._layout.job.tpu.max_hours} are over")
         if seen.state == tpu_read.ABSENT:
             return self._ask()
         self._refusals, self._lone = 0, False
@@ -76,19 +76,19 @@ class Driver:
             return None
         for node, facts in machines.items():
             # Left by a request that timed out, or by another job that has this name.
-            if facts.get("labels", {}).get("trm-job") != self._plan.labels()["trm-job"]:
+            if facts.get("labels", {}).get("trm-job") != self._layout.labels()["trm-job"]:
                 self._desk.say(f"node {node} is there and is not this job's; choose another name")
                 return BROKEN
             if lone:
                 self._desk.say(f"node {node} has no queued resource; it is deleted first")
-                self._desk.run(tpu_read.remove_node(self._plan, node))
+                self._desk.run(tpu_read.remove_node(self._layout, node))
         if machines:
             return None
         if self._refusals == TRIES:
             self._desk.say(f"refused {TRIES} times in a row; mend what gcloud says above")
             return BROKEN
         script = str(self._desk.folder / "startup.sh")
-        done = self._desk.run(tpu_read.create(self._plan, script))
+        done = self._desk.run(tpu_read.create(self._layout, script))
         if not done.ok:
             # It may have been heard all the same: the next look decides, never this answer.
             self._refusals += 1
@@ -114,7 +114,7 @@ class Driver:
         return None
 
     def _judge(self, seen: Seen, workers: list[Worker]) -> int | None:
-        verdict = outcome.judge([w.code for w in workers], len(workers) > 1)
+        verdict = exits.judge([w.code for w in workers], len(workers) > 1)
         if verdict.next is Next.WAIT:
             self._doubted = False
             return None
@@ -127,22 +127,22 @@ class Driver:
         self._doubted = False
         if self._ask_workers("stop") is None:
             return None
-        if self._restarts == self._plan.job.restarts:
+        if self._restarts == self._layout.job.restarts:
             self._desk.say(f"no restart left of {self._restarts}")
             return self._next_run(seen, verdict.code)
         self._restarts += 1
         self._attempt += 1
-        self._desk.say(f"{outcome.sentence(verdict.code)}; restart {self._restarts}")
+        self._desk.say(f"{exits.sentence(verdict.code)}; restart {self._restarts}")
         self._write_down()
         return None
 
     def _next_run(self, seen: Seen, code: int) -> int | None:
         """Writes a run's end down; goes on with the next of a sweep, or ends the job."""
-        self._desk.say(f"{self._name}: {outcome.sentence(code)}")
+        self._desk.say(f"{self._name}: {exits.sentence(code)}")
         if self._ask_workers("stop") is None:
             return None  # the others hang without the one that ended; no next run beside them
         self._codes[self._name] = code
-        if self._run + 1 == len(self._plan.runs):
+        if self._run + 1 == len(self._layout.runs):
             self._write_down()
             worst = next((c for c in self._codes.values() if c), DONE)
             return self._end(seen, worst, "finished")
@@ -183,7 +183,7 @@ class Driver:
 
     @property
     def _name(self) -> str:
-        return self._plan.runs[self._run].name
+        return self._layout.runs[self._run].name
 
     def _write_down(self) -> None:
         self._desk.remember(

@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from launch import topology
-from launch.desk import Desk
-from launch.hardware import Tpu
-from launch.plan import Plan
+from . import tpu_slices
+from .desk import Desk
+from .hardware import Tpu
+from .layout import Layout
 
 UNKNOWN, ABSENT = "UNKNOWN", "ABSENT"
 WAITING = frozenset({"CREATING", "ACCEPTED", "PROVISIONING", "WAITING_FOR_RESOURCES"})
@@ -44,19 +44,19 @@ class Worker(NamedTuple):
 class Reader:
     """Reads and asks, for one job."""
 
-    plan: Plan
+    layout: Layout
     desk: Desk
 
     def resource(self) -> Seen:
         """The queued resource: one of its states, ABSENT, or UNKNOWN."""
-        done = self.desk.run(listing(self.plan), quiet=True)
+        done = self.desk.run(listing(self.layout), quiet=True)
         if not done.ok:
             return Seen(UNKNOWN, done.reason)
         try:
             found = _by_name(done.out)
-            if self.plan.name not in found:
+            if self.layout.name not in found:
                 return Seen(ABSENT)
-            told = found[self.plan.name]["state"]
+            told = found[self.layout.name]["state"]
             state = told["state"]
         except (ValueError, KeyError, TypeError, AttributeError):
             return Seen(UNKNOWN, "gcloud printed something else than a list of queued resources")
@@ -66,28 +66,28 @@ class Reader:
 
     def machines(self) -> dict[str, dict[str, Any]] | None:
         """This job's TPU nodes by name, or None if they could not be read."""
-        section = _section(self.plan)
+        section = _section(self.layout)
         words = [*TPUS, "tpu-vm", "list", *_where(section), "--format=json"]
         done = self.desk.run(words, quiet=True)
         if not done.ok:
             return None
         try:
             found = _by_name(done.out)
-            return {name: found[name] for name in nodes(self.plan) if name in found}
+            return {name: found[name] for name in nodes(self.layout) if name in found}
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def deliver(self) -> bool:
         """Copies the script to every worker; says whether all have it."""
         script = str(self.desk.folder / "worker.sh")
-        return all(self.desk.run(copy(self.plan, n, script)).ok for n in nodes(self.plan))
+        return all(self.desk.run(copy(self.layout, n, script)).ok for n in nodes(self.layout))
 
     def workers(self, verb: str, run: str, attempt: int) -> list[Worker] | None:
         """Asks all workers; None unless every one of them answered."""
-        hosts = topology.of_accelerator(_section(self.plan).accelerator).hosts
+        hosts = tpu_slices.of_accelerator(_section(self.layout).accelerator).hosts
         answers: list[Worker] = []
-        for node in nodes(self.plan):
-            words = ssh(self.plan, node, call(self.plan, verb, run, attempt))
+        for node in nodes(self.layout):
+            words = ssh(self.layout, node, call(self.layout, verb, run, attempt))
             done = self.desk.run(words, quiet=verb == "state")
             found = {
                 m[1]: Worker(m[2], int(m[3]) if m[3] else None) for m in LINE.finditer(done.out)
@@ -99,14 +99,14 @@ class Reader:
 
     def fetch_logs(self) -> None:
         """Copies the log of each slice's worker 0 here, as far as it can be had."""
-        for node in nodes(self.plan):
+        for node in nodes(self.layout):
             target = self.desk.folder / f"{node}.log"
-            if self.desk.run(fetch(self.plan, node, str(target))).ok:
+            if self.desk.run(fetch(self.layout, node, str(target))).ok:
                 self.desk.say(f"log of {node}: {target}")
 
     def delete(self, looks: int = 40) -> bool:
         """Deletes the queued resource and its nodes; says whether it was seen to be gone."""
-        self.desk.run(remove(self.plan))
+        self.desk.run(remove(self.layout))
         for _ in range(looks):
             if self.resource().state == ABSENT:
                 self.desk.say("the slices are gone")
@@ -115,23 +115,23 @@ class Reader:
         return False
 
 
-def listing(plan: Plan) -> list[str]:
+def listing(layout: Layout) -> list[str]:
     """Reads all queued resources of the zone: absence can then be told from a failed read."""
-    return [*TPUS, "queued-resources", "list", *_where(_section(plan)), "--format=json"]
+    return [*TPUS, "queued-resources", "list", *_where(_section(layout)), "--format=json"]
 
 
-def create(plan: Plan, script: str) -> list[str]:
+def create(layout: Layout, script: str) -> list[str]:
     """Asks for the slices; `script` is the start-up script's path."""
-    section = _section(plan)
-    image = section.image or topology.of_accelerator(section.accelerator).generation.image
-    several = [f"--node-count={section.slices}", f"--node-prefix={plan.name}"]
-    labels = ",".join(f"{key}={value}" for key, value in plan.labels().items())
+    section = _section(layout)
+    image = section.image or tpu_slices.of_accelerator(section.accelerator).generation.image
+    several = [f"--node-count={section.slices}", f"--node-prefix={layout.name}"]
+    labels = ",".join(f"{key}={value}" for key, value in layout.labels().items())
     words = [
-        *[*TPUS, "queued-resources", "create", plan.name],
+        *[*TPUS, "queued-resources", "create", layout.name],
         *_where(section),
         f"--accelerator-type={section.accelerator}",
         f"--runtime-version={image}",
-        *(several if section.slices > 1 else [f"--node-id={plan.name}"]),
+        *(several if section.slices > 1 else [f"--node-id={layout.name}"]),
         f"--labels={labels}",
         f"--metadata-from-file=startup-script={script}",
     ]
@@ -145,44 +145,44 @@ def create(plan: Plan, script: str) -> list[str]:
     return [*words, *(word for word, given in chosen.items() if given), "--async"]
 
 
-def remove(plan: Plan) -> list[str]:
+def remove(layout: Layout) -> list[str]:
     """Deletes the queued resource with its nodes."""
-    words = [*TPUS, "queued-resources", "delete", plan.name, *_where(_section(plan))]
+    words = [*TPUS, "queued-resources", "delete", layout.name, *_where(_section(layout))]
     return [*words, "--force", "--async"]
 
 
-def remove_node(plan: Plan, node: str) -> list[str]:
+def remove_node(layout: Layout, node: str) -> list[str]:
     """Deletes a node that belongs to no queued resource."""
-    return [*TPUS, "tpu-vm", "delete", node, *_where(_section(plan)), "--async"]
+    return [*TPUS, "tpu-vm", "delete", node, *_where(_section(layout)), "--async"]
 
 
-def ssh(plan: Plan, node: str, command: str, worker: str = "all") -> list[str]:
+def ssh(layout: Layout, node: str, command: str, worker: str = "all") -> list[str]:
     """Runs a command on the workers of a node."""
-    words = [*TPUS, "tpu-vm", "ssh", node, *_where(_section(plan))]
+    words = [*TPUS, "tpu-vm", "ssh", node, *_where(_section(layout))]
     return [*words, f"--worker={worker}", f"--command={command}"]
 
 
-def copy(plan: Plan, node: str, script: str) -> list[str]:
+def copy(layout: Layout, node: str, script: str) -> list[str]:
     """Copies the worker's script to every worker of a node."""
-    target = f"{node}:trm-{plan.name}.sh"
-    return [*TPUS, "tpu-vm", "scp", script, target, *_where(_section(plan)), "--worker=all"]
+    target = f"{node}:trm-{layout.name}.sh"
+    return [*TPUS, "tpu-vm", "scp", script, target, *_where(_section(layout)), "--worker=all"]
 
 
-def fetch(plan: Plan, node: str, target: str) -> list[str]:
+def fetch(layout: Layout, node: str, target: str) -> list[str]:
     """Copies the log of worker 0 of a node to this machine."""
-    log = f"{node}:trm-{plan.name}/log.txt"
-    return [*TPUS, "tpu-vm", "scp", log, target, *_where(_section(plan)), "--worker=0"]
+    log = f"{node}:trm-{layout.name}/log.txt"
+    return [*TPUS, "tpu-vm", "scp", log, target, *_where(_section(layout)), "--worker=0"]
 
 
-def call(plan: Plan, verb: str, run: str, attempt: int) -> str:
+def call(layout: Layout, verb: str, run: str, attempt: int) -> str:
     """A call of the worker's script."""
-    return shlex.join(["bash", f"trm-{plan.name}.sh", verb, run, str(attempt)])
+    return shlex.join(["bash", f"trm-{layout.name}.sh", verb, run, str(attempt)])
 
 
-def nodes(plan: Plan) -> list[str]:
+def nodes(layout: Layout) -> list[str]:
     """Names of the slices' nodes."""
-    slices = _section(plan).slices
-    return [plan.name] if slices == 1 else [f"{plan.name}-{index}" for index in range(slices)]
+    slices = _section(layout).slices
+    return [layout.name] if slices == 1 else [f"{layout.name}-{index}" for index in range(slices)]
 
 
 def _where(section: Tpu) -> list[str]:
@@ -204,6 +204,6 @@ def _cause(told: dict[str, Any]) -> str:
     return str(error.get("message", "")) if isinstance(error, dict) else ""
 
 
-def _section(plan: Plan) -> Tpu:
-    assert plan.job.tpu is not None
-    return plan.job.tpu
+def _section(layout: Layout) -> Tpu:
+    assert layout.job.tpu is not None
+    return layout.job.tpu

@@ -1,10 +1,10 @@
-"""Jobs and plans for the tests of launch/."""
+"""Jobs and layouts for the tests of launch/."""
 
 import shutil
 import sys
 from pathlib import Path
 
-from launch import job, plan
+from launch import job, layout
 from launch.desk import Desk
 from launch.source import Source
 
@@ -28,7 +28,7 @@ def load(folder, text, *changes):
 
 
 def make(folder, text, *changes, sweep=()):
-    return plan.make(load(folder, text, *changes), SOURCE, sweep)
+    return layout.make(load(folder, text, *changes), SOURCE, sweep)
 
 
 def desk(folder, every=0.0):

@@ -4,8 +4,8 @@ import json
 import shutil
 import sys
 
-from launch import job, plan
-from launch.cli import MODULES
+from launch import job, layout
+from launch.cli import module_of
 from tests.launch.helpers import HERE, ROOT, SOURCE, SWEEP
 
 GOLDEN = HERE / "golden"
@@ -33,16 +33,15 @@ CASES = {
 }
 
 
-def plan_of(case):
+def layout_of(case):
     name, changes, sweep = CASES[case]
-    return plan.make(job.load(ROOT / "launch/jobs" / f"{name}.yaml", changes), SOURCE, sweep)
+    return layout.make(job.load(ROOT / "launch/jobs" / f"{name}.yaml", changes), SOURCE, sweep)
 
 
 def render(case):
     """File names and texts of one case."""
-    made = plan_of(case)
-    module = __import__(MODULES[made.job.engines[0]], fromlist=["render"])
-    return module.render(made)
+    made = layout_of(case)
+    return module_of(made.job.engines[0]).render(made)
 
 
 def main():

@@ -111,8 +111,8 @@ def test_status(kubectl, capsys):
 
 
 def test_cancel_suspends_and_delete_deletes_this_jobs_sets(kubectl, tmp_path):
-    plan, desk = kubectl("echo ok")
-    assert gke.cancel(plan, desk) == gke.delete(plan, desk) == 0
+    layout, desk = kubectl("echo ok")
+    assert gke.cancel(layout, desk) == gke.delete(layout, desk) == 0
     assert "patch jobset tiny --namespace=default" in calls(tmp_path)[0]
     assert '"suspend":true' in calls(tmp_path)[0]
     assert calls(tmp_path)[1] == "delete jobset --namespace=default --selector=trm-job=tiny"

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from launch import job, names, outcome, plan, private, topology
+from launch import exits, job, layout, names, private, tpu_slices
 from launch.errors import LaunchError
-from launch.outcome import Next
+from launch.exits import Next
 from tests.launch.helpers import HEAD, ROOT, SOURCE, TPU, load, make
 
 LOCAL = "workdir: runs/x\nlocal: {processes: 2}\n"
@@ -156,7 +156,7 @@ def test_ordinary_settings_are_not_taken_for_secrets(word):
     ],
 )
 def test_hosts_of_a_slice(accelerator, hosts, chips):
-    got = topology.of_accelerator(accelerator)
+    got = tpu_slices.of_accelerator(accelerator)
     assert (got.hosts, got.chips_per_host) == (hosts, chips)
 
 
@@ -172,13 +172,13 @@ def test_hosts_of_a_slice(accelerator, hosts, chips):
     ],
 )
 def test_hosts_of_a_topology(kind, shape, hosts, chips):
-    got = topology.of_topology(kind, shape)
+    got = tpu_slices.of_topology(kind, shape)
     assert (got.hosts, got.chips_per_host) == (hosts, chips)
 
 
 def test_what_follows_from_exit_codes():
     def says(codes, elsewhere):
-        return tuple(outcome.judge(codes, elsewhere))
+        return tuple(exits.judge(codes, elsewhere))
 
     assert says([None, None], False) == (Next.WAIT, 0)
     assert says([0, None], True) == (Next.WAIT, 0)
@@ -193,9 +193,9 @@ def test_a_final_code_is_final_whatever_the_others_say():
     for others in itertools.product([None, 0, 42, 1, -9], repeat=2):
         for final in (2, 3):
             for elsewhere in (True, False):
-                got = outcome.judge([others[0], final, others[1]], elsewhere)
+                got = exits.judge([others[0], final, others[1]], elsewhere)
                 assert got == (Next.STOP, final)
-    assert outcome.judge([2, 3], True).code == 3
+    assert exits.judge([2, 3], True).code == 3
 
 
 def test_commit_and_dirty_flag_are_part_of_every_run(tmp_path):
@@ -206,7 +206,7 @@ def test_commit_and_dirty_flag_are_part_of_every_run(tmp_path):
 
 
 def test_a_sweep_has_the_work_directories_of_trm_sweep(tmp_path):
-    runs = plan.read_sweep("experiments/ablations.py:table1", 2)
+    runs = layout.read_sweep("experiments/ablations.py:table1", 2)
     made = make(tmp_path, HEAD + LOCAL, sweep=runs)
     assert len(made.runs) == len(runs) > 2
     assert len({run.name for run in made.runs}) == len(runs)
@@ -236,14 +236,14 @@ def test_a_list_in_a_sweep_is_a_tuple_in_its_flag(tmp_path):
 )
 def test_a_sweep_that_cannot_be_read(spec, words):
     with pytest.raises(LaunchError, match=words):
-        plan.read_sweep(spec, 1)
+        layout.read_sweep(spec, 1)
 
 
 def test_json_of_something_else_is_no_sweep(tmp_path):
     for text in ('{"a": 1}', "[[1]]", "[", "[]"):
         (tmp_path / "s.json").write_text(text)
         with pytest.raises(LaunchError, match="--sweep"):
-            plan.read_sweep(str(tmp_path / "s.json"), 1)
+            layout.read_sweep(str(tmp_path / "s.json"), 1)
 
 
 def test_ready_job_files_can_all_be_read():

@@ -26,8 +26,8 @@ def asked(*_):
     print("saved", flush=True)
     sys.exit(42)
 signal.signal(signal.SIGTERM, asked)
-plan = sys.argv[2].split(",")[index].split(";")
-word = plan[min(start, len(plan) - 1)]
+words = sys.argv[2].split(",")[index].split(";")
+word = words[min(start, len(words) - 1)]
 if word == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if word in ("hang", "deaf"):

@@ -13,7 +13,7 @@ import yaml
 
 from launch import private
 from tests.launch.helpers import ROOT
-from tests.launch.renders import CASES, GOLDEN, plan_of, render
+from tests.launch.renders import CASES, GOLDEN, layout_of, render
 
 FILES = [(case, name) for case in CASES for name in render(case)]
 SCRIPTS = [pair for pair in FILES if pair[1].endswith(".sh")]
@@ -40,7 +40,7 @@ def test_no_kept_render_is_left_over():
 @pytest.mark.parametrize(("case", "name"), FILES, ids="/".join)
 def test_commit_and_dirty_flag_are_in_what_runs(case, name):
     everything = "".join(render(case).values())
-    assert plan_of(case).source.commit in everything
+    assert layout_of(case).source.commit in everything
     assert "TRM_DIRTY" in everything
 
 
@@ -49,7 +49,7 @@ def test_secrets_are_named_and_never_held(case, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "hunter2")
     everything = "".join(render(case).values())
     assert "hunter2" not in everything
-    assert ("WANDB_API_KEY" in everything) == bool(plan_of(case).job.secrets)
+    assert ("WANDB_API_KEY" in everything) == bool(layout_of(case).job.secrets)
 
 
 @pytest.mark.parametrize(("case", "name"), SCRIPTS, ids="/".join)

@@ -7,15 +7,15 @@ import time
 
 import pytest
 
-from launch import outcome, slurm
+from launch import exits, slurm
 from launch.desk import Desk
 from launch.errors import LaunchError
-from launch.outcome import Next
+from launch.exits import Next
 from tests.launch import slurm_cluster
 from tests.launch.helpers import SWEEP, make, put_on_path
 
 TRM = """#!/bin/bash
-# Stands in for `trm`: each task does what its word in PLAN says, one word for each start.
+# Stands in for `trm`: each task does what its word in the command says, one word for each start.
 trap 'echo "$SLURM_PROCID asked"; exit 42' TERM
 dir=${!#}
 dir=${dir#--workdir=}
@@ -32,9 +32,9 @@ exit "$word"
 """
 
 
-def job(folder, plan="0", nodes=2, name="tiny", extra=""):
+def job(folder, does="0", nodes=2, name="tiny", extra=""):
     return (
-        f'name: {name}\ncommand: [train, "{plan}"]\nworkdir: {folder}/work-{name}\nrestarts: 2\n'
+        f'name: {name}\ncommand: [train, "{does}"]\nworkdir: {folder}/work-{name}\nrestarts: 2\n'
         f'slurm: {{nodes: {nodes}, tasks_per_node: 2, time: "5", directory: "{folder}", '
         f"setup: ['export PATH=\"{folder}/bin:$PATH\"'], "
         f"secrets_file: {folder}/secrets.env}}\n{extra}"
@@ -58,7 +58,7 @@ def verdict(folder, codes, nodes):
 def test_the_script_decides_as_the_launcher_does(tmp_path, nodes):
     samples = [*itertools.combinations_with_replacement([0, 2, 3, 42, 134], 4)]
     for number, codes in enumerate(samples[:: 2 + nodes]):
-        want = outcome.judge(codes, nodes > 1)
+        want = exits.judge(codes, nodes > 1)
         word = {Next.STOP: "stop", Next.AGAIN: "again"}[want.next]
         got = verdict(tmp_path / str(number), codes, nodes)
         assert got == [word, str(want.code)], codes
@@ -123,8 +123,8 @@ def submit(cluster, tmp_path, monkeypatch):
     for key, value in cluster.environment.items():
         monkeypatch.setenv(key, value)
 
-    def go(plan, name="tiny", nodes=2, extra="", sweep=()):
-        made = make(tmp_path, job(tmp_path, plan, nodes, name, extra), sweep=sweep)
+    def go(does, name="tiny", nodes=2, extra="", sweep=()):
+        made = make(tmp_path, job(tmp_path, does, nodes, name, extra), sweep=sweep)
         table = Desk(tmp_path / "desk" / name)
         assert slurm.submit(made, table) == 0
         return made, table

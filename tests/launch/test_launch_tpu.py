@@ -20,8 +20,8 @@ def cloud(tmp_path, monkeypatch):
 
     def play(*changes, sweep=(), **scenario):
         (tmp_path / "scenario.json").write_text(json.dumps({"lives": [UP] * 5, **scenario}))
-        plan = make(tmp_path, HEAD + TPU, *changes, sweep=sweep)
-        return plan, desk(tmp_path)
+        layout = make(tmp_path, HEAD + TPU, *changes, sweep=sweep)
+        return layout, desk(tmp_path)
 
     return play
 
@@ -66,33 +66,33 @@ def test_a_create_that_timed_out_is_looked_into_before_anything_else(cloud, tmp_
 
 
 def test_a_node_of_someone_else_is_left_alone(cloud, tmp_path, capsys):
-    plan, table = cloud(attempts=[DONE])
+    layout, table = cloud(attempts=[DONE])
     nodes = {"tiny": {"state": "READY", "labels": {"owner": "someone"}}}
     memory = {"looks": 0, "creates": 0, "lives": 0, "starts": 0, "asked": 0, "nodes": nodes}
     memory |= {"resource": None, "at": 0, "running": False}
     (tmp_path / "cloud.json").write_text(json.dumps(memory))
-    assert tpu.submit(plan, table) == 1
+    assert tpu.submit(layout, table) == 1
     assert acts(tmp_path) == []
     assert "not this job's" in capsys.readouterr().out
 
 
 def test_a_preempted_slice_is_deleted_and_made_again_and_costs_no_restart(cloud, tmp_path):
-    plan, table = cloud(attempts=[["running", "preempt"], DONE])
-    assert tpu.submit(plan, table) == 0
+    layout, table = cloud(attempts=[["running", "preempt"], DONE])
+    assert tpu.submit(layout, table) == 0
     assert acts(tmp_path)[:5] == ["create", ("start", 1), "delete", "create", ("start", 2)]
     assert table.recall()["restarts"] == 0
     assert len(calls(tmp_path, "queued-resources", "create")) == 2
 
 
 def test_a_preemption_that_first_shows_as_42_costs_no_restart(cloud, tmp_path):
-    plan, table = cloud(attempts=[["running", "ended 42", "preempt"], DONE])
-    assert tpu.submit(plan, table) == 0
+    layout, table = cloud(attempts=[["running", "ended 42", "preempt"], DONE])
+    assert tpu.submit(layout, table) == 0
     assert table.recall()["restarts"] == 0
 
 
 def test_42_runs_again_on_the_same_slice(cloud, tmp_path):
-    plan, table = cloud(attempts=[["ended 42"], DONE])
-    assert tpu.submit(plan, table) == 0
+    layout, table = cloud(attempts=[["ended 42"], DONE])
+    assert tpu.submit(layout, table) == 0
     assert acts(tmp_path)[:4] == ["create", ("start", 1), ("stop", 1), ("start", 2)]
     assert len(calls(tmp_path, "queued-resources", "create")) == 1
     assert table.recall()["restarts"] == 1
@@ -117,15 +117,15 @@ def test_a_final_code_on_one_worker_stops_all_and_starts_nothing(cloud, tmp_path
 
 
 def test_a_crash_stops_the_workers_that_hang_and_runs_again(cloud, tmp_path):
-    plan, table = cloud(attempts=[[["running", "ended 134", "running", "running"]], DONE])
-    assert tpu.submit(plan, table) == 0
+    layout, table = cloud(attempts=[[["running", "ended 134", "running", "running"]], DONE])
+    assert tpu.submit(layout, table) == 0
     assert acts(tmp_path)[1:4] == [("start", 1), ("stop", 1), ("start", 2)]
 
 
 def test_a_start_that_reached_some_workers_is_repeated(cloud, tmp_path):
     some = ["running", "waiting", "running", "waiting"]
-    plan, table = cloud(attempts=[[some], DONE])
-    assert tpu.submit(plan, table) == 0
+    layout, table = cloud(attempts=[[some], DONE])
+    assert tpu.submit(layout, table) == 0
     assert acts(tmp_path)[:3] == ["create", ("start", 1), ("start", 1)]
 
 
@@ -140,10 +140,10 @@ def test_nothing_is_done_on_a_state_that_could_not_be_read(cloud, tmp_path, caps
 
 
 def test_an_unknown_word_for_a_state_is_unknown(cloud, tmp_path):
-    plan, table = cloud(create=["half"], lives=[["BRAND_NEW"]])
-    reader = tpu_read.Reader(plan, table)
+    layout, table = cloud(create=["half"], lives=[["BRAND_NEW"]])
+    reader = tpu_read.Reader(layout, table)
     table.folder.mkdir()
-    assert table.run(tpu_read.create(plan, "x")).code == 1
+    assert table.run(tpu_read.create(layout, "x")).code == 1
     assert reader.resource().state == tpu_read.UNKNOWN
 
 
@@ -172,96 +172,96 @@ def test_a_failed_setup_ends_the_job(cloud, tmp_path):
 
 
 def test_a_launcher_that_died_is_followed_by_one_that_goes_on(cloud, tmp_path):
-    plan, table = cloud(attempts=[["running"] * 4 + ["ended 0"]])
-    table.write(tpu.render(plan))
-    first = Driver(plan, table)
+    layout, table = cloud(attempts=[["running"] * 4 + ["ended 0"]])
+    table.write(tpu.render(layout))
+    first = Driver(layout, table)
     for _ in range(6):
         assert first._round() is None
-    assert tpu.submit(plan, table) == 0
+    assert tpu.submit(layout, table) == 0
     assert acts(tmp_path) == ["create", ("start", 1), ("stop", 1), ("stop", 1), "delete"]
 
 
 def test_a_sweep_runs_on_one_slice_one_after_the_other(cloud, tmp_path):
-    plan, table = cloud(attempts=[["ended 3"], DONE], sweep=SWEEP)
-    assert tpu.submit(plan, table) == 3
+    layout, table = cloud(attempts=[["ended 3"], DONE], sweep=SWEEP)
+    assert tpu.submit(layout, table) == 3
     assert len(calls(tmp_path, "queued-resources", "create")) == 1
     assert list(table.recall()["codes"].values()) == [3, 0]
 
 
 def test_after_max_hours_the_slice_goes_back_and_asking_again_begins_anew(cloud, tmp_path):
-    plan, table = cloud(attempts=[DONE])
-    table.run(tpu_read.create(plan, "x"))
+    layout, table = cloud(attempts=[DONE])
+    table.run(tpu_read.create(layout, "x"))
     table.remember(since=0.0, restarts=2)
-    assert tpu.submit(plan, table) == 1
+    assert tpu.submit(layout, table) == 1
     assert acts(tmp_path) == ["create", "delete"]
-    assert tpu.submit(plan, table) == 0
+    assert tpu.submit(layout, table) == 0
     assert acts(tmp_path)[2:4] == ["create", ("start", 2)]
     assert table.recall()["restarts"] == 0
 
 
 def test_a_job_that_ended_can_be_asked_for_again(cloud, tmp_path):
-    plan, table = cloud(attempts=[["ended 3"], DONE, ["ended 0"], ["ended 0"]], sweep=SWEEP)
-    assert tpu.submit(plan, table) == 3
-    assert tpu.submit(plan, table) == 0
+    layout, table = cloud(attempts=[["ended 3"], DONE, ["ended 0"], ["ended 0"]], sweep=SWEEP)
+    assert tpu.submit(layout, table) == 3
+    assert tpu.submit(layout, table) == 0
     assert list(table.recall()["codes"].values()) == [0, 0]
 
 
 def test_cancel_while_a_launcher_drives_deletes_the_slice_and_keeps_the_place(cloud, tmp_path):
-    plan, table = cloud(attempts=[["running"]] * 2)
-    driver = Driver(plan, table)
-    table.write(tpu.render(plan))
+    layout, table = cloud(attempts=[["running"]] * 2)
+    driver = Driver(layout, table)
+    table.write(tpu.render(layout))
     for _ in range(6):
         assert driver._round() is None
     with table.only_one():
-        assert tpu.cancel(plan, Desk(table.folder)) == 0
+        assert tpu.cancel(layout, Desk(table.folder)) == 0
         assert driver._round() == 42
     assert acts(tmp_path) == ["create", ("start", 1), ("stop", 1), "delete"]
 
 
 def test_delete_deletes_what_it_saw(cloud, tmp_path):
-    plan, table = cloud()
-    assert tpu.delete(plan, table) == 0
+    layout, table = cloud()
+    assert tpu.delete(layout, table) == 0
     assert acts(tmp_path) == []
-    table.run(tpu_read.create(plan, "x"))
-    assert tpu.delete(plan, table) == 0
+    table.run(tpu_read.create(layout, "x"))
+    assert tpu.delete(layout, table) == 0
     assert acts(tmp_path) == ["create", "delete"]
 
 
 def test_delete_does_nothing_on_an_unreadable_state(cloud, tmp_path, capsys):
-    plan, table = cloud(looks={"1": "", "2": "<html>"})
-    table.run(tpu_read.create(plan, "x"))
-    assert tpu.delete(plan, table) == 1
-    assert tpu.delete(plan, table) == 1
+    layout, table = cloud(looks={"1": "", "2": "<html>"})
+    table.run(tpu_read.create(layout, "x"))
+    assert tpu.delete(layout, table) == 1
+    assert tpu.delete(layout, table) == 1
     assert acts(tmp_path) == ["create"]
     assert "could not be read" in capsys.readouterr().out
 
 
 def test_status_says_what_the_cloud_says(cloud, capsys):
-    plan, table = cloud()
-    assert tpu.status(plan, table) == 0
+    layout, table = cloud()
+    assert tpu.status(layout, table) == 0
     assert "queued resource tiny: ABSENT" in capsys.readouterr().out
 
 
 def test_cancel_stops_the_workers_and_says_that_the_slice_still_costs(cloud, tmp_path, capsys):
-    plan, table = cloud()
-    table.run(tpu_read.create(plan, "x"))
+    layout, table = cloud()
+    table.run(tpu_read.create(layout, "x"))
     table.remember(run=0, attempt=7)
-    assert tpu.cancel(plan, table) == 0
+    assert tpu.cancel(layout, table) == 0
     assert acts(tmp_path) == ["create", ("stop", 7)]
     assert "until `delete`" in capsys.readouterr().out
 
 
 def test_two_launchers_do_not_drive_one_job(cloud):
-    plan, table = cloud()
+    layout, table = cloud()
     with table.only_one(), pytest.raises(LaunchError, match="another launcher"):
-        tpu.submit(plan, table)
+        tpu.submit(layout, table)
 
 
 def test_several_slices_are_asked_for_at_once_and_each_worker_is_told(tmp_path):
-    plan = make(tmp_path, HEAD + TPU, "tpu.slices=2")
-    words = tpu_read.create(plan, "x")
+    layout = make(tmp_path, HEAD + TPU, "tpu.slices=2")
+    words = tpu_read.create(layout, "x")
     assert "--node-count=2" in words and "--node-prefix=tiny" in words
-    assert tpu_read.nodes(plan) == ["tiny-0", "tiny-1"]
+    assert tpu_read.nodes(layout) == ["tiny-0", "tiny-1"]
 
 
 def test_several_hosts_need_a_bucket(tmp_path):

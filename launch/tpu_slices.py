@@ -6,7 +6,7 @@ Checked against the providers' public pages in November 2026; no slice was creat
 import re
 from dataclasses import dataclass
 
-from launch.errors import LaunchError
+from .errors import LaunchError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from launch.errors import DONE, MISTAKE, NON_FINITE, RESTART
+from .errors import DONE, MISTAKE, NON_FINITE, RESTART
 
 
 class Next(Enum):

@@ -1,4 +1,4 @@
-"""A job, the code it runs, and its runs: one, or those of a sweep."""
+"""A job laid out: the code it runs, and its runs, which are one or those of a sweep."""
 
 import json
 import subprocess
@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launch import names, private
-from launch.errors import LaunchError
-from launch.job import Job
-from launch.source import Source
-
-ROOT = Path(__file__).parent.parent
+from . import names, places, private
+from .errors import LaunchError
+from .job import Job
+from .source import Source
 
 
 @dataclass(frozen=True)
-class Run:
+class LaunchRun:
     """One training run.
 
     Attributes:
@@ -32,12 +30,12 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Layout:
     """What an engine renders and drives."""
 
     job: Job
     source: Source
-    runs: tuple[Run, ...]
+    runs: tuple[LaunchRun, ...]
 
     @property
     def name(self) -> str:
@@ -45,23 +43,18 @@ class Plan:
         return self.job.name
 
     def environment(self) -> dict[str, str]:
-        """Variables that every engine sets: the job's, and which code it is."""
-        return {
-            **self.job.environment,
-            "TRM_COMMIT": self.source.commit,
-            "TRM_DIRTY": str(int(self.source.dirty)),
-        }
+        """Variables that every engine sets: the job's, and which code it is, if that is known."""
+        code = {"TRM_COMMIT": self.source.commit, "TRM_DIRTY": str(int(self.source.dirty))}
+        return {**self.job.environment, **(code if self.source.commit else {})}
 
     def labels(self) -> dict[str, str]:
         """Labels for the resources of a cloud."""
-        return {
-            "trm-job": names.label(self.name),
-            "trm-commit": self.source.commit[:12],
-            "trm-dirty": str(self.source.dirty).lower(),
-        }
+        dirty = str(self.source.dirty).lower()
+        code = {"trm-commit": self.source.commit[:12], "trm-dirty": dirty}
+        return {"trm-job": names.label(self.name), **(code if self.source.commit else {})}
 
 
-def make(job: Job, source: Source, sweep: Sequence[tuple[str, dict[str, Any]]] = ()) -> Plan:
+def make(job: Job, source: Source, sweep: Sequence[tuple[str, dict[str, Any]]] = ()) -> Layout:
     """Lays out the runs.
 
     A run of a sweep has the work directory WORKDIR/NAME, as `trm sweep` lays them out too.
@@ -72,16 +65,16 @@ def make(job: Job, source: Source, sweep: Sequence[tuple[str, dict[str, Any]]] =
       sweep: names and overrides, or nothing for one run.
     """
     if not sweep:
-        return Plan(job, source, (Run(job.name, job.name, _command(job, job.workdir, {})),))
+        return Layout(job, source, (LaunchRun(job.name, job.name, _command(job, job.workdir, {})),))
     runs = tuple(
-        Run(
+        LaunchRun(
             names.safe(f"{job.name}-{title}"),
             title,
             _command(job, f"{job.workdir.rstrip('/')}/{title}", overrides),
         )
         for title, overrides in sweep
     )
-    return Plan(job, source, runs)
+    return Layout(job, source, runs)
 
 
 def _command(job: Job, workdir: str, overrides: dict[str, Any]) -> tuple[str, ...]:
@@ -104,6 +97,8 @@ def _text(value: Any) -> str:
 def read_sweep(spec: str, seeds: int) -> list[tuple[str, dict[str, Any]]]:
     """The runs of a sweep: FILE.py[:NAME], read by experiments/sweep.py, or a JSON file of them.
 
+    A FILE.py that is not there is looked for in the launcher's own experiments/.
+
     Raises:
       LaunchError: it cannot be read, or holds something else.
     """
@@ -113,8 +108,10 @@ def read_sweep(spec: str, seeds: int) -> list[tuple[str, dict[str, Any]]]:
         except OSError as error:
             raise LaunchError(f"--sweep {spec} cannot be read: {error.strerror}.") from error
     else:
-        builder = ROOT / "experiments" / "sweep.py"
-        command = [sys.executable, str(builder), spec, "--seeds", str(seeds)]
+        file, colon, name = spec.partition(":")
+        builder = places.EXPERIMENTS / "sweep.py"
+        meant = f"{places.sweep_file(file)}{colon}{name}"
+        command = [sys.executable, str(builder), meant, "--seeds", str(seeds)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             words = done.stderr.strip().splitlines() or ["it printed nothing"]
