@@ -15,7 +15,7 @@ import jax
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.core.types import ModelConfig
+from trm_jax.models.settings import ModelConfig
 from trm_jax.models import get_model
 from trm_jax.models.flops import step_flops
 from trm_jax.models.layers import inner_width

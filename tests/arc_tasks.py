@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 
-from trm_jax.tasks.arc.records import Pair, Task
+from trm_jax.tasks.arc.records import Pair
+from trm_jax.tasks.arc.records import Puzzle
 
 
 def some_task(name, seed=0, demonstrations=3, tests=1, most=6, colours=10):
@@ -16,7 +17,7 @@ def some_task(name, seed=0, demonstrations=3, tests=1, most=6, colours=10):
         return draw.integers(0, colours, (rows, columns)).astype(np.uint8)
 
     pairs = [Pair(grid(), grid()) for _ in range(demonstrations + tests)]
-    return Task(name, pairs[:demonstrations], pairs[demonstrations:])
+    return Puzzle(name, pairs[:demonstrations], pairs[demonstrations:])
 
 
 def record(task, solved=True):

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from trm_jax.config.experiment import from_dict
-from trm_jax.core.types import ModelConfig
+from trm_jax.models.settings import ModelConfig
 from trm_jax.train.state import TrainState
 
 TINY_MODEL = ModelConfig(

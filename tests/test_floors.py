@@ -33,7 +33,7 @@ FLOORS = {
     "trm_jax.tasks.maze.maze": 1,
     "trm_jax.tasks.maze.carve": 1,
     "trm_jax.tasks.maze.recipe": 1,
-    "trm_jax.data.puzzle_csv": 1,
+    "trm_jax.data.csv_rows": 1,
     "trm_jax.tasks.sudoku.sudoku": 1,
     "trm_jax.train.logbook": 1,
     "trm_jax.core.mesh": 1,

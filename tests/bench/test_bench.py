@@ -16,7 +16,7 @@ from trm_jax.bench import tables as page
 from trm_jax.cli import MALLOC, main
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import ModelConfig
+from trm_jax.models.settings import ModelConfig
 from trm_jax.models.flops import step_flops
 
 DEMO = f"--config={runs.ROOT}/experiments/sudoku.py:demo"

@@ -6,7 +6,7 @@ import importlib.util
 import pytest
 
 from tests import runs
-from trm_jax.core.types import ModelConfig
+from trm_jax.models.settings import ModelConfig
 from trm_jax.models.flops import step_flops
 
 SMALL = ModelConfig(vocab=6, cells=16, width=64, heads=4, layers=1, T=2, n=1, prefix_tokens=0)

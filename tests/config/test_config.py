@@ -7,7 +7,8 @@ import pytest
 
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import ModelConfig, OptimizerConfig
+from trm_jax.models.settings import ModelConfig
+from trm_jax.config.experiment import OptimizerConfig
 
 SUDOKU = {"vocab": 11, "cells": 81}
 

@@ -3,21 +3,19 @@
 import numpy as np
 import pytest
 
-from trm_jax.core.grids import (
-    SudokuSymmetry,
-    derive_seed,
-    mix,
-    random_permutations,
-    random_words,
-    sudoku_cell_maps,
-)
+from trm_jax.core.symmetries import GridSymmetry
+from trm_jax.core.randomness import derive_seed
+from trm_jax.core.randomness import mix
+from trm_jax.core.randomness import random_permutations
+from trm_jax.core.randomness import random_words
+from trm_jax.tasks.sudoku.symmetry import cell_maps
 
 BOXES = [(2, 2), (2, 3), (3, 2), (3, 3), (4, 4)]
 
 
 def draw(box, count, seed=0):
-    words = random_words(seed, np.arange(count), SudokuSymmetry.words(*box))
-    return SudokuSymmetry.draw(words, *box)
+    words = random_words(seed, np.arange(count), GridSymmetry.words(*box))
+    return GridSymmetry.draw(words, *box)
 
 
 def test_mix_is_the_published_splitmix64():
@@ -93,7 +91,7 @@ def test_cells_that_share_a_unit_still_do(box):
 
 @pytest.mark.parametrize(("box", "count"), [((2, 2), 128), ((2, 3), 3456), ((3, 2), 3456)])
 def test_every_geometric_symmetry_is_enumerated_once_and_drawn(box, count):
-    maps = sudoku_cell_maps(*box)
+    maps = cell_maps(*box)
     listed = {row.tobytes() for row in maps}
     assert len(maps) == len(listed) == count
     drawn = {row.tobytes() for row in draw(box, 20 * count if count < 1000 else 2000).cells}

@@ -16,7 +16,8 @@ from trm_jax.core.mesh import (
     replicated,
     to_global,
 )
-from trm_jax.core.types import ModelConfig, OptimizerConfig
+from trm_jax.models.settings import ModelConfig
+from trm_jax.config.experiment import OptimizerConfig
 from trm_jax.models import get_model
 from trm_jax.train.optim import dense_optimizer
 from trm_jax.train.state import init_state, state_shardings

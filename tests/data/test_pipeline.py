@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import SudokuSymmetry
+from trm_jax.core.symmetries import GridSymmetry
 from trm_jax.core.types import IGNORE
 from trm_jax.data.format import assemble
 from trm_jax.data.pipeline import BatchSource, batches, model_labels
@@ -152,6 +152,6 @@ def test_every_machine_sees_the_same_stream():
 
 
 def test_symmetries_are_drawn_for_each_row():
-    assert FOUR.augment_words == SudokuSymmetry.words(2, 2)
+    assert FOUR.augment_words == GridSymmetry.words(2, 2)
     first = take(1, batch_size=600, copies=10**6)["labels"][0]
     assert len(np.unique(first, axis=0)) > 200  # of the 288 grids there are

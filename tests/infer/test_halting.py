@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.test_rollout import MODEL, questions, roll, weights
+from tests.infer.test_rollout import MODEL, questions, roll, weights
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.infer.halting import Entries, Halt, answer_queue

@@ -13,7 +13,7 @@ from trm_jax.core.mesh import make_mesh
 from trm_jax.infer.halting import Entries, Halt, answer_queue
 from trm_jax.infer.rollout import rollout
 from trm_jax.models import get_model
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_as_for_users")]
 DEPTH, SLOTS, QUESTIONS, ROUNDS = 16, 32, 128, 5

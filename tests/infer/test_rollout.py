@@ -14,7 +14,7 @@ from trm_jax.core.types import IGNORE, Batch
 from trm_jax.infer.rollout import rollout
 from trm_jax.models import act, get_model, puzzle_table
 from trm_jax.train.gradient import supervise
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
 
 CONFIG = dataclasses.replace(TINY_MODEL, N=4)
 MODEL = get_model(CONFIG)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.test_rollout import MODEL, weights
+from tests.infer.test_rollout import MODEL, weights
 from trm_jax.config.experiment import DataConfig
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests import runs
-from tests.test_layers import numpy_rms, numpy_swiglu
-from tests.test_model import some_params
+from tests.models.test_layers import numpy_rms, numpy_swiglu
+from tests.models.test_model import some_params
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import ModelConfig
+from trm_jax.models.settings import ModelConfig
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.search import Search, Searcher
 from trm_jax.models import check_experiment, get_model

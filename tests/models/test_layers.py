@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trm_jax.core.types import ModelConfig
+from trm_jax.models.settings import ModelConfig
 from trm_jax.models.layers import (
     Block,
     Network,

@@ -11,7 +11,10 @@ import pytest
 from tests.runs import TINY_MODEL
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
-from trm_jax.core.types import Batch, ModelConfig, OptimizerConfig, Output, TableConfig
+from trm_jax.core.types import Batch, Output
+from trm_jax.models.settings import ModelConfig
+from trm_jax.config.experiment import OptimizerConfig
+from trm_jax.config.experiment import TableConfig
 from trm_jax.data.pipeline import BatchSource
 from trm_jax.models import VARIANTS, get_model
 from trm_jax.models.flops import step_flops

@@ -11,7 +11,7 @@ import pytest
 import trm_jax
 from tests import runs
 from tests.arc_tasks import record, some_task, source
-from tests.test_fit import config as arc_config
+from tests.train.test_fit import config as arc_config
 from trm_jax.cli import main
 from trm_jax.core.errors import UserError
 from trm_jax.infer.solve import read_puzzles, solve

@@ -20,7 +20,7 @@ from trm_jax.models import get_model
 from trm_jax.serving import export, load
 from trm_jax.serving.export import Form, save
 from trm_jax.serving.program import export_function
-from trm_jax.train.state import init_weights
+from trm_jax.models.weights import init_weights
 from trm_jax.train.trained import Trained
 from trm_jax.train.workdir import WorkDir
 

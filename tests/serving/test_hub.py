@@ -19,7 +19,7 @@ import pytest
 
 import trm_jax
 from tests import runs
-from tests.test_export import untrained
+from tests.serving.test_export import untrained
 from trm_jax.core.errors import UserError
 from trm_jax.serving import hub
 from trm_jax.serving.card import model_card

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests import runs, some_traces
 from tests.arc_tasks import record, some_task, source
-from tests.test_rollout import CONFIG, MODEL, questions, roll, weights
+from tests.infer.test_rollout import CONFIG, MODEL, questions, roll, weights
 from trm_jax.cli import main
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError

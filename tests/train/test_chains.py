@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tests import runs
-from tests.test_rollout import questions, weights
+from tests.infer.test_rollout import questions, weights
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
-from trm_jax.core.types import Batch, LossConfig
+from trm_jax.core.types import Batch
+from trm_jax.models.settings import LossConfig
 from trm_jax.models import act, check_experiment, get_model, losses
 from trm_jax.models.flops import step_flops
 from trm_jax.train.chains import compete

@@ -9,7 +9,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from tests import runs
-from tests.test_recipes import after
+from tests.train.test_recipes import after
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
 from trm_jax.models import check_curriculum

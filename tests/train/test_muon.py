@@ -9,9 +9,9 @@ import optax
 import pytest
 
 from tests.runs import TINY_MODEL
-from tests.test_optim import TOTAL, rate_by_hand, trees_close
+from tests.train.test_optim import TOTAL, rate_by_hand, trees_close
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import OptimizerConfig
+from trm_jax.config.experiment import OptimizerConfig
 from trm_jax.models import get_model
 from trm_jax.train.optim import dense_optimizer, ema_decay, optimizer_groups
 

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from trm_jax.core.types import OptimizerConfig
+from trm_jax.config.experiment import OptimizerConfig
 from trm_jax.train.optim import dense_optimizer, ema_update, scale_by_adam_atan2, schedule
 
 CONFIG = OptimizerConfig(lr=1e-2, warmup=4, weight_decay=0.1, b1=0.9, b2=0.95)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.runs import TINY_MODEL
-from tests.test_rollout import questions, weights
+from tests.infer.test_rollout import questions, weights
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.infer.halting import Entries, Halt, answer_queue

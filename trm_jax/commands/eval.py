@@ -21,9 +21,9 @@ from trm_jax.infer.evaluate_curve import evaluate_curve
 from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.search import Search
+from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
 from trm_jax.tasks.sources import open_test_data, open_training_data, training_data_path
-from trm_jax.train.state import Weights
 from trm_jax.train.trained import Trained, load
 
 HELDOUT = "heldout"

@@ -12,10 +12,10 @@ from absl import flags
 from trm_jax.commands import common
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.mesh import replicated, split_slots, whole_slots
+from trm_jax.core.numerics import halting_probability
 from trm_jax.data import format as dataset_format
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions, trained_rows
-from trm_jax.infer.calibration import halting_probability
 from trm_jax.infer.rollout import rollout
 from trm_jax.show import figures as draw
 from trm_jax.show import pictures as puzzle_page
@@ -24,7 +24,7 @@ from trm_jax.show.exhibits import Predictions, board_kind, choose, exhibits, pic
 from trm_jax.show.panels import Exhibit, Kind
 from trm_jax.tasks.arc.build import build_tasks
 from trm_jax.tasks.arc.read import read_file, solutions_beside
-from trm_jax.tasks.arc.records import MOST_SIDE, Task
+from trm_jax.tasks.arc.records import MOST_SIDE, Puzzle
 from trm_jax.tasks.sources import open_test_data, open_training_data
 from trm_jax.train.trained import Trained, load
 
@@ -99,7 +99,7 @@ def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Kind, lis
     return None, _of_tasks(read_file(path, solutions_beside(path)), path, values)
 
 
-def _of_tasks(tasks: list[Task], path: Path, values: flags.FlagValues) -> list[Exhibit]:
+def _of_tasks(tasks: list[Puzzle], path: Path, values: flags.FlagValues) -> list[Exhibit]:
     """Tasks of a file, each on canvases of its own: what is alike in two of them is no matter."""
     names = [task.name for task in tasks]
     picked = pick(names, str(path), values.first, values.count, values.task)

@@ -15,13 +15,13 @@ from trm_jax.commands import common, traces
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.files import write_whole
 from trm_jax.data.format import Dataset
+from trm_jax.models.weights import Weights
 from trm_jax.serving.demonstrated import FIT_UPDATES, Effort, solve_tasks
 from trm_jax.show.terminal import beside, render_arc, use_colour
 from trm_jax.show.trace_page import Trace
 from trm_jax.show.trace_record import trace_tasks
 from trm_jax.tasks.arc.read import read_file, solutions_beside
-from trm_jax.tasks.arc.records import Grid, Pair, Task
-from trm_jax.train.state import Weights
+from trm_jax.tasks.arc.records import Grid, Pair, Puzzle
 from trm_jax.train.trained import Trained
 
 EXIT_WRONG = 1
@@ -89,10 +89,10 @@ def run(values: flags.FlagValues, rest: Sequence[str], trained: Trained) -> int:
     return EXIT_DONE if solved else EXIT_WRONG
 
 
-def _read(files: Sequence[str]) -> list[Task]:
+def _read(files: Sequence[str]) -> list[Puzzle]:
     if not files:
         raise UserError("There is no task to solve; give a JSON file in the form of ARC's.")
-    tasks: list[Task] = []
+    tasks: list[Puzzle] = []
     for name in files:
         path = Path(name)
         tasks += read_file(path, solutions_beside(path))
@@ -116,7 +116,7 @@ def _mark(grid: list[list[int]], answer: Grid | None) -> str:
     return " ✓" if grid == answer.tolist() else " ✗"
 
 
-def _describe(task: Task, attempts: Sequence[dict[str, Any]], right: Sequence[bool | None]) -> str:
+def _describe(task: Puzzle, attempts: Sequence[dict[str, Any]], right: Sequence[bool | None]) -> str:
     colour = use_colour("auto", sys.stdout)
     width = shutil.get_terminal_size((100, 24)).columns
     lines = []

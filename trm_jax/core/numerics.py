@@ -9,7 +9,9 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
+from numpy.typing import NDArray
 
 RMS_EPSILON = 1e-5
 TRUNCATION = 2.0
@@ -83,3 +85,8 @@ def log_stablemax(logits: jax.Array) -> jax.Array:
     log_s = jnp.where(positive, 1, -1).astype(logits.dtype) * jnp.log1p(magnitude)
     s = jnp.where(positive, 1 + magnitude, 1 / (1 + magnitude))
     return log_s - jnp.log(jnp.sum(s, axis=-1, keepdims=True))
+
+
+def halting_probability(halt_logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The sigmoid of halt logits of any shape, without overflow."""
+    return np.exp(-np.logaddexp(0, -np.asarray(halt_logits, np.float64)))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import derive_seed, random_permutations, random_words
+from trm_jax.core.randomness import derive_seed, random_permutations, random_words
 
 Numbers = NDArray[np.int64]
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.data.rows import BLANK_ROWS, Rows
-from trm_jax.tasks.arc.records import COLOURS
 
 FORMAT_VERSION = 1
 SPLITS = ("train", "heldout", "test")
@@ -43,7 +42,7 @@ class Dataset:
         ids: int32 [M], row of each example in the puzzle table.
         splits: int64 [m] example indices by the name of the split; no example is in two.
         manifest: what `manifest.json` holds.
-        rows: whose the rows of the puzzle table are. Where tasks have several rows, one for each
+        rows: whose the rows of the puzzle table are. Where puzzles have several rows, one for each
             augmented copy, `ids` has the row of the original.
     """
 
@@ -58,10 +57,14 @@ class Dataset:
         """All arrays by the name of their file without `.npy`."""
         arrays: dict[str, NDArray[Any]] = {"inputs": self.inputs, "labels": self.labels}
         arrays["ids"] = self.ids
-        if self.rows.tasks:
+        if self.rows.grouped:
             arrays |= {"rows_first": self.rows.first, "rows_transforms": self.rows.transforms}
         splits = {f"split_{name}": self.splits[name] for name in SPLITS if name in self.splits}
         return arrays | splits
+
+    def puzzles(self) -> NDArray[np.int64]:
+        """Number of the named puzzle that each example is of, int64 [M]; see `Rows`."""
+        return self.rows.puzzles(self.ids)
 
     def examples(self, split: str) -> NDArray[np.int64]:
         """Indices int64 [m] of a split's examples, at least one.
@@ -99,7 +102,7 @@ def assemble(
     """
     splits = {name: splits[name] for name in sorted(splits, key=SPLITS.index)}
     draft = Dataset(inputs, labels, ids, splits, {}, rows)
-    names = {"row_tasks": list(rows.tasks)} if rows.tasks else {}
+    names = {"row_tasks": list(rows.names)} if rows.grouped else {}
     manifest = {
         "format_version": FORMAT_VERSION,
         **facts,
@@ -234,10 +237,11 @@ def _check(dataset: Dataset, where: str) -> None:
         "labels": grid,
         "ids": (np.int32, (examples,), manifest["table_rows"]),
     }
-    if dataset.rows.tasks:
-        tasks, rows = len(manifest["row_tasks"]), manifest["table_rows"]
-        expected["rows_first"] = (np.int64, (tasks + 1,), rows + 1)
-        expected["rows_transforms"] = (np.uint8, (rows, COLOURS), COLOURS)
+    if dataset.rows.grouped:
+        puzzles, rows = len(manifest["row_tasks"]), manifest["table_rows"]
+        expected["rows_first"] = (np.int64, (puzzles + 1,), rows + 1)
+        width = dataset.rows.transforms.shape[-1]
+        expected["rows_transforms"] = (np.uint8, (rows, width), 256)
     for name in dataset.splits:
         expected[f"split_{name}"] = (np.int64, (manifest["counts"][name],), examples)
     for name, array in dataset.arrays().items():
@@ -253,7 +257,7 @@ def _check(dataset: Dataset, where: str) -> None:
     first = dataset.rows.first
     if first[0] != 1 or first[-1] != len(dataset.rows) or (np.diff(first) < 1).any():
         raise UserError(
-            f"{where}: rows_first.npy does not divide the rows among the tasks; "
+            f"{where}: rows_first.npy does not divide the rows among the puzzles; "
             "build the data set anew."
         )
     used = np.concatenate([np.zeros(0, np.int64), *dataset.splits.values()])

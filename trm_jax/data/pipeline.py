@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import derive_seed, random_permutations, random_words
+from trm_jax.core.randomness import derive_seed, random_permutations, random_words
 from trm_jax.core.types import IGNORE
 from trm_jax.data.format import Dataset
-from trm_jax.data.views import Grids, Numbers, task_numbers, view
+from trm_jax.data.views import Grids, Numbers, View
 
 Arrays = dict[str, NDArray[np.int32]]
 
@@ -28,20 +28,20 @@ class BatchSource:
 
     Example p of the stream (p = step * batch_size + row) is in epoch e = p // m of a split of m
     examples. Each epoch visits every puzzle once, in its own order; a batch may cross epochs. A
-    puzzle is one example, or in ARC a task with all of its pairs, one after the other and in the
-    same copy, so that its row of the puzzle table learns from all of them at once (as published).
-    Which copy is shown, 0..copies, is drawn from (seed, p), for the first p of a visit. Copy 0 is
-    the original; see `views` for the others.
+    puzzle is one example, or where puzzles have rows of their own (ARC) all examples of one, in the
+    same copy and one after the other, so that its row of the puzzle table learns from all of them
+    at once (as published). Which copy is shown is drawn from (seed, p), for the first p of a visit.
+    Copy 0 is the original; see `views` for the others.
     """
 
     def __init__(
         self,
         dataset: Dataset,
+        shown: View,
         split: str,
         *,
         batch_size: int,
         seed: int,
-        copies: int,
         per_item: int = 1,
         shard: int = 0,
         shards: int = 1,
@@ -50,31 +50,28 @@ class BatchSource:
 
         Args:
             dataset: what to read from.
+            shown: its examples and their augmented copies as training sees them.
             split: "train", "heldout" or "test".
             batch_size: rows of the global batch.
             seed: any integer.
-            copies: augmented copies of each puzzle beside the original.
             per_item: steps that one item carries.
             shard: which part of each global batch to give.
             shards: how many parts there are.
 
         Raises:
-            UserError: the split is missing, copies is negative, or shards do not divide
-                batch_size.
+            UserError: the split is missing, or shards do not divide batch_size.
         """
         if batch_size < 1 or batch_size % shards:
             raise UserError(
                 f"batch_size is {batch_size}; it must be a positive multiple of the {shards} "
                 "processes that share it."
             )
-        if copies < 0:
-            raise UserError(f"copies is {copies}; give 0 for no augmentation, or more.")
         self._index = dataset.examples(split)
-        self._view = view(dataset, copies, seed, train=True)
+        self._view = shown
         self._groups: tuple[Numbers, Numbers] | None = None
-        if dataset.rows.tasks:
+        if dataset.rows.grouped:
             self._index = np.sort(self._index)
-            starts = np.flatnonzero(np.diff(task_numbers(dataset)[self._index], prepend=-1))
+            starts = np.flatnonzero(np.diff(dataset.puzzles()[self._index], prepend=-1))
             self._groups = starts, np.diff(starts, append=len(self._index))
         self._batch, self._per_item = batch_size, per_item
         self._rows = np.arange(shard * batch_size // shards, (shard + 1) * batch_size // shards)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from trm_jax.core.errors import UserError
 from trm_jax.data.format import Dataset
 from trm_jax.data.rows import Rows
-from trm_jax.data.views import Numbers, Shown, View, task_numbers, view
+from trm_jax.data.views import Numbers, Shown, View
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Questions:
     """Questions in a fixed order, m of them.
 
     Attributes:
-        dataset: that they are from.
-        view: which shows them.
-        examples: int64 [m], of the data set.
-        copies: int64 [m], which copy of the example; 0 is the original.
+      dataset: that they are from.
+      view: which shows them.
+      examples: int64 [m], of the data set.
+      copies: int64 [m], which copy of the example; 0 is the original.
     """
 
     dataset: Dataset
@@ -28,7 +28,7 @@ class Questions:
     copies: Numbers
 
     def __len__(self) -> int:
-        """M."""
+        """Number of questions."""
         return len(self.examples)
 
     def show(self, places: Numbers) -> Shown:
@@ -40,53 +40,49 @@ class Questions:
         return np.any(self.dataset.labels > 0, axis=1)[self.examples]
 
 
-def ask(dataset: Dataset, split: str, most_copies: int = 0, most_tasks: int = 0) -> Questions:
-    """Questions of a split.
+def ask(dataset: Dataset, view: View, split: str, max_puzzles: int = 0) -> Questions:
+    """Questions of a split; where puzzles have rows of their own, one for each copy of each.
 
     Args:
-        dataset: any.
-        split: its name.
-        most_copies: ARC: augmented copies of each test besides the original at most.
-        most_tasks: ARC: the first so many tasks; 0 takes all.
+      dataset: any.
+      view: of it.
+      split: its name.
+      max_puzzles: the first so many named puzzles; 0 takes all.
 
     Raises:
-        UserError: the split is missing or empty, or a number is negative.
+      UserError: the split is missing or empty, or a number is negative.
     """
     examples = dataset.examples(split)
-    if most_copies < 0 or most_tasks < 0:
-        raise UserError(
-            f"the most copies and tasks are {most_copies} and {most_tasks}; give 0 or more."
-        )
-    if not dataset.rows.tasks:
-        shown = view(dataset, 0, 0, train=False)
-        return Questions(dataset, shown, examples, np.zeros(len(examples), np.int64))
-    shown = view(dataset, most_copies, 0, train=False)
-    if most_tasks:
-        tasks = task_numbers(dataset)[examples]
-        examples = examples[np.isin(tasks, np.unique(tasks)[:most_tasks])]
-    counts = shown.count(examples)
+    if max_puzzles < 0:
+        raise UserError(f"the number of puzzles to ask is {max_puzzles}; give 0 for all, or more.")
+    if not dataset.rows.grouped:
+        return Questions(dataset, view, examples, np.zeros(len(examples), np.int64))
+    if max_puzzles:
+        puzzles = dataset.puzzles()[examples]
+        examples = examples[np.isin(puzzles, np.unique(puzzles)[:max_puzzles])]
+    counts = view.count(examples)
     first = np.cumsum(counts) - counts
     copies = np.arange(counts.sum()) - np.repeat(first, counts)
-    return Questions(dataset, shown, np.repeat(examples, counts), copies)
+    return Questions(dataset, view, np.repeat(examples, counts), copies)
 
 
 def trained_rows(questions: Questions, trained: Rows, *, blank: bool = False) -> np.ndarray:
     """Which row of a trained table each row of the questions' data set is, by name.
 
     Args:
-        questions: which are to be asked.
-        trained: whose the rows of the table are.
-        blank: rows that the table lacks are replaced by the blank one, not refused.
+      questions: which are to be asked.
+      trained: whose the rows of the table are.
+      blank: rows that the table lacks are replaced by the blank one, not refused.
 
     Returns:
-        int32 [R of the data set]; what no question needs may be -1.
+      int32 [R of the data set]; what no question needs may be -1.
 
     Raises:
-        UserError: the table lacks rows that the questions need.
+      UserError: the table lacks rows that the questions need.
     """
     rows = questions.dataset.rows
     found = trained.find(rows)
-    ids = questions.dataset.ids[questions.examples] + (questions.copies if rows.tasks else 0)
+    ids = questions.dataset.ids[questions.examples] + (questions.copies if rows.grouped else 0)
     missing = np.unique(ids[found[ids] < 0])
     if blank:
         return np.maximum(found, 0).astype(np.int32)

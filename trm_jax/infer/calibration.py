@@ -3,12 +3,21 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.core.numerics import halting_probability
+
 BINS = 10
+CONFIDENT = 0.5
+"""Halting probability above which a model is confident of its answer, as in training."""
 
 
-def halting_probability(halt_logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The sigmoid of halt logits of any shape, without overflow."""
-    return np.exp(-np.logaddexp(0, -np.asarray(halt_logits, np.float64)))
+def first_confident(probabilities: NDArray[np.floating]) -> int | None:
+    """The first of N steps, counted from 1, with a confident answer; None if there is none.
+
+    Args:
+      probabilities: [N], halting probability after each step.
+    """
+    confident = np.flatnonzero(probabilities > CONFIDENT)
+    return int(confident[0]) + 1 if len(confident) else None
 
 
 def summary(halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]) -> dict[str, float | None]:

@@ -2,31 +2,29 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.mesh import replicated, split_slots, whole_slots
 from trm_jax.data.questions import Questions
 from trm_jax.data.views import Grids, Numbers
 from trm_jax.infer import calibration, selection
-from trm_jax.infer.evaluate_search import compare
-from trm_jax.infer.rollout import Rollout, rollout
+from trm_jax.infer.exactness import compare
+from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search, turn, turn_back
 from trm_jax.infer.selection import SELECTIONS, Trajectories
 from trm_jax.models import Model
 from trm_jax.models.flops import step_flops
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
+from trm_jax.tasks.task import task_of
 
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.99)
 PATIENCES = (1, 2)
 Row = dict[str, Any]
-Run = Callable[..., Rollout]
 
 
 class Seen(NamedTuple):
@@ -58,7 +56,7 @@ def evaluate_curve(
     Args:
       model: from the registry.
       checkpoints: weights; each gets all trajectories.
-      questions: from `questions.ask`, with known answers.
+      questions: from `tasks.views.ask`, with known answers.
       rows: the weights' table row for each row of the questions' data set.
       search: its depth, rollouts, copies and perturbation are used.
       batch_size: questions per call; rounded up to what the mesh can split.
@@ -76,14 +74,14 @@ def evaluate_curve(
       `examples`, `how` and `total_seconds`.
 
     Raises:
-      UserError: no answer is known, or the task is ARC, whose vote has other scores.
+      UserError: no answer is known, or the task is scored by a vote.
     """
     start = time.perf_counter()
     answered = questions.answered()
-    if not answered.any() or questions.dataset.rows.tasks:
+    if task_of(questions.dataset.manifest).votings or not answered.any():
         raise UserError(
-            "a curve needs puzzles whose answers are known, and exact accuracy as their score "
-            "(ARC has its vote's); leave --curve out."
+            "a curve needs puzzles whose answers are known, and exact accuracy as their score, not "
+            "that of a vote; leave --curve out."
         )
     search.perturbation.check(model.state_names)
     watcher = _Watcher(model, questions, search, checkpoints, batch_size, mesh)
@@ -123,30 +121,23 @@ class _Watcher:
         batch_size: int,
         mesh: Mesh,
     ) -> None:
-        self.batch_size = whole_slots(min(batch_size, len(questions)), mesh)
+        size = min(batch_size, len(questions))
+        steps, perturbation = search.halt.most, search.perturbation
+        self._rollout = Rollout(model, mesh, steps, size, perturbation=perturbation)
+        self.batch_size = self._rollout.batch_size
         self.times: list[float] = []
-        self._questions, self._search, self._mesh = questions, search, mesh
+        self._questions, self._search = questions, search
         self._checkpoints, self._symmetries = checkpoints, search.symmetries(questions)
-        perturbation = search.perturbation
-
-        def run(weights: Weights, inputs: Any, ids: Any, question: Any, trajectory: Any) -> Rollout:
-            keys = perturbation.keys(question, trajectory) if perturbation.random else None
-            steps = search.halt.most
-            return rollout(model, weights, inputs, ids, steps, mesh, perturbation, keys)
-
-        self._run: Run = jax.jit(run, out_shardings=replicated(mesh))
 
     def see(self, places: Numbers, rows: NDArray[np.int32]) -> Seen:
-        """All trajectories of the questions at `places`, padding left out."""
-        padded = np.pad(places, (0, self.batch_size - len(places)), mode="edge")
-        inputs, labels, ids = self._questions.show(padded)
+        """All trajectories of the questions at `places`."""
+        inputs, labels, ids = self._questions.show(places)
         parts = [
-            self._one(weights, inputs, labels, rows[ids], padded, number, path)
+            self._one(weights, inputs, labels, rows[ids], places, number, path)
             for number, weights in enumerate(self._checkpoints)
             for path in range(self._search.paths)
         ]
-        kept = (np.stack(arrays)[..., : len(places)] for arrays in zip(*parts, strict=True))
-        return Seen(*kept)
+        return Seen(*(np.stack(arrays) for arrays in zip(*parts, strict=True)))
 
     def _one(
         self,
@@ -158,16 +149,16 @@ class _Watcher:
         checkpoint: int,
         path: int,
     ) -> Seen:
-        """One trajectory of each question of the batch, [N, B] each."""
+        """One trajectory of each question of the batch, [N, b] each."""
         copy = np.full(len(inputs), path % self._search.copies)
         number = np.full(len(inputs), self._search.number(checkpoint, path))
-        given = (turn(self._symmetries, inputs, copy), ids, places, number)
-        batch = split_slots(tuple(array.astype(np.int32) for array in given), self._mesh)
+        given = (weights, turn(self._symmetries, inputs, copy), ids, places, number)
         if not self.times:  # the first call compiles
-            jax.block_until_ready(self._run(weights, *batch))
+            self._rollout(*given)
         start = time.perf_counter()
-        done = jax.device_get(self._run(weights, *batch))
-        self.times.append((time.perf_counter() - start) / done.halt_logits.size)
+        done = self._rollout(*given)
+        seconds = time.perf_counter() - start
+        self.times.append(seconds / (self._rollout.steps * self.batch_size))
         answers = np.stack([turn_back(self._symmetries, a, copy) for a in done.predictions])
         exact, _ = compare(answers, labels)
         return Seen(selection.numbers_of(answers), done.halt_logits, exact)

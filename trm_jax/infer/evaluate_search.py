@@ -10,15 +10,14 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from trm_jax.data.questions import Questions
-from trm_jax.data.views import ARC, Grids, kind_of
+from trm_jax.data.views import Grids
 from trm_jax.infer import calibration, selection
-from trm_jax.infer.evaluate import PUBLISHED_VOTING, main_score
+from trm_jax.infer.exactness import compare
 from trm_jax.infer.search import Found, Search, Searcher
 from trm_jax.infer.selection import SELECTIONS, Trajectories
 from trm_jax.models import Model
-from trm_jax.tasks.judges import judge
-from trm_jax.tasks.rules import Check, rules
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
+from trm_jax.tasks.task import Shape, main_score, task_of
 
 Part = dict[str, Any]
 """Arrays [q, ...] of the questions of one call, some in groups of their own."""
@@ -33,19 +32,19 @@ def evaluate_search(
     search: Search,
     batch_size: int,
     mesh: Mesh,
-    voting: str = PUBLISHED_VOTING,
+    voting: str = "",
 ) -> dict[str, Any]:
     """Scores every question on the answer that is selected from its trajectories.
 
     Args:
       model: from the registry.
       checkpoints: weights; each gets all trajectories.
-      questions: from `questions.ask`.
+      questions: from `tasks.views.ask`.
       rows: the weights' table row for each row of the questions' data set.
       search: how.
       batch_size: slots; rounded up to what the mesh can split.
       mesh: as the weights'.
-      voting: ARC: a key of `arc_vote.VOTING`.
+      voting: as in `evaluate.evaluate`.
 
     Returns:
       As `evaluate.evaluate`, of the answers that were taken, with an empty `by_depth`.
@@ -58,15 +57,15 @@ def evaluate_search(
       one trajectory is right by the labels; `rules`, if the answer that keeps the task's rules is.
     """
     start = time.perf_counter()
-    verdict = judge(questions, voting)
+    shape = questions.dataset.manifest
+    task = task_of(shape)
+    verdict = task.judge(questions, voting)
     searcher = Searcher(model, questions, search, batch_size=batch_size, mesh=mesh)
-    manifest = questions.dataset.manifest
-    check = None if manifest["task"] == ARC else rules(kind_of(manifest))
     parts: list[Part] = []
     rounds = work = 0
     for places in searcher.calls():
         inputs, labels, found = searcher.find(checkpoints, places, rows)
-        part = _judged(inputs, labels, found, search, check)
+        part = _judged(inputs, labels, found, search, shape)
         answers, logits = part.pop("answers"), part["halt_logits"]
         if verdict:
             verdict.see(places, inputs, answers[None], logits[None])
@@ -80,11 +79,11 @@ def evaluate_search(
         more = verdict.result()
         more.pop("by_depth", None)
         result |= more
-    return {"score": main_score(result), **result, "seconds": time.perf_counter() - start}
+    return {"score": main_score(task, result), **result, "seconds": time.perf_counter() - start}
 
 
 def _judged(
-    inputs: Grids, labels: Grids, found: Found, search: Search, check: Check | None
+    inputs: Grids, labels: Grids, found: Found, search: Search, shape: Shape
 ) -> Part:
     """What is kept of one call's questions, and the selected `answers`."""
     paths = Trajectories(selection.numbers_of(found.answers), found.halt_logits, found.believed)
@@ -102,8 +101,9 @@ def _judged(
         return part
     by_selection = {name: selection.pick(exact, rule(paths)) for name, rule in SELECTIONS.items()}
     oracle = {"any": exact.any(axis=0)}
-    if check:
-        kept = np.stack([check(inputs, answers) for answers in found.answers])
+    accepted = [task_of(shape).accepts(shape, inputs, answers) for answers in found.answers]
+    kept = np.stack([a for a in accepted if a is not None]) if accepted[0] is not None else None
+    if kept is not None:
         lawful = np.where(kept.any(axis=0), np.argmax(kept, axis=0), chosen)
         oracle["rules"] = selection.pick(exact, lawful)
     return part | {"by_selection": by_selection | {"mean": exact.mean(axis=0)}, "oracle": oracle}
@@ -137,11 +137,3 @@ def _summary(part: Part, answered: NDArray[np.bool_], search: Search) -> dict[st
 
 def _mean(values: NDArray[Any], answered: NDArray[np.bool_]) -> float | None:
     return float(values[answered].mean()) if answered.any() else None
-
-
-def compare(answers: Grids, labels: Grids) -> tuple[NDArray[np.bool_], NDArray[np.floating]]:
-    """Whether answers [..., q, S] are right wherever labels [q, S] count; share of right cells."""
-    counted = labels > 0
-    right = np.sum(counted & (answers == labels), axis=-1)
-    total = np.sum(counted, axis=-1)
-    return np.equal(right, total), right / np.maximum(total, 1)

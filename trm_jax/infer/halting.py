@@ -21,7 +21,7 @@ from trm_jax.core.types import Latents
 from trm_jax.infer.perturbation import Perturbation
 from trm_jax.infer.rollout import UNPERTURBED, answers_of, start_latents
 from trm_jax.models import Model, puzzle_table
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,16 +11,16 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import SudokuSymmetry
 from trm_jax.core.mesh import replicated, to_global, whole_slots
+from trm_jax.core.symmetries import GridSymmetry
 from trm_jax.data.questions import Questions
-from trm_jax.data.views import ARC, Grids, Numbers, kind_of
+from trm_jax.data.views import Grids, Numbers
 from trm_jax.infer.halting import Entries, Finished, Halt, answer_queue
 from trm_jax.infer.perturbation import NOTHING, Perturbation
 from trm_jax.infer.selection import FIRST, SELECTIONS
 from trm_jax.models import Model
-from trm_jax.tasks.symmetries import KINDS, symmetries
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
+from trm_jax.tasks.task import SYMMETRIES, task_of
 
 QUEUE = 16
 """Trajectories of one call, as a multiple of the slots: only at its end do slots stand idle."""
@@ -40,7 +40,7 @@ class Search:
       halt: when a trajectory stops.
       rollouts: K, how often each copy is run; more than one needs a perturbation.
       copies: symmetric copies, the original included.
-      symmetry: of `data.symmetries.KINDS`.
+      symmetry: of `tasks.task.SYMMETRIES`.
       perturbation: what is random.
       select: of `selection.SELECTIONS`; with "first" a believed trajectory ends the others.
     """
@@ -48,7 +48,7 @@ class Search:
     halt: Halt
     rollouts: int = 1
     copies: int = 1
-    symmetry: str = KINDS[0]
+    symmetry: str = SYMMETRIES[0]
     perturbation: Perturbation = dataclasses.field(default_factory=Perturbation)
     select: str = next(iter(SELECTIONS))
 
@@ -104,7 +104,7 @@ class Search:
         """The number, among all of a question, of a trajectory of a checkpoint."""
         return checkpoint * self.paths + path
 
-    def symmetries(self, questions: Questions) -> SudokuSymmetry | None:
+    def symmetries(self, questions: Questions) -> GridSymmetry | None:
         """The copies' symmetries; None without copies.
 
         Raises:
@@ -112,13 +112,15 @@ class Search:
         """
         if self.copies == 1:
             return None
-        if questions.dataset.manifest["task"] == ARC:
+        shape = questions.dataset.manifest
+        seed = self.perturbation.seed
+        found = task_of(shape).symmetries(shape, self.symmetry, self.copies, seed)
+        if len(found) < self.copies:
             raise UserError(
-                "ARC's copies are rows of the puzzle table and vote by themselves; leave --copies "
-                "out, and see --max-augmentations."
+                f"{self.copies} symmetric copies are asked for and these puzzles have {len(found)} "
+                f"of the kind {self.symmetry!r}; give fewer, or another of {', '.join(SYMMETRIES)}."
             )
-        kind = kind_of(questions.dataset.manifest)
-        return symmetries(kind, self.symmetry, self.copies, self.perturbation.seed)
+        return found.take(np.arange(self.copies))
 
 
 class Found(NamedTuple):
@@ -142,13 +144,13 @@ class Found(NamedTuple):
 
 
 def _check_copies(model: Model, search: Search) -> None:
-    """Refuses copies that a network in which all digits are alike answers alike."""
-    alike = model.config.mixer == "digits" and model.config.start == "fixed"
-    random = search.perturbation.random
-    if alike and search.copies > 1 and search.symmetry == "digits" and not random:
+    """Refuses copies that the model would answer alike."""
+    alike = model.mixer.repeats_answers(model.config, search.symmetry)
+    if alike and search.copies > 1 and not search.perturbation.random:
         raise UserError(
-            f"{search.copies} copies with other digits get the same answer from a model whose "
-            "config.model.mixer is 'digits'; give --symmetry=dihedral or --symmetry=all."
+            f"{search.copies} copies with --symmetry={search.symmetry} get the same answer from a "
+            f"model whose config.model.mixer is {model.config.mixer!r}; give another of "
+            f"{', '.join(SYMMETRIES)}."
         )
 
 
@@ -262,11 +264,11 @@ class Searcher:
         return done.replace(**shaped)
 
 
-def turn(symmetries: SudokuSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
+def turn(symmetries: GridSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
     """Grids [b, S] as the copies of these numbers [b] have them; None is for no symmetries."""
     return symmetries.take(copies).apply(grids) if symmetries else grids
 
 
-def turn_back(symmetries: SudokuSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
+def turn_back(symmetries: GridSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
     """Undoes `turn`."""
     return symmetries.take(copies).invert().apply(grids) if symmetries else grids

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.core.grids import derive_seed, random_words
+from trm_jax.core.randomness import derive_seed, random_words
 
 
 class Trajectories(NamedTuple):

@@ -1,36 +1,60 @@
-"""The registry of models: one name each (`variants.VARIANTS`), one interface (`model.Model`)."""
+"""The models: one interface (`model.Model`), a name each (`variants.VARIANTS`, `mixers.MIXERS`)."""
 
 from collections.abc import Sequence
 
-from trm_jax.config.experiment import Experiment
+import jax
+
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import ModelConfig
+from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
+from trm_jax.models.settings import ModelConfig, ModelSettings
 from trm_jax.models.variants import VARIANTS
 
 
-def check_kind(kind: str) -> None:
-    """Refuses a name that no model has.
+def check_model(settings: ModelSettings) -> None:
+    """Refuses settings that do not go together, whatever the puzzles.
 
     Raises:
-      UserError: it is not in the registry.
+      UserError: an unknown kind or mixer, or settings that they cannot use.
     """
-    if kind not in VARIANTS:
-        raise UserError(f"config.model.kind is {kind!r}; the models are {', '.join(VARIANTS)}.")
+    if settings.kind not in VARIANTS:
+        raise UserError(
+            f"config.model.kind is {settings.kind!r}; the models are {', '.join(VARIANTS)}."
+        )
+    mixer = MIXERS.get(settings.mixer)
+    if settings.positions not in mixer.positions:
+        raise UserError(
+            f"config.model.positions is {settings.positions!r}, and the {settings.mixer} mixer "
+            f"takes {' or '.join(map(repr, mixer.positions))}."
+        )
+    mixer.check(settings)
+    if settings.prefix_tokens and settings.table_width > settings.prefix_tokens * settings.width:
+        raise UserError(
+            f"A puzzle row of width {settings.table_width} does not fit into "
+            f"{settings.prefix_tokens} prefix tokens of width {settings.width}; "
+            "raise config.model.prefix_tokens."
+        )
+    if settings.dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
+        raise UserError(
+            "config.model.dtype is 'float64' and JAX runs without it; choose 'float32', or set "
+            "JAX_ENABLE_X64=1."
+        )
 
 
-def check_curriculum(kind: str, n: int, curriculum: Sequence[tuple[float, int, int]]) -> None:
-    """Refuses a depth curriculum that a model cannot follow.
+def check_training(
+    settings: ModelSettings, chains: int, curriculum: Sequence[tuple[float, int, int]]
+) -> None:
+    """Refuses ways of training that a model of these settings cannot follow.
 
     Args:
-      kind: of the model, in the registry.
-      n: its latent updates per recursion.
-      curriculum: see `config.Experiment`.
+      settings: that `check_model` accepts.
+      chains: see `train.chains`.
+      curriculum: see `train.curriculum`.
 
     Raises:
-      UserError: the model has no depth, or n is the number of its states.
+      UserError: it has no depth for a curriculum, or no z for chains.
     """
-    variant = VARIANTS[kind]
+    variant, kind, n = VARIANTS[settings.kind], settings.kind, settings.n
     if curriculum and not variant.recurses:
         raise UserError(
             f"config.curriculum changes the depth of recursion, and a {kind!r} model has none; "
@@ -41,27 +65,15 @@ def check_curriculum(kind: str, n: int, curriculum: Sequence[tuple[float, int, i
             f"config.curriculum changes n, which is the number of latents of a {kind!r} model; "
             f"keep n = config.model.n = {n} in all stages."
         )
-
-
-def check_experiment(experiment: Experiment) -> None:
-    """Refuses what `config` cannot know to be wrong, before anything is built.
-
-    Raises:
-      UserError: there is no such model, or it has no depth for a curriculum, no z for chains, or
-        no digits in its puzzles.
-    """
-    kind, n = (experiment.model[key] for key in ("kind", "n"))
-    check_kind(kind)
-    check_curriculum(kind, n, experiment.curriculum)
-    if experiment.model["mixer"] == "digits" and experiment.data.task != "sudoku":
+    if chains > 1 and settings.start != "random":
         raise UserError(
-            "config.model.mixer is 'digits', for the digits of a Sudoku, and config.data.task is "
-            f"{experiment.data.task!r}; choose 'mlp' or 'attention'."
+            f"config.chains is {chains}, and chains differ in nothing but where they start; set "
+            "config.model.start to 'random'."
         )
-    if experiment.chains > 1 and len(VARIANTS[kind].state_names(n)) < 2:
+    if chains > 1 and len(variant.state_names(n)) < 2:
         raise UserError(
-            f"config.chains is {experiment.chains}, and chains differ in z, which a {kind!r} model "
-            "lacks; set it to 1."
+            f"config.chains is {chains}, and chains differ in z, which a {kind!r} model lacks; set "
+            "it to 1."
         )
 
 
@@ -69,7 +81,8 @@ def get_model(config: ModelConfig) -> Model:
     """The model that `config.kind` names.
 
     Raises:
-      UserError: no model has this name.
+      UserError: there is none, or its settings do not go together.
     """
-    check_kind(config.kind)
+    check_model(config)
+    MIXERS.get(config.mixer).check_shapes(config)
     return Model(config, VARIANTS[config.kind])

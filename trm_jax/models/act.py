@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from trm_jax.core.numerics import truncated_normal
-from trm_jax.core.types import Batch, Carry, Latents, ModelConfig
+from trm_jax.core.types import Batch, Carry, Latents
+from trm_jax.models.settings import ModelConfig
 
 # What is folded into a step's key for different draws; 0 and 1 would give `split`'s own two keys.
 START, NOISE = 2, 3

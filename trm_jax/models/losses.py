@@ -7,7 +7,8 @@ import optax
 from numpy.typing import NDArray
 
 from trm_jax.core.numerics import log_stablemax, wide
-from trm_jax.core.types import IGNORE, LossConfig
+from trm_jax.core.types import IGNORE
+from trm_jax.models.settings import LossConfig
 
 PUBLISHED = LossConfig()
 PER_ROW_METRICS = ("count", "cell_accuracy", "exact_accuracy", "halt_accuracy", "steps")

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from trm_jax.core.numerics import truncated_normal
-from trm_jax.core.types import Latents, ModelConfig, Output
-from trm_jax.models.layers import slots_axis, swap_layout
+from trm_jax.core.types import Latents, Output
+from trm_jax.models.mixers import MIXERS
 from trm_jax.models.parts import Parts
 from trm_jax.models.recursion import Depth, Network, Networks, Noise
+from trm_jax.models.settings import ModelConfig
 from trm_jax.models.variants import Variant
 
 EVALUATION_SEED = 0
@@ -23,6 +24,7 @@ class Model:
     def __init__(self, config: ModelConfig, variant: Variant) -> None:
         self.config = config
         self.variant = variant
+        self.mixer = MIXERS.get(config.mixer)
         self.state_names = variant.state_names(config.n)
         # With a single step there is nothing to choose; the published code has no such loss then.
         self.learns_to_continue = variant.continue_loss and config.N > 1
@@ -38,15 +40,16 @@ class Model:
     def initial_latents(self, key: jax.Array) -> Latents:
         """Draws the fixed initial vector of each state, float32 [D]; never trained.
 
-        With a field for each digit, these all begin alike.
+        Where a state has several equal parts (`Mixer.fields`), these all begin alike.
 
         Args:
           key: consumed.
         """
         keys = jax.random.split(key, len(self.state_names))
         c = self.config
-        fields = (truncated_normal(k, (c.field_width,), 1.0) for k in keys)
-        return tuple(jnp.tile(field, c.fields) for field in fields)
+        count = self.mixer.fields(c)
+        fields = (truncated_normal(k, (c.width // count,), 1.0) for k in keys)
+        return tuple(jnp.tile(field, count) for field in fields)
 
     def evaluation_start(self, initial: Sequence[jax.Array]) -> Latents:
         """The states that every example begins with in evaluation, to be broadcast to [B, L, D].
@@ -87,9 +90,9 @@ class Model:
         c = self.config
         noise = None
         if noise_keys is not None:
-            noise = Noise(c.noise, noise_keys, axis=slots_axis(c))
+            noise = Noise(c.noise, noise_keys, axis=self.mixer.slots_axis)
         x: Any = self._parts.apply({"params": params}, inputs, rows, method="embed")
-        *states, x = (swap_layout(c, state) for state in (*latents, x))
+        *states, x = (self.mixer.swap(state) for state in (*latents, x))
         new = self.variant.gradient(
             self.variant.recursion,
             self._networks(params),
@@ -98,7 +101,7 @@ class Model:
             x,
             Depth(c.T, c.n, c.unroll, c.damping, noise),
         )
-        new = tuple(swap_layout(c, state) for state in new)
+        new = tuple(self.mixer.swap(state) for state in new)
         output: Any = self._parts.apply({"params": params}, new[0], method="read")
         return new, output
 

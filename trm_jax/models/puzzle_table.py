@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
+from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import ROW_MULTIPLE, SLOTS, TABLE, is_split
 
 ROWS, BATCH = PartitionSpec(TABLE), PartitionSpec(SLOTS)
@@ -20,8 +21,22 @@ _CHUNK = 64
 """Rows that each device asks for at a time while a whole table is remapped."""
 
 
-def padded_rows(rows: int) -> int:
-    """R for so many rows in use: a table large enough to be split gets a divisible number."""
+def padded_rows(configured: int, needed: int) -> int:
+    """R, rows of a table: a table large enough to be split gets a divisible number.
+
+    Args:
+      configured: `TableConfig.rows`; 0 takes as many as are needed.
+      needed: rows that a data set has.
+
+    Raises:
+      UserError: the data set has more rows than configured.
+    """
+    if 0 < configured < needed:
+        raise UserError(
+            f"config.table.rows is {configured} and the data set has {needed} rows; 0 takes as "
+            "many as there are."
+        )
+    rows = configured or needed
     return rows if rows < ROW_MULTIPLE else -(-rows // ROW_MULTIPLE) * ROW_MULTIPLE
 
 

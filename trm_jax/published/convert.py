@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.config.names import flat
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import ModelConfig
 from trm_jax.models import Model, get_model
+from trm_jax.models.settings import ModelConfig
+from trm_jax.models.weights import Weights, init_weights
 from trm_jax.published import torch_files, torch_names
 from trm_jax.published.parity import compare
 from trm_jax.published.settle import ask, settle
 from trm_jax.published.shapes import TABLE, Told, infer, is_finite
 from trm_jax.train import trained
 from trm_jax.train.checkpoint import Checkpoints
-from trm_jax.train.state import Weights, init_ema, init_weights
+from trm_jax.train.state import init_ema
 from trm_jax.train.workdir import CONVERTED, WorkDir
 
 Arrays = dict[str, NDArray[Any]]

@@ -12,9 +12,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.core.types import Latents, ModelConfig, Output
+from trm_jax.core.types import Latents, Output
 from trm_jax.infer.rollout import rollout
 from trm_jax.models import get_model, puzzle_table
+from trm_jax.models.settings import ModelConfig
 from trm_jax.published.transcription import Transcription
 from trm_jax.tasks.sudoku.generate import generate
 from trm_jax.tasks.sudoku.sudoku import Sudoku

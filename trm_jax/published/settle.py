@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trm_jax.config.experiment import DataConfig
+from trm_jax.config.experiment import DataConfig, TableConfig
 from trm_jax.core.errors import UserError
-from trm_jax.core.types import ModelConfig, TableConfig
+from trm_jax.models.settings import ModelConfig
 from trm_jax.published.shapes import EMBEDDING, TABLE, Told
 
 

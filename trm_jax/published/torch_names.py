@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 
 from trm_jax.models import Model
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
 
 LEVELS = {"z_network": "L_level", "y_network": "H_level"}
 

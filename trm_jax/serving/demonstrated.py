@@ -9,10 +9,10 @@ import numpy as np
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import ask
 from trm_jax.infer.evaluate import evaluate, make_scorer
+from trm_jax.models.weights import Weights
 from trm_jax.tasks.arc.build import build_tasks
-from trm_jax.tasks.arc.records import Task
+from trm_jax.tasks.arc.records import Puzzle
 from trm_jax.train.fit import fit
-from trm_jax.train.state import Weights
 from trm_jax.train.trained import Trained
 
 FIT_UPDATES = 300
@@ -41,7 +41,7 @@ class Effort:
 
 def solve_tasks(
     trained: Trained,
-    tasks: Sequence[Task],
+    tasks: Sequence[Puzzle],
     effort: Effort,
     source: str,
     look: Callable[[Weights, Dataset], None] | None = None,

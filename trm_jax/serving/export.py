@@ -20,11 +20,11 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.data import format as dataset_format
 from trm_jax.infer.rollout import Rollout, rollout
+from trm_jax.models.weights import Weights
 from trm_jax.serving import card, load
 from trm_jax.serving.facts import kind_facts, measured_scores, training_facts
 from trm_jax.serving.program import ANY, as_dicts, export_function
 from trm_jax.tasks.sources import training_data_path
-from trm_jax.train.state import Weights
 from trm_jax.train.trained import Trained
 
 Arrays = dict[str, Any]

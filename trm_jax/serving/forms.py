@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import FIRST_DIGIT
+from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.tasks.arc.read import read_tasks
-from trm_jax.tasks.arc.records import Task
+from trm_jax.tasks.arc.records import Puzzle
 from trm_jax.tasks.maze.maze import Maze
 from trm_jax.tasks.sudoku.sudoku import Sudoku
 
@@ -110,7 +110,7 @@ def as_grid(kind: Sudoku | Maze, tokens: NDArray[np.uint8]) -> NDArray[Any]:
     return np.maximum(square.astype(np.int64) - (FIRST_DIGIT - 1), 0)
 
 
-def as_tasks(tasks: Any) -> list[Task]:
+def as_tasks(tasks: Any) -> list[Puzzle]:
     """ARC tasks in Kaggle's form: one `{"train": pairs, "test": pairs}`, or several by name.
 
     Raises:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trm_jax.core.types import Output
 from trm_jax.infer.rollout import answers_of, take_steps
 from trm_jax.models import Model
-from trm_jax.train.state import Weights
+from trm_jax.models.weights import Weights
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 ANY = "any"

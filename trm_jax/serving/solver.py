@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
+from trm_jax.core.numerics import halting_probability
 from trm_jax.data.rows import Rows
 from trm_jax.data.views import ARC, kind_of
-from trm_jax.infer.calibration import halting_probability
 from trm_jax.infer.solve import read_puzzles
 from trm_jax.serving import hub
 from trm_jax.serving import load as exports
@@ -20,7 +20,7 @@ from trm_jax.serving import voted as tasks
 from trm_jax.serving.demonstrated import Effort, solve_tasks
 from trm_jax.serving.forms import Solved, as_grid, as_tasks, as_texts
 from trm_jax.serving.program import ANY, as_dicts, make_function
-from trm_jax.tasks.arc.records import Task
+from trm_jax.tasks.arc.records import Puzzle
 from trm_jax.tasks.maze.maze import Maze
 from trm_jax.tasks.sudoku.sudoku import Sudoku
 from trm_jax.train import trained as work_directories
@@ -139,7 +139,7 @@ class Solver(abc.ABC):
 
     @abc.abstractmethod
     def _submission(
-        self, known: list[Task], steps: int, copies: int, fit_updates: int | None
+        self, known: list[Puzzle], steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
         """Two attempts at each test of each task, by the tasks' names."""
 
@@ -164,7 +164,7 @@ class OfWorkDir(Solver):
         return self._programs[steps](questions)
 
     def _submission(
-        self, known: list[Task], steps: int, copies: int, fit_updates: int | None
+        self, known: list[Puzzle], steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
         effort = Effort(copies, fit_updates, False, steps, tasks.VOTING, 0)
         return solve_tasks(self._trained, known, effort, "solve")["submission"]
@@ -191,7 +191,7 @@ class OfExport(Solver):
         return answers[:steps], halt_logits[:steps]
 
     def _submission(
-        self, known: list[Task], steps: int, copies: int, fit_updates: int | None
+        self, known: list[Puzzle], steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
         self._check(steps)
         if fit_updates:

@@ -12,7 +12,7 @@ from trm_jax.data.rows import Rows
 from trm_jax.serving.forms import Solved
 from trm_jax.serving.load import Program
 from trm_jax.tasks.arc.build import build_tasks
-from trm_jax.tasks.arc.records import Grid, Task
+from trm_jax.tasks.arc.records import Grid, Puzzle
 from trm_jax.tasks.judges import ArcJudge
 
 VOTING = "count"
@@ -20,7 +20,7 @@ AT_ONCE = 1024  # questions whose answers at all depths are held at a time
 
 
 def vote(
-    program: Program, rows: Rows, tasks: Sequence[Task], copies: int, steps: int
+    program: Program, rows: Rows, tasks: Sequence[Puzzle], copies: int, steps: int
 ) -> dict[str, Any]:
     """Two attempts at each test, as `arc_vote.submission` gives them.
 

@@ -7,17 +7,17 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.core.numerics import halting_probability
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import ask
 from trm_jax.data.views import kind_of, task_numbers
-from trm_jax.infer.calibration import halting_probability
 from trm_jax.infer.trace_rollout import watch
+from trm_jax.models.weights import Weights
 from trm_jax.show.panels import Board
 from trm_jax.show.trace_page import Trace
 from trm_jax.tasks.arc.canvas import sizes
 from trm_jax.tasks.maze.maze import Maze
 from trm_jax.tasks.sudoku.sudoku import Sudoku
-from trm_jax.train.state import Weights
 from trm_jax.train.trained import Trained
 
 

@@ -1,33 +1,31 @@
 """Random puzzles of a task's shapes, for what asks how long or how large and not how right."""
 
-from typing import Any
-
 import numpy as np
 
-from trm_jax.config.experiment import DataConfig
+from trm_jax.core.errors import UserError
+from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.format import Dataset, assemble
-from trm_jax.tasks.arc.canvas import VOCAB as ARC_VOCAB
-from trm_jax.tasks.maze.maze import Maze
+from trm_jax.tasks.settings import DataConfig
+from trm_jax.tasks.task import TASKS
 
 
 def random_puzzles(config: DataConfig, count: int) -> Dataset:
-    """Tokens that mean nothing; never zeros, which some hardware multiplies faster."""
-    facts: dict[str, Any] = {"task": config.task, "seed": 0, "source": {"kind": "random"}}
-    if config.task == "sudoku":
-        side = config.box[0] * config.box[1]
-        facts |= {"box": list(config.box), "vocab": side + 2}
-    elif config.task == "maze":
-        side = config.maze.side
-        facts |= {"side": side, "vocab": Maze(side).vocab}
-    else:
-        side = config.arc.side
-        facts |= {"side": side, "vocab": ARC_VOCAB}
-    rng = np.random.default_rng(0)
-    shape, vocab = (count, side * side), facts["vocab"]
+    """Tokens that mean nothing; never zeros, which some hardware multiplies faster.
+
+    Raises:
+      UserError: the task's shapes are not known without its data.
+    """
+    shapes = TASKS.get(config.task).shapes(config.options)
+    if shapes is None:
+        raise UserError(
+            f"the shapes of {config.task} puzzles are known from their data set alone; set "
+            "config.data.path to its directory."
+        )
+    rng, shape, vocab = np.random.default_rng(0), (count, shapes["cells"]), shapes["vocab"]
     return assemble(
         rng.integers(1, vocab, shape).astype(np.uint8),
-        rng.integers(2, vocab, shape).astype(np.uint8),
+        rng.integers(min(FIRST_DIGIT, vocab - 1), vocab, shape).astype(np.uint8),
         np.zeros(count, np.int32),
         {"train": np.arange(count)},
-        facts,
+        {"task": config.task, "seed": 0, "source": {"kind": "random"}, **shapes},
     )

@@ -1,56 +1,70 @@
 """From a data setting or a path to a data set, whatever kind of thing it names."""
 
-import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from etils import epath
 
-from trm_jax.config.experiment import DataConfig
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
 from trm_jax.data import format as dataset_format
-from trm_jax.data.format import Dataset
-from trm_jax.tasks.arc.build import Recipe, build, build_tasks, refuse_overlap
-from trm_jax.tasks.arc.read import read_file, solutions_beside
-from trm_jax.tasks.maze import build as maze_build
-from trm_jax.tasks.sudoku import build as sudoku_build
+from trm_jax.data.format import MANIFEST, Dataset
+from trm_jax.tasks.settings import DataConfig
+from trm_jax.tasks.task import TASKS, same_form, task_of
+
+RENAMED = {"data.box": "data.sudoku.box", "data.extra_givens": "data.sudoku.extra_givens"}
+RENAMED |= {"data.arc.test": "data.arc.test_subset"}
+"""Names that settings of data sets had in earlier versions, and have in files of those."""
+
+
+def load(directory: str | Path) -> Dataset:
+    """Reads a data set directory and verifies it, for its task too.
+
+    Raises:
+      UserError: it is none, is damaged, or its task is unknown.
+    """
+    dataset = dataset_format.load(directory)
+    task_of(dataset.manifest).check_dataset(dataset)
+    return dataset
 
 
 def training_data_path(config: DataConfig, cache: Path) -> Path:
     """Where the data set that a run trains on lies: its own directory, or the cache."""
     own = Path(config.path)
-    # of ARC a directory may be a source, too
-    is_own = own.is_dir() and (config.task != "arc" or (own / dataset_format.MANIFEST).exists())
-    return own if is_own else cache
+    sources = TASKS.get(config.task).takes_directories
+    return own if own.is_dir() and (not sources or (own / MANIFEST).exists()) else cache
 
 
 def open_training_data(config: DataConfig, cache: Path) -> Dataset:
     """The data set that a run trains on, built once into `cache` where it has to be built.
 
     Args:
-      config: see `DataConfig`; `path` is a dataset directory, or what one is built from.
+      config: `path` is a dataset directory, or what one is built from.
       cache: where a built data set is kept, and found again on a resume.
 
     Raises:
-      UserError: nothing can be read or built from it.
+      UserError: nothing can be read or built from it, or it is of another task.
     """
     if training_data_path(config, cache) != cache:
-        return dataset_format.load(config.path)
+        dataset = load(config.path)
+        if dataset.manifest["task"] != config.task:
+            raise UserError(
+                f"{config.path} is a data set of the task {dataset.manifest['task']!r} and "
+                f"config.data.task is {config.task!r}; set one to the other."
+            )
+        return dataset
     request = cache.with_name(f"{cache.name}.json")
-    wanted = json.loads(json.dumps(dataclasses.asdict(config)))
-    if (cache / dataset_format.MANIFEST).exists():
-        # settings that came later are not in older files: they had what is now the default
-        defaults = json.loads(json.dumps(dataclasses.asdict(DataConfig())))
-        if not request.exists() or defaults | json.loads(request.read_text()) != wanted:
+    if (cache / MANIFEST).exists():
+        if not request.exists() or _asked(request) != config:
             raise UserError(
                 f"{cache} was built from other settings than config.data now has; "
                 f"set them back (they are in {request}), or give a new --workdir."
             )
-        return dataset_format.load(cache)
-    dataset = _BUILDERS[config.task](config)
-    text = json.dumps(wanted, indent=2) + "\n"
+        return load(cache)
+    dataset = TASKS.get(config.task).build(config.request())
+    text = json.dumps(config.to_dict(), indent=2) + "\n"
     write_whole(epath.Path(request), text)  # first: no cache is there without its request
     dataset_format.save(dataset, cache)
     return dataset
@@ -60,69 +74,54 @@ def open_test_data(path: str, manifest: dict[str, Any]) -> Dataset:
     """Puzzles to score on.
 
     Args:
-      path: what the user named: a dataset directory; or a CSV (or "hub") whose every row is a test;
-        or a JSON file of ARC tasks, whose tests are.
+      path: what the user named: a dataset directory, or a file (or "hub") whose puzzles are tests.
       manifest: of the data set that the model was trained on; the puzzles must be of its kind.
 
     Raises:
       UserError: nothing can be read from it, or the puzzles are of another kind.
     """
-    task = manifest["task"]
-    if Path(path).is_dir():
-        dataset = dataset_format.load(path)
-    elif task == "arc":
-        tasks = read_file(Path(path), solutions_beside(Path(path)))
-        seed = manifest["seed"]  # so that copies have the names that they have in the table
-        dataset = build_tasks(tasks, manifest["side"], manifest["copies"], seed, path)
-    elif task == "maze":
-        dataset = maze_build.build_test(path, manifest["side"])
-    else:
-        dataset = sudoku_build.build_test(path, manifest["box"])
-    for key in ("task", "box", "side", "vocab", "cells"):
-        if dataset.manifest.get(key) != manifest.get(key):
-            raise UserError(
-                f"{path} has {key} {dataset.manifest.get(key)} and the model was trained with "
-                f"{manifest.get(key)}; give puzzles of the model's kind."
-            )
-    if "test_subset" in dataset.manifest:
-        refuse_overlap(manifest.get("subsets", ()), dataset.manifest["test_subset"])
+    task = task_of(manifest)
+    dataset = load(path) if Path(path).is_dir() else task.build_test(path, manifest)
+    same_form(task, manifest, dataset.manifest, path)
     return dataset
 
 
-def _build_sudoku(config: DataConfig) -> Dataset:
-    return sudoku_build.build(
-        box=config.box,
-        source=config.path,
-        train=config.base_examples,
-        heldout=config.heldout_examples,
-        seed=config.seed,
-        extra_givens=config.extra_givens,
-    )
+def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A nested config with settings moved to the names that they have now.
+
+    Args:
+      config: nested plain data; left as it is.
+      names: new dotted name by old dotted name.
+    """
+    moved = json_copy(config)
+    for old, new in names.items():
+        *groups, last = old.split(".")
+        place: Any = moved
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            continue
+        value, target = place.pop(last), moved
+        *groups, last = new.split(".")
+        for group in groups:
+            target = target.setdefault(group, {})
+        target.setdefault(last, value)
+    return moved
 
 
-def _build_maze(config: DataConfig) -> Dataset:
-    return maze_build.build(
-        source=config.path,
-        train=config.base_examples,
-        heldout=config.heldout_examples,
-        seed=config.seed,
-        **dataclasses.asdict(config.maze),
-    )
+def json_copy(value: Any) -> Any:
+    """A copy of nested mappings and sequences."""
+    if isinstance(value, Mapping):
+        return {key: json_copy(each) for key, each in value.items()}
+    return type(value)(map(json_copy, value)) if isinstance(value, list | tuple) else value
 
 
-def _build_arc(config: DataConfig) -> Dataset:
-    recipe = Recipe(
-        source=config.path,
-        subsets=tuple(config.arc.subsets.split(",")),
-        test=config.arc.test,
-        strict=config.arc.strict,
-        tasks=config.base_examples,
-        heldout=config.heldout_examples,
-        copies=config.copies,
-        side=config.arc.side,
-        seed=config.seed,
-    )
-    return build(recipe)
-
-
-_BUILDERS = {"sudoku": _build_sudoku, "maze": _build_maze, "arc": _build_arc}
+def _asked(request: Path) -> DataConfig:
+    """What a cached data set was built from."""
+    try:
+        record = json.loads(request.read_text())
+        return DataConfig.read(renamed({"data": record}, RENAMED)["data"])
+    except ValueError as error:
+        raise UserError(
+            f"{request} is damaged ({error}); remove it and {request.stem}, or give a new --workdir."
+        ) from error

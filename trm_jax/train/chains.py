@@ -16,9 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from trm_jax.core.types import Carry, Latents, LossConfig
+from trm_jax.core.types import Carry, Latents
 from trm_jax.models import Model, losses
 from trm_jax.models.act import chain_count
+from trm_jax.models.settings import LossConfig
 
 
 def compete(

@@ -17,7 +17,8 @@ from orbax.checkpoint import checkpoint_managers as ocm
 
 from trm_jax.core.errors import UserError
 from trm_jax.data.rows import BLANK_ROWS, Rows
-from trm_jax.train.state import TrainState, Weights
+from trm_jax.models.weights import Weights
+from trm_jax.train.state import TrainState
 
 SCORE = "exact_accuracy"  # its name on disk, whatever the task's main score is
 KEEP_LATEST = 2
@@ -115,7 +116,7 @@ class Checkpoints:
           rows: whose the rows of the puzzle table are.
         """
         items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(dict(meta))}
-        if rows.tasks:
+        if rows.grouped:
             names = {"first": rows.first, "transforms": rows.transforms}
             items["rows"] = ocp.args.StandardSave(names)
         self._manager.save(

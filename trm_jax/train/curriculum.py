@@ -10,7 +10,6 @@ training on (2, 4), from 60 % on (3, 6). Evaluation is always at the depth of `c
 from typing import NamedTuple
 
 from trm_jax.config.experiment import Experiment
-from trm_jax.models import check_experiment
 
 
 class Stage(NamedTuple):
@@ -26,13 +25,9 @@ def stages(experiment: Experiment) -> tuple[Stage, ...]:
 
     Boundaries are rounded to whole dispatches. In a run that is too short for all of its stages
     some begin together, and the last one of these is what is trained.
-
-    Raises:
-      UserError: the model cannot be trained so, see `models.check_experiment`.
     """
-    check_experiment(experiment)
     if not experiment.curriculum:
-        return (Stage(0, experiment.model["T"], experiment.model["n"]),)
+        return (Stage(0, experiment.model.T, experiment.model.n),)
     size = experiment.steps_per_dispatch
     dispatches = experiment.steps / size
     found = [

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from trm_jax.core.mesh import SLOTS
-from trm_jax.core.types import Carry, LossConfig, Output
+from trm_jax.core.types import Carry, Output
 from trm_jax.models import Model, act, losses
 from trm_jax.models.act import Exploration
 from trm_jax.models.losses import PUBLISHED
+from trm_jax.models.settings import LossConfig
 from trm_jax.train.chains import compete
 
 Metrics = dict[str, jax.Array]

@@ -15,7 +15,6 @@ from trm_jax.core.distributed import Agreement, check_agree, is_first, together
 from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.core.mesh import check_divides, make_mesh
 from trm_jax.core.signals import StopSignals
-from trm_jax.models import check_experiment
 from trm_jax.tasks.sources import open_training_data, training_data_path
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.logbook import Logbook
@@ -45,7 +44,6 @@ def train(experiment: Experiment, root: str) -> int:
     # What can be refused is refused before anything is built.
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
-    check_experiment(experiment)
     dataset = open_training_data(experiment.data, Path(workdir.data))
     run = prepare(experiment, dataset, mesh)
     meta = workdir.claim(experiment, dataset.manifest)

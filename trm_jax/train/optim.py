@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
-from trm_jax.core.types import OptimizerConfig
+from trm_jax.config.experiment import OptimizerConfig
 
 
 class AdamATan2State(NamedTuple):

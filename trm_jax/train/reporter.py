@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.errors import NonFiniteLossError
+from trm_jax.tasks.task import TASKS, Task
 from trm_jax.train.logbook import Logbook
 
 
@@ -87,7 +88,7 @@ class Reporter:
             self._keep(result, checkpoint=step)
         say(
             f"step {step:>6}  held-out puzzles: exact {exact:6.1%}  cells "
-            f"{deepest['cell_accuracy']:6.1%}{_more(result)}  ({result['examples']} puzzles, "
+            f"{deepest['cell_accuracy']:6.1%}{_more(TASKS.get(self._experiment.data.task), result)}  ({result['examples']} puzzles, "
             f"{result['steps_used']} supervision steps, {result['seconds']:.1f} s)"
         )
         self._clock = (time.perf_counter(), step)  # it counts training only
@@ -115,11 +116,10 @@ def say(line: str) -> None:
         tqdm.write(line)
 
 
-def _more(result: Mapping[str, Any]) -> str:
+def _more(task: Task, result: Mapping[str, Any]) -> str:
     """The task's own scores."""
-    names = {"pass@1": "pass@1", "pass@2": "pass@2", "valid_path": "paths"}
-    names |= {"shortest_path": "shortest paths"}
-    return "".join(f"  {name} {result[key]:6.1%}" for key, name in names.items() if key in result)
+    named = {key: name for key, name in task.scores.items() if key in result}
+    return "".join(f"  {name} {result[key]:6.1%}" for key, name in named.items())
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The compiled programs of a run, put together from its experiment and its data set."""
+"""A run: the compiled programs, the data and the held-out score of one experiment."""
 
 import dataclasses
 import functools
@@ -10,18 +10,19 @@ import numpy as np
 from jax.sharding import Mesh
 
 from trm_jax.config.experiment import Experiment
-from trm_jax.core.mesh import check_divides, make_mesh, over_slots, to_global
+from trm_jax.core.mesh import make_mesh, over_slots, to_global
 from trm_jax.core.types import Batch
 from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import BatchSource, batches
-from trm_jax.data.questions import ask
-from trm_jax.infer.evaluate import evaluate, make_scorer
+from trm_jax.infer.evaluate import evaluate
+from trm_jax.infer.rollout import Rollout
 from trm_jax.models import Model, get_model
+from trm_jax.models.puzzle_table import padded_rows
+from trm_jax.tasks.views import ask, view
 from trm_jax.train.curriculum import stages
-from trm_jax.train.optim import dense_optimizer
-from trm_jax.train.state import TrainState, init_state, state_shardings
-from trm_jax.train.step import TrainStep, make_train_step, metric_names, update
-from trm_jax.train.trained import table_rows
+from trm_jax.train.state import TrainState
+from trm_jax.train.step import TrainStep
+from trm_jax.train.trainer import Trainer, make_trainer, recipe_of
 
 HELDOUT = "heldout"
 
@@ -33,26 +34,43 @@ class Run:
     Attributes:
       experiment: what is run.
       dataset: what it is trained on.
-      model: at the depth that is evaluated.
-      mesh: of devices.
-      shapes: of the train state.
-      shardings: of the train state.
-      init: a fresh state from a key, which is consumed.
-      step: updates at the depth of `model`.
+      trainer: its compiled programs.
+      step: updates at the depth of the model.
       stages: (from which update on, its step); one unless the experiment has a curriculum.
       held_out_score: scores a state on the held-out slice; None where it is not to be.
     """
 
     experiment: Experiment
     dataset: Dataset
-    model: Model
-    mesh: Mesh
-    shapes: TrainState
-    shardings: TrainState
-    init: Callable[[jax.Array], TrainState]
+    trainer: Trainer
     step: TrainStep
     stages: tuple[tuple[int, TrainStep], ...]
     held_out_score: Callable[[TrainState], dict[str, Any]] | None
+
+    @property
+    def model(self) -> Model:
+        """The model at the depth that is evaluated."""
+        return self.trainer.model
+
+    @property
+    def mesh(self) -> Mesh:
+        """The devices."""
+        return self.trainer.mesh
+
+    @property
+    def shapes(self) -> TrainState:
+        """Shapes of the train state."""
+        return self.trainer.shapes
+
+    @property
+    def shardings(self) -> TrainState:
+        """Where the train state lies."""
+        return self.trainer.shardings
+
+    @property
+    def init(self) -> Callable[[jax.Array], TrainState]:
+        """A fresh state from a key, which is consumed."""
+        return self.trainer.init
 
     def step_at(self, done: int) -> TrainStep:
         """The compiled step of the update after `done` others."""
@@ -68,52 +86,20 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
       mesh: None makes the one that the experiment asks for.
 
     Raises:
-      UserError: the batch cannot be split over the mesh.
+      UserError: the batch cannot be split over the mesh, or the table is too small.
     """
     mesh = mesh or make_mesh(experiment.mesh.data, experiment.mesh.table)
-    check_divides(mesh, experiment.batch_size, experiment.accumulate)
     model = get_model(experiment.model_config(dataset.manifest))
-    optimizer = dense_optimizer(experiment.optimizer, experiment.steps)
-    init = functools.partial(
-        init_state,
-        model=model,
-        optimizer=optimizer,
-        table_rows=table_rows(experiment, dataset.manifest),
-        batch_size=experiment.batch_size,
-        ema_scope=experiment.optimizer.ema_scope,
-        metric_names=metric_names(model),
-        chains=experiment.chains,
-    )
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    shardings = state_shardings(mesh, shapes)
-
-    @functools.cache
-    def step_of(depth: tuple[int, int]) -> TrainStep:
-        T, n = depth
-        one = functools.partial(
-            update,
-            model=get_model(dataclasses.replace(model.config, T=T, n=n)),
-            optimizer=optimizer,
-            optimizer_config=experiment.optimizer,
-            table_config=experiment.table,
-            total_steps=experiment.steps,
-            log_every=experiment.log_every,
-            mesh=mesh,
-            parts=experiment.accumulate,
-            loss_config=experiment.loss,
-        )
-        return make_train_step(one, mesh, shapes, experiment.loss.halt_weight)
-
+    rows = padded_rows(experiment.table.rows, dataset.manifest["table_rows"])
+    trainer = make_trainer(recipe_of(experiment), model, mesh, rows)
+    # one program for each depth, however many stages share it
+    step_of = functools.cache(trainer.step)
     return Run(
         experiment=experiment,
         dataset=dataset,
-        model=model,
-        mesh=mesh,
-        shapes=shapes,
-        shardings=shardings,
-        init=jax.jit(init, out_shardings=shardings),
-        step=step_of((model.config.T, model.config.n)),
-        stages=tuple((start, step_of((T, n))) for start, T, n in stages(experiment)),
+        trainer=trainer,
+        step=step_of(model.config.T, model.config.n),
+        stages=tuple((start, step_of(T, n)) for start, T, n in stages(experiment)),
         held_out_score=_held_out_score(experiment, dataset, model, mesh),
     )
 
@@ -123,10 +109,10 @@ def training_batches(run: Run, done: int) -> Generator[Batch]:
     config = run.experiment
     source = BatchSource(
         run.dataset,
+        view(run.dataset, config.data.copies, config.seed, train=True),
         "train",
         batch_size=config.batch_size,
         seed=config.seed,
-        copies=config.data.copies,
         per_item=config.steps_per_dispatch,
         shard=jax.process_index(),
         shards=jax.process_count(),
@@ -145,10 +131,8 @@ def _held_out_score(
 ) -> Callable[[TrainState], dict[str, Any]] | None:
     if not experiment.eval_every or HELDOUT not in dataset.splits:
         return None
-    scorer = make_scorer(model, mesh, model.config.N)
     questions = ask(dataset, HELDOUT, experiment.eval_copies)
+    size = min(experiment.eval_batch_size, len(questions))
+    rollout = Rollout(model, mesh, model.config.N, size)
     rows = np.arange(len(dataset.rows), dtype=np.int32)
-    size = experiment.eval_batch_size
-    return lambda state: evaluate(
-        scorer, state.eval_weights(), questions, rows, batch_size=size, mesh=mesh
-    )
+    return lambda state: evaluate(rollout, state.eval_weights(), questions, rows)

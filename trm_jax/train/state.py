@@ -8,24 +8,10 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from trm_jax.core.mesh import over_rows, over_slots, replicated
-from trm_jax.core.types import Carry, Latents
+from trm_jax.core.mesh import over_slots, replicated
+from trm_jax.core.types import Carry
 from trm_jax.models import Model, act
-from trm_jax.models.puzzle_table import init_table
-
-
-class Weights(struct.PyTreeNode):
-    """What it takes to answer a puzzle.
-
-    Attributes:
-      params: dense parameters, a tree of float32 arrays.
-      table: float32 [R, E], the puzzle table; [1, 1] and unused where the model has none.
-      initial: the fixed initial vectors, each float32 [D]; never trained, never averaged.
-    """
-
-    params: Any
-    table: jax.Array
-    initial: Latents
+from trm_jax.models.weights import Weights, init_weights, weight_shardings
 
 
 class TrainState(struct.PyTreeNode):
@@ -52,16 +38,6 @@ class TrainState(struct.PyTreeNode):
     def eval_weights(self) -> Weights:
         """The averaged weights; where something is not averaged, as it is."""
         return self.weights.replace(**self.ema)
-
-
-def init_weights(key: jax.Array, model: Model, table_rows: int) -> Weights:
-    """Fresh weights; `key` is consumed."""
-    params_key, initial_key = jax.random.split(key)
-    return Weights(
-        params=model.init(params_key),
-        table=init_table(table_rows, model.config.table_width),
-        initial=model.initial_latents(initial_key),
-    )
 
 
 def init_ema(weights: Weights, scope: str) -> dict[str, Any]:
@@ -125,9 +101,3 @@ def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
         weights=weights,
         ema={name: getattr(weights, name) for name in state.ema},
     )
-
-
-def weight_shardings(mesh: Mesh, weights: Weights) -> Weights:
-    """The same for weights alone."""
-    everywhere = jax.tree.map(lambda _: replicated(mesh), weights)
-    return everywhere.replace(table=over_rows(mesh, weights.table.shape[0]))

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
+from trm_jax.config.experiment import OptimizerConfig, TableConfig
 from trm_jax.core.mesh import over_slots, replicated
-from trm_jax.core.types import Batch, LossConfig, OptimizerConfig, TableConfig
+from trm_jax.core.types import Batch
 from trm_jax.models import Model, act, puzzle_table
 from trm_jax.models.losses import PER_ROW_METRICS, PUBLISHED
+from trm_jax.models.settings import LossConfig
 from trm_jax.train.gradient import over_devices
 from trm_jax.train.optim import ema_decay, ema_update, schedule
 from trm_jax.train.state import TrainState, state_shardings

@@ -14,8 +14,9 @@ from trm_jax.core.mesh import make_mesh
 from trm_jax.data.rows import Rows
 from trm_jax.models import Model, get_model
 from trm_jax.models.puzzle_table import padded_rows
+from trm_jax.models.weights import Weights, init_weights, weight_shardings
 from trm_jax.train.checkpoint import Checkpoints
-from trm_jax.train.state import Weights, init_ema, init_weights, weight_shardings
+from trm_jax.train.state import init_ema
 from trm_jax.train.workdir import WorkDir
 
 
@@ -45,21 +46,6 @@ class Trained:
     rows: Rows
 
 
-def table_rows(experiment: Experiment, manifest: dict[str, Any]) -> int:
-    """R: as configured, else as many as the data set has; see `puzzle_table.padded_rows`.
-
-    Raises:
-      UserError: the data set has more rows than configured.
-    """
-    needed = int(manifest["table_rows"])
-    if 0 < experiment.table.rows < needed:
-        raise UserError(
-            f"config.table.rows is {experiment.table.rows} and the data set has {needed} rows; "
-            "0 takes as many as there are."
-        )
-    return padded_rows(experiment.table.rows or needed)
-
-
 def load(
     root: epath.PathLike,
     step: int | None = None,
@@ -82,7 +68,7 @@ def load(
     experiment, manifest = workdir.read()
     model = get_model(experiment.model_config(manifest))
     mesh = mesh or make_mesh()
-    rows = table_rows(experiment, manifest)
+    rows = padded_rows(experiment.table.rows, manifest["table_rows"])
     init = functools.partial(init_weights, model=model, table_rows=rows)
     shapes = jax.eval_shape(init, jax.random.key(0))
     ema = jax.eval_shape(lambda w: init_ema(w, experiment.optimizer.ema_scope), shapes)

@@ -8,7 +8,8 @@ import numpy as np
 from trm_jax.core.errors import UserError
 from trm_jax.data.format import Dataset
 from trm_jax.models.puzzle_table import padded_rows, remap
-from trm_jax.train.state import TrainState, Weights, init_ema, weight_shardings
+from trm_jax.models.weights import Weights, weight_shardings
+from trm_jax.train.state import TrainState, init_ema
 from trm_jax.train.trained import Trained
 
 
@@ -24,7 +25,7 @@ def rows_for(trained: Trained, dataset: Dataset) -> Weights:
       Weights on the same mesh, the table padded (`puzzle_table.padded_rows`).
     """
     found = trained.rows.find(dataset.rows)
-    count = padded_rows(len(found))
+    count = padded_rows(0, len(found))
     index = np.pad(found, (0, count - len(found)), constant_values=-1).astype(np.int32)
     shapes = trained.weights.replace(
         table=jax.ShapeDtypeStruct((count, trained.weights.table.shape[1]), np.float32)

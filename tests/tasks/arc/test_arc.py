@@ -5,7 +5,10 @@ import pytest
 
 from tests.arc_tasks import plain_copy
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import INVERSE_DIHEDRAL, dihedral, dihedral_cells, random_words
+from trm_jax.core.symmetries import INVERSE_DIHEDRAL
+from trm_jax.core.symmetries import dihedral
+from trm_jax.core.symmetries import dihedral_cells
+from trm_jax.core.randomness import random_words
 from trm_jax.tasks.arc import canvas as arc_canvas
 from trm_jax.tasks.arc import records as arc
 from trm_jax.tasks.arc.copies import draw_transforms

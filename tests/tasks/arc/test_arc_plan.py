@@ -3,9 +3,11 @@
 import numpy as np
 
 from tests.arc_tasks import plain_copy, some_task
-from trm_jax.core.grids import derive_seed, random_words
+from trm_jax.core.randomness import derive_seed
+from trm_jax.core.randomness import random_words
 from trm_jax.tasks.arc.copies import ATTEMPTS, draw_transforms, plan_copies
-from trm_jax.tasks.arc.records import IDENTITY, Pair, Task
+from trm_jax.tasks.arc.records import IDENTITY, Pair
+from trm_jax.tasks.arc.records import Puzzle
 
 
 def content(task, transform):
@@ -33,7 +35,7 @@ def test_the_original_comes_first_and_no_content_twice():
 
 def test_a_task_of_few_looks_has_few_copies_and_all_of_them():
     """One black cell and one colour, the same from all sides: nine looks, and no more."""
-    task = Task("dot", [Pair(np.uint8([[0]]), np.uint8([[3]]))], [Pair(np.uint8([[0]]), None)])
+    task = Puzzle("dot", [Pair(np.uint8([[0]]), np.uint8([[3]]))], [Pair(np.uint8([[0]]), None)])
     plan = plan_copies(task, 1000, seed=0)
     assert len(plan) == 9
     assert len({content(task, transform) for transform in plan}) == 9

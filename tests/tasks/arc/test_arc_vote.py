@@ -8,7 +8,7 @@ import pytest
 
 from tests.arc_tasks import plain_copy
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import random_words
+from trm_jax.core.randomness import random_words
 from trm_jax.tasks.arc.canvas import to_canvas
 from trm_jax.tasks.arc.copies import draw_transforms
 from trm_jax.tasks.arc.records import IDENTITY

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import dihedral, random_words
+from trm_jax.core.symmetries import dihedral
+from trm_jax.core.randomness import random_words
 from trm_jax.tasks.maze.maze import Maze
 
 FIVE = Maze(5)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import dihedral, random_words
+from trm_jax.core.symmetries import dihedral
+from trm_jax.core.randomness import random_words
 from trm_jax.tasks.maze import generate as maze_generate
 from trm_jax.tasks.maze.carve import carve, words_needed
 from trm_jax.tasks.maze.generate import generate

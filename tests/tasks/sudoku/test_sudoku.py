@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import random_words
+from trm_jax.core.randomness import random_words
 from trm_jax.tasks.sudoku.sudoku import Sudoku
 
 QUESTION = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.data import puzzle_csv
+from trm_jax.data import csv_rows
 from trm_jax.data.format import load, save
 from trm_jax.tasks.sudoku.build import build, build_test
 from trm_jax.tasks.sudoku.generate import generate

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import random_words, sudoku_cell_maps
+from trm_jax.core.randomness import random_words
+from trm_jax.tasks.sudoku.symmetry import cell_maps
 from trm_jax.tasks.sudoku import generate as sudoku_generate
 from trm_jax.tasks.sudoku.build import build
 from trm_jax.tasks.sudoku.generate import canonical, generate
@@ -96,7 +97,7 @@ def test_extra_givens_are_uniform():
 @pytest.mark.parametrize("box", [(2, 2), (2, 3)])
 def test_canonical_form_is_shared_by_the_equivalent_only(box):
     sudoku = Sudoku(*box)
-    maps = sudoku_cell_maps(*box)
+    maps = cell_maps(*box)
     questions, answers = generate(sudoku, 4, 30, 5)
     names = [canonical(question, maps) for question in questions]
     assert len(set(names)) == 30
@@ -125,7 +126,7 @@ def test_build_keeps_splits_apart():
         box=(2, 2), source="generate", train=100, heldout=30, test=30, seed=0, extra_givens=6
     )
     assert dataset.manifest["counts"] == {"heldout": 30, "test": 30, "train": 100}
-    maps = sudoku_cell_maps(2, 2)
+    maps = cell_maps(2, 2)
     assert len({canonical(question, maps) for question in dataset.inputs}) == 160
     # Shuffled: the splits are of one kind, though rare puzzles are found last.
     givens = (dataset.inputs > 1).sum(1)

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import derive_seed, random_permutations, random_words
+from trm_jax.core.randomness import derive_seed, random_permutations, random_words
 from trm_jax.data.format import Dataset, assemble
 from trm_jax.data.rows import Rows
 from trm_jax.tasks.arc.canvas import VOCAB, to_canvas
 from trm_jax.tasks.arc.copies import plan_copies
 from trm_jax.tasks.arc.read import read_subset, source_facts
-from trm_jax.tasks.arc.records import Pair, Task
+from trm_jax.tasks.arc.records import IDENTITY, Pair, Puzzle
 
 BUILDER_VERSION = 1
 MOST_LEAKED = 0.1
@@ -36,7 +36,7 @@ TEST, STRICT_TEST = Role("train", "test"), Role(None, "test")
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class ArcRecipe:
     """Which tasks make a data set, and what of them is trained on.
 
     Attributes:
@@ -91,7 +91,7 @@ def refuse_overlap(trained: Iterable[str], test: str) -> None:
         )
 
 
-def build(recipe: Recipe) -> Dataset:
+def build(recipe: ArcRecipe) -> Dataset:
     """Builds a data set; the same recipe and source give the same one, bit for bit.
 
     Raises:
@@ -115,7 +115,7 @@ def build(recipe: Recipe) -> Dataset:
     return dataset
 
 
-def build_tasks(tasks: Sequence[Task], side: int, copies: int, seed: int, source: str) -> Dataset:
+def build_tasks(tasks: Sequence[Puzzle], side: int, copies: int, seed: int, source: str) -> Dataset:
     """Tasks alone, their demonstrations as the split "train" and their tests as "test".
 
     For puzzles of no data set; their copies are those that `build` would give them.
@@ -140,9 +140,9 @@ def build_tasks(tasks: Sequence[Task], side: int, copies: int, seed: int, source
     return _assemble([(task, TEST) for task in tasks], side, copies, seed, facts)
 
 
-def _choose(recipe: Recipe) -> tuple[list[tuple[Task, Role]], int]:
+def _choose(recipe: ArcRecipe) -> tuple[list[tuple[Puzzle, Role]], int]:
     """The tasks of all subsets that fit on the canvas, with their roles, and how many do not."""
-    chosen: list[tuple[Task, Role]] = []
+    chosen: list[tuple[Puzzle, Role]] = []
     left_out = 0
     for subset in recipe.subsets:
         tasks = read_subset(recipe.source, subset)
@@ -176,7 +176,7 @@ def _order(seed: int, purpose: str, count: int) -> list[int]:
 
 
 def _assemble(
-    chosen: Sequence[tuple[Task, Role]], side: int, copies: int, seed: int, facts: dict[str, Any]
+    chosen: Sequence[tuple[Puzzle, Role]], side: int, copies: int, seed: int, facts: dict[str, Any]
 ) -> Dataset:
     """All pairs by task, demonstrations first, in the splits that the tasks' roles say."""
     pairs: list[Pair] = []
@@ -189,8 +189,8 @@ def _assemble(
             pairs += those
             tasks += [number] * len(those)
     plans = [plan_copies(task, copies, seed) for task, _ in chosen]
-    rows = Rows.of([task.name for task, _ in chosen], plans)
-    leaks = _leaks(pairs, [rows.tasks[task] for task in tasks], splits)
+    rows = Rows.of([task.name for task, _ in chosen], plans, IDENTITY)
+    leaks = _leaks(pairs, [rows.names[task] for task in tasks], splits)
     outputs = [pair.output if pair.output is not None else NOTHING for pair in pairs]
     return assemble(
         np.stack([to_canvas(pair.input, side) for pair in pairs]),
@@ -235,13 +235,13 @@ def _content(pair: Pair) -> tuple[Any, ...]:
     return tuple((grid.shape, grid.tobytes()) for grid in grids)
 
 
-def _largest(task: Task) -> int:
+def _largest(task: Puzzle) -> int:
     """Rows or columns of its largest grid."""
     pairs = (*task.demonstrations, *task.tests)
     return max(max(grid.shape) for pair in pairs for grid in pair if grid is not None)
 
 
-def _require_solutions(tasks: Sequence[Task], where: str) -> None:
+def _require_solutions(tasks: Sequence[Puzzle], where: str) -> None:
     for task in tasks:
         if any(test.output is None for test in task.tests):
             raise UserError(
@@ -251,7 +251,7 @@ def _require_solutions(tasks: Sequence[Task], where: str) -> None:
             )
 
 
-def _refuse_twins(tasks: Sequence[Task]) -> None:
+def _refuse_twins(tasks: Sequence[Puzzle]) -> None:
     seen: set[str] = set()
     for task in tasks:
         if task.name in seen:

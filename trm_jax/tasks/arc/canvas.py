@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.core.grids import FIRST_DIGIT, FLIPS_COLUMNS, FLIPS_ROWS, INVERSE_DIHEDRAL, TRANSPOSES
+from trm_jax.core.symmetries import (
+    FIRST_DIGIT,
+    FLIPS_COLUMNS,
+    FLIPS_ROWS,
+    INVERSE_DIHEDRAL,
+    TRANSPOSES,
+)
 from trm_jax.tasks.arc.records import COLOURS, Grid, Transforms, colour_map
 
 EDGE = 1

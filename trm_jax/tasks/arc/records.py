@@ -9,16 +9,13 @@ from trm_jax.core.errors import UserError
 
 MOST_SIDE = 30
 COLOURS = 10
-BLANK_NAME = "<blank>"
-"""Name of puzzle-table row 0, which belongs to no task (as published)."""
-
 _SEPARATOR = "|||"
 
 Grid = NDArray[np.uint8]
 Transforms = NDArray[np.uint8]
 """uint8 [..., 10], one row for each augmented copy: the number of a dihedral symmetry (see
-`grids.TRANSPOSES`), then what the colours 1 to 9 become. Black stays black. Colours are changed
-first, then the geometry (they commute)."""
+`symmetries.TRANSPOSES`), then what the colours 1 to 9 become. Black stays black. Colours are
+changed first, then the geometry (they commute)."""
 
 IDENTITY = np.arange(COLOURS, dtype=np.uint8)
 """The transform of an original: symmetry 0, every colour itself."""
@@ -31,8 +28,8 @@ class Pair(NamedTuple):
     output: Grid | None
 
 
-class Task(NamedTuple):
-    """A puzzle: demonstrations, and tests that are to be answered likewise."""
+class Puzzle(NamedTuple):
+    """An ARC task: demonstrations, and tests that are to be answered likewise."""
 
     name: str
     demonstrations: list[Pair]

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.core.errors import UserError
-from trm_jax.infer.calibration import halting_probability
+from trm_jax.core.numerics import halting_probability
 from trm_jax.tasks.arc.canvas import crop, originals
 from trm_jax.tasks.arc.records import Grid, Transforms
 
@@ -85,16 +84,6 @@ class Votes:
         weigh = VOTING[voting]
         weights = {key: weigh(ballot) for key, ballot in self.ballots.get(test, {}).items()}
         return sorted(weights, key=lambda key: (weights[key], key), reverse=True)
-
-
-def check_voting(name: str) -> None:
-    """Refuses a way to vote that is not in `VOTING`.
-
-    Raises:
-        UserError: it is not.
-    """
-    if name not in VOTING:
-        raise UserError(f"voting is {name!r}; choose one of {', '.join(VOTING)}.")
 
 
 def candidate(grid: Grid) -> Candidate:

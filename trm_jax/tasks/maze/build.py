@@ -8,13 +8,13 @@ import numpy as np
 
 from trm_jax.core.errors import UserError
 from trm_jax.data.choice import Numbers, check_counts, choose
+from trm_jax.data.csv_rows import file_facts
 from trm_jax.data.format import Dataset, assemble
-from trm_jax.data.puzzle_csv import file_facts
 from trm_jax.tasks.maze.generate import generate
 from trm_jax.tasks.maze.maze import Grid, Maze
 from trm_jax.tasks.maze.paths import PATH, WALL
 from trm_jax.tasks.maze.read import HUB_REPOSITORY, hub_file, read_csv
-from trm_jax.tasks.maze.recipe import TIE_BREAK, WALL_SHARE, Recipe
+from trm_jax.tasks.maze.recipe import TIE_BREAK, WALL_SHARE, MazeRecipe
 from trm_jax.tasks.maze.score import score, shortest_paths
 
 BUILDER_VERSION = 1
@@ -62,11 +62,11 @@ def build(
     maze = Maze(side)
     counts = {"train": train, "heldout": heldout, "test": test}
     check_counts(source, **counts)
-    recipe = Recipe(kind, wall_share, shortest, longest, tie_break, endpoints)
+    recipe = MazeRecipe(kind, wall_share, shortest, longest, tie_break, endpoints)
     if source == "generate":
         mazes = train + heldout + test
-        inputs, labels = generate(maze, seed, mazes, **dataclasses.asdict(recipe))
-        settled = dataclasses.asdict(recipe.settled(side))
+        inputs, labels = generate(maze, seed, mazes, **recipe.to_dict())
+        settled = recipe.settled(side).to_dict()
         facts: dict[str, Any] = {"kind": "generate", "recipe": settled}
     else:
         _refuse_recipe(source, recipe)
@@ -116,9 +116,9 @@ def statistics(inputs: Grid, labels: Grid, side: int) -> dict[str, Any]:
     }
 
 
-def _refuse_recipe(source: str, recipe: Recipe) -> None:
+def _refuse_recipe(source: str, recipe: MazeRecipe) -> None:
     """Refuses wishes that a file cannot meet."""
-    for field in dataclasses.fields(Recipe):
+    for field in dataclasses.fields(MazeRecipe):
         value = getattr(recipe, field.name)
         if value != field.default:
             raise UserError(

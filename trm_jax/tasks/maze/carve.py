@@ -7,7 +7,7 @@ depth-first search visits all rooms: it goes on to a random neighbour not yet vi
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.core.grids import Words
+from trm_jax.core.randomness import Words
 
 Cells = NDArray[np.int64]
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import Words, dihedral_cells, random_words
+from trm_jax.core.randomness import Words, random_words
+from trm_jax.core.symmetries import dihedral_cells
 from trm_jax.tasks.maze.carve import carve, words_needed
 from trm_jax.tasks.maze.maze import Maze
 from trm_jax.tasks.maze.paths import (
@@ -22,11 +23,11 @@ from trm_jax.tasks.maze.paths import (
     WALL,
     Bools,
     Cells,
-    Search,
+    Reached,
     path_cells,
     search,
 )
-from trm_jax.tasks.maze.recipe import TIE_BREAK, WALL_SHARE, Recipe
+from trm_jax.tasks.maze.recipe import TIE_BREAK, WALL_SHARE, MazeRecipe
 
 Grid = NDArray[np.uint8]
 
@@ -84,7 +85,7 @@ def generate(
     Raises:
         UserError: there are hardly so many such mazes, or a parameter makes no sense.
     """
-    recipe = Recipe(kind, wall_share, shortest, longest, tie_break, endpoints).settled(maze.side)
+    recipe = MazeRecipe(kind, wall_share, shortest, longest, tie_break, endpoints).settled(maze.side)
     if count < 0:
         raise UserError(f"cannot generate {count} mazes; give 0 or more.")
     pairs = list(itertools.islice(_distinct(maze, seed, recipe), count))
@@ -98,7 +99,7 @@ def generate(
     return both[:, 0].copy(), both[:, 1].copy()
 
 
-def _distinct(maze: Maze, seed: int, recipe: Recipe) -> Iterator[tuple[Grid, Grid]]:
+def _distinct(maze: Maze, seed: int, recipe: MazeRecipe) -> Iterator[tuple[Grid, Grid]]:
     """Yields mazes that differ from all before, until hardly any are left."""
     images = dihedral_cells(maze.side)
     seen: set[bytes] = set()
@@ -119,7 +120,7 @@ def _distinct(maze: Maze, seed: int, recipe: Recipe) -> Iterator[tuple[Grid, Gri
 
 
 def attempts(
-    maze: Maze, seed: int, recipe: Recipe, first: int, count: int
+    maze: Maze, seed: int, recipe: MazeRecipe, first: int, count: int
 ) -> tuple[Cells, Grid, Grid]:
     """Makes the attempts with numbers from `first` on and keeps those that fit.
 
@@ -143,11 +144,11 @@ def attempts(
     return numbers[kept], questions, np.where(path, np.uint8(PATH), questions)
 
 
-_Drawn = tuple[Cells, Bools, Cells, Cells, Search]
+_Drawn = tuple[Cells, Bools, Cells, Cells, Reached]
 """Which attempts fit [m], their open cells [m, S], starts [m], goals [m], and the searches."""
 
 
-def _scattered(side: int, seed: int, recipe: Recipe, numbers: Cells) -> _Drawn:
+def _scattered(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Drawn:
     """Random mazes: walls strewn independently."""
     cells = side**2
     packed = -(-cells // 4)  # a cell needs 16 bits
@@ -176,7 +177,7 @@ def _scattered(side: int, seed: int, recipe: Recipe, numbers: Cells) -> _Drawn:
     return _with_goals(kept, open_cells, starts, goals, found, words[kept, packed + 2])
 
 
-def _carved(side: int, seed: int, recipe: Recipe, numbers: Cells) -> _Drawn:
+def _carved(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Drawn:
     """Perfect mazes."""
     needed = words_needed(side)
     words = random_words(seed, numbers, needed + 3)
@@ -190,16 +191,16 @@ def _carved(side: int, seed: int, recipe: Recipe, numbers: Cells) -> _Drawn:
     choices = np.asarray(most - recipe.shortest + 1).astype(np.uint64)
     lengths = (words[kept, needed + 1] % choices).astype(np.int64) + recipe.shortest
     goals = found.distances[kept] == lengths[:, None]
-    found = Search(found.distances[kept], found.arrivals[kept])
+    found = Reached(found.distances[kept], found.arrivals[kept])
     return _with_goals(kept, open_cells, starts[kept], goals, found, words[kept, needed + 2])
 
 
 def _with_goals(
-    kept: Cells, open_cells: Bools, starts: Cells, goals: Bools, found: Search, words: Words
+    kept: Cells, open_cells: Bools, starts: Cells, goals: Bools, found: Reached, words: Words
 ) -> _Drawn:
     """Draws one of the goals of each maze [m, S], and drops mazes that have none."""
     some = np.flatnonzero(goals.any(1))
-    found = Search(found.distances[some], found.arrivals[some])
+    found = Reached(found.distances[some], found.arrivals[some])
     chosen = _pick(goals[some], words[some])
     return kept[some], open_cells[kept[some]], starts[some], chosen, found
 

@@ -1,4 +1,4 @@
-"""Mazes on a square grid: tokens, text, rules and symmetries."""
+"""Mazes on a square grid: tokens, text and rules."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import Words, dihedral_cells
 from trm_jax.tasks.maze.paths import FREE, GOAL, PATH, START, WALL, find, passable, search
 
 SYMBOLS = "# SGo"
@@ -17,9 +16,6 @@ DOT = "."
 """Another free cell, for those whose editor takes spaces off the end of lines."""
 LEAST_SIDE = 5
 _NAMES = ("a pad", "a wall", "free", "the start", "the goal", "path")
-_DRAWN = ("??", "██", "  ", "S ", "G ", "••")
-_COLOURS = {START: "1;32", GOAL: "1;31", PATH: "36"}
-_MISTAKE = "41"
 
 Grid = NDArray[np.uint8]
 
@@ -112,29 +108,6 @@ class Maze:
         text = " " + SYMBOLS
         return "".join(text[token] for token in tokens.tolist())
 
-    def render(self, tokens: Grid, givens: Grid | None = None, colour: bool = False) -> str:
-        """Draws a maze for the terminal, two characters a cell.
-
-        Args:
-            tokens: uint8 [S].
-            givens: uint8 [S], the question; with `colour`, cells that an answer may not change and
-                that `tokens` changes are highlighted.
-            colour: whether to use ANSI colours.
-        """
-        drawn = [_DRAWN[token] for token in tokens.tolist()]
-        if colour:
-            codes = [_COLOURS.get(token, "") for token in tokens.tolist()]
-            if givens is not None:
-                wrong = _changed(givens, tokens)
-                codes = [_MISTAKE if bad else c for bad, c in zip(wrong, codes, strict=True)]
-            drawn = [
-                f"\x1b[{code}m{cell}\x1b[0m" if code else cell
-                for cell, code in zip(drawn, codes, strict=True)
-            ]
-        rows = ["".join(drawn[i : i + self.side]) for i in range(0, self.cells, self.side)]
-        bar = "─" * (2 * self.side)
-        return "\n".join([f"┌{bar}┐", *(f"│{row}│" for row in rows), f"└{bar}┘"])
-
     def check_question(self, question: Grid) -> str | None:
         """Says in one sentence why a question [S] cannot be solved; None if it can be."""
         for token in (START, GOAL):
@@ -184,22 +157,6 @@ class Maze:
                 many = f"{longer} step{'s' if longer > 1 else ''}"
                 broken.append(f"the path is {many} longer than the shortest")
         return broken
-
-    @property
-    def augment_words(self) -> int:
-        """Random words that `augment` uses for one example."""
-        return 1
-
-    def augment(self, inputs: Grid, labels: Grid, words: Words) -> tuple[Grid, Grid]:
-        """Turns or mirrors each question and its answer, uniformly in one of the eight ways.
-
-        Args:
-            inputs: uint8 [B, S].
-            labels: uint8 [B, S].
-            words: uint64 [B, augment_words].
-        """
-        cells = dihedral_cells(self.side)[words[:, 0] >> np.uint64(61)]
-        return np.take_along_axis(inputs, cells, 1), np.take_along_axis(labels, cells, 1)
 
     def _place(self, where: NDArray[np.bool_]) -> str:
         """Names the first of some cells [S]."""

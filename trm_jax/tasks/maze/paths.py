@@ -25,7 +25,7 @@ Tokens = NDArray[np.uint8]
 _ANY_ORDER = range(len(MOVES))
 
 
-class Search(NamedTuple):
+class Reached(NamedTuple):
     """What searches found in B mazes of S cells.
 
     Attributes:
@@ -47,7 +47,7 @@ def find(questions: Tokens, token: int) -> Cells:
     return (questions == token).argmax(axis=1)
 
 
-def search(open_cells: Bools, starts: Cells, order: Sequence[int] = _ANY_ORDER) -> Search:
+def search(open_cells: Bools, starts: Cells, order: Sequence[int] = _ANY_ORDER) -> Reached:
     """Searches each maze breadth-first from its start.
 
     It is the search of a queue: the cell at its head is taken out, its neighbours are looked at in
@@ -65,10 +65,10 @@ def search(open_cells: Bools, starts: Cells, order: Sequence[int] = _ANY_ORDER) 
     layers = _layers(unseen, places, steps[list(order)], np.asarray(order, np.int8), arrivals)
     for distance, (cells, _, _) in enumerate(layers):
         distances[cells] = distance
-    return Search(_square(distances, open_cells), _square(arrivals, open_cells))
+    return Reached(_square(distances, open_cells), _square(arrivals, open_cells))
 
 
-def path_cells(found: Search, goals: Cells) -> Bools:
+def path_cells(found: Reached, goals: Cells) -> Bools:
     """The cells of the path found to each goal, both of its ends included, bool [B, S].
 
     Args:

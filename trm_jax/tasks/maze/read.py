@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from trm_jax.data import puzzle_csv
+from trm_jax.data import csv_rows
 from trm_jax.tasks.maze.maze import Grid, Maze
 from trm_jax.tasks.maze.score import score
 
@@ -11,7 +11,7 @@ HUB_REPOSITORY = "sapientinc/maze-30x30-hard-1k"
 
 
 def read_csv(path: str | os.PathLike[str], maze: Maze) -> tuple[Grid, Grid]:
-    """Reads all mazes of a file; see `puzzle_csv.read_csv`.
+    """Reads all mazes of a file; see `csv_rows.read_csv`.
 
     Each question must have one start and one goal and no path, and each answer must be its
     question with a simple path between them. The path need not be a shortest one.
@@ -26,14 +26,14 @@ def read_csv(path: str | os.PathLike[str], maze: Maze) -> tuple[Grid, Grid]:
     Raises:
         UserError: the file or one of its rows is wrong; names the file, the line and the reason.
     """
-    kind = puzzle_csv.Kind(
+    kind = csv_rows.Kind(
         cells=maze.cells,
         table=maze.token_table(),
         symbols="'#' for a wall, ' ' or '.' for a free cell, S, G, and 'o' for the path",
         other_size="give another side",
         first_wrong=lambda questions, answers: _first_wrong(maze, questions, answers),
     )
-    return puzzle_csv.read_csv(path, kind)
+    return csv_rows.read_csv(path, kind)
 
 
 def hub_file(split: str) -> Path:
@@ -42,7 +42,7 @@ def hub_file(split: str) -> Path:
     Raises:
         UserError: the extra `hub` is not installed, or the hub cannot be reached.
     """
-    return puzzle_csv.hub_file(HUB_REPOSITORY, split)
+    return csv_rows.hub_file(HUB_REPOSITORY, split)
 
 
 def _first_wrong(maze: Maze, questions: Grid, answers: Grid) -> tuple[int, str] | None:

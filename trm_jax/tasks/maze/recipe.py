@@ -1,8 +1,10 @@
 """How mazes are to be made."""
 
 import dataclasses
+from typing import ClassVar
 
 from trm_jax.core.errors import UserError
+from trm_jax.core.settings import Settings, setting
 from trm_jax.tasks.maze.paths import MOVES
 
 KINDS = ("random", "perfect")
@@ -14,41 +16,52 @@ PUBLISHED_LENGTHS = {"random": (111, 0), "perfect": (100, 140)}
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How mazes are made; `maze_generate.generate` says what each of these is.
+class MazeRecipe(Settings):
+    """How mazes are made; `generate.generate` says what each of these is.
 
     Raises:
-        UserError: a value that is none.
+        UserError: a value that makes no sense.
     """
 
-    kind: str = "random"
-    wall_share: float = WALL_SHARE
-    shortest: int = 0
-    longest: int = 0
-    tie_break: str = TIE_BREAK
-    endpoints: str = "far"
+    GROUP: ClassVar[str] = "config.data.maze"
+
+    kind: str = setting(
+        "random",
+        "path=generate only, like all below: random walls, or perfect with only one path.",
+        choices=KINDS,
+    )
+    wall_share: float = setting(
+        WALL_SHARE, "Random mazes: how likely a cell is a wall.", low=0, below=1
+    )
+    shortest: int = setting(
+        0, "Fewest steps of a shortest path; 0 for what suits the side.", low=0
+    )
+    longest: int = setting(0, "Most steps of a shortest path; 0 for no limit.", low=0)
+    tie_break: str = setting(
+        TIE_BREAK, "Which of several shortest paths is the answer: the moves in order."
+    )
+    endpoints: str = setting(
+        "far",
+        "Random mazes: start and goal far apart, or uniform with rejection as published.",
+        choices=("far", "uniform"),
+    )
 
     def __post_init__(self) -> None:
         """Refuses what makes no sense, whatever the side."""
-        if self.kind not in KINDS:
-            raise UserError(f"kind is {self.kind!r}; mazes are 'random' or 'perfect'.")
-        if self.endpoints not in ("far", "uniform"):
-            raise UserError(f"endpoints is {self.endpoints!r}; give 'far' or 'uniform'.")
-        if not 0 <= self.wall_share < 1:
-            raise UserError(f"wall_share is {self.wall_share}; give 0 to less than 1.")
+        super().__post_init__()
         if sorted(self.tie_break.split(",")) != sorted(MOVES):
             raise UserError(
-                f"tie_break is {self.tie_break!r}; give each of {TIE_BREAK} once, "
+                f"config.data.maze.tie_break is {self.tie_break!r}; give each of {TIE_BREAK} once, "
                 "with commas between them."
             )
-        if self.shortest < 0 or self.longest < 0 or 0 < self.longest < self.shortest:
+        if 0 < self.longest < self.shortest:
             raise UserError(
-                f"shortest is {self.shortest} and longest {self.longest}; give the fewest and the "
+                f"config.data.maze.shortest is {self.shortest} and longest {self.longest}; give the fewest and the "
                 "most steps from start to goal, or 0 for no limit."
             )
         if self.kind == "perfect" and (self.wall_share, self.endpoints) != (WALL_SHARE, "far"):
             raise UserError(
-                "wall_share and endpoints are for random mazes, and kind is 'perfect'; leave them "
+                "config.data.maze.wall_share and endpoints are for random mazes, and kind is 'perfect'; leave them "
                 f"at {WALL_SHARE} and 'far'."
             )
 
@@ -57,7 +70,7 @@ class Recipe:
         """Numbers of the moves (see `maze_search.MOVES`) in the order of the tie-break."""
         return [MOVES.index(name) for name in self.tie_break.split(",")]
 
-    def settled(self, side: int) -> "Recipe":
+    def settled(self, side: int) -> "MazeRecipe":
         """The same with the defaults for a side: `shortest` 1 or more, `longest` 0 for no limit.
 
         Raises:

@@ -8,8 +8,8 @@ import numpy as np
 
 from trm_jax.core.errors import UserError
 from trm_jax.data.choice import check_counts, choose
+from trm_jax.data.csv_rows import file_facts
 from trm_jax.data.format import Dataset, assemble
-from trm_jax.data.puzzle_csv import file_facts
 from trm_jax.tasks.sudoku.generate import generate
 from trm_jax.tasks.sudoku.read import HUB_REPOSITORY, hub_file, read_csv
 from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from pysat.solvers import Solver
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import FIRST_DIGIT, random_permutations, random_words, sudoku_cell_maps
+from trm_jax.core.randomness import random_permutations, random_words
+from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.tasks.sudoku.sudoku import BLANK, Grid, Sudoku
+from trm_jax.tasks.sudoku.symmetry import cell_maps
 
 _FRUITLESS = 500
 """So many attempts in a row without a new puzzle mean that there are hardly any left."""
@@ -79,7 +81,7 @@ def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:
 
     Args:
         question: uint8 [S] tokens.
-        maps: int64 [G, S], all that `sudoku_cell_maps` gives.
+        maps: int64 [G, S], all that `cell_maps` gives.
     """
     # Sums of distinct powers of two below 2^53: exact in float64.
     patterns = (question >= FIRST_DIGIT)[maps] @ np.exp2(np.arange(len(question)))
@@ -97,7 +99,7 @@ def _distinct(maker: "_Maker", seed: int, extra_givens: int) -> Iterator[tuple[G
     sudoku = maker.sudoku
     maps = None
     if sudoku.cells <= _ENUMERABLE_CELLS:
-        maps = sudoku_cell_maps(sudoku.box_rows, sudoku.box_columns)
+        maps = cell_maps(sudoku.box_rows, sudoku.box_columns)
     seen: set[bytes] = set()
     fruitless = 0
     for attempt in itertools.count():

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from trm_jax.core.grids import FIRST_DIGIT
-from trm_jax.data import puzzle_csv
+from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.data import csv_rows
 from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku
 
 HUB_REPOSITORY = "sapientinc/sudoku-extreme"
 
 
 def read_csv(path: str | os.PathLike[str], sudoku: Sudoku) -> tuple[Grid, Grid]:
-    """Reads all puzzles of a file; see `puzzle_csv.read_csv`.
+    """Reads all puzzles of a file; see `csv_rows.read_csv`.
 
     It is not checked that a puzzle has only one solution.
 
@@ -27,14 +27,14 @@ def read_csv(path: str | os.PathLike[str], sudoku: Sudoku) -> tuple[Grid, Grid]:
     Raises:
         UserError: the file or one of its rows is wrong; names the file, the line and the reason.
     """
-    kind = puzzle_csv.Kind(
+    kind = csv_rows.Kind(
         cells=sudoku.cells,
         table=sudoku.token_table(),
         symbols=f"{sudoku.symbols[0]} to {sudoku.symbols[-1]}, and '.' for a blank",
         other_size="give another box shape",
         first_wrong=lambda questions, answers: _first_wrong(sudoku, questions, answers),
     )
-    return puzzle_csv.read_csv(path, kind)
+    return csv_rows.read_csv(path, kind)
 
 
 def hub_file(split: str) -> Path:
@@ -43,7 +43,7 @@ def hub_file(split: str) -> Path:
     Raises:
         UserError: the extra `hub` is not installed, or the hub cannot be reached.
     """
-    return puzzle_csv.hub_file(HUB_REPOSITORY, split)
+    return csv_rows.hub_file(HUB_REPOSITORY, split)
 
 
 def _first_wrong(sudoku: Sudoku, questions: Grid, answers: Grid) -> tuple[int, str] | None:

@@ -1,4 +1,4 @@
-"""Sudoku of any box shape: tokens, text, rules and symmetries."""
+"""Sudoku of any box shape: tokens, text and rules."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import FIRST_DIGIT, SudokuSymmetry, Words
+from trm_jax.core.symmetries import FIRST_DIGIT
 
 BLANK = 1
 BLANKS = "._0"
@@ -49,6 +49,11 @@ class Sudoku:
                 "for example [3, 3]."
             )
         return cls(*box)
+
+    @property
+    def box(self) -> tuple[int, int]:
+        """Rows and columns of a box."""
+        return self.box_rows, self.box_columns
 
     @property
     def side(self) -> int:
@@ -113,29 +118,6 @@ class Sudoku:
         text = ".." + self.symbols
         return "".join(text[token] for token in tokens.tolist())
 
-    def render(self, tokens: Grid, givens: Grid | None = None, colour: bool = False) -> str:
-        """Draws a grid for the terminal.
-
-        Args:
-            tokens: uint8 [S].
-            givens: uint8 [S], the question; with `colour`, cells blank in it are highlighted.
-            colour: whether to use ANSI colours.
-        """
-        cells = list(self.format_line(tokens))
-        if colour and givens is not None:
-            filled = (givens < FIRST_DIGIT) & (tokens >= FIRST_DIGIT)
-            cells = [f"\x1b[36m{c}\x1b[0m" if f else c for c, f in zip(cells, filled, strict=True)]
-        width, stacks = self.box_columns, self.box_rows
-        bar = "─" * (2 * width + 1)
-        lines = ["┌" + "┬".join([bar] * stacks) + "┐"]
-        for row in range(self.side):
-            if row and row % self.box_rows == 0:
-                lines.append("├" + "┼".join([bar] * stacks) + "┤")
-            line = cells[row * self.side : (row + 1) * self.side]
-            parts = [" ".join(line[s * width : (s + 1) * width]) for s in range(stacks)]
-            lines.append("│ " + " │ ".join(parts) + " │")
-        return "\n".join([*lines, "└" + "┴".join([bar] * stacks) + "┘"])
-
     def units(self) -> NDArray[np.int64]:
         """Cells of each row, column and box in this order, int64 [3 * side, side]."""
         rows = np.arange(self.cells).reshape(self.side, self.side)
@@ -171,22 +153,6 @@ class Sudoku:
         valid &= (np.bitwise_or.reduce(rows, 1) == full).all(1)
         valid &= (np.bitwise_or.reduce(boxes, (2, 4)) == full).all((1, 2))
         return valid
-
-    @property
-    def augment_words(self) -> int:
-        """Random words that `augment` uses for one example."""
-        return SudokuSymmetry.words(self.box_rows, self.box_columns)
-
-    def augment(self, inputs: Grid, labels: Grid, words: Words) -> tuple[Grid, Grid]:
-        """Applies one random symmetry to each question and its answer.
-
-        Args:
-            inputs: uint8 [B, S].
-            labels: uint8 [B, S].
-            words: uint64 [B, augment_words].
-        """
-        symmetry = SudokuSymmetry.draw(words, self.box_rows, self.box_columns)
-        return symmetry.apply(inputs), symmetry.apply(labels)
 
     def _repeats(self, tokens: Grid) -> list[str]:
         """One sentence for each digit that stands more than once in a row, column or box."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.grids import mix
+from trm_jax.core.randomness import mix
 
 Grid = NDArray[np.uint8]
 

@@ -1,0 +1,66 @@
+"""The command line's --config and --config.NAME=VALUE, before ml_collections reads them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from trm_jax.config import locate
+from trm_jax.config.names import known_name
+from trm_jax.core.registry import load_plugins
+
+FILL = str(Path(__file__).with_name("fill.py"))
+CONFIG, SETTING, PLUGIN = "--config", "--config.", "--plugin"
+
+
+def rewritten(arguments: Sequence[str]) -> list[str]:
+    """Arguments with config files found and filled in, and settings by the names they have now.
+
+    Plugins that are named are loaded on the way, since they bring settings of their own.
+
+    Args:
+      arguments: of a command; those that are no --config stay as they are.
+
+    Raises:
+      UserError: a config file cannot be loaded, or there is no such setting.
+    """
+    words = _joined(arguments)
+    for word in words:
+        flag, _, value = word.partition("=")
+        if flag in (PLUGIN, f"{SETTING}plugins"):
+            load_plugins(_list(value))
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag == CONFIG and equals:
+            locate.load(value)
+    return [_rewritten(word) for word in words]
+
+
+def config_file(arguments: Sequence[str]) -> str:
+    """The FILE[:variant] of --config as the user wrote it, empty where there is none."""
+    given = [w.partition("=")[2] for w in _joined(arguments) if w.startswith(f"{CONFIG}=")]
+    return given[-1].removeprefix(f"{FILL}:") if given else ""
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """--config FILE and --config.name VALUE as one word each, with an equals sign."""
+    words: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        name = word if word.startswith("--") else f"-{word}"
+        takes_value = name in (CONFIG, PLUGIN) or name.startswith(SETTING)
+        following = next(rest, None) if takes_value and "=" not in name else None
+        words.append(word if following is None else f"{name}={following}")
+    return words
+
+
+def _rewritten(word: str) -> str:
+    flag, equals, value = word.partition("=")
+    if flag == CONFIG and equals and not value.startswith(f"{FILL}:"):
+        return f"{CONFIG}={FILL}:{value}"
+    if flag.startswith(SETTING):
+        return f"{SETTING}{known_name(flag.removeprefix(SETTING))}{equals}{value}"
+    return word
+
+
+def _list(value: str) -> list[str]:
+    """Names out of "a.py,b.py" or "('a.py', 'b.py')"."""
+    return [name.strip(" '\"") for name in value.strip("()[] ").split(",") if name.strip(" '\"")]

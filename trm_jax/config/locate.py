@@ -1,0 +1,102 @@
+"""Config files: where they are, and what they say with every default filled in."""
+
+import functools
+import importlib.util
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import trm_jax
+from trm_jax.config.experiment import Experiment
+from trm_jax.core.errors import UserError
+from trm_jax.core.registry import load_plugins
+from trm_jax.tasks.sources import RENAMED, json_copy, renamed
+from trm_jax.tasks.task import TASKS
+
+PACKAGE = Path(trm_jax.__file__).parent
+
+
+def experiments() -> Path:
+    """The folder of the config files that come with this package, installed or in a clone."""
+    installed = PACKAGE / "experiments"
+    return installed if installed.is_dir() else PACKAGE.parent / "experiments"
+
+
+def find(name: str) -> Path:
+    """A config file by its path, or one that comes with the package by its name.
+
+    Args:
+      name: "path/to/file.py", or "sudoku".
+
+    Raises:
+      UserError: there is none.
+    """
+    own = Path(name)
+    if own.is_file():
+        return own
+    packaged = experiments() / f"{own.stem}.py"
+    if packaged.is_file() and own.parent.name in ("", "experiments"):
+        return packaged
+    known = ", ".join(sorted(p.stem for p in experiments().glob("*.py") if _has_configs(p)))
+    raise UserError(f"config file {name} is not there; give a path, or one of {known}.")
+
+
+def _has_configs(path: Path) -> bool:
+    return "\ndef get_config(" in path.read_text("utf-8")
+
+
+@functools.cache
+def _loaded(spec: str) -> dict[str, Any]:
+    name, _, variant = spec.partition(":")
+    path = find(name)
+    module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise UserError(f"config file {path} is no Python file.")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.path.insert(0, str(path.resolve().parent))  # it may import what lies beside it
+    try:
+        module_spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise UserError(f"config file {path} defines no get_config(variant).")
+        found = module.get_config(variant) if variant else module.get_config()
+    except UserError:
+        raise
+    except Exception as error:  # it is the user's own program: anything may come out of it
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+        raise UserError(f"config file {path} cannot be loaded: {reason}.") from error
+    finally:
+        sys.path.pop(0)
+    values = found.to_dict() if hasattr(found, "to_dict") else found
+    if not isinstance(values, Mapping):
+        raise UserError(f"config file {path} gives a {type(found).__name__}; give a ConfigDict.")
+    load_plugins(values.get("plugins", ()))
+    return renamed(values, RENAMED)
+
+
+def load(spec: str) -> dict[str, Any]:
+    """What a config file says, and nothing more; its plugins are loaded.
+
+    Args:
+      spec: FILE[:variant], see `find`.
+
+    Raises:
+      UserError: the file is not there, fails, or gives something else.
+    """
+    return json_copy(_loaded(spec))
+
+
+def filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested config with the defaults of all settings, those of every task included."""
+    defaults = Experiment().to_dict()
+    for name, task in TASKS.all().items():
+        defaults["data"][name] = task.settings().to_dict()
+    return _merged(defaults, config)
+
+
+def _merged(defaults: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in config.items():
+        inner = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if inner else value
+    return merged

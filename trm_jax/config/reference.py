@@ -1,0 +1,48 @@
+"""The reference page of all settings, made from their dataclasses."""
+
+from typing import Any
+
+from trm_jax.config.experiment import Experiment
+from trm_jax.core.settings import Settings, is_group, type_name
+from trm_jax.tasks.task import TASKS
+
+HEAD = """\
+# Settings
+
+Every setting of an experiment, with its type, its default and what it may be. This page is made
+from the code: `python -m trm_jax.config.reference > docs/settings.md`.
+
+A config file names only what it changes; each setting can be given on the command line, whatever
+the config: `--config.model.width=256`. Tuples are written as in Python:
+`--config.data.sudoku.box="(2, 3)"`. A work directory keeps its settings in config.json.
+"""
+
+
+def page() -> str:
+    """The whole page, Markdown."""
+    parts = [HEAD, _section(Experiment)]
+    groups: list[Any] = [kind for _, kind, _ in Experiment.rules() if is_group(kind)]
+    groups += [task.settings for task in TASKS.all().values()]
+    return "\n".join([*parts, *map(_section, groups)])
+
+
+def _section(kind: type[Settings]) -> str:
+    lines = [
+        f"## {kind.GROUP}\n",
+        f"{(kind.__doc__ or '').splitlines()[0]}\n",
+        "| setting | type | default | must be | what it is |",
+        "|---|---|---|---|---|",
+    ]
+    defaults = kind()
+    for name, each, rule in kind.rules():
+        if is_group(each):
+            continue
+        default = repr(getattr(defaults, name)).replace("'", '"')
+        cells = (f"`{kind.GROUP}.{name}`", f"`{type_name(each)}`", f"`{default}`")
+        text = rule.about.replace("|", "\\|")
+        lines.append(f"| {' | '.join(cells)} | {rule.range().replace(chr(39), chr(34))} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

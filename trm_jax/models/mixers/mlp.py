@@ -1,0 +1,51 @@
+"""A SwiGLU over the tokens: the mixer of the published Sudoku recipe."""
+
+import jax
+from flax import linen as nn
+
+from trm_jax.core.numerics import rms_norm
+from trm_jax.models.layers import SwiGLU, TokenSwiGLU, inner_width
+from trm_jax.models.mixers.mixer import Mixer, Published
+from trm_jax.models.settings import ModelConfig
+
+
+class MlpBlock(nn.Module):
+    """h = rms(h + mix(h)); h = rms(h + swiglu(h)), on [L, B, D]: post-norm, as published.
+
+    On [L, B, D] mixing tokens is a plain matrix product from the left, and no transpose is needed
+    anywhere. Its residual is normalised over the token axis.
+    """
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(self, h: jax.Array) -> jax.Array:
+        c = self.config
+        mixed = TokenSwiGLU(c.expansion, c.dtype, c.gate, name="token_mlp")(h)
+        h = rms_norm(h + mixed, axis=0)
+        return rms_norm(h + SwiGLU(c.expansion, c.dtype, c.gate, name="mlp")(h))
+
+
+class MlpMixer(Mixer):
+    """Each channel mixes its L tokens."""
+
+    block = MlpBlock
+    tokens_first = True
+    published = Published(
+        module="mlp_t",
+        arrays=(
+            ("gate_up_proj", ("token_mlp", "gate_up")),
+            ("down_proj", ("token_mlp", "down")),
+        ),
+        flag="mlp",
+        positions="none",
+    )
+
+    def mixing_flops(self, config: ModelConfig) -> int:
+        """See `Mixer`."""
+        return 2 * config.width * 3 * config.tokens * inner_width(config.tokens, config.expansion)
+
+    def mixing_traffic(self, config: ModelConfig) -> int:
+        """See `Mixer`."""
+        L, D = config.tokens, config.width
+        return 2 * L * D + 4 * D * inner_width(L, config.expansion)

@@ -1,0 +1,42 @@
+"""The weights of a model, and how they lie on the mesh."""
+
+from typing import Any
+
+import jax
+from flax import struct
+from jax.sharding import Mesh
+
+from trm_jax.core.mesh import over_rows, replicated
+from trm_jax.core.types import Latents
+from trm_jax.models.model import Model
+from trm_jax.models.puzzle_table import init_table
+
+
+class Weights(struct.PyTreeNode):
+    """What it takes to answer a puzzle.
+
+    Attributes:
+      params: dense parameters, a tree of float32 arrays.
+      table: float32 [R, E], the puzzle table; [1, 1] and unused where the model has none.
+      initial: the fixed initial vectors, each float32 [D]; never trained, never averaged.
+    """
+
+    params: Any
+    table: jax.Array
+    initial: Latents
+
+
+def init_weights(key: jax.Array, model: Model, table_rows: int) -> Weights:
+    """Fresh weights; `key` is consumed."""
+    params_key, initial_key = jax.random.split(key)
+    return Weights(
+        params=model.init(params_key),
+        table=init_table(table_rows, model.config.table_width),
+        initial=model.initial_latents(initial_key),
+    )
+
+
+def weight_shardings(mesh: Mesh, weights: Weights) -> Weights:
+    """A tree of shardings for weights or their shapes: rows of a large puzzle table are split."""
+    everywhere = jax.tree.map(lambda _: replicated(mesh), weights)
+    return everywhere.replace(table=over_rows(mesh, weights.table.shape[0]))

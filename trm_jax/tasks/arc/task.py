@@ -1,0 +1,199 @@
+"""ARC-AGI as a task: grids of any size on a canvas, puzzles with rows of the table of their own."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.settings import Settings, setting
+from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.data.format import Dataset
+from trm_jax.data.questions import Questions
+from trm_jax.tasks.arc import build
+from trm_jax.tasks.arc.canvas import VOCAB, crop, sizes
+from trm_jax.tasks.arc.judge import ArcJudge
+from trm_jax.tasks.arc.read import EMBEDDED, read_file, read_tasks, solutions_beside
+from trm_jax.tasks.arc.records import COLOURS, MOST_SIDE, Puzzle, row_name
+from trm_jax.tasks.arc.view import ArcView
+from trm_jax.tasks.arc.vote import VOTING
+from trm_jax.tasks.board import Board, Grid, Token
+from trm_jax.tasks.task import Edition, Request, Shape, Task, Tokens
+
+UNNAMED = "task"
+"""Name of a puzzle that comes without one."""
+
+_WORDS = "black,blue,red,green,yellow,grey,magenta,orange,light blue,maroon".split(",")
+_FILLS = "000000 0074d9 ff4136 2ecc40 ffdc00 aaaaaa f012be ff851b 7fdbff 870c25".split()
+# of the 256 colours that terminals share, those nearest to these, and an ink that shows on each
+_ANSI = (16, 32, 203, 41, 220, 248, 200, 208, 117, 88)
+_DARK = (0, 1, 9)
+TOKENS = (
+    Token("nothing", ".", fill="#ececee", dark="#262932", wide="  "),
+    Token("edge", "+", fill="#ececee", dark="#262932", wide="  "),
+    *(
+        Token(
+            word,
+            str(colour),
+            fill=f"#{fill}",
+            wide=f"{colour} ",
+            ansi=f"{97 if colour in _DARK else 30};48;5;{ansi}",
+        )
+        for colour, (word, fill, ansi) in enumerate(zip(_WORDS, _FILLS, _ANSI, strict=True))
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ArcSettings(Settings):
+    """Which of ARC's tasks; `data.base_examples` is how many of each subset, 0 for all."""
+
+    GROUP: ClassVar[str] = "config.data.arc"
+
+    subsets: str = setting(
+        "training,evaluation", "Names of the subsets, with commas between them."
+    )
+    test_subset: str = setting(
+        "evaluation", "The subset that is scored; its demonstrations are trained on."
+    )
+    strict: bool = setting(False, "Do not train on the demonstrations of the tasks that are scored.")
+    side: int = setting(
+        30,
+        "Rows of the canvas, 30 as published; tasks with larger grids are left out.",
+        low=1,
+        high=MOST_SIDE,
+    )
+
+
+class ArcTask(Task):
+    """Grids whose rule a few demonstrations show."""
+
+    name = "arc"
+    settings = ArcSettings
+    editions = (
+        Edition("arc1", {"subsets": "training,evaluation", "test_subset": "evaluation"}),
+        Edition("arc2", {"subsets": "training2,evaluation2", "test_subset": "evaluation2"}),
+    )
+    source = EMBEDDED
+    counts = {"train": 0, "heldout": 0, "copies": 1000}
+    shape_keys = ("side",)
+    scores = {"pass@1": "pass@1", "pass@2": "pass@2"}
+    main_score = "pass@2"
+    votings = tuple(VOTING)
+    grouped = True
+    file_suffixes = (".json",)
+    takes_directories = True
+
+    def build(self, request: Request) -> Dataset:
+        """See `Task`: `train` is the tasks of each subset."""
+        settings = request.settings
+        recipe = build.ArcRecipe(
+            source=request.source,
+            subsets=tuple(settings.subsets.split(",")),
+            test=settings.test_subset,
+            strict=settings.strict,
+            tasks=request.train,
+            heldout=request.heldout,
+            copies=request.copies,
+            side=settings.side,
+            seed=request.seed,
+        )
+        return build.build(recipe)
+
+    def edition_settings(self, edition: Mapping[str, Any], source: str) -> dict[str, Any]:
+        """See `Task`: ConceptARC is in no package, but usually beside the others' files."""
+        if source == EMBEDDED:
+            return dict(edition)
+        return {**edition, "subsets": f"{edition['subsets']},concept"}
+
+    def build_test(self, path: str, shape: Shape) -> Dataset:
+        """See `Task`: a JSON file of tasks."""
+        return self.groups_of_files([path], shape, shape["copies"])
+
+    def shapes(self, settings: Any) -> dict[str, Any]:
+        """See `Task`."""
+        return {"vocab": VOCAB, "cells": settings.side**2, "side": settings.side}
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """See `Task`."""
+        transforms = dataset.rows.transforms
+        if transforms.shape[-1] != COLOURS or transforms.max(initial=0) >= COLOURS:
+            raise UserError(
+                f"rows_transforms.npy is {transforms.dtype} {transforms.shape} up to "
+                f"{transforms.max(initial=0)}, and ARC's are [rows, {COLOURS}] below {COLOURS}; "
+                "build the data set anew."
+            )
+
+    def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> ArcView:
+        """See `Task`: copies are rows of the table; in training, grids move on their canvas."""
+        return ArcView(dataset, copies, seed, moved=train)
+
+    def symbols(self, shape: Shape) -> None:
+        """See `Task`: grids are no text."""
+
+    def judge(self, questions: Questions, voting: str) -> ArcJudge:
+        """See `Task`."""
+        return ArcJudge(questions, self.check_voting(voting))
+
+    def title(self, shape: Shape) -> str:
+        """See `Task`."""
+        return f"ARC of up to {shape['side']}x{shape['side']} cells"
+
+    def board(self, shape: Shape) -> Board:
+        """See `Task`."""
+        return Board(shape["side"], shape["side"], TOKENS, open_tokens=(), canvas=True)
+
+    def grid(self, shape: Shape, tokens: Tokens) -> Grid:
+        """See `Task`: the grid in the corner of a canvas."""
+        rows, columns = sizes(tokens[None])
+        return crop(tokens, int(rows[0]), int(columns[0])) + np.uint8(FIRST_DIGIT)
+
+    def attempt_grid(self, attempt: Any) -> Grid:
+        """See `Task`: nested lists of colours."""
+        return np.asarray(attempt, np.uint8) + np.uint8(FIRST_DIGIT)
+
+    def dataset_of_file(self, path: Path, copies: int, shape: Shape | None = None) -> list[Dataset]:
+        """See `Task`: each ARC task on a canvas of its own."""
+        side = MOST_SIDE if shape is None else shape["side"]
+        tasks = read_file(path, solutions_beside(path))
+        return [build.build_tasks([task], side, copies, 0, str(path)) for task in tasks]
+
+    def groups_of_files(self, paths: list[str], shape: Shape, copies: int) -> Dataset:
+        """See `Task`: JSON files in the form of ARC's."""
+        found: list[Puzzle] = []
+        for path in map(Path, paths):
+            found += read_file(path, solutions_beside(path))
+        return self._groups(found, shape, copies, ", ".join(paths))
+
+    def groups_of(self, content: Any, shape: Shape, copies: int) -> Dataset:
+        """See `Task`: one `{"train": pairs, "test": pairs}`, or several by name."""
+        if not isinstance(content, Mapping):
+            raise UserError(
+                f"an ARC model solves tasks, and this is a {type(content).__name__}; give a dict "
+                "{'train': pairs, 'test': pairs}, or such dicts by name."
+            )
+        single = "train" in content and "test" in content
+        found = read_tasks({UNNAMED: content} if single else content, "solve")
+        return self._groups(found, shape, copies, "solve")
+
+    def _groups(self, found: list[Puzzle], shape: Shape, copies: int, source: str) -> Dataset:
+        names = [puzzle.name for puzzle in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"task {name} is given twice; leave one of them out.")
+        # the seed of the data set that was trained on: so copies get the names that a table knows
+        return build.build_tasks(found, shape["side"], copies, shape["seed"], source)
+
+    def row_name(self, dataset: Dataset, row: int) -> str:
+        """See `Task`: as published."""
+        rows = dataset.rows
+        puzzle = rows.puzzle(row)
+        return row_name(rows.names[puzzle], rows.transforms[row]) if puzzle >= 0 else rows.name(row)
+
+    def check_pair(self, trained: Shape, scored: Shape) -> None:
+        """See `Task`: ARC-AGI-2 holds most of ARC-AGI-1's answers."""
+        if "test_subset" in scored:
+            build.refuse_overlap(trained.get("subsets", ()), scored["test_subset"])
+

