@@ -63,11 +63,10 @@ def fast(config: ConfigDict) -> None:
     Ours: not yet run.
     """
     _faster(config)
-    config.model.update({"T": 6, "n": 9})
+    config.update({"model": {"T": 6, "n": 9}, "optimizer": {"ema": 0.9, "ema_start": 5000}})
     config.batch_size = 384
     config.steps = 8000
     config.eval_every = 1000
-    config.optimizer.update({"ema": 0.9, "ema_start": 5000})
 
 
 def digits(config: ConfigDict) -> None:
@@ -84,9 +83,9 @@ def digits(config: ConfigDict) -> None:
     is too small for them, add --config.model.remat=block --config.model.unroll=False.
     Ours: not yet run.
     """
-    config.model.update({"mixer": "digits", "width": 9 * 192, "prefix_tokens": 0})
-    config.model.update({"start": "random", "damping": 0.05, "noise": 0.01})
-    config.optimizer.name = "adamw"
+    model = {"mixer": "digits", "width": 9 * 192, "prefix_tokens": 0}
+    model |= {"start": "random", "damping": 0.05, "noise": 0.01}
+    config.update({"model": model, "optimizer": {"name": "adamw"}})
     config.steps = 30_000
 
 
@@ -97,8 +96,7 @@ def four(config: ConfigDict) -> None:
     of 250 held-out puzzles right. More is in docs/recipes.md.
     """
     config.update(_sudoku("quick"))
-    config.data.extra_givens = 3
-    config.model.update({"T": 2, "n": 2})
+    config.update({"data": {"sudoku": {"extra_givens": 3}}, "model": {"T": 2, "n": 2}})
     config.steps = 160
     config.checkpoint_every = config.eval_every = 40
 
@@ -110,7 +108,7 @@ def four_fast(config: ConfigDict) -> None:
     """
     four(config)
     _faster(config)
-    config.optimizer.update(SMALL_RATES)
+    config.update({"optimizer": SMALL_RATES})
 
 
 def six(config: ConfigDict) -> None:
@@ -120,7 +118,7 @@ def six(config: ConfigDict) -> None:
     of these 1,000: 92.4, 94.4 and 92.8 % of 250 held-out puzzles right (seeds 0, 1, 2).
     """
     config.update(_sudoku("six"))
-    config.data.extra_givens = 2
+    config.update({"data": {"sudoku": {"extra_givens": 2}}})
     config.steps = 1000
 
 
@@ -128,7 +126,7 @@ def six_fast(config: ConfigDict) -> None:
     """The faster one with the same FLOPs. Not yet run."""
     six(config)
     _faster(config)
-    config.optimizer.update(SMALL_RATES)
+    config.update({"optimizer": SMALL_RATES})
 
 
 SMALL_RATES = {"muon_lr": 0.01, "lr": 2e-3}
@@ -136,8 +134,7 @@ SMALL_RATES = {"muon_lr": 0.01, "lr": 2e-3}
 
 
 def _faster(config: ConfigDict) -> None:
-    for group, changes in FAST.items():
-        config[group].update(changes)
+    config.update(FAST)
 
 
 def _sudoku(variant: str) -> ConfigDict:

@@ -62,13 +62,20 @@ def _run(name: str, arguments: list[str]) -> int:
     command = importlib.import_module(f"trm_jax.commands.{name}")
     values = flags.FlagValues()
     flags.DEFINE_bool("help", False, "Explain the flags.", short_name="h", flag_values=values)
+    plugin = "Python files or modules that bring tasks or mixers, with commas between them."
+    flags.DEFINE_list("plugin", [], plugin, flag_values=values)
     if {"-h", "--help"} & set(arguments):
         command.define(values, [])
         print(f"{command.run.__doc__}\nflags:\n{values.get_help(include_special_flags=False)}")
         return EXIT_DONE
+    arguments = list(map(_with_underscores, arguments))
+    if any(word.startswith(("--config", "--plugin")) for word in arguments):
+        from trm_jax.config.arguments import rewritten
+
+        arguments = rewritten(arguments)
     try:
         command.define(values, arguments)
-        rest = values([f"trm {name}", *map(_with_underscores, arguments)])[1:]
+        rest = values([f"trm {name}", *arguments])[1:]
     except Exception as error:  # config files are programs: anything may come out of them
         raise UserError(f"{_sentence(error)}; `trm {name} --help` explains the flags.") from error
     return command.run(values, rest)

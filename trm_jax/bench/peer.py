@@ -8,8 +8,7 @@ from typing import Any
 from trm_jax.bench.processes import run_peer
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.errors import UserError
-
-MIXERS = {"mlp": "mlp", "attention": "attn"}
+from trm_jax.models import MIXERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,19 +52,19 @@ def check(experiment: Experiment) -> None:
       UserError: the model is one.
     """
     model = experiment.model
-    if model["mixer"] not in MIXERS:
+    published = MIXERS.get(model.mixer).published
+    if published is None:
         raise UserError(
-            f"config.model.mixer is {model['mixer']!r}, which a --peer does not have; "
+            f"config.model.mixer is {model.mixer!r}, which a --peer does not have; "
             "change it, or leave --peer out."
         )
-    positions = "none" if model["mixer"] == "mlp" else "rotary"
-    for key, value in {"kind": "trm", "expansion": 4, "positions": positions}.items():
-        if model[key] != value:
+    for key, value in {"kind": "trm", "expansion": 4, "positions": published.positions}.items():
+        if getattr(model, key) != value:
             raise UserError(
-                f"config.model.{key} is {model[key]!r} and a --peer has {value!r}; "
+                f"config.model.{key} is {getattr(model, key)!r} and a --peer has {value!r}; "
                 "change it, or leave --peer out."
             )
-    if model["row_width"] not in (0, model["width"]) or model["dtype"] == "float64":
+    if model.row_width not in (0, model.width) or model.dtype == "float64":
         raise UserError(
             "A --peer has rows of the model's width and is in bfloat16 or float32; set "
             "config.model.row_width and dtype so, or leave --peer out."
@@ -77,17 +76,19 @@ def flags(
 ) -> Sequence[str]:
     """The sizes of a model as the peer's flags."""
     model = experiment.model
+    published = MIXERS.get(model.mixer).published
+    assert published, "see `check`"
     sizes = {
         "batch": experiment.batch_size,
         "seq": ours["cells"],
         "vocab": ours["vocab"],
-        "prefix": model["prefix_tokens"],
-        "mixer": MIXERS[model["mixer"]],
+        "prefix": model.prefix_tokens,
+        "mixer": published.flag,
         "steps": repeats,
-        **{key: model[key] for key in ("width", "heads", "layers", "T", "n", "dtype")},
+        **{key: getattr(model, key) for key in ("width", "heads", "layers", "T", "n", "dtype")},
     }
     if part == "rollout":
-        sizes["eval"] = model["N"]
+        sizes["eval"] = model.N
     return [f"--{key}={value}" for key, value in sizes.items()]
 
 

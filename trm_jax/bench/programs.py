@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.mesh import over_slots, to_global
 from trm_jax.core.types import Batch
-from trm_jax.infer.evaluate import make_scorer
+from trm_jax.infer.rollout import Rollout
 from trm_jax.models.flops import step_flops
 from trm_jax.tasks.random_puzzles import random_puzzles
 from trm_jax.train.run import Run, prepare
@@ -68,9 +68,11 @@ def rollout_program(experiment: Experiment) -> Program:
     config = run.model.config
     weights = run.init(jax.random.key(experiment.seed)).eval_weights()
     batch = to_global(_puzzles(run), over_slots(run.mesh))
-    compiled, seconds = compile_seconds(make_scorer(run.model, run.mesh, config.N), weights, batch)
+    program = Rollout(run.model, run.mesh, config.N, experiment.batch_size).program
+    arguments = (weights, batch.inputs, *[batch.ids] * 3)
+    compiled, seconds = compile_seconds(program, *arguments)
     flops = config.N * step_flops(config, experiment.batch_size, train=False)
-    return Program(run, compiled, lambda: compiled(weights, batch), seconds, 1, flops)
+    return Program(run, compiled, lambda: compiled(*arguments), seconds, 1, flops)
 
 
 def compile_seconds(function: Any, *arguments: Any) -> tuple[jax.stages.Compiled, float]:

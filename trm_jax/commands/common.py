@@ -7,9 +7,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from trm_jax.config.experiment import Experiment, from_dict
+from trm_jax.config.names import refuse_other_tasks
 from trm_jax.core import distributed
 from trm_jax.core.errors import UserError
-from trm_jax.tasks.arc.vote import VOTING
+from trm_jax.core.registry import load_plugins
+from trm_jax.tasks.task import TASKS
 
 
 def define_workdir(values: flags.FlagValues) -> None:
@@ -43,11 +45,11 @@ def define_checkpoint(values: flags.FlagValues) -> None:
 
 
 def define_voting(values: flags.FlagValues) -> None:
-    """Adds --voting and --max_augmentations, which only ARC uses."""
-    voting = "ARC: how the copies of a test vote."
-    names = list(VOTING)
-    flags.DEFINE_enum("voting", names[0], names, voting, flag_values=values)
-    most = "ARC: copies of each test that vote, besides the original; default: all."
+    """Adds --voting and --max_augmentations, for tasks whose copies vote."""
+    votings = dict.fromkeys(name for task in TASKS.all().values() for name in task.votings)
+    voting = "Where copies of a puzzle vote (ARC): how they do; default: the first."
+    flags.DEFINE_enum("voting", None, list(votings), voting, flag_values=values)
+    most = "Where copies vote: copies of each test, besides the original; default: all."
     flags.DEFINE_integer("max_augmentations", None, most, lower_bound=0, flag_values=values)
 
 
@@ -76,27 +78,26 @@ def define_config(values: flags.FlagValues, arguments: Sequence[str]) -> None:
 
 
 def experiment(values: flags.FlagValues) -> Experiment:
-    """The checked experiment of --config.
+    """The checked experiment of --config; its plugins are loaded.
 
     Raises:
       UserError: it is missing, cannot be loaded, or holds something wrong.
     """
-    return from_dict(settings(values))
+    config = settings(values)
+    found = from_dict(config)
+    refuse_other_tasks(found.data.task, config_flags.get_override_values(values["config"]))
+    return found
 
 
 def settings(values: flags.FlagValues) -> dict[str, Any]:
-    """The settings of --config, not checked yet.
+    """The settings of --config with all defaults, not checked yet.
 
     Raises:
       UserError: it is missing or cannot be loaded.
     """
-    try:
-        return need(values, "config").to_dict()
-    except UserError:
-        raise
-    except Exception as error:  # the file is the user's own program: anything may come out of it
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
-        raise UserError(f"--config cannot be loaded: {reason}") from error
+    config: dict[str, Any] = need(values, "config").to_dict()
+    load_plugins(config.get("plugins", ()))
+    return config
 
 
 def need(values: flags.FlagValues, name: str) -> Any:

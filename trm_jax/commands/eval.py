@@ -15,15 +15,18 @@ from trm_jax.core.distributed import is_first, together
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.memory import enough_memory
 from trm_jax.data.format import Dataset
-from trm_jax.data.questions import Questions, ask, trained_rows
-from trm_jax.infer.evaluate import evaluate, make_scorer
+from trm_jax.data.questions import Questions, trained_rows
+from trm_jax.infer.evaluate import evaluate
 from trm_jax.infer.evaluate_curve import evaluate_curve
 from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
+from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
 from trm_jax.tasks.sources import open_test_data, open_training_data, training_data_path
+from trm_jax.tasks.task import task_of
+from trm_jax.tasks.views import ask
 from trm_jax.train.trained import Trained, load
 
 HELDOUT = "heldout"
@@ -40,12 +43,12 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     flags.DEFINE_string("split", None, split, flag_values=values)
     flags.DEFINE_integer("batch_size", None, "Puzzles per call.", flag_values=values)
     common.define_voting(values)
-    tasks = "ARC: the first so many tasks; 0 for all."
+    tasks = "Where puzzles have names (ARC): the first so many; 0 for all."
     flags.DEFINE_integer("max_tasks", 0, tasks, lower_bound=0, flag_values=values)
     search_flags.define(values)
     curve = "Accuracy against compute instead: a CSV and a PNG beside the evaluation."
     flags.DEFINE_bool("curve", False, curve, flag_values=values)
-    unknown = "ARC: what to do about copies without a row in the puzzle table."
+    unknown = "Where copies vote: what to do about those without a row in the puzzle table."
     flags.DEFINE_enum("unknown_rows", "refuse", ["refuse", "blank"], unknown, flag_values=values)
     flags.DEFINE_bool("json", False, "Print one JSON line only.", flag_values=values)
 
@@ -81,10 +84,7 @@ def _eval(workdir: str, values: flags.FlagValues) -> int:
         *(load(workdir, step, mesh=trained.mesh).weights for step in others),
     ]
     dataset, data, split = _puzzles(trained, values)
-    most = dataset.manifest.get("copies", 0)
-    if values.max_augmentations is not None:
-        most = values.max_augmentations
-    questions = ask(dataset, split, most, values.max_tasks)
+    questions = _questions(dataset, split, values)
     rows = trained_rows(questions, trained.rows, blank=values.unknown_rows == "blank")
     with enough_memory("trm eval", "--batch_size"):
         result = _result(trained, weights, questions, rows, values)
@@ -103,8 +103,26 @@ def _eval(workdir: str, values: flags.FlagValues) -> int:
     if values.json:
         print(json.dumps(written))
     else:
-        print(curve_table(written) if curve else table(written))
+        scores = task_of(dataset.manifest).scores
+        print(curve_table(written) if curve else table(written, scores))
     return EXIT_DONE
+
+
+def _questions(dataset: Dataset, split: str, values: flags.FlagValues) -> Questions:
+    """What is asked.
+
+    Raises:
+      UserError: a flag is for tasks whose copies vote, and this one's do not.
+    """
+    task = task_of(dataset.manifest)
+    if not task.grouped:
+        for name in ("voting", "max_augmentations", "max_tasks", "unknown_rows"):
+            if values[name].present:
+                task.lacks("copies that vote", f"leave --{name} out")
+    copies = dataset.manifest.get("copies", 0) if task.grouped else 0
+    if values.max_augmentations is not None:
+        copies = values.max_augmentations
+    return ask(dataset, split, copies, values.max_tasks)
 
 
 def _result(
@@ -126,11 +144,11 @@ def _result(
             raise UserError("--curve shows every way to halt and select; leave these flags out.")
         search = search or Search(Halt(most=steps, threshold=1.0))
         return evaluate_curve(*tried, search=search, **how)
-    how["voting"] = values.voting
+    how["voting"] = values.voting or ""
     if search:
         return evaluate_search(*tried, search=search, **how)
-    scorer = make_scorer(trained.model, trained.mesh, steps)
-    return evaluate(scorer, trained.weights, questions, rows, **how)
+    rollout = Rollout(trained.model, trained.mesh, steps, min(size, len(questions)))
+    return evaluate(rollout, trained.weights, questions, rows, voting=how["voting"])
 
 
 def _puzzles(trained: Trained, values: flags.FlagValues) -> tuple[Dataset, str, str]:

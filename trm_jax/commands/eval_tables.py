@@ -1,23 +1,23 @@
 """What `trm eval` prints."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 SHOW_EVERY = 16
-COLUMNS = {
-    "exact_accuracy": "  exact",
-    "cell_accuracy": "  cells",
-    "valid_path": "  paths",
-    "shortest_path": "shortest",
-    "halt_auc": "halt AUC",
-    "halt_error": "halt error",
-}
+BEFORE = {"exact_accuracy": "  exact", "cell_accuracy": "  cells"}
+BEHIND = {"halt_auc": "halt AUC", "halt_error": "halt error"}
 
 
-def table(result: dict[str, Any]) -> str:
-    """Accuracy and calibration by depth: all of 1 to 16, then every sixteenth, and the last."""
+def table(result: dict[str, Any], scores: Mapping[str, str]) -> str:
+    """Accuracy and calibration by depth: all of 1 to 16, then every sixteenth, and the last.
+
+    Args:
+      result: of an evaluation, as it was written.
+      scores: what the task's judge adds, with a title each (`Task.scores`).
+    """
     rows = result["by_depth"] or [result]
-    columns = [(key, name) for key, name in COLUMNS.items() if key in rows[-1]]
+    titles = {**BEFORE, **{key: name.rjust(7) for key, name in scores.items()}, **BEHIND}
+    columns = [(key, name) for key, name in titles.items() if key in rows[-1]]
     lines = ["depth  " + "  ".join(name for _, name in columns)]
     if "search" in result:
         cells = (_cell(key, result[key]).rjust(len(name)) for key, name in columns)

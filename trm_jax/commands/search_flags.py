@@ -9,7 +9,7 @@ from trm_jax.infer.halting import Halt
 from trm_jax.infer.perturbation import NOTHING, STATES, Perturbation
 from trm_jax.infer.search import Search
 from trm_jax.infer.selection import SELECTIONS
-from trm_jax.tasks.symmetries import KINDS
+from trm_jax.tasks.task import SYMMETRIES
 
 HALTING = ("halt_threshold", "halt_least", "halt_patience")
 SEARCHING = ("rollouts", "noise", "restart", "copies", "checkpoints", "select")
@@ -34,7 +34,7 @@ def define(values: flags.FlagValues) -> None:
     copies = "Search: symmetric copies of each puzzle, the original included."
     flags.DEFINE_integer("copies", 1, copies, flag_values=values)
     kind = "Search: what the copies are: digits relabelled, turned and mirrored, or all of it."
-    flags.DEFINE_enum("symmetry", None, list(KINDS), kind, flag_values=values)
+    flags.DEFINE_enum("symmetry", None, list(SYMMETRIES), kind, flag_values=values)
     several = "Search: several checkpoints, as in 800,1000,1200; in place of --checkpoint."
     flags.DEFINE_list("checkpoints", [], several, flag_values=values)
     select = "Search: which try is answered: the surest by the halting head, the most frequent "
@@ -72,7 +72,7 @@ def search(values: flags.FlagValues, steps: int) -> Search | None:
         halt=halt,
         rollouts=values.rollouts,
         copies=values.copies,
-        symmetry=values.symmetry or KINDS[0],
+        symmetry=values.symmetry or SYMMETRIES[0],
         perturbation=Perturbation(values.noise, values.noise_on, values.restart, values.seed),
         select=values.select or next(iter(SELECTIONS)),
     )

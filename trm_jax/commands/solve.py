@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags
 
-from trm_jax.commands import common, solve_tasks, traces
+from trm_jax.commands import common, solve_groups, traces
 from trm_jax.core.errors import EXIT_DONE, UserError
-from trm_jax.data.views import ARC, kind_of
-from trm_jax.infer.solve import Answer, read_puzzles, solve
-from trm_jax.show import figures as draw
+from trm_jax.infer.rollout import Rollout
+from trm_jax.infer.solve import Answer, solve
+from trm_jax.show import figures, pictures
+from trm_jax.show.panels import Panel
+from trm_jax.show.terminal import render
 from trm_jax.show.trace_record import trace_puzzles
-from trm_jax.tasks.maze.maze import Maze
-from trm_jax.tasks.sudoku.sudoku import Sudoku
-from trm_jax.train.trained import load
+from trm_jax.tasks.task import Shape, task_of
+from trm_jax.tasks.texts import read_puzzles
+from trm_jax.train.trained import Trained, load
 
 EXIT_WRONG = 1
 MOST_NAME = 256  # characters; a longer argument is a puzzle, and asking the disk would fail
@@ -27,11 +30,11 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     common.define_workdir(values)
     common.define_checkpoint(values)
     flags.DEFINE_bool("show", False, "Draw the answer after every step.", flag_values=values)
-    flags.DEFINE_string("picture", None, "PNG of the first Sudoku, by step.", flag_values=values)
+    flags.DEFINE_string("picture", None, "PNG of the first puzzle, by step.", flag_values=values)
     traces.define(values)
     flags.DEFINE_bool("json", False, "Print one JSON line per puzzle or task.", flag_values=values)
     common.define_voting(values)
-    solve_tasks.define(values)
+    solve_groups.define(values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
@@ -49,28 +52,39 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """
     traces.check(values)
     trained = load(common.need(values, "workdir"), values.checkpoint)
-    if trained.manifest["task"] == ARC:
-        return solve_tasks.run(values, rest, trained)
-    solve_tasks.refuse(values)
-    kind = kind_of(trained.manifest)
-    if values.picture and not isinstance(kind, Sudoku):
-        raise UserError("--picture draws Sudokus only; `trm show --workdir DIR` draws the others.")
-    questions = read_puzzles(kind, _texts(rest))
-    steps = common.depth(values, trained.model.config.N)
-    answers = solve(trained, questions, steps)
+    if task_of(trained.manifest).grouped:
+        return solve_groups.run(values, rest, trained)
+    solve_groups.refuse(values, trained)
+    return _solve(values, read_puzzles(trained.manifest, _texts(rest)), trained)
+
+
+def _solve(values: flags.FlagValues, questions: np.ndarray, trained: Trained) -> int:
+    shape, steps = trained.manifest, common.depth(values, trained.model.config.N)
+    most = trained.experiment.eval_batch_size
+    rollout = Rollout(trained.model, trained.mesh, steps, min(len(questions), most))
+    answers = solve(rollout, trained.weights, shape, questions)
     for number, answer in enumerate(answers, start=1):
         if values.json:
-            print(json.dumps(_record(kind, answer)))
+            print(json.dumps(_record(shape, answer)))
         else:
-            print(_describe(kind, answer, number, values.show))
-    if values.picture and isinstance(kind, Sudoku):
-        first = answers[0]
-        figure = draw.solving(kind, first.question, first.path, first.confidence)
-        draw.save(figure, values.picture)
-        print(f"wrote {values.picture}", file=sys.stderr)
-    if most := traces.wanted(values, len(questions)):
-        traces.write(values, trace_puzzles(trained, questions[:most], steps), len(questions))
+            print(_describe(shape, answer, number, values.show))
+    if values.picture:
+        _draw(shape, answers[0], values.picture)
+    if shown := traces.wanted(values, len(questions)):
+        size = min(shown, most)
+        watched = Rollout(trained.model, trained.mesh, steps, size, confidence=True)
+        found = trace_puzzles(watched, trained.weights, shape, questions[:shown])
+        traces.write(values, found, len(questions))
     return EXIT_WRONG if any(answer.broken for answer in answers) else EXIT_DONE
+
+
+def _draw(shape: Shape, answer: Answer, target: str) -> None:
+    task = task_of(shape)
+    question = task.grid(shape, answer.question)
+    path = np.stack([task.grid(shape, tokens) for tokens in answer.path])
+    figure = pictures.solving(task.board(shape), question, path, answer.confidence)
+    figures.save(figure, target)
+    print(f"wrote {target}", file=sys.stderr)
 
 
 def _texts(rest: Sequence[str]) -> list[str]:
@@ -93,32 +107,39 @@ def _texts(rest: Sequence[str]) -> list[str]:
     return texts
 
 
-def _record(kind: Sudoku | Maze, answer: Answer) -> dict[str, Any]:
+def _record(shape: Shape, answer: Answer) -> dict[str, Any]:
+    task = task_of(shape)
     return {
-        "question": kind.format_line(answer.question),
-        "answer": kind.format_line(answer.answer),
-        "solved": not answer.broken,
-        "broken": answer.broken,
+        "question": task.write(shape, answer.question),
+        "answer": task.write(shape, answer.answer),
+        "solved": None if answer.broken is None else not answer.broken,
+        "broken": answer.broken or [],
         "steps": answer.steps,
         "confidence": [round(float(c), 4) for c in answer.confidence],
     }
 
 
-def _describe(kind: Sudoku | Maze, answer: Answer, number: int, show: bool) -> str:
-    colour = sys.stdout.isatty()
+def _describe(shape: Shape, answer: Answer, number: int, show: bool) -> str:
+    colour, task = sys.stdout.isatty(), task_of(shape)
+    board, question = task.board(shape), task.grid(shape, answer.question)
+
+    def drawn(tokens: np.ndarray) -> str:
+        return render(board, Panel("", task.grid(shape, tokens), question), colour)
+
     lines = []
     if show:
-        for step, (grid, sure) in enumerate(zip(answer.path, answer.confidence, strict=True), 1):
-            lines.append(f"puzzle {number}, step {step}: sure {sure:.1%}")
-            lines.append(kind.render(grid, answer.question, colour))
+        for step, (tokens, share) in enumerate(zip(answer.path, answer.confidence, strict=True), 1):
+            lines += [f"puzzle {number}, step {step}: confidence {share:.1%}", drawn(tokens)]
     else:
-        lines.append(kind.render(answer.answer, answer.question, colour))
-    if answer.broken:
+        lines.append(drawn(answer.answer))
+    verdict = "solved, by the rules and the givens"
+    if answer.broken is None:
+        verdict = "answered; the task has no rules to check it by"
+    elif answer.broken:
         verdict = f"NOT solved ({'; '.join(answer.broken[:3])})"
-    else:
-        verdict = "solved, by the rules and the givens"
-    believed = answer.confidence[answer.steps - 1] > 0.5
-    when = f"sure after step {answer.steps}" if believed else "never sure"
-    last = f"{answer.confidence[-1]:.1%} sure after step {len(answer.path)}"
-    lines.append(f"puzzle {number}: {verdict}; {when}, {last}")
+    first, last = answer.first_confident, len(answer.path)
+    when = "never confident" if first is None else f"first confident at step {first} of {last}"
+    lines.append(
+        f"puzzle {number}: {verdict}; {when}, confidence {answer.confidence[-1]:.1%} at the end"
+    )
     return "\n".join(lines)

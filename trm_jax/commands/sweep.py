@@ -7,6 +7,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from trm_jax.commands import common
+from trm_jax.config.arguments import FILL
 from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME, UserError
 from trm_jax.core.signals import StopSignals
 from trm_jax.sweep.jobs import Failure, run_all
@@ -46,9 +47,9 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         raise UserError(f"--out is {out}; a sweep's logs need a local directory.")
     common.experiment(values)  # checks the base itself
     base = Base(
-        config_flags.get_config_filename(values["config"]),
+        config_flags.get_config_filename(values["config"]).removeprefix(f"{FILL}:"),
         config_flags.get_override_values(values["config"]),
-        values.config.to_dict(),
+        common.settings(values),
     )
     entries = read_entries(source, values.seeds)
     runs = plan(base, entries, out)

@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from trm_jax.core.errors import UserError
-from trm_jax.show import figures as draw
+from trm_jax.show import figures
 from trm_jax.show.trace_gif import animation
 from trm_jax.show.trace_page import MOST_TRACES, Trace, page
 
@@ -44,7 +44,7 @@ def check(values: flags.FlagValues) -> None:
                     f"--{name} is {target}, and {parent} is a file; give a place in a directory."
                 )
     if values.gif:
-        draw.empty_figure((1, 1))
+        figures.empty_figure((1, 1))
 
 
 def wanted(values: flags.FlagValues, count: int) -> int:

@@ -23,11 +23,12 @@ def experiments() -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / "experiments"
 
 
-def find(name: str) -> Path:
-    """A config file by its path, or one that comes with the package by its name.
+def find(name: str, kind: str = "config") -> Path:
+    """A config or sweep file by its path, or one that comes with the package by its name.
 
     Args:
       name: "path/to/file.py", or "sudoku".
+      kind: "config" or "sweep".
 
     Raises:
       UserError: there is none.
@@ -38,12 +39,9 @@ def find(name: str) -> Path:
     packaged = experiments() / f"{own.stem}.py"
     if packaged.is_file() and own.parent.name in ("", "experiments"):
         return packaged
-    known = ", ".join(sorted(p.stem for p in experiments().glob("*.py") if _has_configs(p)))
-    raise UserError(f"config file {name} is not there; give a path, or one of {known}.")
-
-
-def _has_configs(path: Path) -> bool:
-    return "\ndef get_config(" in path.read_text("utf-8")
+    files = sorted(experiments().glob("*.py"))
+    known = [p.stem for p in files if f"\ndef get_{kind}(" in p.read_text("utf-8")]
+    raise UserError(f"{kind} file {name} is not there; give a path, or one of {', '.join(known)}.")
 
 
 @functools.cache

@@ -58,7 +58,10 @@ class Rule(NamedTuple):
         lower = self.low if self.above is None else self.above
         upper = self.high if self.below is None else self.below
         if lower is not None and upper is not None:
-            opening, closing = "[" if self.above is None else "(", "]" if self.below is None else ")"
+            opening, closing = (
+                "[" if self.above is None else "(",
+                "]" if self.below is None else ")",
+            )
             return f"in {opening}{lower:g}, {upper:g}{closing}"
         if lower is not None:
             return f"{lower:g} or more" if self.above is None else f"above {lower:g}"

@@ -55,8 +55,8 @@ class Carry(struct.PyTreeNode):
     """What each batch slot takes along from one optimizer update to the next.
 
     Attributes:
-      latents: the model's states, each [B, L, D]; with several chains (see `trm_jax.train.chains`) all
-        but the first [B, K, L, D].
+      latents: the model's states, each [B, L, D]; with several chains (see `train.chains`) all but
+        the first [B, K, L, D].
       steps: int32 [B], supervision steps this example has had.
       halted: bool [B]; a halted slot takes a new example at the next step.
       batch: the example that each slot is busy with.

@@ -82,9 +82,7 @@ def evaluate_search(
     return {"score": main_score(task, result), **result, "seconds": time.perf_counter() - start}
 
 
-def _judged(
-    inputs: Grids, labels: Grids, found: Found, search: Search, shape: Shape
-) -> Part:
+def _judged(inputs: Grids, labels: Grids, found: Found, search: Search, shape: Shape) -> Part:
     """What is kept of one call's questions, and the selected `answers`."""
     paths = Trajectories(selection.numbers_of(found.answers), found.halt_logits, found.believed)
     chosen = SELECTIONS[search.select](paths)

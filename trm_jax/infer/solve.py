@@ -68,7 +68,7 @@ def judged(
     predictions: NDArray[np.uint8],
     confidence: NDArray[np.floating],
 ) -> list[Answer]:
-    """Answers with their verdicts, out of predictions [N, m, S] and halting probabilities [N, m]."""
+    """Answers and verdicts, out of predictions [N, m, S] and halting probabilities [N, m]."""
     task = task_of(shape)
     return [
         Answer(

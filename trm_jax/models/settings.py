@@ -83,7 +83,10 @@ class ModelSettings(Settings):
         choices=("fixed", "random"),
     )
     damping: float = setting(
-        0.0, "Share of a state that an update leaves as it was (`recursion.settle`).", low=0, below=1
+        0.0,
+        "Share of a state that an update leaves as it was (`recursion.settle`).",
+        low=0,
+        below=1,
     )
     noise: float = setting(
         0.0, "Standard deviation of the noise on a state at each update in training.", low=0

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding
 
-from trm_jax.core.mesh import over_slots
+from trm_jax.core.mesh import over_slots, whole_slots
 from trm_jax.core.types import Batch
-from trm_jax.infer.evaluate import make_scorer
+from trm_jax.infer.rollout import Rollout
 from trm_jax.train.run import Run
 
 _KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
@@ -52,14 +52,14 @@ def compile_step(run: Run) -> jax.stages.Compiled:
 def compile_evaluation(run: Run) -> jax.stages.Compiled:
     """The evaluation of one batch to depth N, as the loop calls it; no array is made."""
     weights = _placed(run.shapes.eval_weights(), run.shardings.eval_weights())
-    scorer: Any = make_scorer(run.model, run.mesh, run.model.config.N)
-    return scorer.lower(weights, _batch(run, evaluation_batch(run))).compile()
+    rollout = Rollout(run.model, run.mesh, run.model.config.N, run.experiment.eval_batch_size)
+    batch = _batch(run, rollout.batch_size)
+    return rollout.program.lower(weights, batch.inputs, *[batch.ids] * 3).compile()
 
 
 def evaluation_batch(run: Run) -> int:
     """Examples of one call: `eval_batch_size`, rounded up to what the mesh can split."""
-    size = run.experiment.eval_batch_size
-    return size + -size % run.mesh.size
+    return whole_slots(run.experiment.eval_batch_size, run.mesh)
 
 
 def _placed(shapes: Any, shardings: Any) -> Any:

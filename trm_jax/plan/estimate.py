@@ -1,6 +1,5 @@
 """The facts of a plan: what the two programs of an experiment need, send and compute."""
 
-import dataclasses
 import re
 import tempfile
 import time
@@ -12,7 +11,7 @@ import jax
 from jax.sharding import Mesh
 
 from trm_jax.config.experiment import Experiment
-from trm_jax.data.format import MANIFEST, Dataset, load
+from trm_jax.data.format import MANIFEST, Dataset
 from trm_jax.models.flops import step_flops
 from trm_jax.plan.compiled import (
     Collective,
@@ -26,7 +25,8 @@ from trm_jax.plan.compiled import (
 )
 from trm_jax.plan.topology import CHIPS, Chip
 from trm_jax.tasks.random_puzzles import random_puzzles
-from trm_jax.tasks.sources import open_training_data
+from trm_jax.tasks.sources import load, open_training_data
+from trm_jax.tasks.task import TASKS
 from trm_jax.train.run import Run, prepare
 
 Facts = dict[str, Any]
@@ -38,20 +38,20 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 def stand_in(experiment: Experiment) -> tuple[Experiment, Dataset]:
     """An experiment with its table's rows counted, and a data set of its shapes.
 
-    A data set directory is read. Else the puzzles are random, since none matters; ARC's are built
-    once to count their copies (seconds), unless `table.rows` says how many there are.
+    A data set directory is read. Else the puzzles are random, since none matters; those that have
+    rows of the table of their own are built once to count these (seconds), unless `table.rows` says
+    how many there are.
 
     Raises:
       UserError: the data set cannot be read or built.
     """
-    data = experiment.data
+    data, task = experiment.data, TASKS.get(experiment.data.task)
     if (Path(data.path) / MANIFEST).exists():
         return experiment, load(data.path)
-    if data.task == "arc" and not experiment.table.rows and experiment.model["prefix_tokens"]:
+    if task.grouped and not experiment.table.rows and experiment.model.prefix_tokens:
         with tempfile.TemporaryDirectory() as folder:
             built = open_training_data(data, Path(folder) / "data")
-        table = dataclasses.replace(experiment.table, rows=built.manifest["table_rows"])
-        experiment = dataclasses.replace(experiment, table=table)
+        experiment = experiment.change({"table.rows": built.manifest["table_rows"]})
     return experiment, random_puzzles(data, 1)
 
 

@@ -1,6 +1,5 @@
 """A whole plan, and what to change where a program does not fit."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -58,13 +57,6 @@ def plan(experiment: Experiment, topology: Topology, remedies: bool = True) -> F
     }
 
 
-def changed(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
-    """An experiment with other settings, named as after `--config.`."""
-    fields = {key: value for key, value in changes.items() if "." not in key}
-    model = {key.partition(".")[2]: v for key, v in changes.items() if key.startswith("model.")}
-    return dataclasses.replace(experiment, model={**experiment.model, **model}, **fields)
-
-
 def as_flags(changes: Mapping[str, Any]) -> str:
     """The changes as one writes them on the command line."""
     return " ".join(f"--config.{key}={value}" for key, value in changes.items())
@@ -83,7 +75,7 @@ def _remedy(
             continue
         if len(tried) == TRIES:
             break
-        facts = plan_program(which, changed(experiment, changes), dataset, mesh, chip)
+        facts = plan_program(which, experiment.change(changes), dataset, mesh, chip)
         if facts["fits"]:
             return {"changes": changes, "facts": facts, "tried": tried}
         tried.append({"changes": changes, "peak": facts["memory"]["peak"]})
@@ -102,7 +94,7 @@ def _accumulations(experiment: Experiment, devices: int) -> Iterator[tuple[Chang
     yield from (({"accumulate": p}, now / p) for p in parts)
     most = {"accumulate": slots} if slots > now else {}
     for remat in ("block", "net"):
-        if experiment.model["remat"] != remat:
+        if experiment.model.remat != remat:
             yield {**most, "model.remat": remat}, 0.0
 
 

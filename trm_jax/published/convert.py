@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.config.names import flat
 from trm_jax.core.errors import UserError
-from trm_jax.models import Model, get_model
-from trm_jax.models.settings import ModelConfig
+from trm_jax.models import MIXERS, Model, get_model
+from trm_jax.models.settings import ModelConfig, ModelSettings
 from trm_jax.models.weights import Weights, init_weights
 from trm_jax.published import torch_files, torch_names
 from trm_jax.published.parity import compare
-from trm_jax.published.settle import ask, settle
+from trm_jax.published.settle import ask, settle, unsettled
 from trm_jax.published.shapes import TABLE, Told, infer, is_finite
+from trm_jax.tasks.task import TASKS
 from trm_jax.train import trained
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.state import init_ema
@@ -31,8 +32,8 @@ from trm_jax.train.workdir import CONVERTED, WorkDir
 
 Arrays = dict[str, NDArray[Any]]
 MOST_NAMED = 4
-SUDOKU_ROWS = 1
-"""Rows that a Sudoku data set uses: all of its puzzles share one."""
+SHARED_ROWS = 1
+"""Rows of a data set whose puzzles have none of their own: all of them share one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +92,9 @@ def plan(
         arrays[TABLE] = _remapped(arrays[TABLE], Path(rows))
         table_rows = len(arrays[TABLE])
     # A data set of one row needs no setting; a larger table has to be asked for.
-    config["table"]["rows"] = table_rows if table_rows > SUDOKU_ROWS else 0
+    config["table"]["rows"] = table_rows if table_rows > SHARED_ROWS else 0
     experiment = from_dict(config)
-    manifest = _manifest(experiment, told, path)
+    manifest = _manifest(experiment, path)
     model = get_model(experiment.model_config(manifest))
     _refuse_unpublished(model.config)
     check(arrays, model, max(table_rows, 1), path.name)
@@ -108,7 +109,8 @@ def plan(
 def taken(plan: Plan) -> dict[str, Any]:
     """The settings that the file does not tell, as the config had them."""
     settings = flat(plan.experiment.to_dict())
-    return {name: settings[name] for name in plan.told.not_told()}
+    open_names = unsettled(plan.told, plan.experiment.data.task)
+    return {name: settings[name] for name in plan.told.not_told(open_names)}
 
 
 def check(arrays: Arrays, model: Model, table_rows: int, file: str) -> None:
@@ -182,17 +184,19 @@ def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[st
 
 def _refuse_unpublished(config: ModelConfig) -> None:
     """Refuses a model that the published code would compute differently."""
-    if config.mixer == "digits":
+    if MIXERS.get(config.mixer).published is None:
+        known = [name for name, mixer in MIXERS.all().items() if mixer.published]
         raise UserError(
-            "config.model.mixer is 'digits', which the published code does not know; only a model "
-            "trained with 'mlp' or 'attention' can be converted."
+            f"config.model.mixer is {config.mixer!r}, which the published code does not know; only "
+            f"a model trained with {' or '.join(map(repr, known))} can be converted."
         )
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if field.name in ("gate", "start", "damping") and value != field.default:
+    defaults = ModelSettings()
+    for name in ("gate", "start", "damping"):
+        value, default = getattr(config, name), getattr(defaults, name)
+        if value != default:
             raise UserError(
-                f"config.model.{field.name} is {value!r}, which the published code does not know; "
-                f"only a model trained with {field.default!r} can be converted."
+                f"config.model.{name} is {value!r}, which the published code does not know; "
+                f"only a model trained with {default!r} can be converted."
             )
 
 
@@ -254,16 +258,14 @@ def _remapped(table: NDArray[Any], path: Path) -> NDArray[Any]:
     return np.stack([zero if row is None else table[row] for row in rows])
 
 
-def _manifest(experiment: Experiment, told: Told, file: Path) -> dict[str, Any]:
+def _manifest(experiment: Experiment, file: Path) -> dict[str, Any]:
     """What evaluation and solving ask of the data set, which itself is not known."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {
         "task": experiment.data.task,
-        "box": list(experiment.data.box),
-        "vocab": told.vocab,
-        "cells": (told.vocab - 2) ** 2,
-        "table_rows": SUDOKU_ROWS,
+        **(TASKS.get(experiment.data.task).shapes(experiment.data.options) or {}),
+        "table_rows": SHARED_ROWS,
         "source": {"kind": CONVERTED, "name": file.name, "sha256": digest},
         "counts": {},
         "fingerprint": f"{CONVERTED} {file.name} {digest}",

@@ -13,22 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.types import Latents, Output
-from trm_jax.infer.rollout import rollout
+from trm_jax.infer.rollout import Rollout
 from trm_jax.models import get_model, puzzle_table
 from trm_jax.models.settings import ModelConfig
 from trm_jax.published.transcription import Transcription
-from trm_jax.tasks.sudoku.generate import generate
-from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.tasks.task import task_of
 from trm_jax.train.trained import Trained
 
 TOLERANCE = 1e-3
 """Of the logits' scale, on top of what rounding does to this very model."""
 ROUNDINGS = 10
-GENERATED_SIDE = 16
 
 
 def compare(trained: Trained, arrays: Mapping[str, NDArray[Any]], puzzles: int) -> dict[str, Any]:
-    """Runs both on the same Sudoku puzzles and compares what they say.
+    """Runs both on the same puzzles and compares what they say.
 
     After the first step our float32 is held to the transcription's float64. How far rounding alone
     may take it there depends on the model, and the transcription's own float32 shows it. Later
@@ -37,14 +35,15 @@ def compare(trained: Trained, arrays: Mapping[str, NDArray[Any]], puzzles: int) 
     Args:
       trained: the converted weights, as evaluation loads them.
       arrays: those of the file, by name below `model.inner.`.
-      puzzles: how many, from the seeded generator; random tokens in very large grids.
+      puzzles: how many, from the seeded generator of their task.
 
     Returns:
       A record of plain numbers; "agrees" says whether the first step does.
     """
     start = time.perf_counter()
     config = dataclasses.replace(trained.model.config, dtype="float32")
-    inputs = _questions(Sudoku.from_manifest(trained.manifest), puzzles)
+    shape = trained.manifest
+    inputs = task_of(shape).random_questions(shape, puzzles).astype(np.int32)
     rows = len(arrays["puzzle_emb.weights"]) if config.prefix_tokens else 1
     ids = np.arange(puzzles, dtype=np.int32) % rows
     first, answers = _ours(trained, config, inputs, ids)
@@ -118,14 +117,6 @@ def _reference(
     )
 
 
-def _questions(sudoku: Sudoku, puzzles: int) -> NDArray[np.int32]:
-    """Generated puzzles [K, S]; random tokens where generating would take too long."""
-    if sudoku.side > GENERATED_SIDE:
-        shape = (puzzles, sudoku.cells)
-        return np.random.default_rng(0).integers(1, sudoku.vocab, shape, dtype=np.int32)
-    return generate(sudoku, 0, puzzles, extra_givens=sudoku.side)[0].astype(np.int32)
-
-
 def _ours(
     trained: Trained, config: ModelConfig, inputs: NDArray[np.int32], ids: NDArray[np.int32]
 ) -> tuple[Output, NDArray[Any]]:
@@ -140,6 +131,6 @@ def _ours(
         )
         return model.supervision_step(weights.params, latents, inputs, rows)[1]
 
-    roll = jax.jit(lambda w, i, p: rollout(model, w, i, p, config.N, trained.mesh))
-    path = roll(weights, inputs, ids)
-    return jax.device_get(jax.jit(first)(weights, inputs, ids)), np.asarray(path.predictions)
+    rollout = Rollout(model, trained.mesh, config.N, len(inputs))
+    path = rollout(weights, inputs.astype(np.uint8), ids)
+    return jax.device_get(jax.jit(first)(weights, inputs, ids)), path.predictions

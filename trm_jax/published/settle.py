@@ -1,26 +1,27 @@
 """What an experiment becomes when a file of published weights has its say in it."""
 
-import copy
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trm_jax.config.experiment import DataConfig, TableConfig
+from trm_jax.config.locate import filled
 from trm_jax.core.errors import UserError
-from trm_jax.models.settings import ModelConfig
+from trm_jax.models import MIXERS
 from trm_jax.published.shapes import EMBEDDING, TABLE, Told
+from trm_jax.tasks.settings import DataConfig
+from trm_jax.tasks.sources import RENAMED, renamed
+from trm_jax.tasks.task import TASKS
 
 
 def ask(told: Told, file: Path) -> str:
     """One sentence: what the file does not tell, and a command that does."""
-    attention = told.model["mixer"] == "attention"
     example = {"heads": 8, "T": 3, "n": 6, "N": 16, "positions": "rotary", "prefix_tokens": 16}
     if told.kinds[0] == "hrm":
         example |= {"T": 2, "n": 2, "prefix_tokens": 1}
-    asked = told.not_told()
+    asked = told.not_told(unsettled(told, DataConfig.task))
     settings = [f"--config.{k}={example[k[6:]]}" for k in asked if k[6:] in example]
-    variant = "extreme_attention" if attention else "extreme"
+    known = MIXERS.get(told.model["mixer"]).published
+    variant = "extreme_attention" if known and known.positions == "rotary" else "extreme"
     return (
         f"{file.name} does not tell {', '.join(f'config.{name}' for name in asked)}; give a "
         f"config that does, for example: trm convert from-torch {file} --out DIR --config "
@@ -28,63 +29,72 @@ def ask(told: Told, file: Path) -> str:
     )
 
 
+def unsettled(told: Told, task: str) -> list[str]:
+    """Settings of the data that the vocabulary leaves open."""
+    choices = TASKS.get(task).settings_for_vocab(told.vocab)
+    return [f"data.{task}.{key}" for key in choices[0]] if len(choices) > 1 else []
+
+
 def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, Any], list[str]]:
     """A config with everything that the file tells, and a sentence for each change.
 
     Raises:
-      UserError: the file and the config cannot both be right.
+      UserError: the file and the config cannot both be right, or the task cannot be converted.
     """
-    config = copy.deepcopy(dict(given))
-    for group, kind in {"model": ModelConfig, "data": DataConfig, "table": TableConfig}.items():
-        fields = dataclasses.fields(kind)
-        defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-        config[group] = defaults | config.get(group, {})
+    config = filled(renamed(given, RENAMED))
     model, data = config["model"], config["data"]
-    for key in ("vocab", "cells"):  # which the data decide
-        model.pop(key, None)
-    if data["task"] != "sudoku":
-        raise UserError(
-            f"config.data.task is {data['task']!r}; only Sudoku models can be converted."
-        )
-    boxes = told.boxes()
-    if not boxes:
-        raise UserError(
-            f"{file}: {EMBEDDING} has {told.vocab} rows; a Sudoku's has two more than the grid has "
-            "digits (11 for 9x9), and boxes of two rows and columns or more."
-        )
     found: dict[str, Any] = {}
     if model["kind"] not in told.kinds:
         found["model.kind"] = told.kinds[0]
-    box = data["box"]
-    if not isinstance(box, list | tuple) or tuple(box) not in boxes:
-        if len(boxes) > 1:
-            raise UserError(
-                f"{file} is of a {told.vocab - 2}x{told.vocab - 2} Sudoku ({EMBEDDING} has "
-                f"{told.vocab} rows) and config.data.box is {box}; set it to one of "
-                f"{', '.join(map(str, boxes))}."
-            )
-        found["data.box"] = boxes[0]
+    options = _options(told, data, file)
+    found |= {f"data.{data['task']}.{key}": value for key, value in options.items()}
     _check_attention(told, model, file)
-    in_shapes = {**told.model, **_prefix(told, model, file)}
-    found |= {f"model.{key}": value for key, value in in_shapes.items()}
+    task = TASKS.get(data["task"])
+    shapes = task.shapes(task.settings.read(data[data["task"]] | options))
+    assert shapes, "its settings follow from a vocabulary"
+    prefix = _prefix(told, model, shapes["cells"], file)
+    found |= {f"model.{key}": value for key, value in {**told.model, **prefix}.items()}
     notes = []
     for name, value in found.items():
-        group, _, key = name.partition(".")
-        before = config[group][key]
+        *groups, key = name.split(".")
+        place = config
+        for group in groups:
+            place = place[group]
+        before = place[key]
         if key == "row_width" and before == told.model["width"]:
             before = 0  # two ways to say it
         if before != value:
             notes.append(f"config.{name} is {value} in {file} (the config says {before})")
-        config[group][key] = value
+        place[key] = value
     rows = config["table"]["rows"]
     if rows not in (0, told.rows):
         notes.append(f"config.table.rows is {told.rows} in {file} (the config says {rows})")
     return config, notes
 
 
-def _prefix(told: Told, model: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The number of prefix tokens, where it follows from the tokens and the Sudoku's cells."""
-    cells = (told.vocab - 2) ** 2
+def _options(told: Told, data: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """The task's settings that the vocabulary settles."""
+    task = data["task"]
+    choices = TASKS.get(task).settings_for_vocab(told.vocab)
+    if not choices:
+        raise UserError(
+            f"{file}: {EMBEDDING} has {told.vocab} rows, and no {task} puzzle has so many tokens "
+            "(a 9x9 Sudoku has 11: two more than digits)."
+        )
+    mine = {key: data[task][key] for key in choices[0]}
+    same = [choice for choice in choices if choice == mine]
+    if not same and len(choices) > 1:
+        each = " or ".join(", ".join(f"{k}={v}" for k, v in choice.items()) for choice in choices)
+        name, value = next(iter(mine.items()))
+        raise UserError(
+            f"{file} is of a puzzle with {told.vocab} tokens ({EMBEDDING} has as many rows) and "
+            f"config.data.{task}.{name} is {value}; set it to one of: {each}."
+        )
+    return (same or choices)[0]
+
+
+def _prefix(told: Told, model: Mapping[str, Any], cells: int, file: str) -> dict[str, Any]:
+    """The number of prefix tokens, where it follows from the tokens and the puzzle's cells."""
     tokens, teller = told.tokens
     width, row_width = told.model["width"], told.model.get("row_width", 0)
     prefix = model["prefix_tokens"] if told.rows else 0
@@ -93,7 +103,7 @@ def _prefix(told: Told, model: Mapping[str, Any], file: str) -> dict[str, Any]:
         if prefix < 0 or bool(prefix) != bool(told.rows):
             table = f"a table ({TABLE})" if told.rows else f"no table ({TABLE})"
             raise UserError(
-                f"{file}: {teller} is of {tokens} tokens, the Sudoku has {cells} cells "
+                f"{file}: {teller} is of {tokens} tokens, the puzzle has {cells} cells "
                 f"({EMBEDDING} has {told.vocab} rows), and there is {table}; "
                 f"{prefix} prefix tokens make no sense."
             )
@@ -106,22 +116,22 @@ def _prefix(told: Told, model: Mapping[str, Any], file: str) -> dict[str, Any]:
 
 
 def _check_attention(told: Told, model: Mapping[str, Any], file: str) -> None:
-    """Refuses heads that do not fit, and positions that nobody has chosen."""
-    if told.model["mixer"] == "mlp":
+    """Refuses heads that do not fit, and positions that the config has not chosen for them."""
+    mixer = told.model["mixer"]
+    if "rotary" not in MIXERS.get(mixer).positions:
         return
-    width = told.model["width"]
-    heads = model["heads"]
+    width, heads = told.model["width"], model["heads"]
     if not isinstance(heads, int) or heads < 1 or width % (2 * heads):
         raise UserError(
             f"{file}: {told.level}.layers.0.self_attn.qkv_proj.weight is of width {width}, "
             f"which is no multiple of twice config.model.heads ({heads}); set the model's own."
         )
-    mixer, positions = model["mixer"], model["positions"]
-    unsaid = positions == "none" and mixer != "attention"
+    positions = model["positions"]
+    unsaid = positions == "none" and model["mixer"] != mixer
     if "positions" not in told.model and (positions not in ("rotary", "none") or unsaid):
         raise UserError(
             f"{file} does not tell whether its attention uses rotary positions, and the config "
-            f"(mixer {mixer!r}, positions {positions!r}) is of another kind of model; "
+            f"(mixer {model['mixer']!r}, positions {positions!r}) is of another kind of model; "
             "set --config.model.mixer=attention and --config.model.positions=rotary, as "
             "published, or =none."
         )

@@ -3,14 +3,16 @@
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
+from trm_jax.models import MIXERS
 from trm_jax.models.layers import INNER_MULTIPLE, inner_width
+from trm_jax.models.mixers import Published
 
 EMBEDDING = "embed_tokens.embedding_weight"
 POSITIONS = "embed_pos.embedding_weight"
@@ -49,19 +51,18 @@ class Told:
         """A level that the file has."""
         return "H_level" if self.kinds[0] == "transformer" else "L_level"
 
-    def boxes(self) -> list[tuple[int, int]]:
-        """Boxes that a Sudoku with this vocabulary can have."""
-        side = self.vocab - 2
-        return [(r, side // r) for r in range(2, side // 2 + 1) if side % r == 0]
+    def not_told(self, unsettled: Sequence[str] = ()) -> list[str]:
+        """Settings that have to come from a config.
 
-    def not_told(self) -> list[str]:
-        """Settings that have to come from a config, for a Sudoku model."""
+        Args:
+          unsettled: those of the data that the vocabulary leaves open.
+        """
         recursing = self.kinds[0] != "transformer"
         asked = {
             "data.task": True,
-            "data.box": len(self.boxes()) != 1,
+            **{name: True for name in unsettled},
             "model.kind": len(self.kinds) > 1,
-            "model.heads": self.model["mixer"] == "attention",
+            "model.heads": "rotary" in MIXERS.get(self.model["mixer"]).positions,
             "model.positions": "positions" not in self.model,
             "model.T": recursing,
             "model.n": recursing and "n" not in self.model,
@@ -86,17 +87,21 @@ def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
     kinds = _kinds(arrays, file)
     layers = {level: _layers(arrays, level) for level in ("L_level", "H_level")}
     level = "H_level" if kinds[0] == "transformer" else "L_level"
+    mixer, known = _mixer(arrays, file)
     model: dict[str, Any] = {
         "width": width,
         "layers": layers[level],
         "y_layers": 0 if layers["H_level"] in (0, layers[level]) else layers["H_level"],
-        "mixer": "mlp" if any(".mlp_t." in name for name in arrays) else "attention",
+        "mixer": mixer,
         "expansion": _expansion(arrays, file),
         "dtype": _activations(arrays, file),
     }
-    teller = POSITIONS if POSITIONS in arrays else f"{level}.layers.0.mlp_t.down_proj.weight"
+    rotary = "rotary" in MIXERS.get(mixer).positions
+    last = known.arrays[-1][0]
+    teller = POSITIONS if POSITIONS in arrays else f"{level}.layers.0.{known.module}.{last}.weight"
     tokens = None
-    if POSITIONS in arrays or model["mixer"] == "mlp":
+    # without attention, mixing matrices are as large as there are tokens
+    if POSITIONS in arrays or not rotary:
         tokens = _shape(arrays, file, teller)[0]
         model["positions"] = "learned" if POSITIONS in arrays else "none"
     rows = 0
@@ -108,6 +113,15 @@ def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
     if kinds[0] == "trm_multi_z":
         model["n"] = sum(bool(re.fullmatch(r"L\d+_init", name)) for name in arrays)
     return Told(kinds, vocab, model, (tokens, teller), rows)
+
+
+def _mixer(arrays: Mapping[str, NDArray[Any]], file: str) -> tuple[str, Published]:
+    """The mixer that the arrays' names tell, and what the published code calls its parts."""
+    for name, mixer in MIXERS.all().items():
+        known = mixer.published
+        if known and any(f".{known.module}." in array for array in arrays):
+            return name, known
+    raise UserError(f"{file} has no array of a known mixer; it holds none of the published models.")
 
 
 def _kinds(arrays: Mapping[str, NDArray[Any]], file: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 
 from trm_jax.models import Model
+from trm_jax.models.mixers import Mixer
 from trm_jax.models.weights import Weights
 
 LEVELS = {"z_network": "L_level", "y_network": "H_level"}
@@ -46,7 +47,7 @@ def entries(model: Model) -> list[Entry]:
     for name in dict.fromkeys(model.variant.networks):
         for i in range(model.config.depth(name)):
             layer = f"{LEVELS.get(name, only)}.layers.{i}"
-            found += _block(layer, ("params", name, f"block_{i}"), model.config.mixer)
+            found += _block(layer, ("params", name, f"block_{i}"), model.mixer)
     for i, name in enumerate(model.state_names):
         found.append(Entry(f"{state_name(name)}_init", ("initial", i)))
     if model.config.prefix_tokens:
@@ -95,19 +96,12 @@ def shapes(model: Model, weights: Callable[[], Weights]) -> dict[str, tuple[int,
     return {k: v.shape for k, v in jax.eval_shape(lambda: to_torch(model, weights())).items()}
 
 
-def _block(layer: str, path: tuple[str, ...], mixer: str) -> list[Entry]:
+def _block(layer: str, path: tuple[str, ...], mixer: Mixer) -> list[Entry]:
     def linear(torch: str, *ours: str) -> Entry:
         return Entry(f"{layer}.{torch}.weight", (*path, *ours, "kernel"), transposed=True)
 
-    if mixer == "mlp":
-        mixing = [
-            linear("mlp_t.gate_up_proj", "token_mlp", "gate_up"),
-            linear("mlp_t.down_proj", "token_mlp", "down"),
-        ]
-    else:
-        mixing = [
-            linear("self_attn.qkv_proj", "attention", "qkv"),
-            linear("self_attn.o_proj", "attention", "out"),
-        ]
+    known = mixer.published
+    assert known, "see `refuse_unpublished`"
+    mixing = [linear(f"{known.module}.{name}", *ours) for name, ours in known.arrays]
     gate_up = linear("mlp.gate_up_proj", "mlp", "gate_up")
     return [*mixing, gate_up, linear("mlp.down_proj", "mlp", "down")]

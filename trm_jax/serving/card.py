@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NAMES = {"sudoku": "Sudoku", "maze": "mazes", "arc": "ARC"}
+from trm_jax.tasks.task import task_of
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
@@ -22,25 +22,16 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     }
     # a JSON value is a YAML value, whatever characters a name has
     front = "".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items())
+    kind = manifest["kind"]
+    title = task_of(kind).title(kind)
     parts = [
         f"---\n{front}---\n",
-        f"# {training['name']}: a Tiny Recursive Model for {_puzzles(manifest['kind'])}\n",
+        f"# {training['name']}: a Tiny Recursive Model for {title}\n",
         _about(manifest),
         _scores(manifest["scores"], training, manifest["weights_dtype"]),
         _use(manifest),
     ]
     return "\n".join(parts)
-
-
-def _puzzles(kind: Mapping[str, Any]) -> str:
-    """The kind of puzzle in words."""
-    side = kind.get("side")
-    if kind["task"] == "sudoku":
-        rows, columns = kind["box"]
-        return f"{rows * columns}x{rows * columns} Sudoku"
-    return (
-        f"{NAMES[kind['task']]} of {'up to ' if kind['task'] == 'arc' else ''}{side}x{side} cells"
-    )
 
 
 def _about(manifest: Mapping[str, Any]) -> str:
@@ -110,7 +101,7 @@ answers, halt_logits = load("this/directory")(tokens)  # tokens: integer [m, {ma
 |---|---|
 | `program.bin` | the rollout, serialised by `jax.export` {manifest["jax"]} for CPU, CUDA and TPU |
 | `weights.npz` | the weights by name; `uint16` holds bfloat16 |
-| `table.npy` | the puzzle table; row 0 is the one to use but for ARC |
+| `table.npy` | the puzzle table; row 0 is the one to use but where puzzles have their own (ARC) |
 | `manifest.json` | shapes, what each token means, SHA-256 of the files, measured scores |
 | `load.py` | reads and runs all that |
 """

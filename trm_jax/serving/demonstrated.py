@@ -1,17 +1,18 @@
-"""ARC tasks from a file: fits their rows where need be, and votes on their tests."""
+"""Puzzles with demonstrations (ARC): fits their table rows where need be; copies of tests vote."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trm_jax.data.format import Dataset
-from trm_jax.data.questions import ask
-from trm_jax.infer.evaluate import evaluate, make_scorer
+from trm_jax.infer.evaluate import evaluate
+from trm_jax.infer.rollout import Rollout
 from trm_jax.models.weights import Weights
-from trm_jax.tasks.arc.build import build_tasks
-from trm_jax.tasks.arc.records import Puzzle
+from trm_jax.tasks.board import Grid
+from trm_jax.tasks.task import task_of
+from trm_jax.tasks.views import ask
 from trm_jax.train.fit import fit
 from trm_jax.train.trained import Trained
 
@@ -20,14 +21,14 @@ FIT_UPDATES = 300
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How much is spent on a task.
+    """How much is spent on a puzzle.
 
     Attributes:
       copies: augmented copies besides the original, fitted and voting.
       updates: of the fit; None takes none where the table knows all rows, else FIT_UPDATES.
       network: whether the network is fitted, too.
       steps: supervision steps of each prediction.
-      voting: a key of `arc_vote.VOTING`.
+      voting: one of `Task.votings`; empty for the first.
       seed: of the fit.
     """
 
@@ -39,31 +40,53 @@ class Effort:
     seed: int
 
 
-def solve_tasks(
+class Attempted(NamedTuple):
+    """What came of one test.
+
+    Attributes:
+      name: of the puzzle.
+      question: board [rows, columns].
+      answer: board, None where it is not known.
+      attempts: two boards, the likelier first.
+    """
+
+    name: str
+    question: Grid
+    answer: Grid | None
+    attempts: tuple[Grid, ...]
+
+    def is_right(self, attempt: Grid) -> bool | None:
+        """Whether an attempt is the answer; None where that is not known."""
+        return None if self.answer is None else bool(np.array_equal(attempt, self.answer))
+
+    @property
+    def right(self) -> bool | None:
+        """Whether one of the attempts is; None where that is not known."""
+        if self.answer is None:
+            return None
+        return any(map(self.is_right, self.attempts))
+
+
+def solve_groups(
     trained: Trained,
-    tasks: Sequence[Puzzle],
+    dataset: Dataset,
     effort: Effort,
-    source: str,
-    look: Callable[[Weights, Dataset], None] | None = None,
+    look: Callable[[Weights], None] | None = None,
 ) -> dict[str, Any]:
-    """Answers tasks.
+    """Answers puzzles that come with demonstrations.
 
     Args:
-      trained: on ARC.
-      tasks: with different names; their tests may have answers or not.
+      trained: on puzzles of this task.
+      dataset: from `Task.groups_of`.
       effort: to spend.
-      source: where they are from, for the record.
-      look: is given the fitted weights and the data set that their rows belong to.
+      look: is given the fitted weights, whose table has the rows of the data set.
 
     Returns:
       What `evaluate` gives, and `fitted`, updates, and `unknown_rows`, which the table lacks.
 
     Raises:
-      UserError: a grid is larger than the model's canvas, or a setting makes no sense.
+      UserError: a setting makes no sense.
     """
-    manifest = trained.manifest
-    # the seed of the data set that was trained on: so copies get the names that the table knows
-    dataset = build_tasks(tasks, manifest["side"], effort.copies, manifest["seed"], source)
     unknown = int((trained.rows.find(dataset.rows) < 0).sum())
     updates = effort.updates
     if updates is None:
@@ -77,14 +100,31 @@ def solve_tasks(
         seed=effort.seed,
     )
     if look:
-        look(weights, dataset)
-    result = evaluate(
-        make_scorer(trained.model, trained.mesh, effort.steps),
-        weights,
-        ask(dataset, "test", effort.copies),
-        np.arange(len(dataset.rows), dtype=np.int32),
-        batch_size=trained.experiment.eval_batch_size,
-        mesh=trained.mesh,
-        voting=effort.voting,
-    )
+        look(weights)
+    questions = ask(dataset, "test", effort.copies)
+    size = min(trained.experiment.eval_batch_size, len(questions))
+    rollout = Rollout(trained.model, trained.mesh, effort.steps, size)
+    rows = np.arange(len(dataset.rows), dtype=np.int32)
+    result = evaluate(rollout, weights, questions, rows, voting=effort.voting)
     return {"fitted": updates, "unknown_rows": unknown, **result}
+
+
+def attempted(dataset: Dataset, submission: Mapping[str, Any]) -> list[Attempted]:
+    """The tests of a data set in order, with the attempts that a submission makes at each."""
+    shape, task = dataset.manifest, task_of(dataset.manifest)
+    tests, puzzles = dataset.examples("test"), dataset.puzzles()
+    taken: dict[str, int] = {}
+    found = []
+    for test in tests.tolist():
+        name, label = dataset.rows.names[puzzles[test]], dataset.labels[test]
+        place = taken[name] = taken.get(name, -1) + 1
+        attempts = submission[name][place].values()
+        found.append(
+            Attempted(
+                name=name,
+                question=task.grid(shape, dataset.inputs[test]),
+                answer=task.grid(shape, label) if label.any() else None,
+                attempts=tuple(task.attempt_grid(attempt) for attempt in attempts),
+            )
+        )
+    return found

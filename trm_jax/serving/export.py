@@ -19,7 +19,7 @@ import trm_jax
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.data import format as dataset_format
-from trm_jax.infer.rollout import Rollout, rollout
+from trm_jax.infer.rollout import Answers, Rollout
 from trm_jax.models.weights import Weights
 from trm_jax.serving import card, load
 from trm_jax.serving.facts import kind_facts, measured_scores, training_facts
@@ -93,16 +93,16 @@ def _write(trained: Trained, draft: Path, form: Form) -> dict[str, Any]:
     named = {name: _stored(array, form.dtype) for name, array in _flat(weights).items()}
     np.savez(draft / "weights.npz", **named)  # type: ignore[arg-type]
     np.save(draft / "table.npy", _stored(table[: len(trained.rows)], form.dtype))
-    names = ["program.bin", "weights.npz", "table.npy"]
-    if trained.rows.tasks:
+    files = ["program.bin", "weights.npz", "table.npy"]
+    if trained.rows.grouped:
         rows = trained.rows
-        tasks = np.asarray(rows.tasks)
+        names = np.asarray(rows.names)
         np.savez_compressed(
-            draft / ROW_NAMES, tasks=tasks, first=rows.first, transforms=rows.transforms
+            draft / ROW_NAMES, tasks=names, first=rows.first, transforms=rows.transforms
         )
-        names.append(ROW_NAMES)
+        files.append(ROW_NAMES)
     manifest = _manifest(trained, form, table.shape[1])
-    manifest["sha256"] = {name: _digest(draft / name) for name in names}
+    manifest["sha256"] = {name: _digest(draft / name) for name in files}
     _write_manifest(draft, manifest)
     manifest["check"] = _check(trained, draft, weights, table)
     _write_manifest(draft, manifest)
@@ -145,7 +145,7 @@ def _check(trained: Trained, draft: Path, weights: Arrays, table: Array) -> dict
     steps, dtype = program.manifest["steps"], program.manifest["weights_dtype"]
     answers, halt_logits = program(questions, ids)
 
-    def library(dtype: str) -> Rollout:
+    def library(dtype: str) -> Answers:
         read = (load.floats(_stored(array, dtype)) for array in jax.tree.leaves(weights))
         tree = jax.tree.unflatten(jax.tree.structure(weights), read)
         rows = load.floats(_stored(table[ids], dtype))
@@ -175,13 +175,12 @@ def _check(trained: Trained, draft: Path, weights: Arrays, table: Array) -> dict
 
 def _library(
     trained: Trained, weights: Arrays, rows: Array, questions: Array, steps: int
-) -> Rollout:
+) -> Answers:
     """The library's rollout of questions [m, S] that have these rows [m, E]; NumPy arrays."""
     initial = tuple(weights["initial"][str(i)] for i in range(len(weights["initial"])))
     own = Weights(params=weights["params"], table=jnp.asarray(rows), initial=initial)
-    mesh, ids = make_mesh(1), np.arange(len(rows), dtype=np.int32)
-    run = jax.jit(lambda w, q, i: rollout(trained.model, w, q, i, steps, mesh))
-    return jax.device_get(run(own, questions.astype(np.int32), ids))
+    run = Rollout(trained.model, make_mesh(1), steps, len(questions))
+    return run(own, questions, np.arange(len(rows)))
 
 
 def _questions(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:

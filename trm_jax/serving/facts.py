@@ -9,36 +9,30 @@ from typing import Any
 
 import jax
 
-from trm_jax.data.views import ARC, kind_of
-from trm_jax.tasks.maze.maze import DOT, Maze
-from trm_jax.tasks.sudoku.sudoku import BLANKS, Sudoku
+from trm_jax.tasks.task import task_of
 from trm_jax.train.trained import Trained
 
-SCORES = ("exact_accuracy", "cell_accuracy", "valid_path", "shortest_path")
 ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting", "how")
-KIND_KEYS = ("task", "box", "side", "vocab", "cells", "copies", "seed")
+FORM_KEYS = ("task", "vocab", "cells", "copies", "seed")
 
 
 def kind_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What kind of puzzle a data set's manifest is of, and what its tokens mean.
 
     Returns:
-      `kind`, from which `data.views.kind_of` and ARC's canvases are made; `tokens`, a word for
-      each token id; `symbols`, the characters that are read as each, the first of which is written;
-      none for ARC, whose grids are no text.
+      `kind`, which its task takes for a shape (`tasks.task.Shape`); `tokens`, a word for each token
+      id; `symbols`, the characters that are read as each, the first of which is written; none where
+      puzzles are no text.
     """
-    kind = {key: manifest[key] for key in KIND_KEYS if key in manifest}
-    if manifest["task"] == ARC:
-        tokens = ["pad", "edge of the grid", *(f"colour {colour}" for colour in range(10))]
-        return {"kind": kind, "tokens": tokens, "symbols": None}
-    puzzle = kind_of(manifest)
-    if isinstance(puzzle, Sudoku):
-        written = puzzle.symbols
-        symbols = ["", BLANKS, *(s if s.isdigit() else s + s.lower() for s in written)]
-        return {"kind": kind, "tokens": ["pad", "blank", *written], "symbols": symbols}
-    assert isinstance(puzzle, Maze)
-    tokens = ["pad", "wall", "free", "start", "goal", "path"]
-    return {"kind": kind, "tokens": tokens, "symbols": ["", "#", " " + DOT, "S", "G", "o"]}
+    task = task_of(manifest)
+    keys = (*FORM_KEYS[:1], *task.shape_keys, *FORM_KEYS[1:])
+    kind = {key: manifest[key] for key in keys if key in manifest}
+    symbols = task.symbols(manifest)
+    return {
+        "kind": kind,
+        "tokens": [token.word for token in task.board(manifest).tokens],
+        "symbols": None if symbols is None else list(symbols),
+    }
 
 
 def training_facts(trained: Trained) -> dict[str, Any]:
@@ -59,6 +53,7 @@ def training_facts(trained: Trained) -> dict[str, Any]:
 def measured_scores(trained: Trained) -> list[dict[str, Any]]:
     """What `trm eval` and the training loop measured of this very checkpoint, if anything."""
     found = []
+    known = {"exact_accuracy", "cell_accuracy", *task_of(trained.manifest).scores}
     folder = trained.workdir.evaluations
     paths = sorted(folder.glob("*.json"), key=str) if folder.exists() else []
     for path in paths:
@@ -68,7 +63,7 @@ def measured_scores(trained: Trained) -> list[dict[str, Any]]:
             continue  # not written by us: `write_whole` leaves nothing half
         if not isinstance(record, dict) or record.get("checkpoint") != trained.step:
             continue
-        scores = {k: v for k, v in record.items() if k in SCORES or k.startswith("pass@")}
+        scores = {k: v for k, v in record.items() if k in known or k.startswith("pass@")}
         scores = {key: value for key, value in scores.items() if value is not None}
         if not scores:
             continue

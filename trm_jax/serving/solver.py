@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.numerics import halting_probability
+from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.data.format import Dataset
 from trm_jax.data.rows import Rows
-from trm_jax.data.views import ARC, kind_of
-from trm_jax.infer.solve import read_puzzles
+from trm_jax.infer.rollout import Rollout
+from trm_jax.infer.solve import Answer, judged
 from trm_jax.serving import hub
 from trm_jax.serving import load as exports
-from trm_jax.serving import voted as tasks
-from trm_jax.serving.demonstrated import Effort, solve_tasks
-from trm_jax.serving.forms import Solved, as_grid, as_tasks, as_texts
-from trm_jax.serving.program import ANY, as_dicts, make_function
-from trm_jax.tasks.arc.records import Puzzle
-from trm_jax.tasks.maze.maze import Maze
-from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.serving.demonstrated import Attempted, Effort, attempted, solve_groups
+from trm_jax.serving.forms import Solved, as_questions
+from trm_jax.serving.voted import vote
+from trm_jax.tasks.task import Shape, task_of
 from trm_jax.train import trained as work_directories
 from trm_jax.train.trained import Trained
+
+MOST = 64
+"""Questions in one call of a program."""
 
 
 def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Solver":
@@ -93,8 +95,7 @@ class Solver(abc.ABC):
         """Solves puzzles.
 
         Args:
-          puzzles: one or several. Sudoku and mazes: see `serving.grids.as_texts`. ARC: a task in
-            Kaggle's form, `{"train": pairs, "test": pairs}`, or several by name.
+          puzzles: one or several, see `serving.forms.as_questions`. ARC: a task in Kaggle's form, `{"train": pairs, "test": pairs}`, or several by name.
           steps: supervision steps; None takes `self.steps`, and an export takes no more.
           copies: ARC: augmented copies of each test that vote, besides the original; None takes as
             many as in training.
@@ -111,25 +112,19 @@ class Solver(abc.ABC):
         steps = self.steps if steps is None else steps
         if steps < 1:
             raise UserError(f"steps is {steps}; give 1 or more.")
-        if self.kind["task"] == ARC:
-            known = as_tasks(puzzles)
+        task = task_of(self.kind)
+        if task.grouped:
             copies = int(self.kind["copies"]) if copies is None else copies
-            submission = self._submission(known, steps, copies, fit_updates)
-            return [
-                tasks.attempted(task.name, two, test.output, steps)
-                for task in known
-                for two, test in zip(submission[task.name], task.tests, strict=True)
-            ]
+            dataset = task.groups_of(puzzles, self.kind, copies)
+            submission = self._submission(dataset, steps, copies, fit_updates)
+            return [_attempted(test, steps) for test in attempted(dataset, submission)]
         if copies is not None or fit_updates is not None:
-            raise UserError("copies and fit_updates are for ARC only; leave them out.")
-        kind = kind_of(self.kind)
-        questions = read_puzzles(kind, as_texts(kind, puzzles))
+            task.lacks("puzzles with demonstrations", "leave copies and fit_updates out")
+        questions = as_questions(self.kind, puzzles)
         answers, halt_logits = self._answers(questions, steps)
-        sure = halting_probability(halt_logits)
-        return [
-            _solved(kind, question, answers[-1, i], sure[:, i])
-            for i, question in enumerate(questions)
-        ]
+        probabilities = halting_probability(halt_logits)
+        found = judged(self.kind, questions, answers, probabilities)
+        return [_solved(self.kind, answer) for answer in found]
 
     @abc.abstractmethod
     def _answers(
@@ -139,35 +134,37 @@ class Solver(abc.ABC):
 
     @abc.abstractmethod
     def _submission(
-        self, known: list[Puzzle], steps: int, copies: int, fit_updates: int | None
+        self, dataset: Dataset, steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
-        """Two attempts at each test of each task, by the tasks' names."""
+        """Two attempts at each test of each puzzle, by the puzzles' names."""
 
 
 class OfWorkDir(Solver):
     """The model of a work directory, which takes any number of steps, and fits ARC's rows."""
 
     def __init__(self, trained: Trained) -> None:
+        """Takes a loaded model."""
         self.kind, self.steps = trained.manifest, trained.model.config.N
         self._trained = trained
-        self._programs: dict[int, exports.Program] = {}
+        self._rollouts: dict[tuple[int, int], Rollout] = {}
 
     def _answers(
         self, questions: NDArray[np.uint8], steps: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.floating]]:
-        if steps not in self._programs:
-            weights, table = as_dicts(self._trained.weights)
-            c = self._trained.model.config
-            form = {"batch_size": ANY, "vocab": c.vocab, "cells": c.cells}
-            function = make_function(self._trained.model, steps)
-            self._programs[steps] = exports.Program(form, function, weights, table)
-        return self._programs[steps](questions)
+        trained = self._trained
+        # a power of two, so that few sizes are ever compiled
+        size = min(MOST, 1 << (len(questions) - 1).bit_length())
+        if (steps, size) not in self._rollouts:
+            self._rollouts[steps, size] = Rollout(trained.model, trained.mesh, steps, size)
+        found = self._rollouts[steps, size](trained.weights, questions)
+        return found.predictions, found.halt_logits
 
     def _submission(
-        self, known: list[Puzzle], steps: int, copies: int, fit_updates: int | None
+        self, dataset: Dataset, steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
-        effort = Effort(copies, fit_updates, False, steps, tasks.VOTING, 0)
-        return solve_tasks(self._trained, known, effort, "solve")["submission"]
+        effort = Effort(copies, fit_updates, False, steps, "", 0)
+        submission: dict[str, Any] = solve_groups(self._trained, dataset, effort)["submission"]
+        return submission
 
 
 class OfExport(Solver):
@@ -178,7 +175,7 @@ class OfExport(Solver):
         self._program = exports.load(root)
         manifest = self._program.manifest
         self.kind, self.steps = manifest["kind"], manifest["steps"]
-        if self.kind["task"] == ARC:
+        if task_of(self.kind).grouped:
             with np.load(root / "rows.npz", allow_pickle=False) as found:
                 names = tuple(found["tasks"].tolist())
                 self._rows = Rows(names, found["first"], found["transforms"])
@@ -191,7 +188,7 @@ class OfExport(Solver):
         return answers[:steps], halt_logits[:steps]
 
     def _submission(
-        self, known: list[Puzzle], steps: int, copies: int, fit_updates: int | None
+        self, dataset: Dataset, steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
         self._check(steps)
         if fit_updates:
@@ -199,7 +196,7 @@ class OfExport(Solver):
                 "an exported model does not train; leave fit_updates out, or load the work "
                 "directory that it came from."
             )
-        return tasks.vote(self._program, self._rows, known, copies, steps)
+        return vote(self._program, self._rows, dataset, copies, steps)
 
     def _check(self, steps: int) -> None:
         if steps > self.steps:
@@ -209,19 +206,20 @@ class OfExport(Solver):
             )
 
 
-def _solved(
-    kind: Sudoku | Maze,
-    question: NDArray[np.uint8],
-    answer: NDArray[np.uint8],
-    sure: NDArray[np.floating],
-) -> Solved:
-    believed = np.flatnonzero(sure > 0.5)
-    broken = tuple(kind.check_answer(question, answer))
+def _solved(shape: Shape, answer: Answer) -> Solved:
+    """An answer to a puzzle of text."""
+    task = task_of(shape)
     return Solved(
-        answer=as_grid(kind, answer),
-        solved=not broken,
-        steps=int(believed[0]) + 1 if len(believed) else len(sure),
-        confidence=float(sure[-1]),
-        broken=broken,
-        text=kind.format_line(answer),
+        answer=task.write_array(shape, answer.answer),
+        solved=None if answer.broken is None else not answer.broken,
+        steps=answer.steps,
+        confidence=float(answer.confidence[-1]),
+        broken=tuple(answer.broken or ()),
+        text=task.write(shape, answer.answer),
     )
+
+
+def _attempted(test: Attempted, steps: int) -> Solved:
+    """The attempts at one test of a puzzle with demonstrations, in colours."""
+    first, second = (grid.astype(np.int64) - FIRST_DIGIT for grid in test.attempts)
+    return Solved(answer=first, solved=test.right, steps=steps, name=test.name, second=second)

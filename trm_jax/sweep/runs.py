@@ -13,10 +13,10 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from trm_jax.config.experiment import Experiment, from_dict
+from trm_jax.config.locate import experiments, find
 from trm_jax.config.names import with_overrides
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
-from trm_jax.models import check_experiment
 from trm_jax.train.workdir import WorkDir
 
 ALGEBRA = "sweep.py"
@@ -72,23 +72,27 @@ class SweepRun:
         scored = any(self.workdir.evaluations.glob(f"*-heldout-checkpoint{latest}-*.json"))
         if scored or not manifest["counts"].get("heldout"):
             return None
-        return (*TRM, "eval", f"--workdir={self.workdir.root}", f"--checkpoint={latest}")
+        plugins = [f"--plugin={plugin}" for plugin in self.experiment.plugins]
+        where = f"--workdir={self.workdir.root}"
+        return (*TRM, "eval", where, f"--checkpoint={latest}", *plugins)
 
 
 def read_entries(source: str, seeds: int | None) -> Entries:
     """The (name, overrides) pairs of a sweep.
 
     Args:
-      source: FILE.py[:NAME] with `get_sweep` and, beside it, experiments/sweep.py, which prints
-        it as JSON; or a JSON file of that kind, or "-" for standard input.
+      source: FILE.py[:NAME] with `get_sweep`, which experiments/sweep.py prints as JSON, or the
+        name of one that comes with the package; or a .json file of that kind, or "-" for standard
+        input.
       seeds: of each run of a FILE.py, None for the algebra's own number.
 
     Raises:
       UserError: there is nothing of the kind.
     """
-    path = source.partition(":")[0]
-    if path.endswith(".py"):
-        return _checked(source, _printed(source, Path(path).with_name(ALGEBRA), seeds))
+    name, colon, part = source.partition(":")
+    if source != "-" and not name.endswith(".json"):
+        path = find(name, "sweep")
+        return _checked(source, _printed(f"{path}{colon}{part}", _algebra(path), seeds))
     if seeds is not None:
         raise UserError(f"--seeds is for a FILE.py; the seeds of {source} are those it lists.")
     try:
@@ -98,13 +102,14 @@ def read_entries(source: str, seeds: int | None) -> Entries:
     return _checked(source, text)
 
 
+def _algebra(path: Path) -> Path:
+    """The program that prints a sweep file: the one beside it, else the one of the package."""
+    beside = path.with_name(ALGEBRA)
+    return beside if beside.is_file() else experiments() / ALGEBRA
+
+
 def _printed(source: str, algebra: Path, seeds: int | None) -> str:
     """What the sweep file is as JSON; it is the user's own program, so it gets its own process."""
-    if not algebra.is_file():
-        raise UserError(
-            f"--sweep {source} needs experiments/{ALGEBRA} beside it, and {algebra} is not there; "
-            "put the file there, or pass the sweep as JSON."
-        )
     option = [] if seeds is None else [f"--seeds={seeds}"]
     command = [sys.executable, str(algebra), source, *option]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -168,7 +173,6 @@ def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.Pat
                     f"{value!r}; drop one of them."
                 )
         experiment = from_dict(with_overrides(base.config, overrides))
-        check_experiment(experiment)
         workdir = WorkDir(epath.Path(out) / name)
         if workdir.config.exists():
             # training would refuse it too, but a finished run is not trained again

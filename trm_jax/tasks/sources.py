@@ -123,5 +123,6 @@ def _asked(request: Path) -> DataConfig:
         return DataConfig.read(renamed({"data": record}, RENAMED)["data"])
     except ValueError as error:
         raise UserError(
-            f"{request} is damaged ({error}); remove it and {request.stem}, or give a new --workdir."
+            f"{request} is damaged ({error}); remove it and the folder {request.stem} beside it, or "
+            "give a new --workdir."
         ) from error

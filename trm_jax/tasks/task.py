@@ -391,5 +391,3 @@ def same_form(task: Task, trained: Shape, scored: Shape, where: str) -> None:
                 f"{trained.get(key)}; give puzzles of the model's kind."
             )
     task.check_pair(trained, scored)
-
-

@@ -79,7 +79,7 @@ class Reporter:
     def held_out(self, step: int, result: Mapping[str, Any]) -> float:
         """Writes down an evaluation on the held-out slice; returns its main score."""
         exact, score = float(result["exact_accuracy"]), float(result["score"])
-        deepest = result["by_depth"][-1]
+        deepest, task = result["by_depth"][-1], TASKS.get(self._experiment.data.task)
         values = {k: v for k, v in deepest.items() if k != "depth" and v is not None}
         values |= {"exact_accuracy_depth_1": result["by_depth"][0]["exact_accuracy"]}
         values |= {k: v for k, v in result.items() if k.startswith("pass@")}
@@ -88,7 +88,7 @@ class Reporter:
             self._keep(result, checkpoint=step)
         say(
             f"step {step:>6}  held-out puzzles: exact {exact:6.1%}  cells "
-            f"{deepest['cell_accuracy']:6.1%}{_more(TASKS.get(self._experiment.data.task), result)}  ({result['examples']} puzzles, "
+            f"{deepest['cell_accuracy']:6.1%}{_more(task, result)}  ({result['examples']} puzzles, "
             f"{result['steps_used']} supervision steps, {result['seconds']:.1f} s)"
         )
         self._clock = (time.perf_counter(), step)  # it counts training only

@@ -52,13 +52,13 @@ class ArcSettings(Settings):
 
     GROUP: ClassVar[str] = "config.data.arc"
 
-    subsets: str = setting(
-        "training,evaluation", "Names of the subsets, with commas between them."
-    )
+    subsets: str = setting("training,evaluation", "Names of the subsets, with commas between them.")
     test_subset: str = setting(
         "evaluation", "The subset that is scored; its demonstrations are trained on."
     )
-    strict: bool = setting(False, "Do not train on the demonstrations of the tasks that are scored.")
+    strict: bool = setting(
+        False, "Do not train on the demonstrations of the tasks that are scored."
+    )
     side: int = setting(
         30,
         "Rows of the canvas, 30 as published; tasks with larger grids are left out.",
@@ -196,4 +196,3 @@ class ArcTask(Task):
         """See `Task`: ARC-AGI-2 holds most of ARC-AGI-1's answers."""
         if "test_subset" in scored:
             build.refuse_overlap(trained.get("subsets", ()), scored["test_subset"])
-

@@ -85,7 +85,9 @@ def generate(
     Raises:
         UserError: there are hardly so many such mazes, or a parameter makes no sense.
     """
-    recipe = MazeRecipe(kind, wall_share, shortest, longest, tie_break, endpoints).settled(maze.side)
+    recipe = MazeRecipe(kind, wall_share, shortest, longest, tie_break, endpoints).settled(
+        maze.side
+    )
     if count < 0:
         raise UserError(f"cannot generate {count} mazes; give 0 or more.")
     pairs = list(itertools.islice(_distinct(maze, seed, recipe), count))

@@ -33,9 +33,7 @@ class MazeRecipe(Settings):
     wall_share: float = setting(
         WALL_SHARE, "Random mazes: how likely a cell is a wall.", low=0, below=1
     )
-    shortest: int = setting(
-        0, "Fewest steps of a shortest path; 0 for what suits the side.", low=0
-    )
+    shortest: int = setting(0, "Fewest steps of a shortest path; 0 for what suits the side.", low=0)
     longest: int = setting(0, "Most steps of a shortest path; 0 for no limit.", low=0)
     tie_break: str = setting(
         TIE_BREAK, "Which of several shortest paths is the answer: the moves in order."
@@ -56,18 +54,18 @@ class MazeRecipe(Settings):
             )
         if 0 < self.longest < self.shortest:
             raise UserError(
-                f"config.data.maze.shortest is {self.shortest} and longest {self.longest}; give the fewest and the "
-                "most steps from start to goal, or 0 for no limit."
+                f"config.data.maze.shortest is {self.shortest} and longest {self.longest}; give the "
+                "fewest and the most steps from start to goal, or 0 for no limit."
             )
         if self.kind == "perfect" and (self.wall_share, self.endpoints) != (WALL_SHARE, "far"):
             raise UserError(
-                "config.data.maze.wall_share and endpoints are for random mazes, and kind is 'perfect'; leave them "
-                f"at {WALL_SHARE} and 'far'."
+                "config.data.maze.wall_share and endpoints are for random mazes, and kind is "
+                f"'perfect'; leave them at {WALL_SHARE} and 'far'."
             )
 
     @property
     def order(self) -> list[int]:
-        """Numbers of the moves (see `maze_search.MOVES`) in the order of the tie-break."""
+        """Numbers of the moves (see `paths.MOVES`) in the order of the tie-break."""
         return [MOVES.index(name) for name in self.tie_break.split(",")]
 
     def settled(self, side: int) -> "MazeRecipe":
