@@ -4,8 +4,7 @@ import json
 
 import numpy as np
 
-from trm_jax.tasks.arc.records import Pair
-from trm_jax.tasks.arc.records import Puzzle
+from trm_jax.tasks.arc.records import Pair, Puzzle
 
 
 def some_task(name, seed=0, demonstrations=3, tests=1, most=6, colours=10):

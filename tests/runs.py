@@ -12,6 +12,7 @@ import numpy as np
 
 from trm_jax.config.experiment import from_dict
 from trm_jax.models.settings import ModelConfig
+from trm_jax.tasks.sources import RENAMED, renamed
 from trm_jax.train.state import TrainState
 
 TINY_MODEL = ModelConfig(
@@ -49,11 +50,10 @@ CONFIG = {
     "optimizer": {"lr": 1e-3, "warmup": 4, "weight_decay": 0.1, "ema": 0.9},
     "table": {"lr": 1e-2, "weight_decay": 0.1},
     "data": {
-        "box": [2, 2],
         "base_examples": 30,
         "heldout_examples": 10,
-        "extra_givens": 4,
         "copies": 10,
+        "sudoku": {"box": [2, 2], "extra_givens": 4},
     },
     "mesh": {"data": 1},
 }
@@ -62,10 +62,17 @@ TIMES = {"time", "train/steps_per_s", "train/examples_per_s"}
 
 def experiment(**changes):
     """The tiny experiment; `model={...}` and the like are merged."""
-    config = json.loads(json.dumps(CONFIG))
-    for key, value in changes.items():
-        config[key] = config.get(key, {}) | value if isinstance(value, dict) else value
-    return from_dict(config)
+    return from_dict(merged(CONFIG, renamed(changes, RENAMED)))
+
+
+def merged(config, changes):
+    """Nested settings with some of them changed."""
+    inner = {
+        key: merged(config.get(key, {}), value)
+        for key, value in changes.items()
+        if isinstance(value, dict)
+    }
+    return {**config, **changes, **inner}
 
 
 def config_file(name):
