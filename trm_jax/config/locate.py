@@ -68,7 +68,6 @@ def _loaded(spec: str) -> dict[str, Any]:
     values = found.to_dict() if hasattr(found, "to_dict") else found
     if not isinstance(values, Mapping):
         raise UserError(f"config file {path} gives a {type(found).__name__}; give a ConfigDict.")
-    load_plugins(values.get("plugins", ()))
     return renamed(values, RENAMED)
 
 
@@ -81,7 +80,9 @@ def load(spec: str) -> dict[str, Any]:
     Raises:
       UserError: the file is not there, fails, or gives something else.
     """
-    return json_copy(_loaded(spec))
+    values = json_copy(_loaded(spec))
+    load_plugins(values.get("plugins", ()))
+    return values
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -211,15 +211,13 @@ def unknown(name: str, known: Iterable[str]) -> UserError:
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """The dotted names most like one: those with its last part, else those spelt nearly so."""
     known = list(known)
-    last = name.rpartition(".")[2]
-    same = [other for other in known if other.rpartition(".")[2] == last]
-    if same:
-        return same[:count]
-    leaves = {other.rpartition(".")[2]: other for other in reversed(known)}
-    # a slip in the last part is the likeliest; then one anywhere
-    near = [leaves[leaf] for leaf in difflib.get_close_matches(last, leaves, count, 0.75)]
-    siblings = [n for n in near if n.rpartition(".")[0] == name.rpartition(".")[0]]
-    return siblings or near or difflib.get_close_matches(name, known, count, 0.6)
+    group, _, last = name.rpartition(".")
+    leaves = dict.fromkeys(other.rpartition(".")[2] for other in known)
+    # a wrong group is likeliest, then a slip in the last part
+    near = [last] if last in leaves else difflib.get_close_matches(last, leaves, count, 0.75)
+    found = [other for leaf in near for other in known if other.rpartition(".")[2] == leaf]
+    siblings = [other for other in found if other.rpartition(".")[0] == group]
+    return (siblings or found or difflib.get_close_matches(name, known, count, 0.6))[:count]
 
 
 @functools.cache

@@ -47,10 +47,27 @@ class WorkDir:
             )
         try:
             record = json.loads(self.config.read_text())
-            return from_dict(record["config"]), record["data"]
-        except (ValueError, KeyError) as error:
+            config, manifest = record["config"], record["data"]
+            return self._experiment(config), manifest
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{self.config} is damaged ({error!r}); restore it, or train in a new directory."
+            ) from error
+
+    def _experiment(self, config: Mapping[str, Any]) -> Experiment:
+        """The experiment of a config.json.
+
+        Its plugins are programs, so it takes the user to name them: a work directory alone, which
+        may come from anywhere, makes nothing run.
+        """
+        try:
+            return from_dict(config)
+        except UserError as error:
+            plugins = config.get("plugins", ())
+            if not plugins:
+                raise
+            raise UserError(
+                f"{self.config}: {error} This run was trained with --plugin={','.join(plugins)}."
             ) from error
 
     def claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
