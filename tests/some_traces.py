@@ -1,68 +1,110 @@
-"""Traces of all kinds of puzzles, made by hand."""
+"""Traces of all kinds of puzzles, made by hand, and boards that no task of ours has."""
 
 import numpy as np
 
+from trm_jax.infer.rollout import Answers
 from trm_jax.show.trace_page import Trace
-from trm_jax.show.trace_record import Seen, arc_trace
+from trm_jax.show.trace_record import trace
+from trm_jax.tasks import task_of
 from trm_jax.tasks.arc.canvas import to_canvas
-from trm_jax.tasks.maze.maze import Maze
-from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.tasks.board import Board, Token
 
 STEPS = 4
-SUDOKU, MAZE = Sudoku(2, 2), Maze(5)
+SUDOKU = {"task": "sudoku", "box": [2, 2]}
+MAZE = {"task": "maze", "side": 5}
+ARC = {"task": "arc", "side": 6}
 GRIDS = ("1234341221434321", "1234341221434321", "1234342121434312", "1234341221434321")
+PAD = Token("pad", ".")
+
+LATIN = Board(3, 4, (PAD, Token("blank", "_"), *(Token(c, c, letter=c) for c in "ABCD")))
+"""Letters on paper without boxes; not square."""
+FLEET = Board(
+    4,
+    2,
+    (
+        Token("pad", " ", fill="#eeeeee"),
+        Token("water", "~", fill="#2b6cb0", dark="#102030"),
+        Token("ship", "H", "H", fill="#ffee88"),
+        Token("note", "n", "n"),
+        *(Token(f"kind {i}", "k", fill="#884422") for i in range(40)),
+    ),
+    box=(2, 0),
+    open_tokens=(1,),
+)
+"""Coloured cells with letters, and one that is paper; too many tokens for one character each."""
+
+
+def board(shape):
+    """How the boards of a shape look."""
+    return task_of(shape).board(shape)
+
+
+def grid(shape, text):
+    """A board out of a line of text."""
+    return task_of(shape).grid(shape, task_of(shape).read(shape, text))
+
+
+def tokens(rows):
+    """A grid of token ids."""
+    return np.asarray(rows, np.uint8)
 
 
 def sudoku_trace(name="puzzle 1", steps=STEPS):
     """The third answer differs from its neighbours in four cells."""
-    path = np.stack([SUDOKU.parse(GRIDS[i % 4]) for i in range(steps)]).reshape(-1, 4, 4)
-    question = SUDOKU.parse("12..34....43....").reshape(4, 4)
+    path = np.stack([grid(SUDOKU, GRIDS[i % 4]) for i in range(steps)])
+    question = grid(SUDOKU, "12..34....43....")
     right = [i % 4 != 2 for i in range(steps)]
-    return _trace(name, SUDOKU, question, path, right, "solved" if right[-1] else "NOT solved")
+    return _trace(name, board(SUDOKU), question, path, right)
 
 
 def maze_trace(name="puzzle 2"):
     """Four answers, each one cell longer."""
-    question = MAZE.parse("S....####.#...#.####....G").reshape(5, 5)
+    question = grid(MAZE, "S....####.#...#.####....G")
     path = np.stack([question] * STEPS)
     for step in range(STEPS):
         path[step, 0, 1 : step + 2] = 5
-    return _trace(name, MAZE, question, path, [False] * STEPS, "NOT solved (no path)")
+    return _trace(name, board(MAZE), question, path, [False] * STEPS)
 
 
-def seen_grids(grids, side, confidence=0.75):
-    """What is seen of a test where a model answers with these grids."""
-    answers = np.stack([to_canvas(np.asarray(grid, np.uint8), side) for grid in grids])
-    return Seen(
-        answers,
-        np.full(answers.shape, confidence, np.float16),
-        np.linspace(-2, 2, len(grids)).astype(np.float32),
-    )
+def fleet_trace(name="fleet"):
+    """Two answers that differ in one cell, which the question gives."""
+    question = tokens([[1, 2], [1, 3], [1, 1], [43, 1]])
+    path = np.stack([question] * 2)
+    path[:, 0, 0], path[1, 1, 1] = 2, 42
+    return _trace(name, FLEET, question, path, [None, None])
+
+
+def canvas_answers(grids, side=6, confidence=0.75):
+    """What a model says whose answers are these grids of ARC, step by step."""
+    canvases = np.stack([to_canvas(np.asarray(grid, np.uint8), side) for grid in grids])
+    logits = np.linspace(-2, 2, len(grids)).astype(np.float32)
+    return Answers(canvases, logits, np.full(canvases.shape, confidence, np.float16))
 
 
 def some_arc_trace(name="task a, test 1", answer=((3, 3), (3, 3))):
     """Answers of 1x1, 2x3, none at all, and 2x2 cells; the last is right."""
-    side = 6
     grids = [[[1]], [[3, 3, 1], [3, 4, 1]], np.zeros((0, 0)), [[3, 3], [3, 3]]]
-    question = to_canvas(np.asarray([[1, 2], [3, 4], [5, 6]], np.uint8), side)
+    question = to_canvas(tokens([[1, 2], [3, 4], [5, 6]]), ARC["side"])
     label = np.zeros_like(question)
     if answer is not None:
-        label = to_canvas(np.asarray(answer, np.uint8), side)
-    return arc_trace(name, question, label, seen_grids(grids, side))
+        label = to_canvas(tokens(answer), ARC["side"])
+    return trace(ARC, name, question, label, canvas_answers(grids))
 
 
 def all_kinds():
-    """A Sudoku, a maze, two of ARC's tests, and a Sudoku of one step."""
+    """A Sudoku, a maze, two of ARC's tests, a Sudoku of one step, and a board of nobody's."""
     return [
         sudoku_trace(),
         maze_trace(),
         some_arc_trace(),
         some_arc_trace("unknown, test 1", None),
         sudoku_trace("short", steps=1),
+        fleet_trace(),
     ]
 
 
-def _trace(name, kind, question, path, right, verdict):
+def _trace(name, board, question, path, right):
     confidence = np.linspace(0.2, 1, path.size).reshape(path.shape)
     halting = np.linspace(0.1, 0.9, len(path))
-    return Trace(name, kind, question, path, confidence, halting, right, verdict)
+    verdict = {True: "solved", False: "NOT solved", None: "unknown"}[right[-1]]
+    return Trace(name, board, question, path, confidence, halting, right, verdict)

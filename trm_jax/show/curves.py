@@ -1,9 +1,9 @@
-"""Pictures and tables of accuracy against compute."""
+"""Curves of a run: learning, accuracy by depth, and accuracy against compute."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etils import epath
 
@@ -16,10 +16,70 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 STYLES = {"halt": "-", "majority": "--", "oracle": ":"}
 NAMES = {
-    "halt": "surest by halting head",
+    "halt": "most confident by halting head",
     "majority": "majority",
     "oracle": "any right (oracle)",
 }
+LINES = ("-", "--", ":", "-.")
+
+
+class Point(NamedTuple):
+    """Mean, smallest and largest value over the seeds, at one update or depth."""
+
+    x: int
+    mean: float
+    low: float
+    high: float
+
+
+def learning_curve(axes: "Axes", entries: Sequence[dict[str, Any]]) -> None:
+    """Exact accuracy against updates, out of the lines of metrics.jsonl."""
+    curves = (
+        ("train/all/exact_accuracy", "training, all rows", "-", "#1f77b4"),
+        ("train/halted/exact_accuracy", "training, halted rows", ":", "#1f77b4"),
+        ("heldout/exact_accuracy", "held-out puzzles (averaged weights)", "o-", "#d62728"),
+    )
+    for key, label, style, colour in curves:
+        points = [(e["step"], 100 * e[key]) for e in entries if e.get(key) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, color=colour, label=label)
+    axes.set(xlabel="optimizer updates", ylabel="exact accuracy, %", ylim=(-2, 102))
+    axes.set_title("learning")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def accuracy_by_depth(axes: "Axes", by_depth: Sequence[dict[str, Any]], label: str) -> None:
+    """Accuracy after each supervision step, out of an evaluation."""
+    depth = [d["depth"] for d in by_depth]
+    for key, name, style in (("exact_accuracy", "grids", "o-"), ("cell_accuracy", "cells", ":")):
+        axes.plot(depth, [100 * d[key] for d in by_depth], style, label=f"{label}: {name}")
+    axes.set(xlabel="supervision steps", ylabel="accuracy, %")
+    axes.set_title("accuracy by depth")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def bands(
+    axes: "Axes", groups: Iterable[tuple[str, Sequence[Point]]], xlabel: str, title: str
+) -> None:
+    """A line for each group's mean, in a band from its lowest to its highest seed.
+
+    Args:
+      axes: to draw on.
+      groups: label and points; each keeps its colour and line from one call to the next.
+      xlabel: what `Point.x` is.
+      title: of the axes.
+    """
+    for number, (label, points) in enumerate(groups):
+        colour, style = f"C{number % 10}", LINES[number // 10 % len(LINES)]
+        x = [p.x for p in points]
+        axes.plot(x, [100 * p.mean for p in points], f".{style}", color=colour, label=label, lw=1.5)
+        low, high = [100 * p.low for p in points], [100 * p.high for p in points]
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, lw=0)
+    axes.set(xlabel=xlabel, ylabel="exact accuracy, %", ylim=(-2, 102))
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
 
 
 def write_curve(result: Mapping[str, Any], path: epath.PathLike) -> dict[str, str]:
@@ -68,7 +128,7 @@ def by_compute(axes: "Axes", rows: Sequence[Row]) -> None:
 
 
 def reliability(axes: "Axes", found: Mapping[str, Any]) -> None:
-    """How often answers are right, by how sure the halting head is of them."""
+    """How often answers are right, by the halting probability that the model gives them."""
     bins = [i for i, count in enumerate(found["count"]) if count]
     axes.plot([0, 100], [0, 100], color="#999999", lw=1, label="perfect")
     axes.bar(
@@ -116,5 +176,5 @@ def _lines(axes: "Axes", rows: Sequence[Row], x: str) -> None:
             axes.plot(*zip(*points, strict=True), style, color=colour, lw=1.4, label=label)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    axes.set(ylabel="whole grid right, %")
+    axes.set(ylabel="exact accuracy, %")
     axes.grid(alpha=0.3)

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from trm_jax.core.errors import UserError
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
-from trm_jax.data.views import ARC, kind_of, task_numbers, view
-from trm_jax.show.panels import Board, Exhibit, Kind, Panel
-from trm_jax.tasks.arc.canvas import crop, sizes
+from trm_jax.show.panels import Exhibit, Panel
+from trm_jax.show.verdicts import judge
+from trm_jax.tasks.board import Board
+from trm_jax.tasks.task import Tokens, task_of
+from trm_jax.tasks.views import view
 
 Numbers = NDArray[np.int64]
 
@@ -19,7 +21,8 @@ Numbers = NDArray[np.int64]
 class Puzzle(NamedTuple):
     """What is shown of one puzzle: its name, and examples int64 [.] of its data set.
 
-    ARC: those asked are "test" 1, 2 and so on, or each is a "pair" where all are trained on.
+    Of a named puzzle those asked are "test" 1, 2 and so on, or each is a "pair" where all are
+    trained on.
     """
 
     name: str
@@ -31,17 +34,21 @@ class Puzzle(NamedTuple):
 class Predictions(NamedTuple):
     """The model's answers uint8 [m, S] to questions, and its halting probabilities float [m]."""
 
-    answers: Board
-    sure: NDArray[np.floating]
+    answers: NDArray[np.uint8]
+    confidence: NDArray[np.floating]
 
     def part(self, places: slice) -> "Predictions":
         """Those to the questions at these places."""
-        return Predictions(self.answers[places], self.sure[places])
+        return Predictions(self.answers[places], self.confidence[places])
 
 
-def board_kind(dataset: Dataset) -> Kind:
-    """The kind of a data set's puzzles; UserError if this program does not know it."""
-    return None if dataset.manifest["task"] == ARC else kind_of(dataset.manifest)
+def board_of(dataset: Dataset) -> Board:
+    """How the boards of a data set look.
+
+    Raises:
+      UserError: this program does not know its task.
+    """
+    return task_of(dataset.manifest).board(dataset.manifest)
 
 
 def choose(
@@ -50,25 +57,26 @@ def choose(
     """Picks puzzles of a split.
 
     Args:
-        dataset: any.
-        split: its name.
-        first: how many puzzles (ARC: tasks) of the split are passed over.
-        count: how many are picked; fewer where there are not so many.
-        names: ARC: pick these tasks instead.
+      dataset: any.
+      split: its name.
+      first: how many puzzles of the split are passed over.
+      count: how many are picked; fewer where there are not so many.
+      names: pick these named puzzles instead.
 
     Raises:
-        UserError: the split is missing or empty, or has no such puzzles.
+      UserError: the split is missing or empty, or has no such puzzles.
     """
     examples = dataset.examples(split)
     where = f"split '{split}'"
-    if dataset.rows.tasks:
-        task_of = task_numbers(dataset)
-        tasks = np.unique(task_of[examples])
-        picked = pick([dataset.rows.tasks[task] for task in tasks], where, first, count, names)
-        return [_arc_puzzle(dataset, split, task, task_of) for task in tasks[picked].tolist()]
+    if dataset.rows.grouped:
+        puzzle_of = dataset.puzzles()
+        numbers = np.unique(puzzle_of[examples])
+        there = [dataset.rows.names[number] for number in numbers]
+        picked = pick(there, where, first, count, names)
+        return [_named(dataset, split, number, puzzle_of) for number in numbers[picked].tolist()]
     if names:
         raise UserError(
-            f"{names[0]!r} is no puzzle's name, as only ARC's tasks have names; "
+            f"{names[0]!r} is no puzzle's name, as the puzzles of this data set have none; "
             "choose by --first and --count."
         )
     _check_first(first, len(examples), where)
@@ -78,29 +86,29 @@ def choose(
 
 
 def pick(
-    tasks: Sequence[str], where: str, first: int, count: int, names: Sequence[str]
+    there: Sequence[str], where: str, first: int, count: int, names: Sequence[str]
 ) -> list[int]:
-    """Places of the tasks that are asked for, among the names of all.
+    """Places of the named puzzles that are asked for, among the names of all.
 
     Args:
-        tasks: names of all there are.
-        where: they are, for the error.
-        first: as in `choose`.
-        count: as in `choose`.
-        names: as in `choose`.
+      there: names of all there are.
+      where: they are, for the error.
+      first: as in `choose`.
+      count: as in `choose`.
+      names: as in `choose`.
 
     Raises:
-        UserError: there are no such tasks.
+      UserError: there are no such puzzles.
     """
     if not names:
-        _check_first(first, len(tasks), where)
-        return list(range(first, min(first + count, len(tasks))))
-    places = {task: place for place, task in enumerate(tasks)}
+        _check_first(first, len(there), where)
+        return list(range(first, min(first + count, len(there))))
+    places = {name: place for place, name in enumerate(there)}
     for name in names:
         if name not in places:
             raise UserError(
-                f"{where} has no task {name!r}; of its {len(tasks)} tasks the first is "
-                f"{tasks[0]!r}."
+                f"{where} has no puzzle named {name!r}; the first of its {len(there)} named "
+                f"puzzles is {there[0]!r}."
             )
     return [places[name] for name in names]
 
@@ -114,13 +122,13 @@ def exhibits(
     """Puzzles with their answers, and with predictions.
 
     Args:
-        dataset: that the puzzles are from.
-        puzzles: from `choose`.
-        copies: augmented copies that are shown of the first one, or as many as it has.
-        predict: answers questions; None shows no predictions.
+      dataset: that the puzzles are from.
+      puzzles: from `choose`.
+      copies: augmented copies that are shown of the first one, or as many as it has.
+      predict: answers questions; None shows no predictions.
 
     Raises:
-        UserError: copies are asked for and the first puzzle has none.
+      UserError: copies are asked for and the first puzzle has none.
     """
     shown = view(dataset, copies, 0, train=False)
     have = int(shown.count(puzzles[0].asked[:1])[0])
@@ -155,65 +163,67 @@ def _check_first(first: int, have: int, where: str) -> None:
         )
 
 
-def _arc_puzzle(dataset: Dataset, split: str, task: int, task_of: Numbers) -> Puzzle:
-    """A task's pairs in the split; those before them, if in another one, demonstrate it."""
-    pairs = np.flatnonzero(task_of == task)
+def _named(dataset: Dataset, split: str, number: int, puzzle_of: Numbers) -> Puzzle:
+    """A puzzle's pairs in the split; those before them, if in another one, demonstrate it."""
+    pairs = np.flatnonzero(puzzle_of == number)
     asked = pairs[np.isin(pairs, dataset.examples(split))]
-    name = f"{dataset.rows.tasks[task]} [{split}]"
+    name = f"{dataset.rows.names[number]} [{split}]"
     return Puzzle(name, pairs[pairs < asked[0]], asked, "pair" if split == "train" else "test")
 
 
 def _exhibit(asked: Questions, puzzle: Puzzle, copy: int, mine: Predictions | None) -> Exhibit:
     """One copy of a puzzle; `mine` are the predictions of its questions."""
-    dataset, kind = asked.dataset, board_kind(asked.dataset)
+    dataset = asked.dataset
     pairs = np.concatenate([puzzle.demonstrations, puzzle.asked])
     inputs, labels, ids = asked.view.show(pairs, np.full(len(pairs), copy))
-    title = puzzle.name
-    if copy:
-        row = f" ({dataset.rows.name(int(ids[0]))})" if kind is None else ""
-        title = f"{title}, copy {copy}{row}"
+    title = f"{puzzle.name}, copy {copy}" if copy else puzzle.name
+    if copy and dataset.rows.grouped:
+        title = f"{title} ({task_of(dataset.manifest).row_name(dataset, int(ids[0]))})"
     groups = []
     for place, (question, label) in enumerate(zip(inputs, labels, strict=True)):
         number = place - len(puzzle.demonstrations)
-        answer = label if label.any() else None
-        if kind is None:
-            name = f"demo {place + 1}", "output"
+        titles = ("question", "answer")
+        if dataset.rows.grouped:
+            titles = (f"demo {place + 1}", "output")
             if number >= 0:
-                name = f"{puzzle.word} {number + 1}", "answer"
-            known = None if answer is None else _grid(answer)
-            group = [Panel(name[0], _grid(question)), Panel(name[1], known)]
-        else:
-            group = [Panel("question", question, question), Panel("answer", answer, question)]
+                titles = (f"{puzzle.word} {number + 1}", "answer")
+        group = _pair(dataset, titles, question, label)
         if mine and number >= 0:
-            board = mine.answers[number] if kind is not None else _grid(mine.answers[number])
-            group.append(_predicted(kind, group, board, float(mine.sure[number])))
+            group.append(
+                _predicted(dataset, question, label, mine.answers[number], mine.confidence[number])
+            )
         groups.append(group)
     return Exhibit(title, groups, len(puzzle.demonstrations))
 
 
-def _predicted(kind: Kind, group: Sequence[Panel], board: Board, sure: float) -> Panel:
-    """The panel of a prediction, with its verdict; `group` are those of question and answer."""
-    answer, question = group[1].board, group[1].question
-    right = None if answer is None else np.array_equal(board, answer)
-    remark = ""
-    if kind is not None and question is not None and not right:
-        # another path may be as short, and a Sudoku may come without its answer
-        broken = kind.check_answer(question, board)
-        right = not broken
-        remark = "breaks a rule" if broken else "another right answer" if answer is not None else ""
-    if right is False and answer is not None:
-        wrong = int((board != answer).sum()) if board.shape == answer.shape else 0
-        remark = f"{wrong} cell{'s' if wrong > 1 else ''} wrong"
-        if board.shape != answer.shape:
-            remark = f"{_size(board)}, not {_size(answer)}" if board.size else "no grid"
-    return Panel("prediction", board, question, None if right else answer, right, remark, sure)
+def _pair(
+    dataset: Dataset, titles: tuple[str, str], question: Tokens, label: Tokens
+) -> list[Panel]:
+    """The panels of a question [S] and of its answer [S], which is all 0 where it is not known."""
+    shape = dataset.manifest
+    task = task_of(shape)
+    board = task.grid(shape, question)
+    asked = None if task.board(shape).canvas else board
+    answer = task.grid(shape, label) if label.any() else None
+    return [Panel(titles[0], board, asked), Panel(titles[1], answer, asked)]
 
 
-def _grid(canvas: Board) -> Board:
-    """The grid in the corner of a canvas [S]; of a prediction it may have 0x0 cells."""
-    rows, columns = sizes(canvas[None])
-    return crop(canvas, int(rows[0]), int(columns[0]))
-
-
-def _size(board: Board) -> str:
-    return "x".join(map(str, board.shape))
+def _predicted(
+    dataset: Dataset, question: Tokens, label: Tokens, answer: Tokens, confidence: float
+) -> Panel:
+    """The panel of a prediction [S], with its verdict."""
+    shape = dataset.manifest
+    task = task_of(shape)
+    right, differs, broken = judge(task, shape, question, answer, label)
+    remark = differs or ("breaks a rule" if broken else "")
+    if right and differs:
+        remark = "another right answer"
+    return Panel(
+        "prediction",
+        task.grid(shape, answer),
+        None if task.board(shape).canvas else task.grid(shape, question),
+        task.grid(shape, label) if label.any() and not right else None,
+        right,
+        remark,
+        float(confidence),
+    )

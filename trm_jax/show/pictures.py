@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trm_jax.show import figures as draw
-from trm_jax.show.boards import FONT, board, board_size
-from trm_jax.show.panels import Exhibit, Kind, Panel
+from trm_jax.show.boards import FONT, board_size, draw_board
+from trm_jax.show.panels import Exhibit, Panel
+from trm_jax.tasks.board import Board, Grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,18 +33,18 @@ class Placed(NamedTuple):
     height: float
 
 
-def figure(kind: Kind, exhibits: Sequence[Exhibit]) -> "Figure":
+def figure(board: Board, exhibits: Sequence[Exhibit]) -> "Figure":
     """Draws exhibits below one another.
 
-    ARC's pairs are columns: the input, the output below it, and below that what was predicted.
-    Of other puzzles the question, the answer and the prediction are one row.
+    Pairs of grids of different sizes are columns: the question, the answer below it, and below
+    that what was predicted. Of other puzzles these are one row.
 
     Args:
-        kind: of the puzzles.
-        exhibits: at least one.
+      board: how the boards look.
+      exhibits: at least one.
 
     Raises:
-        UserError: matplotlib is not installed.
+      UserError: matplotlib is not installed.
     """
     # all is placed from the page's top left corner first, and its size comes of that
     titles: list[tuple[str, float]] = []
@@ -50,15 +54,43 @@ def figure(kind: Kind, exhibits: Sequence[Exhibit]) -> "Figure":
         titles.append((exhibit.title, down))
         right = max(right, BORDER + len(exhibit.title) * CHARACTER * TITLE_FONT / FONT)
         down += 1.5 * LINE
-        for rows in _blocks(kind, exhibit):
-            placed += _place(kind, rows, down)
+        for rows in _blocks(board, exhibit):
+            placed += _place(board, rows, down)
             down = max(one.top + one.height for one in placed) + GAP
-    right = max(right, *(one.left + max(one.width, _width(kind, one.panel)) for one in placed))
-    return _draw(kind, titles, placed, (right + BORDER, down - GAP + BORDER))
+    right = max(right, *(one.left + max(one.width, _width(board, one.panel)) for one in placed))
+    return _draw(board, titles, placed, (right + BORDER, down - GAP + BORDER))
+
+
+def solving(
+    board: Board, question: Grid, path: Grid, confidence: NDArray[np.floating], most: int = 6
+) -> "Figure":
+    """The question and the answers step by step, with marks on cells that the last one changes.
+
+    Args:
+      board: how the boards look; no canvas, whose grids differ in size.
+      question: uint8 [rows, columns].
+      path: uint8 [N, rows, columns], answers by step.
+      confidence: float [N].
+      most: how many steps to show; the first ones and the last.
+    """
+    steps = list(range(len(path))) if len(path) <= most else [*range(most - 1), len(path) - 1]
+    asked = Panel("question", question, question)
+    width, height = (side + 0.6 for side in board_size(board, asked))
+    figure, axes = draw.new_figure(1, len(steps) + 1, (width * (len(steps) + 1), height + 0.3))
+    draw_board(axes[0, 0], board, asked)
+    axes[0, 0].set_title("question", fontsize=TITLE_FONT)
+    for ax, step in zip(axes[0, 1:], steps, strict=True):
+        draw_board(ax, board, Panel("", path[step], question, path[-1]))
+        ax.set_title(f"step {step + 1}", fontsize=TITLE_FONT)
+        ax.set_xlabel(f"confidence: {confidence[step]:.1%}", fontsize=9)
+    return figure
 
 
 def _draw(
-    kind: Kind, titles: list[tuple[str, float]], placed: list[Placed], page: tuple[float, float]
+    board: Board,
+    titles: list[tuple[str, float]],
+    placed: list[Placed],
+    page: tuple[float, float],
 ) -> "Figure":
     """Draws titles, each so far below the top, and panels on a page of this width and height."""
     result = draw.empty_figure(page)
@@ -68,17 +100,17 @@ def _draw(
     for panel, left, top, width, height in placed:
         place = left / page[0], 1 - (top + height) / page[1]
         axes = result.add_axes((*place, width / page[0], height / page[1]))
-        board(axes, kind, panel)
+        draw_board(axes, board, panel)
         ink = {None: draw.GIVEN, True: draw.RIGHT, False: draw.WRONG}[panel.right]
         axes.set_title("\n".join(panel.caption()), fontsize=FONT, pad=3, color=ink)
     return result
 
 
-def _blocks(kind: Kind, exhibit: Exhibit) -> list[list[Row]]:
-    """The rows of panels of an exhibit; ARC's in several blocks if they are too wide."""
-    if kind is not None:
+def _blocks(board: Board, exhibit: Exhibit) -> list[list[Row]]:
+    """The rows of panels of an exhibit; pairs in several blocks if they are too wide."""
+    if not board.canvas:
         return [[[*group] for group in exhibit.groups]]
-    widths = [max(_width(kind, panel) for panel in group) + GAP for group in exhibit.groups]
+    widths = [max(_width(board, panel) for panel in group) + GAP for group in exhibit.groups]
     blocks: list[list[list[Panel]]] = [[]]
     used, tests = 0.0, exhibit.demonstrations
     for number, (group, width) in enumerate(zip(exhibit.groups, widths, strict=True)):
@@ -100,10 +132,10 @@ def _transposed(groups: list[list[Panel]]) -> list[Row]:
     return [[group[i] if i < len(group) else None for group in groups] for i in range(height)]
 
 
-def _place(kind: Kind, rows: list[Row], top: float) -> list[Placed]:
+def _place(board: Board, rows: list[Row], top: float) -> list[Placed]:
     """Puts panels in rows and columns as wide and high as the largest in each needs."""
     columns = [
-        max((_width(kind, panel) for panel in column if panel), default=0.0)
+        max((_width(board, panel) for panel in column if panel), default=0.0)
         for column in zip(*rows, strict=True)
     ]
     placed = []
@@ -112,13 +144,13 @@ def _place(kind: Kind, rows: list[Row], top: float) -> list[Placed]:
         top += LINE * max(len(panel.caption()) for panel in row if panel) + 0.05
         for panel, column in zip(row, columns, strict=True):
             if panel:
-                width, height = board_size(kind, panel)
+                width, height = board_size(board, panel)
                 placed.append(Placed(panel, left + (column - width) / 2, top, width, height))
             left += column + GAP
-        top += max(board_size(kind, panel)[1] for panel in row if panel) + GAP / 2
+        top += max(board_size(board, panel)[1] for panel in row if panel) + GAP / 2
     return placed
 
 
-def _width(kind: Kind, panel: Panel) -> float:
+def _width(board: Board, panel: Panel) -> float:
     """Of the board and the caption above it, inches."""
-    return max(board_size(kind, panel)[0], CHARACTER * max(map(len, panel.caption())))
+    return max(board_size(board, panel)[0], CHARACTER * max(map(len, panel.caption())))

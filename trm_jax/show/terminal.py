@@ -2,15 +2,16 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import TextIO
 
 import numpy as np
 
 from trm_jax.core.errors import UserError
-from trm_jax.show.panels import Board, Exhibit, Kind, Panel
-from trm_jax.tasks.maze.maze import Maze
+from trm_jax.show.figures import LIGHT_INK, ink, rgb
+from trm_jax.show.panels import Cells, Exhibit, Panel, given_cells, mistaken_cells
+from trm_jax.tasks.board import Board, Grid, Token
 
 COLOUR_MODES = ("auto", "always", "never")
 GAP, WIDE_GAP = 3, 6  # columns between two boards, and between groups of them
@@ -18,22 +19,22 @@ UNKNOWN = "?"
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _RESET = "\x1b[0m"
-_BOLD, _RIGHT, _WRONG, _MISTAKE = "\x1b[1m", "\x1b[32m", "\x1b[31m", "\x1b[97;41m"
-_FRAME = "\x1b[90m"
-# of the 256 colours that terminals share, those nearest to ARC's customary ten
-_ARC = (16, 32, 203, 41, 220, 248, 200, 208, 117, 88)
-_DARK = (0, 1, 9)
+# SGR codes
+_BOLD, _RIGHT, _WRONG, _MISTAKE, _NEW, _FRAME = "1", "32", "31", "97;41", "36", "90"
+_BACKGROUND = "48;"
+# levels of red, green and blue in the 256 colours that terminals share
+_CUBE = np.asarray((0, 95, 135, 175, 215, 255))
 
 
 def use_colour(mode: str, stream: TextIO) -> bool:
     """Whether to colour what is written to a stream.
 
     Args:
-        mode: one of COLOUR_MODES; "auto" colours terminals, unless NO_COLOR is set.
-        stream: for example `sys.stdout`.
+      mode: one of COLOUR_MODES; "auto" colours terminals, unless NO_COLOR is set.
+      stream: for example `sys.stdout`.
 
     Raises:
-        UserError: there is no such mode.
+      UserError: there is no such mode.
     """
     if mode not in COLOUR_MODES:
         raise UserError(f"colour is {mode!r}; choose one of {', '.join(COLOUR_MODES)}.")
@@ -56,13 +57,13 @@ def beside(boards: Sequence[str], titles: Sequence[str], width: int, gap: int = 
     """Joins texts of several lines side by side, and goes on below where the width is used up.
 
     Args:
-        boards: at least one, coloured or not.
-        titles: one for each, of one or more lines; it is put above its board.
-        width: columns of the terminal. A board that is wider stands alone in its row.
-        gap: columns between two boards.
+      boards: at least one, coloured or not.
+      titles: one for each, of one or more lines; it is put above its board.
+      width: columns of the terminal. A board that is wider stands alone in its row.
+      gap: columns between two boards.
 
     Returns:
-        Lines without blanks at their ends.
+      Lines without blanks at their ends.
     """
     rows: list[list[tuple[str, str, int]]] = []
     used = 0
@@ -76,56 +77,46 @@ def beside(boards: Sequence[str], titles: Sequence[str], width: int, gap: int = 
     return "\n\n".join(_row(row, gap) for row in rows)
 
 
-def render_arc(grid: Board, colour: bool, answer: Board | None = None) -> str:
-    """Draws an ARC grid, two columns a cell.
-
-    Args:
-        grid: uint8 [rows, columns], colours 0 to 9; one without cells is said to be none.
-        colour: in its colours with a frame around it, else in digits.
-        answer: of the same shape; cells that differ from it are marked, by `><` or a star.
-    """
-    if not grid.size:
-        return "(no grid)"
-    wrong = np.zeros(grid.shape, bool) if answer is None else grid != answer
-    lines = [
-        "".join(_cell(*cell, colour) for cell in zip(*row, strict=True))
-        for row in zip(grid.tolist(), wrong.tolist(), strict=True)
-    ]
-    if not colour:
-        return "\n".join(line.rstrip() for line in lines)
-    return _framed(lines, colour)
-
-
-def render(kind: Kind, panel: Panel, colour: bool) -> str:
+def render(board: Board, panel: Panel, colour: bool) -> str:
     """Draws the board of a panel; cells where a prediction is wrong are marked.
 
-    A maze without colours is one character a cell, with no room to mark it.
+    Letters on paper stand in a frame, and with colours those in cells that the question leaves open
+    are highlighted. Coloured cells are two characters wide, and stand in a frame too unless they
+    are grids of different sizes without colours, which say by their width how large they are.
+
+    Args:
+      board: how it looks.
+      panel: a question mark stands for a board that is not known.
+      colour: whether to use ANSI colours; without, a star stands behind each wrong cell.
     """
-    board, wrong = panel.board, panel.wrong_cells()
-    if board is None:
+    grid = panel.board
+    if grid is None:
         return UNKNOWN
-    if kind is None:
-        return render_arc(board, colour, None if wrong is None else panel.answer)
-    if isinstance(kind, Maze) and not colour:
-        line, side = kind.format_line(board), kind.side
-        return _framed([line[i : i + side] for i in range(0, kind.cells, side)], colour)
-    text = kind.render(board, panel.question, colour)
-    if wrong is None or panel.answer is None:
-        return text
-    return _marked(text, kind.render(panel.answer), colour)
+    if not grid.size:
+        return "(no grid)"
+    mistaken = mistaken_cells(board, panel)
+    if board.filled:
+        drawn = _areas(board, grid, mistaken, colour)
+        if board.canvas and not colour:
+            return "\n".join("".join(row).rstrip() for row in drawn)
+        return _framed(drawn, board, "", colour)
+    new = np.zeros(grid.shape, bool)
+    if panel.question is not None and panel.question.shape == grid.shape:
+        new = (grid != panel.question) & ~given_cells(board, panel.question, grid)
+    return _framed(_letters(board, grid, mistaken, new, colour), board, " ", colour)
 
 
-def show(kind: Kind, exhibit: Exhibit, width: int, colour: bool) -> str:
+def show(board: Board, exhibit: Exhibit, width: int, colour: bool) -> str:
     """A whole exhibit: its title, and its groups of boards side by side."""
     groups = [
         beside(
-            [render(kind, panel, colour) for panel in group],
+            [render(board, panel, colour) for panel in group],
             [_title(panel, colour) for panel in group],
             width,
         )
         for group in exhibit.groups
     ]
-    title = f"{_BOLD}{exhibit.title}{_RESET}" if colour else exhibit.title
+    title = _styled(exhibit.title, _BOLD if colour else "")
     return f"{title}\n{beside(groups, [''] * len(groups), width, WIDE_GAP)}"
 
 
@@ -145,44 +136,83 @@ def _row(row: Sequence[tuple[str, str, int]], gap: int) -> str:
     return "\n".join(lines)
 
 
-def _cell(value: int, wrong: bool, colour: bool) -> str:
-    if not colour:
-        return f"{value}{'*' if wrong else ' '}"
-    ink = 97 if value in _DARK else 30
-    return f"\x1b[{ink};48;5;{_ARC[value]}m{'><' if wrong else '  '}{_RESET}"
+def _letters(board: Board, grid: Grid, wrong: Cells, new: Cells, colour: bool) -> list[list[str]]:
+    """Each cell's letter and what stands behind it, a blank or a star."""
+
+    def cell(token: Token, wrong: bool, new: bool) -> str:
+        if not colour:
+            return token.text + ("*" if wrong else " ")
+        style = token.ansi or (_NEW if new else "")
+        return _styled(token.text, _MISTAKE if wrong else style) + " "
+
+    return _cells(board, grid, cell, wrong, new)
 
 
-def _framed(lines: Sequence[str], colour: bool) -> str:
-    """Lines of equal width in a frame, which is grey where there are colours."""
-    on, off = (_FRAME, _RESET) if colour else ("", "")
-    bar, side = "─" * visible_width(lines[0]), f"{on}│{off}"
-    inside = [f"{side}{line}{side}" for line in lines]
-    return "\n".join([f"{on}┌{bar}┐{off}", *inside, f"{on}└{bar}┘{off}"])
+def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[str]]:
+    """Two characters for each cell."""
+
+    def cell(token: Token, wrong: bool) -> str:
+        wide = token.wide or f"{token.text} "
+        marked = f"{wide[0]}*" if wrong else wide  # half a wall is left, and red beside it
+        if not colour:
+            return marked
+        style = token.ansi
+        if not style and token.fill and not token.wide:  # nothing said about terminals
+            style = _background(token.fill)
+        if _BACKGROUND not in style:
+            return _styled(marked, _MISTAKE if wrong else style)
+        letter = token.letter[:2]
+        return _styled((f"{letter or '>'}<" if wrong else letter).ljust(2)[:2], style)
+
+    return _cells(board, grid, cell, wrong)
+
+
+def _cells(board: Board, grid: Grid, draw: Callable[..., str], *marks: Cells) -> list[list[str]]:
+    """What `draw` makes of the token of each cell and of whether it is in each of the marks."""
+    facts = np.stack([grid, *marks], axis=-1).tolist()
+    return [
+        [draw(board.tokens[token], *map(bool, marked)) for token, *marked in row] for row in facts
+    ]
+
+
+def _styled(text: str, style: str) -> str:
+    return f"\x1b[{style}m{text}{_RESET}" if style else text
+
+
+def _background(fill: str) -> str:
+    """The codes of the colour nearest to #rrggbb of those that terminals share, and its ink."""
+    distance = np.abs(_CUBE[None] - np.asarray(rgb(fill))[:, None])
+    red, green, blue = distance.argmin(axis=1).tolist()
+    letters = 97 if ink(fill) == LIGHT_INK else 30
+    return f"{letters};{_BACKGROUND}5;{16 + 36 * red + 6 * green + blue}"
+
+
+def _framed(drawn: list[list[str]], board: Board, before: str, colour: bool) -> str:
+    """Cells [rows][columns] of two characters in a frame with lines around boxes.
+
+    Args:
+      drawn: the cells.
+      board: whose boxes they are in.
+      before: stands before the first cell of each box.
+      colour: whether the frame is grey.
+    """
+    rows, columns = len(drawn), len(drawn[0])
+    high, wide = board.box[0] or rows, board.box[1] or columns
+    starts = range(0, columns, wide)
+    bars = ["─" * (2 * (min(start + wide, columns) - start) + len(before)) for start in starts]
+    frame = _FRAME if colour else ""
+    side = _styled("│", frame)
+    lines = [_styled(f"┌{'┬'.join(bars)}┐", frame)]
+    for number, row in enumerate(drawn):
+        if number and number % high == 0:
+            lines.append(_styled(f"├{'┼'.join(bars)}┤", frame))
+        boxes = (before + "".join(row[start : start + wide]) for start in starts)
+        lines.append(f"{side}{side.join(boxes)}{side}")
+    return "\n".join([*lines, _styled(f"└{'┴'.join(bars)}┘", frame)])
 
 
 def _title(panel: Panel, colour: bool) -> str:
     lines = panel.caption()
     if colour and panel.right is not None:
-        lines[0] = f"{_RIGHT if panel.right else _WRONG}{lines[0]}{_RESET}"
+        lines[0] = _styled(lines[0], _RIGHT if panel.right else _WRONG)
     return "\n".join(lines)
-
-
-def _marked(text: str, answer: str, colour: bool) -> str:
-    """Marks where a drawing differs from the answer's, which has no colours.
-
-    Without colours a star takes the place of the blank behind each such cell.
-    """
-    marked: list[str] = []
-    place, star = 0, False
-    for part in re.split(f"({_ESCAPE.pattern})", text):
-        if _ESCAPE.fullmatch(part):
-            marked.append(part)
-            continue
-        for character in part:
-            differs = character != answer[place]
-            if colour:
-                marked.append(f"{_MISTAKE}{character}{_RESET}" if differs else character)
-            else:
-                marked.append("*" if star else character)
-            place, star = place + 1, differs
-    return "".join(marked)

@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.show import figures as draw
-from trm_jax.show.boards import board
-from trm_jax.show.panels import Panel
+from trm_jax.show.boards import draw_board
+from trm_jax.show.panels import Cells, Panel
 from trm_jax.show.trace_page import Trace
-from trm_jax.tasks.arc.canvas import crop
-from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.tasks.board import Grid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 STEP_MS, LAST_MS = 900, 3000
 COLOURS = 255
 DOTS_PER_INCH = 100
-CHANGED, CURVE, UNSURE = "#d6246e", "#0b62c4", (0.94, 0.63, 0.13)
+CHANGED, CURVE, UNCERTAIN = "#d6246e", "#0b62c4", (0.94, 0.63, 0.13)
 
 # inches
 WIDTH, MARGIN, TITLE, PLOT = 3.4, 0.2, 0.35, 0.8
@@ -29,11 +28,11 @@ WIDTH, MARGIN, TITLE, PLOT = 3.4, 0.2, 0.35, 0.8
 def animation(trace: Trace) -> bytes:
     """Draws the question and the answer after every step, the last one to be seen longer.
 
-    As on the page, cells that a step changed are outlined, and cells that the model is unsure of
-    are shaded (Sudoku) or faded; below is the halting probability so far.
+    As on the page, cells that a step changed are outlined, and cells of low confidence are shaded
+    (letters on paper) or faded (coloured cells); below is the halting probability so far.
 
     Raises:
-        UserError: matplotlib is not installed.
+      UserError: matplotlib is not installed.
     """
     figures = [_figure(trace, step) for step in range(len(trace.path) + 1)]
     from PIL import Image  # matplotlib brings it
@@ -80,53 +79,58 @@ def _words(trace: Trace, step: int) -> str:
     if not step:
         return "question"
     mark = {None: "", True: "  ✓", False: "  ✗"}[trace.right[step - 1]]
-    return f"step {step} of {len(trace.path)}, sure: {trace.halting[step - 1]:.1%}{mark}"
+    return f"step {step} of {len(trace.path)}, confidence: {trace.halting[step - 1]:.1%}{mark}"
 
 
 def _board(axes: "Axes", trace: Trace, step: int) -> None:
     tokens = trace.path[step - 1] if step else trace.question
-    rows, columns = trace.question.shape
-    if trace.kind is not None:
-        board(axes, trace.kind, Panel("", tokens.reshape(-1), trace.question.reshape(-1)))
-    elif trace.sizes is not None and trace.sizes[step].all():
-        board(axes, None, Panel("", _grid(tokens, trace.sizes[step])))
+    rows, columns = tokens.shape
+    if trace.sizes is None:
+        # a letter that was given says so; a coloured cell is outlined when it changes, not crossed
+        asked = np.where(_filled(trace, tokens), tokens, trace.question)
+        draw_board(axes, trace.board, Panel("", tokens, asked))
+    else:
+        high, wide = trace.sizes[step]
+        if high * wide:
+            draw_board(axes, trace.board, Panel("", tokens[:high, :wide]))
     axes.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[])
     if step:
         _veil(axes, trace, tokens, trace.confidence[step - 1])
     if step > 1:
-        from matplotlib.patches import Rectangle
-
-        changed = np.argwhere(trace.path[step - 1] != trace.path[step - 2]).tolist()
-        thin = min(1, 12 / max(rows, columns))
-        for row, column in changed:
-            for colour, width in (("white", 3.2), (CHANGED, 1.8)):
-                place = column + 0.12, row + 0.12
-                patch = Rectangle(
-                    place, 0.76, 0.76, fill=False, ec=colour, lw=thin * width, zorder=5
-                )
-                axes.add_patch(patch)
+        _outline(axes, trace.path[step - 1] != trace.path[step - 2])
 
 
-def _grid(tokens: NDArray[np.uint8], size: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """The grid of a size in the corner of a board, which need not be square."""
-    side = max(tokens.shape)
-    canvas = np.zeros((side, side), np.uint8)
-    canvas[: tokens.shape[0], : tokens.shape[1]] = tokens
-    return crop(canvas.reshape(-1), *size.tolist())
+def _filled(trace: Trace, tokens: Grid) -> Cells:
+    """Cells that are coloured areas, not paper."""
+    return np.asarray([bool(token.fill) for token in trace.board.tokens])[tokens]
 
 
-def _veil(
-    axes: "Axes", trace: Trace, tokens: NDArray[np.uint8], confidence: NDArray[np.floating]
-) -> None:
-    """Lays over each cell the more, the less sure it is."""
-    rows, columns = confidence.shape
-    veil = np.ones((rows, columns, 4))
-    unsure = np.clip(1.3 * (1 - confidence.astype(np.float32)), 0, 0.85)
-    veil[:, :, 3] = np.where(tokens > 0, unsure, 0)
-    under = isinstance(trace.kind, Sudoku)
-    if under:
-        veil[:, :, :3] = UNSURE
-    axes.imshow(veil, extent=(0, columns, rows, 0), zorder=0 if under else 3, aspect="equal")
+def _outline(axes: "Axes", changed: Cells) -> None:
+    """Draws frames in cells."""
+    from matplotlib.patches import Rectangle
+
+    thin = min(1, 12 / max(changed.shape))
+    for row, column in np.argwhere(changed).tolist():
+        for colour, width in (("white", 3.2), (CHANGED, 1.8)):
+            place = column + 0.12, row + 0.12
+            patch = Rectangle(place, 0.76, 0.76, fill=False, ec=colour, lw=thin * width, zorder=5)
+            axes.add_patch(patch)
+
+
+def _veil(axes: "Axes", trace: Trace, tokens: Grid, confidence: NDArray[np.floating]) -> None:
+    """Lays the more over a coloured cell, and under a letter on paper, the less confident it is."""
+    rows, columns = tokens.shape
+    filled = _filled(trace, tokens)
+    inside = np.ones_like(filled)
+    if trace.sizes is not None:  # around a grid there is nothing to be confident of
+        inside = tokens > 0
+    opaque = np.clip(1.3 * (1 - confidence.astype(np.float32)), 0, 0.85) * inside
+    for cells, colour, height in ((filled, (1, 1, 1), 2), (~filled, UNCERTAIN, 0)):
+        veil = np.empty((rows, columns, 4))
+        veil[:, :, :3] = colour
+        veil[:, :, 3] = opaque * cells
+        if cells.any():
+            axes.imshow(veil, extent=(0, columns, rows, 0), zorder=height, aspect="equal")
 
 
 def _curve(axes: "Axes", trace: Trace, step: int) -> None:

@@ -1,15 +1,8 @@
 "use strict";
 (() => {
-  const traces = JSON.parse(document.getElementById("traces").textContent);
+  const { boards, traces } = JSON.parse(document.getElementById("traces").textContent);
   const $ = (id) => document.getElementById(id);
   const FRAME_MS = 900;
-  const ARC = ["#000000", "#0074d9", "#ff4136", "#2ecc40", "#ffdc00", "#aaaaaa", "#f012be", "#ff851b",
-    "#7fdbff", "#870c25"];
-  const COLOUR_NAMES = ["black", "blue", "red", "green", "yellow", "grey", "magenta", "orange",
-    "light blue", "maroon"];
-  const MAZE = ["--pad", "--wall", "--free", "--start", "--goal", "--path"];
-  const MAZE_NAMES = ["nothing", "wall", "free", "start", "goal", "path"];
-  const FIRST_COLOUR = 2;
   const PLAY = "M3 1.5v13L14 8z";
   const PAUSE = "M3 2h4v12H3zM9 2h4v12H9z";
 
@@ -24,10 +17,14 @@
 
   const trace = () => traces[puzzle];
   const last = () => trace().path.length;
-  const token = (text, cell) => parseInt(text[cell], 36);
+  const look = (t) => boards[t.board];
+  const token = (t, text, cell) => {
+    const { width } = look(t);
+    return parseInt(text.slice(width * cell, width * (cell + 1)), 36);
+  };
   const tokensAt = (t, s) => (s === 0 ? t.question : t.path[s - 1]);
-  const sure = (t, s, cell) =>
-    s === 0 ? 1 : parseInt(t.sure[s - 1].slice(2 * cell, 2 * cell + 2), 10) / 99;
+  const confidence = (t, s, cell) =>
+    s === 0 ? 1 : parseInt(t.confidence[s - 1].slice(2 * cell, 2 * cell + 2), 10) / 99;
   const percent = (share, digits) => `${(100 * share).toFixed(digits)} %`;
   const size = (t, s) => (t.sizes ? t.sizes[s] : [t.rows, t.columns]);
   const inside = (t, s, cell) => {
@@ -35,25 +32,24 @@
     return Math.floor(cell / t.columns) < rows && cell % t.columns < columns;
   };
   // the first answer is all new, and so marks nothing
-  const changed = (t, s, cell) => s > 1 && t.path[s - 1][cell] !== t.path[s - 2][cell];
+  const changed = (t, s, cell) =>
+    s > 1 && token(t, t.path[s - 1], cell) !== token(t, t.path[s - 2], cell);
+  // questions and answers of different sizes have no cells in common
+  const given = (t, cell) => !t.sizes && !look(t).open.includes(token(t, t.question, cell));
   const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
-  function meanSure(t, s) {
+  function meanConfidence(t, s) {
     let sum = 0;
     let count = 0;
     for (let cell = 0; cell < t.rows * t.columns; cell++) {
       if (!inside(t, s, cell)) continue;
-      sum += sure(t, s, cell);
+      sum += confidence(t, s, cell);
       count++;
     }
     return count ? sum / count : 0;
   }
 
-  function called(t, value) {
-    if (t.kind === "maze") return MAZE_NAMES[value];
-    if (t.kind === "sudoku") return value < FIRST_COLOUR ? "blank" : t.symbols[value];
-    return value < FIRST_COLOUR ? ["nothing", "edge"][value] : COLOUR_NAMES[value - FIRST_COLOUR];
-  }
+  const called = (t, value) => look(t).tokens[value].word;
 
   /* ---- drawing ---- */
 
@@ -64,16 +60,13 @@
     return made;
   }
 
-  function fill(t, value) {
-    if (t.kind === "maze") return `var(${MAZE[value] || "--pad"})`;
-    if (t.kind === "sudoku") return "var(--unsure)"; // as opaque as it is unsure
-    return value < FIRST_COLOUR ? "var(--pad)" : ARC[value - FIRST_COLOUR];
-  }
+  const isDark = () => document.documentElement.dataset.theme === "dark";
 
   function makeBoard(t, rows, columns, label) {
     const edge = 0.006 * Math.max(rows, columns);
+    const kind = look(t).filled ? "filled" : "paper";
     const view = [-edge, -edge, columns + 2 * edge, rows + 2 * edge].join(" ");
-    const svg = element("svg", { viewBox: view, role: "img", "aria-label": label, class: t.kind });
+    const svg = element("svg", { viewBox: view, role: "img", "aria-label": label, class: kind });
     const under = { x: 0, y: 0, width: columns, height: rows, style: "fill:var(--panel)" };
     element("rect", under, svg);
     const cells = [];
@@ -82,51 +75,63 @@
         const cell = row * t.columns + column;
         const place = { x: column, y: row, width: 1, height: 1, "data-cell": cell };
         const rect = element("rect", place, svg);
-        const middle = { x: column + 0.5, y: row + 0.72, class: "letter" };
-        const text = t.kind === "arc" ? null : element("text", middle, svg);
+        const middle = { x: column + 0.5, y: row + 0.72 };
+        const text = look(t).longest ? element("text", middle, svg) : null;
         cells[cell] = { rect, text, row, column };
       }
     }
-    const grid = element("g", {}, svg);
-    if (t.kind !== "maze") drawLines(t, rows, columns, grid);
+    drawLines(look(t), rows, columns, element("g", {}, svg));
     const frame = element("rect", { class: "frame" }, svg);
     const small = { class: Math.max(rows, columns) > 15 ? "fine" : "" };
     return { svg, cells, frame, marks: element("g", small, svg) };
   }
 
-  function drawLines(t, rows, columns, parent) {
-    const [boxRows, boxColumns] = t.box || [rows, columns];
+  function drawLines({ lines, box }, rows, columns, parent) {
+    const thick = (place, every) => every > 0 && place % every === 0;
     for (const kind of ["thin", "thick"]) {
+      if (kind === "thin" && !lines) continue;
       let d = "";
       for (let y = 1; y < rows; y++) {
-        if ((y % boxRows === 0) === (kind === "thick")) d += `M0 ${y}H${columns}`;
+        if (thick(y, box[0]) === (kind === "thick")) d += `M0 ${y}H${columns}`;
       }
       for (let x = 1; x < columns; x++) {
-        if ((x % boxColumns === 0) === (kind === "thick")) d += `M${x} 0V${rows}`;
+        if (thick(x, box[1]) === (kind === "thick")) d += `M${x} 0V${rows}`;
       }
       element("path", { class: kind, d }, parent);
     }
   }
 
-  function paint(drawn, t, tokens, frame, look) {
+  function paint(drawn, t, tokens, frame, share) {
     drawn.cells.forEach(({ rect, text }, cell) => {
-      const value = token(tokens, cell);
-      const share = look(cell);
-      rect.style.fill = fill(t, value);
-      if (t.kind === "sudoku") {
-        const given = token(t.question, cell) >= FIRST_COLOUR;
-        rect.style.fillOpacity = Math.min(0.85, 1.3 * (1 - share));
-        text.textContent = value < FIRST_COLOUR ? "" : t.symbols[value];
-        const lost = given && value !== token(t.question, cell);
-        text.setAttribute("class", `digit${given ? " given" : ""}${lost ? " lost" : ""}`);
+      const value = token(t, tokens, cell);
+      const { fill, dark } = look(t).tokens[value];
+      const faded = share(cell);
+      if (fill) {
+        rect.style.fill = isDark() ? dark : fill;
+        rect.style.fillOpacity = 1;
+        rect.style.opacity = 0.1 + 0.9 * faded;
       } else {
-        rect.style.opacity = 0.1 + 0.9 * share;
-        if (text) text.textContent = value === 3 || value === 4 ? t.symbols[value] : "";
+        rect.style.fill = "var(--uncertain)"; // on paper: as opaque as it is uncertain
+        rect.style.fillOpacity = Math.min(0.85, 1.3 * (1 - faded));
+        rect.style.opacity = 1;
       }
+      if (text) write(text, t, value, cell);
     });
     const [rows, columns] = frame;
     const attributes = { x: 0, y: 0, width: columns, height: rows };
     for (const key in attributes) drawn.frame.setAttribute(key, attributes[key]);
+  }
+
+  function write(text, t, value, cell) {
+    const { letter, fill, dark, ink, darkInk } = look(t).tokens[value];
+    text.textContent = letter;
+    text.style.fontSize = look(t).longest > 1 ? `${0.9 / look(t).longest}px` : "";
+    text.style.fill = fill ? (isDark() ? darkInk : ink) : "";
+    text.style.stroke = isDark() ? dark : fill; // to be read on a faded cell, too
+    const fixed = given(t, cell);
+    const lost = fixed && value !== token(t, t.question, cell);
+    const kind = fill ? "filled" : `written${fixed ? " given" : ""}${lost ? " lost" : ""}`;
+    text.setAttribute("class", `letter ${kind}`);
   }
 
   function mark(drawn, t, s) {
@@ -135,7 +140,7 @@
     drawn.cells.forEach(({ row, column }, cell) => {
       if (!changed(t, s, cell)) return;
       const box = { x: column + 0.1, y: row + 0.1, width: 0.8, height: 0.8, rx: 0.08 };
-      if (t.kind !== "sudoku") element("rect", { ...box, class: "halo" }, drawn.marks);
+      if (look(t).filled) element("rect", { ...box, class: "halo" }, drawn.marks);
       element("rect", { ...box, class: "change", "data-changed": cell }, drawn.marks);
     });
   }
@@ -167,7 +172,7 @@
     }
     const steps = t.path.map((_, i) => i + 1);
     const line = (share) => steps.map((s) => `${across(s)},${up(share(s))}`).join(" ");
-    element("polyline", { points: line((s) => meanSure(t, s)), class: "cells-line" }, svg);
+    element("polyline", { points: line((s) => meanConfidence(t, s)), class: "cells-line" }, svg);
     element("polyline", { points: line((s) => t.halting[s - 1]), class: "halting-line" }, svg);
     const now = element("line", { y1: PLOT.top - 6, y2: PLOT.bottom, class: "now" }, svg);
     for (const s of steps) {
@@ -202,8 +207,8 @@
     $("verdict").className = { true: "right", false: "wrong", null: "" }[end];
     const unknown = t.right.every((right) => right === null);
     for (const key of document.querySelectorAll(".judged")) key.hidden = unknown;
-    $("shade-words").textContent =
-      t.kind === "sudoku" ? "shade cells it is unsure of" : "fade cells it is unsure of";
+    const verb = look(t).filled ? "fade" : "shade";
+    $("shade-words").textContent = `${verb} cells of low confidence`;
     inspected = null;
     showKnown(t);
   }
@@ -211,9 +216,9 @@
   function showKnown(t) {
     const known = $("known");
     known.replaceChildren();
-    const boards = [["question", t.question, 0], ["answer", t.answer, last() + 1]];
-    if (t.kind !== "arc") boards.shift(); // its question is filled in, and step 0 shows it
-    for (const [name, tokens, s] of boards) {
+    const shown = [["question", t.question, 0], ["answer", t.answer, last() + 1]];
+    if (!t.sizes) shown.shift(); // the question is filled in, and step 0 shows it
+    for (const [name, tokens, s] of shown) {
       if (!tokens) continue;
       const holder = document.createElement("div");
       const words = document.createElement("p");
@@ -230,7 +235,7 @@
     const t = trace();
     const shade = $("shade").checked;
     paint(board, t, tokensAt(t, step), size(t, step), (cell) =>
-      shade && inside(t, step, cell) ? sure(t, step, cell) : 1,
+      shade && inside(t, step, cell) ? confidence(t, step, cell) : 1,
     );
     mark(board, t, step);
     const words = describe(t);
@@ -262,7 +267,7 @@
     const words = [`step ${step} of ${last()}`];
     words.push(step === 1 ? "first answer" : `${many(count, "cell")} changed`);
     if (t.sizes) words.push(size(t, step)[0] ? size(t, step).join("×") : "no grid");
-    words.push(`${percent(t.halting[step - 1], 1)} sure`);
+    words.push(`confidence ${percent(t.halting[step - 1], 1)}`);
     if (t.right[step - 1] !== null) words.push(t.right[step - 1] ? "right" : "wrong");
     return words;
   }
@@ -270,16 +275,18 @@
   function inspect() {
     const t = trace();
     if (inspected === null) {
-      $("cell").textContent = "Point at a cell to see how sure it is and what it was.";
+      $("cell").textContent = "Point at a cell to see its confidence and its history.";
       return;
     }
     const cell = inspected;
     const place = `row ${Math.floor(cell / t.columns) + 1}, column ${(cell % t.columns) + 1}`;
-    const words = [`${place}: ${called(t, token(tokensAt(t, step), cell))}`];
-    if (step > 0 && inside(t, step, cell)) words.push(`${percent(sure(t, step, cell), 0)} sure`);
+    const words = [`${place}: ${called(t, token(t, tokensAt(t, step), cell))}`];
+    if (step > 0 && inside(t, step, cell)) {
+      words.push(`confidence ${percent(confidence(t, step, cell), 0)}`);
+    }
     const runs = [];
     t.path.forEach((tokens, i) => {
-      const name = called(t, token(tokens, cell));
+      const name = called(t, token(t, tokens, cell));
       if (runs.length && runs[runs.length - 1].name === name) runs[runs.length - 1].to = i + 1;
       else runs.push({ name, from: i + 1, to: i + 1 });
     });
@@ -397,7 +404,12 @@
   }
 
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const theme = (name) => (document.documentElement.dataset.theme = name);
+  const theme = (name) => {
+    document.documentElement.dataset.theme = name;
+    if (!board) return;
+    showKnown(trace()); // cells have colours of their own, in light and in dark
+    show();
+  };
   let chosen = false;
   const follow = () => chosen || theme(dark.matches ? "dark" : "light");
 
