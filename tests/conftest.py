@@ -1,16 +1,28 @@
 """Stricter than users: eight fake devices, no silent dtype or rank promotion.
 
-Compiled with most of XLA's optimisations off, which is quicker; see `compiled_as_for_users`.
+Compiled with most of XLA's optimisations off, which is quicker; see `compiled_as_for_users`. What
+is compiled once in a test run is kept in a folder for as long as the run lasts, for all of its
+processes: many tests run the same small programs.
 
 The environment is set before JAX starts. PJRT_NPROC: with the default thread pool, many fake
 devices on few cores lock up silently once steps are dispatched without waiting.
 """
 
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("PJRT_NPROC", "32")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+_OWN = "" if CACHE in os.environ else tempfile.mkdtemp(prefix="trm-tests-")
+"""The folder, where this process made it: the first one, as the others inherit its name."""
+if _OWN:
+    os.environ[CACHE] = _OWN
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax
 import pytest
@@ -24,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds --goldens, golden files to use in place of the project's own, and --reached."""
     parser.addoption("--goldens", default=None, help="folder of golden .npz files")
     parser.addoption("--reached", action="store_true", help="print how close each component came")
+
+
+def pytest_unconfigure() -> None:
+    """Removes the folder of compiled programs."""
+    if _OWN:
+        shutil.rmtree(_OWN, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
