@@ -15,10 +15,10 @@ import jax
 from absl import flags
 
 from trm_jax.commands import common
-from trm_jax.models.settings import ModelConfig
+from trm_jax.config.arguments import config_file, rewritten
 from trm_jax.models import get_model
 from trm_jax.models.flops import step_flops
-from trm_jax.models.layers import inner_width
+from trm_jax.models.settings import ModelConfig
 from trm_jax.plan.topology import CHIPS, Chip
 
 # H100 SXM: NVIDIA's data sheet, 1,979 TFLOP/s in bfloat16 with sparsity, half of it without; HBM3
@@ -83,19 +83,10 @@ def bound(config: ModelConfig, parameters: int, batch: int, chips: int, chip: Ch
 def traffic(config: ModelConfig) -> int:
     """Bytes of activations in and out of the products of an update, for one slot.
 
-    Of a block forward: each product reads its input and writes its output, gate and up being one
-    output that is read again where they meet, and each norm reads two summands and writes one. The
-    backward pass, once over the last recursion, moves twice as much.
+    A block forward moves what its mixer says (`Mixer.block_traffic`); the backward pass, once over
+    the last recursion, moves twice as much.
     """
-    L, D, norms = config.tokens, config.width, 2
-    products = 2 * L * D + 4 * L * config.fields * inner_width(config.field_width, config.expansion)
-    if config.mixer == "attention":
-        products += 8 * L * D + 4 * config.heads * L * L
-    else:
-        products += 2 * L * D + 4 * D * inner_width(L, config.expansion)
-    if config.mixer == "digits":
-        products, norms = products + 2 * L * D, 3
-    block = products + norms * 3 * L * D
+    block = get_model(config).mixer.block_traffic(config)
     evaluations = (config.T + 2) * (config.n + 1)
     return ACTIVATION * evaluations * config.layers * block
 
@@ -130,10 +121,10 @@ def count(config: ModelConfig) -> int:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table, of the model on 9x9 Sudoku's cells and vocabulary."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = rewritten(given if config_file(given) else [f"--config={CONFIG}", *given])
     values = flags.FlagValues()
     common.define_config(values, arguments)
-    values.set_default("config", CONFIG)
     flags.DEFINE_integer("batch", 768, "Slots on all chips.", flag_values=values)
     values(["roofline", *arguments])
     model = common.experiment(values).model_config({"vocab": 11, "cells": 81})

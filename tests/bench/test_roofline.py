@@ -6,8 +6,8 @@ import importlib.util
 import pytest
 
 from tests import runs
-from trm_jax.models.settings import ModelConfig
 from trm_jax.models.flops import step_flops
+from trm_jax.models.settings import ModelConfig
 
 SMALL = ModelConfig(vocab=6, cells=16, width=64, heads=4, layers=1, T=2, n=1, prefix_tokens=0)
 
@@ -55,4 +55,14 @@ def test_traffic_is_that_of_every_products_edge(roofline):
 def test_the_page_has_the_table(roofline, capsys):
     roofline.main(["--config", str(runs.ROOT / "experiments/sudoku.py:extreme")])
     page = (runs.ROOT / "docs/performance.md").read_text()
-    assert capsys.readouterr().out in page
+    shown = capsys.readouterr().out
+    assert shown in page
+    roofline.main([])
+    assert capsys.readouterr().out == shown, "it is what stands there without any flag"
+
+
+def test_settings_are_overridden(roofline, capsys):
+    roofline.main(["--batch=8", "--config.model.width=64"])
+    small = capsys.readouterr().out
+    roofline.main(["--batch=8"])
+    assert len({small, capsys.readouterr().out}) == 2

@@ -10,8 +10,8 @@ import pytest
 
 from trm_jax.core.mesh import make_mesh, over_slots
 from trm_jax.core.types import Batch, Carry
-from trm_jax.models.settings import ModelConfig
 from trm_jax.models.act import empty_carry, eval_halt, explore, refill, train_halt
+from trm_jax.models.settings import ModelConfig
 
 CONFIG = ModelConfig(vocab=6, cells=4, width=8, heads=2, N=4, prefix_tokens=1, dtype="bfloat16")
 SLOTS = 6

@@ -11,13 +11,12 @@ from tests import runs
 from tests.models.test_layers import numpy_rms, numpy_swiglu
 from tests.models.test_model import some_params
 from trm_jax.core.errors import UserError
-from trm_jax.models.settings import ModelConfig
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.search import Search, Searcher
-from trm_jax.models import check_experiment, get_model
-from trm_jax.models.flops import answer_flops, step_flops
-from trm_jax.models.layers import DigitBlock
-from trm_jax.models.parts import DigitEmbedding
+from trm_jax.models import get_model
+from trm_jax.models.flops import step_flops
+from trm_jax.models.mixers.digits import DigitBlock, DigitEmbedding
+from trm_jax.models.settings import ModelConfig
 
 CONFIG = dataclasses.replace(runs.TINY_MODEL, mixer="digits", prefix_tokens=0, width=32)
 PUBLISHED = ModelConfig(vocab=11, cells=81, width=1728, mixer="digits", prefix_tokens=0)
@@ -110,7 +109,8 @@ def test_every_parameter_matters():
 
 def test_copies_that_are_answered_alike_are_refused():
     search = Search(Halt(2), copies=3)
-    with pytest.raises(UserError, match=r"3 copies with other digits.*--symmetry=dihedral"):
+    named = r"3 copies with --symmetry=digits.*mixer.*'digits'.*dihedral"
+    with pytest.raises(UserError, match=named):
         Searcher(get_model(CONFIG), None, search, batch_size=4, mesh=None)
 
 
@@ -129,7 +129,8 @@ def test_flops_are_those_of_its_products():
     inputs = jax.ShapeDtypeStruct((1, 16), jnp.int32)
     rows = jax.ShapeDtypeStruct((1, 0), jnp.float32)
     step = jax.jit(model.supervision_step).lower(params, (h,), inputs, rows).compile()
-    assert answer_flops(CONFIG) == 2 * 16 * (4 * 8 * 1 + 8 * 2)  # too little to be seen below
+    # too little to be seen below
+    assert model.mixer.answer_flops(CONFIG) == 2 * 16 * (4 * 8 * 1 + 8 * 2)
     assert step.cost_analysis()["flops"] == pytest.approx(
         step_flops(model.config, 1, False), rel=0.02
     )
@@ -138,19 +139,19 @@ def test_flops_are_those_of_its_products():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"positions": "learned"}, r"model\.positions is 'learned'.*'none' alone"),
-        ({"positions": "rotary"}, r"model\.positions is 'rotary'.*'none' alone"),
-        ({"prefix_tokens": 1}, r"model\.prefix_tokens is 1.* 0 "),
+        ({"positions": "learned"}, r"model\.positions is 'learned'.*digits.*'none'"),
+        ({"positions": "rotary"}, r"model\.positions is 'rotary'.*digits.*'none'"),
+        ({"prefix_tokens": 1}, r"model\.prefix_tokens is 1.* to 0"),
         ({"width": 30}, r"model\.width 30 .*4 digits"),
     ],
 )
 def test_what_is_not_alike_for_all_digits_is_refused(changes, named):
     with pytest.raises(UserError, match=named):
-        dataclasses.replace(CONFIG, **changes)
+        get_model(dataclasses.replace(CONFIG, **changes))
 
 
 def test_only_sudokus_have_digits():
     model = {"mixer": "digits", "prefix_tokens": 0}
-    check_experiment(runs.experiment(model=model))
-    with pytest.raises(UserError, match=r"model\.mixer is 'digits'.*task is 'maze'"):
-        check_experiment(runs.experiment(model=model, data={"task": "maze"}))
+    runs.experiment(model=model)
+    with pytest.raises(UserError, match=r"model\.mixer is 'digits'.*data\.task 'maze'"):
+        runs.experiment(model=model, data={"task": "maze"})

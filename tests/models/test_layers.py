@@ -8,16 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from trm_jax.models.layers import inner_width
+from trm_jax.models.mixers import MIXERS
+from trm_jax.models.mixers.attention import attend, rotary_tables, rotate
+from trm_jax.models.parts import Network
 from trm_jax.models.settings import ModelConfig
-from trm_jax.models.layers import (
-    Block,
-    Network,
-    attend,
-    inner_width,
-    rotary_tables,
-    rotate,
-    swap_layout,
-)
 
 MLP = ModelConfig(
     vocab=6, cells=9, width=16, heads=2, prefix_tokens=1, mixer="mlp", dtype="float32"
@@ -42,7 +37,7 @@ def states(config, batch=2, seed=0):
 def draw_params(module):
     """NumPy parameters of LeCun size; only the shapes are the module's."""
     shape = (1, module.config.tokens, module.config.width)
-    h = swap_layout(module.config, jnp.zeros(shape, module.config.dtype))
+    h = MIXERS.get(module.config.mixer).swap(jnp.zeros(shape, module.config.dtype))
     shapes = jax.eval_shape(module.init, jax.random.key(0), h)["params"]
     draw = np.random.default_rng(0)
     return jax.tree.map(
@@ -53,16 +48,20 @@ def draw_params(module):
 @functools.partial(jax.jit, static_argnums=0)
 def apply(module, params, h):
     """Batch-major in, batch-major out, whatever layout the module works in."""
-    inside = swap_layout(module.config, jnp.asarray(h))
-    return swap_layout(module.config, module.apply({"params": params}, inside))
+    swap = MIXERS.get(module.config.mixer).swap
+    return swap(module.apply({"params": params}, swap(jnp.asarray(h))))
+
+
+def block(config):
+    return MIXERS.get(config.mixer).block(config)
 
 
 def block_params(config):
-    return draw_params(Block(config))
+    return draw_params(block(config))
 
 
 def apply_block(config, params, h):
-    return np.asarray(apply(Block(config), params, h))
+    return np.asarray(apply(block(config), params, h))
 
 
 def numpy_rms(x):
@@ -166,7 +165,7 @@ def test_bfloat16_states_stay_bfloat16_on_float32_parameters(name):
     params = block_params(dataclasses.replace(config, dtype="float32"))
     jax.tree.map(np.testing.assert_array_equal, block_params(config), params)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {np.dtype("float32")}
-    got = apply(Block(config), params, h)
+    got = apply(block(config), params, h)
     assert got.dtype == jnp.bfloat16
     expected = numpy_block(config, params, np.asarray(h, np.float64))
     np.testing.assert_allclose(np.asarray(got, np.float64), expected, atol=0.1)

@@ -7,8 +7,8 @@ import pytest
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.types import IGNORE
-from trm_jax.models.settings import LossConfig
 from trm_jax.models.losses import exactness, halt_loss, step_metrics, step_weights, token_loss
+from trm_jax.models.settings import LossConfig
 
 LABELS = np.asarray(
     [

@@ -11,7 +11,7 @@ import pytest
 from tests.runs import TINY_MODEL
 from trm_jax.core.errors import UserError
 from trm_jax.models import get_model
-from trm_jax.models.parts import Embedding
+from trm_jax.models.embedding import Embedding
 
 SETTINGS = {
     "mlp": {},
@@ -224,6 +224,9 @@ def test_each_example_is_answered_by_itself():
         ({"remat": "all"}, "remat"),
         *[({key: 0}, key) for key in ("vocab", "cells", "width", "heads", "layers", "T", "n", "N")],
         ({"n": -1}, "n is -1"),
+        ({"vocab": 257}, "vocab"),  # answers are kept in a byte
+        ({"kind": "trmm"}, "kind"),
+        ({"dtype": "float64"}, "dtype.*JAX_ENABLE_X64"),
         ({"mixer": "attention", "heads": 3}, "heads"),
         ({"mixer": "attention", "heads": 16}, "heads"),  # heads of odd width cannot turn
         ({"mixer": "mlp", "positions": "rotary"}, "positions"),
@@ -237,7 +240,7 @@ def test_each_example_is_answered_by_itself():
 )
 def test_bad_settings_are_refused_by_name(changes, word):
     with pytest.raises(UserError, match=word):
-        variant(**changes)
+        get_model(variant(**changes))
 
 
 def test_widths_that_follow_from_others():

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import ROW_MULTIPLE, make_mesh, over_rows, over_slots, replicated
 from trm_jax.models.puzzle_table import init_table, lookup, padded_rows, remap, sign_sgd
 
@@ -177,9 +178,15 @@ def test_tables_grow_shrink_and_change_their_order(devices, old, new):
 
 def test_small_tables_are_everywhere_and_large_ones_divide():
     mesh = make_mesh(8)
-    assert padded_rows(1) == 1 and padded_rows(ROW_MULTIPLE - 1) == ROW_MULTIPLE - 1
-    assert padded_rows(ROW_MULTIPLE) == ROW_MULTIPLE
-    assert (
-        padded_rows(876_405) % ROW_MULTIPLE == 0 and padded_rows(876_405) - 876_405 < ROW_MULTIPLE
-    )
+    assert padded_rows(0, 1) == 1 and padded_rows(0, ROW_MULTIPLE - 1) == ROW_MULTIPLE - 1
+    assert padded_rows(0, ROW_MULTIPLE) == ROW_MULTIPLE
+    assert padded_rows(0, 876_405) % ROW_MULTIPLE == 0
+    assert padded_rows(0, 876_405) - 876_405 < ROW_MULTIPLE
     assert over_rows(mesh, ROW_MULTIPLE - 1) == replicated(mesh) != over_rows(mesh, ROW_MULTIPLE)
+
+
+def test_a_configured_number_of_rows_is_taken_where_it_is_enough():
+    assert padded_rows(7, 5) == padded_rows(7, 7) == 7
+    assert padded_rows(ROW_MULTIPLE + 1, 5) == 2 * ROW_MULTIPLE
+    with pytest.raises(UserError, match=r"table\.rows is 4 .* 5 rows; 0 "):
+        padded_rows(4, 5)

@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 
 from tests.runs import TINY_MODEL
+from trm_jax.config.experiment import OptimizerConfig, TableConfig
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.core.types import Batch, Output
-from trm_jax.models.settings import ModelConfig
-from trm_jax.config.experiment import OptimizerConfig
-from trm_jax.config.experiment import TableConfig
 from trm_jax.data.pipeline import BatchSource
 from trm_jax.models import VARIANTS, get_model
 from trm_jax.models.flops import step_flops
+from trm_jax.models.settings import LossConfig, ModelConfig
 from trm_jax.tasks.sudoku.build import build
-from trm_jax.train.optim import dense_optimizer
-from trm_jax.train.state import init_state
-from trm_jax.train.step import make_train_step, metric_names, update
+from trm_jax.tasks.views import view
+from trm_jax.train.trainer import Recipe, make_trainer
 
 SUDOKU = {"vocab": 11, "cells": 81}
 ATTENTION = {"mixer": "attention", "positions": "rotary"}
@@ -153,31 +151,22 @@ def test_every_model_learns(kind, changes):
     """Twenty updates on 4x4 Sudoku: the loss of the last five is below that of the first five."""
     config = dataclasses.replace(TINY_MODEL, kind=kind, N=4, width=32, **changes)
     model = get_model(config)
-    optimizer_config = OptimizerConfig(lr=3e-3, warmup=1, weight_decay=0.1)
-    optimizer = dense_optimizer(optimizer_config, 20)
-    state = init_state(
-        jax.random.key(0),
-        model=model,
-        optimizer=optimizer,
-        table_rows=1,
+    optimizer = OptimizerConfig(lr=3e-3, warmup=1, weight_decay=0.1)
+    recipe = Recipe(
         batch_size=16,
-        ema_scope="dense",
-        metric_names=metric_names(model),
-    )
-    one = functools.partial(
-        update,
-        model=model,
-        optimizer=optimizer,
-        optimizer_config=optimizer_config,
-        table_config=TableConfig(),
-        total_steps=20,
+        accumulate=1,
+        chains=1,
+        steps=20,
         log_every=1,
-        mesh=make_mesh(1),
+        optimizer=optimizer,
+        schedule=optimizer,
+        table=TableConfig(),
+        loss=LossConfig(),
     )
-    step = make_train_step(one, make_mesh(1), state)
-    source = BatchSource(
-        puzzles(), "train", batch_size=16, seed=0, copies=10, per_item=1, shard=0, shards=1
-    )
+    trainer = make_trainer(recipe, model, make_mesh(1), 1)
+    state, step = trainer.init(jax.random.key(0)), trainer.step(config.T, config.n)
+    shown = view(puzzles(), 10, 0, train=True)
+    source = BatchSource(puzzles(), shown, "train", batch_size=16, seed=0)
     losses = []
     for i in range(20):
         state, means = step(state, Batch(**source[i]))
