@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from trm_jax.config.experiment import OptimizerConfig
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import (
     DATA,
@@ -16,9 +17,8 @@ from trm_jax.core.mesh import (
     replicated,
     to_global,
 )
-from trm_jax.models.settings import ModelConfig
-from trm_jax.config.experiment import OptimizerConfig
 from trm_jax.models import get_model
+from trm_jax.models.settings import ModelConfig
 from trm_jax.train.optim import dense_optimizer
 from trm_jax.train.state import init_state, state_shardings
 

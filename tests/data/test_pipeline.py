@@ -6,21 +6,28 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.symmetries import GridSymmetry
 from trm_jax.core.types import IGNORE
 from trm_jax.data.format import assemble
 from trm_jax.data.pipeline import BatchSource, batches, model_labels
 from trm_jax.tasks.sudoku.build import build
 from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.tasks.sudoku.symmetry import words_needed
+from trm_jax.tasks.task import task_of
+from trm_jax.tasks.views import view
 
 FOUR = Sudoku(2, 2)
 DATA = build(box=(2, 2), source="generate", train=50, heldout=7, seed=0, extra_givens=6)
 
 
+def stream(split="train", data=DATA, *, copies=20, seed=3, **options):
+    """A source of batches whose copies go by the same seed."""
+    shown = view(data, copies, seed, train=True)
+    return BatchSource(data, shown, split, **{"batch_size": 12, "seed": seed, **options})
+
+
 def take(steps, *, split="train", start=0, **options):
     """The first items of a stream, joined to [steps, rows, ...] arrays."""
-    options = {"batch_size": 12, "seed": 3, "copies": 20, **options}
-    iterator = batches(BatchSource(DATA, split, **options), start)
+    iterator = batches(stream(split, **options), start)
     items = [next(iterator) for _ in range(steps // options.get("per_item", 1))]
     iterator.close()
     return {key: np.concatenate([item[key] for item in items]) for key in items[0]}
@@ -111,16 +118,16 @@ def test_labels_that_do_not_count_are_ignored():
     dataset = assemble(
         DATA.inputs, labels, DATA.ids, {"test": np.arange(5)}, {**facts, "source": {}}
     )
-    item = BatchSource(dataset, "test", batch_size=5, seed=0, copies=0)[0]
+    item = stream("test", dataset, batch_size=5, seed=0, copies=0)[0]
     assert (item["labels"][0, :, 3] == IGNORE).all()
     assert (np.delete(item["labels"], 3, axis=2) > 1).all()
     assert model_labels(np.zeros(2, np.uint8)).dtype == np.int32
 
 
 def test_sources_are_random_access_far_out():
-    source = BatchSource(DATA, "train", batch_size=12, seed=3, copies=20)
+    source = stream()
     far = source[10**12]
-    assert_equal(far, BatchSource(DATA, "train", batch_size=12, seed=3, copies=20)[10**12])
+    assert_equal(far, stream()[10**12])
     assert_equal(source[4], {key: value[4:5] for key, value in take(5).items()})
 
 
@@ -141,8 +148,8 @@ def test_impossible_requests_are_refused(split, options, message):
 def test_unknown_tasks_are_refused():
     facts = {"task": "chess", "vocab": 6, "table_rows": 1, "seed": 0, "source": {}}
     dataset = assemble(DATA.inputs, DATA.labels, DATA.ids, {"train": np.arange(5)}, facts)
-    with pytest.raises(UserError, match="chess"):
-        BatchSource(dataset, "train", batch_size=5, seed=0, copies=0)
+    with pytest.raises(UserError, match="'chess'; the known tasks are sudoku, maze, arc"):
+        view(dataset, 0, 0, train=True)
 
 
 def test_every_machine_sees_the_same_stream():
@@ -152,6 +159,7 @@ def test_every_machine_sees_the_same_stream():
 
 
 def test_symmetries_are_drawn_for_each_row():
-    assert FOUR.augment_words == GridSymmetry.words(2, 2)
+    _, words = task_of(DATA.manifest).augmentation(DATA.manifest)
+    assert words == words_needed(2, 2)
     first = take(1, batch_size=600, copies=10**6)["labels"][0]
     assert len(np.unique(first, axis=0)) > 200  # of the 288 grids there are

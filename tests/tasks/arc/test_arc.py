@@ -5,9 +5,6 @@ import pytest
 
 from tests.arc_tasks import plain_copy
 from trm_jax.core.errors import UserError
-from trm_jax.core.symmetries import INVERSE_DIHEDRAL
-from trm_jax.core.symmetries import dihedral
-from trm_jax.core.symmetries import dihedral_cells
 from trm_jax.core.randomness import random_words
 from trm_jax.tasks.arc import canvas as arc_canvas
 from trm_jax.tasks.arc import records as arc
@@ -61,18 +58,6 @@ def test_good_grids_are_read():
     assert grid.dtype == np.uint8
     np.testing.assert_array_equal(grid, [[0, 9], [3, 4]])
     assert arc.read_grid([[0] * 30] * 30, "here").shape == (30, 30)
-
-
-@pytest.mark.parametrize("symmetry", range(8))
-def test_symmetries_are_numpys_and_have_their_inverses(symmetry):
-    transform = np.asarray([symmetry, *range(1, 10)], np.uint8)
-    for grid in some_grids(5, 6):
-        turned = dihedral(grid, symmetry)
-        np.testing.assert_array_equal(turned, plain_copy(grid, transform))
-        np.testing.assert_array_equal(dihedral(turned, INVERSE_DIHEDRAL[symmetry]), grid)
-    square = DRAW.integers(0, 10, (5, 5)).astype(np.uint8)
-    moved = square.reshape(-1)[dihedral_cells(5)[symmetry]].reshape(5, 5)
-    np.testing.assert_array_equal(moved, dihedral(square, symmetry))
 
 
 @pytest.mark.parametrize("side", [4, 30])

@@ -1,5 +1,6 @@
 """ARC data sets: who is trained on what, copies as table rows, and what is refused."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from tests.arc_tasks import plain_copy, some_task, source, write_subset
 from trm_jax.core.errors import UserError
 from trm_jax.data import format as dataset_format
-from trm_jax.data.views import task_numbers, view
-from trm_jax.tasks.arc.build import Recipe, build, build_tasks
+from trm_jax.tasks.arc.build import ArcRecipe, build, build_tasks
 from trm_jax.tasks.arc.canvas import crop, sizes, to_canvas
 from trm_jax.tasks.arc.copies import plan_copies
+from trm_jax.tasks.sources import load
+from trm_jax.tasks.views import view
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "arc"
 ARC1 = ("training", "evaluation", "concept")
@@ -20,12 +22,12 @@ ARC2 = ("training2", "evaluation2", "concept")
 
 def recipe(path, **changes):
     options = {"subsets": ("training", "evaluation"), "test": "evaluation", "copies": 5}
-    return Recipe(str(path), **(options | changes))
+    return ArcRecipe(str(path), **(options | changes))
 
 
 def shown(dataset, split):
     """(task, input bytes) of a split's examples."""
-    names = [dataset.rows.tasks[number] for number in task_numbers(dataset)]
+    names = [dataset.rows.names[number] for number in dataset.puzzles()]
     return {(names[i], dataset.inputs[i].tobytes()) for i in dataset.examples(split)}
 
 
@@ -55,13 +57,13 @@ def test_splits_of_the_published_recipe(tmp_path):
 def test_rows_are_the_plans_of_the_tasks(tmp_path):
     train, test = source(tmp_path)
     dataset = build(recipe(tmp_path, seed=3))
-    assert dataset.rows.tasks == tuple(t.name for t in train + test)
+    assert dataset.rows.names == tuple(t.name for t in train + test)
     for number, task in enumerate(train + test):
         mine = dataset.rows.transforms[slice(*dataset.rows.first[number : number + 2])]
         np.testing.assert_array_equal(mine, plan_copies(task, 5, 3))
     assert dataset.rows.name(0) == "<blank>"
     assert dataset.manifest["table_rows"] == len(dataset.rows) == 1 + 7 * 6
-    np.testing.assert_array_equal(dataset.ids, dataset.rows.first[task_numbers(dataset)])
+    np.testing.assert_array_equal(dataset.ids, dataset.rows.first[dataset.puzzles()])
 
 
 def test_strict_leaves_the_demonstrations_of_tests_out(tmp_path):
@@ -86,7 +88,7 @@ def test_saved_and_loaded_bit_for_bit(tmp_path):
     dataset = build(recipe(tmp_path, heldout=1))
     dataset_format.save(dataset, tmp_path / "d")
     again = dataset_format.load(tmp_path / "d")
-    assert again.manifest == dataset.manifest and again.rows.tasks == dataset.rows.tasks
+    assert again.manifest == dataset.manifest and again.rows.names == dataset.rows.names
     for name, array in dataset.arrays().items():
         np.testing.assert_array_equal(again.arrays()[name], array)
     assert build(recipe(tmp_path, heldout=1)).manifest == dataset.manifest
@@ -107,11 +109,29 @@ def test_a_damaged_plan_is_refused(tmp_path):
         dataset_format.load(tmp_path / "d")
 
 
+def test_transforms_that_are_none_of_arcs_are_refused(tmp_path):
+    source(tmp_path)
+    dataset = build(recipe(tmp_path))
+    rows = dataset.rows
+    for name, transforms in (
+        ("colour", rows.transforms + np.uint8(4)),
+        ("wide", rows.transforms[:, :9]),
+    ):
+        wrong = dataclasses.replace(rows, transforms=transforms)
+        facts = {k: dataset.manifest[k] for k in ("task", "side", "vocab", "seed", "source")}
+        arrays = (dataset.inputs, dataset.labels, dataset.ids, dataset.splits)
+        dataset_format.save(dataset_format.assemble(*arrays, facts, wrong), tmp_path / name)
+        with pytest.raises(UserError, match=r"rows_transforms\.npy is .*ARC's .*anew"):
+            load(tmp_path / name)
+    dataset_format.save(dataset, tmp_path / "right")
+    assert load(tmp_path / "right").manifest == dataset.manifest
+
+
 def test_fewer_tasks_and_a_smaller_canvas(tmp_path):
     source(tmp_path, training=6, evaluation=6)
     dataset = build(recipe(tmp_path, tasks=2))
-    assert len(dataset.rows.tasks) == 4
-    assert build(recipe(tmp_path, tasks=2)).rows.tasks == dataset.rows.tasks
+    assert len(dataset.rows.names) == 4
+    assert build(recipe(tmp_path, tasks=2)).rows.names == dataset.rows.names
     small = build(recipe(tmp_path, side=6))
     assert small.inputs.shape[1] == 36 and small.manifest["left_out"] == 0
     with pytest.raises(UserError, match="no task .* fits on a canvas of 1x1"):
@@ -204,9 +224,9 @@ def test_counts_of_copies_are_capped_by_task(tmp_path):
     ("subsets", "test", "tasks"), [(ARC1, "evaluation", 960), (ARC2, "evaluation2", 1280)]
 )
 def test_the_published_data_sets(subsets, test, tasks):
-    dataset = build(Recipe(str(SHARED), subsets, test))
-    assert len(dataset.rows.tasks) == tasks
+    dataset = build(ArcRecipe(str(SHARED), subsets, test))
+    assert len(dataset.rows.names) == tasks
     assert len(dataset.rows) > 0.9 * 1001 * tasks
-    names = [dataset.rows.tasks[i] for i in task_numbers(dataset)[dataset.examples("test")]]
+    names = [dataset.rows.names[i] for i in dataset.puzzles()[dataset.examples("test")]]
     assert len(set(names)) == {"evaluation": 400, "evaluation2": 120}[test]
     assert len(dataset.manifest["leaks"]) <= 1

@@ -3,11 +3,9 @@
 import numpy as np
 
 from tests.arc_tasks import plain_copy, some_task
-from trm_jax.core.randomness import derive_seed
-from trm_jax.core.randomness import random_words
+from trm_jax.core.randomness import derive_seed, random_words
 from trm_jax.tasks.arc.copies import ATTEMPTS, draw_transforms, plan_copies
-from trm_jax.tasks.arc.records import IDENTITY, Pair
-from trm_jax.tasks.arc.records import Puzzle
+from trm_jax.tasks.arc.records import IDENTITY, Pair, Puzzle
 
 
 def content(task, transform):

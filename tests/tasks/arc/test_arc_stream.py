@@ -5,9 +5,9 @@ import pytest
 
 from tests.arc_tasks import some_task
 from trm_jax.data.pipeline import BatchSource, batches
-from trm_jax.data.views import task_numbers
 from trm_jax.tasks.arc.build import build_tasks
 from trm_jax.tasks.arc.canvas import crop, originals, sizes
+from trm_jax.tasks.views import view
 
 TASKS = [some_task(name, demonstrations=n) for name, n in (("a", 2), ("b", 5), ("c", 3), ("d", 4))]
 DATA = build_tasks(TASKS, 20, 6, 0, "here")
@@ -15,8 +15,9 @@ PAIRS = 14
 
 
 def stream(steps, batch_size=8, copies=6, seed=0, shard=0, shards=1, start=0):
+    shown = view(DATA, copies, seed, train=True)
     source = BatchSource(
-        DATA, "train", batch_size=batch_size, seed=seed, copies=copies, shard=shard, shards=shards
+        DATA, shown, "train", batch_size=batch_size, seed=seed, shard=shard, shards=shards
     )
     iterator = batches(source, start)
     items = [next(iterator) for _ in range(steps)]
@@ -100,5 +101,5 @@ def test_seeds_matter():
 
 
 def test_ids_are_rows_of_the_examples_tasks():
-    assert (task_numbers(DATA) == np.repeat([0, 1, 2, 3], [3, 6, 4, 5])).all()
+    assert (DATA.puzzles() == np.repeat([0, 1, 2, 3], [3, 6, 4, 5])).all()
     assert sizes(DATA.inputs).rows.min() >= 1

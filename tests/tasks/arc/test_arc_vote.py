@@ -16,11 +16,11 @@ from trm_jax.tasks.arc.vote import (
     VOTING,
     Votes,
     candidate,
-    check_voting,
     grid_of,
     pass_at,
     submission,
 )
+from trm_jax.tasks.task import task_of
 
 A, B, C = (
     np.full(size, colour, np.uint8) for size, colour in (((2, 3), 1), ((1, 1), 2), ((2, 3), 4))
@@ -73,9 +73,18 @@ def test_other_ways_to_vote(voting, order):
 
 
 def test_unknown_ways_are_refused():
-    check_voting("count")
-    with pytest.raises(UserError, match="voting is 'shout'; choose one of count"):
-        check_voting("shout")
+    task = task_of({"task": "arc"})
+    assert task.check_voting("count") == task.check_voting("") == "count", "as published"
+    with pytest.raises(UserError, match=f"voting is 'shout'; choose one of {', '.join(VOTING)}"):
+        task.check_voting("shout")
+
+
+@pytest.mark.parametrize("name", ["sudoku", "maze"])
+def test_where_nothing_votes_no_way_is_known(name):
+    task = task_of({"task": name})
+    assert task.check_voting("") == ""
+    with pytest.raises(UserError, match=f"'{name}' has no copies that vote; leave --voting out"):
+        task.check_voting("count")
 
 
 @pytest.mark.parametrize("voting", VOTING)

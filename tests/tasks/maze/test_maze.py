@@ -1,22 +1,34 @@
-"""A maze's text, rules in words and symmetries."""
+"""A maze's text, rules in words, looks and symmetries."""
 
 import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.symmetries import dihedral
 from trm_jax.core.randomness import random_words
+from trm_jax.core.symmetries import dihedral
+from trm_jax.show import terminal
+from trm_jax.show.panels import Panel
 from trm_jax.tasks.maze.maze import Maze
+from trm_jax.tasks.task import task_of
 
 FIVE = Maze(5)
 QUESTION = "S #  " + " # # " + "   # " + "## # " + "   #G"
 OPEN = "S    " + "     " * 3 + "    G"
+SHAPE = {"task": "maze", "side": 5}
+TASK = task_of(SHAPE)
 
 
 def marked(question, cells):
     tokens = FIVE.parse(question)
     tokens[list(cells)] = 5
     return tokens
+
+
+def drawn(tokens, question=None, colour=False):
+    """A maze as a terminal shows it, beside the question that it answers."""
+    question = None if question is None else TASK.grid(SHAPE, question)
+    panel = Panel("a maze", TASK.grid(SHAPE, tokens), question)
+    return terminal.render(TASK.board(SHAPE), panel, colour)
 
 
 @pytest.mark.parametrize("side", [4, 0, -1])
@@ -26,7 +38,7 @@ def test_small_sides_are_refused(side):
 
 
 def test_sizes():
-    assert (Maze(30).cells, Maze(30).vocab, Maze(30).augment_words) == (900, 6, 1)
+    assert (Maze(30).cells, Maze(30).vocab) == (900, 6)
     assert Maze.from_manifest({"side": 8}) == Maze(8)
     for side in (None, 8.0, "8", [8], True):
         with pytest.raises(UserError, match="side"):
@@ -67,21 +79,17 @@ def test_wrong_text_is_refused_with_the_place():
         assert "\n" not in str(error.value)
 
 
-def test_render_draws_a_square_and_colours_path_and_mistakes():
+def test_a_drawn_maze_is_a_square_with_its_path_and_mistakes_coloured():
     question, answer = FIVE.parse(QUESTION), FIVE.parse(OPEN)
     answer[[1, 2]] = 5
-    lines = FIVE.render(question).split("\n")
+    lines = drawn(question).split("\n")
     assert len(lines) == 7 and {len(line) for line in lines} == {12}
     assert lines[1] == "│S   ██    │"
-    assert FIVE.render(answer).split("\n")[1] == "│S ••••    │"
-    drawn = FIVE.render(answer, givens=question, colour=True)
-    assert drawn.count("\x1b[36m") == 1  # one cell of the path stands where a wall was
-    assert drawn.count("\x1b[41m") == ((question == 1) & (answer != 1)).sum()
-    plain = drawn
-    for code in ("\x1b[36m", "\x1b[41m", "\x1b[1;32m", "\x1b[1;31m", "\x1b[0m"):
-        plain = plain.replace(code, "")
-    assert plain == FIVE.render(answer)
-    assert "\x1b" not in FIVE.render(answer, givens=question)
+    assert drawn(answer).split("\n")[1] == "│S ••••    │"
+    coloured = drawn(answer, question, colour=True)
+    assert coloured.count("\x1b[36m") == 1  # one cell of the path stands where a wall was
+    assert coloured.count("\x1b[97;41m") == ((question == 1) & (answer != 1)).sum()
+    assert terminal.plain(coloured) == drawn(answer, question)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +162,9 @@ def test_changed_cells_are_told_by_kind():
 
 def test_augmentation_is_one_of_eight_symmetries_and_uniform():
     question, answer = FIVE.parse(QUESTION), np.arange(25, dtype=np.uint8)
-    words = random_words(3, np.arange(4000), FIVE.augment_words)
-    inputs, labels = FIVE.augment(np.tile(question, (4000, 1)), np.tile(answer, (4000, 1)), words)
+    augment, size = TASK.augmentation(SHAPE)
+    words = random_words(3, np.arange(4000), size)
+    inputs, labels = augment(np.tile(question, (4000, 1)), np.tile(answer, (4000, 1)), words)
     np.testing.assert_array_equal(inputs, question[labels])  # both move alike
     expected = {dihedral(answer.reshape(5, 5), k).tobytes() for k in range(8)}
     found, counts = np.unique(labels, axis=0, return_counts=True)
@@ -166,7 +175,8 @@ def test_augmentation_is_one_of_eight_symmetries_and_uniform():
 def test_augmentation_keeps_an_answer_right():
     question = FIVE.parse(OPEN)
     answer = marked(OPEN, EDGE)
+    augment, _ = TASK.augmentation(SHAPE)
     for word in range(8):
         words = np.asarray([[word << 61]], np.uint64)
-        inputs, labels = FIVE.augment(question[None], answer[None], words)
+        inputs, labels = augment(question[None], answer[None], words)
         assert FIVE.check_answer(inputs[0], labels[0]) == []

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.symmetries import dihedral
 from trm_jax.core.randomness import random_words
+from trm_jax.core.symmetries import dihedral
 from trm_jax.tasks.maze import generate as maze_generate
 from trm_jax.tasks.maze.carve import carve, words_needed
 from trm_jax.tasks.maze.generate import generate
@@ -214,7 +214,7 @@ def test_no_two_mazes_are_images_of_one_another():
         (8, {"wall_share": float("nan")}, "wall_share is nan"),
         (8, {"shortest": 9, "longest": 8}, "shortest is 9 and longest 8"),
         (8, {"shortest": -1}, "shortest is -1"),
-        (8, {"longest": -1}, "longest -1"),
+        (8, {"longest": -1}, "longest is -1"),
         (8, {"tie_break": "down,left,right"}, "tie_break is 'down,left,right'"),
         (8, {"tie_break": "down,down,right,up"}, "once"),
         (8, {"kind": "perfect", "wall_share": 0.3}, "leave them at 0.37"),

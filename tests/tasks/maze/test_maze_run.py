@@ -73,11 +73,29 @@ def test_mazes_that_are_none(workdir, capsys, puzzle, words):
     assert words in err and err.count("\n") == 1
 
 
-def test_flags_of_arc_are_refused(workdir, capsys):
-    assert main(["solve", f"--workdir={workdir}", "--fit-updates=3", "S"]) == 2
-    assert "--fit_updates is for ARC" in capsys.readouterr().err
-    assert main(["solve", f"--workdir={workdir}", "--picture=x.png", "S" + "." * 34 + "G"]) == 2
-    assert "trm show" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("command", "flag", "lacks", "remedy"),
+    [
+        ("solve", "--fit-updates=3", "no puzzles with demonstrations", "leave --fit_updates out"),
+        ("solve", "--voting=count", "no puzzles with demonstrations", "leave --voting out"),
+        ("eval", "--voting=count", "no copies that vote", "leave --voting out"),
+        ("eval", "--max-augmentations=3", "no copies that vote", "leave --max_augmentations out"),
+        ("eval", "--unknown-rows=blank", "no copies that vote", "leave --unknown_rows out"),
+        ("eval", "--copies=4", "no digits to relabel", "choose the dihedral symmetries"),
+    ],
+)
+def test_flags_for_what_mazes_lack_are_refused(workdir, capsys, command, flag, lacks, remedy):
+    rest = ["S" + "." * 34 + "G"] if command == "solve" else []
+    assert main([command, f"--workdir={workdir}", flag, *rest]) == 2
+    err = capsys.readouterr().err
+    assert err == f"trm: the task 'maze' has {lacks}; {remedy}.\n"
+
+
+def test_a_picture_of_the_steps_is_drawn(workdir, tmp_path):
+    picture = tmp_path / "x.png"
+    puzzle = "S" + "." * 34 + "G"
+    assert main(["solve", f"--workdir={workdir}", f"--picture={picture}", puzzle]) in (0, 1)
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_other_mazes_are_refused(workdir, capsys, tmp_path):
@@ -91,8 +109,8 @@ def test_other_mazes_are_refused(workdir, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["maze", "--box=2x2"], "--box is for sudoku"),
-        (["sudoku", "--side=5"], "--side is for maze and arc1 and arc2"),
+        (["maze", "--box=2x2"], "--box is for sudoku, not for maze"),
+        (["sudoku", "--side=5"], "--side is for maze and arc, not for sudoku"),
         (["maze", "--wall-share=2"], "wall_share is 2.0"),
         (["arc1", "--source=nowhere"], "nowhere is no directory"),
         (["arc1", "--subsets=training2,evaluation"], "ARC-AGI-2"),

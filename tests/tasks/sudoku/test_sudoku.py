@@ -1,15 +1,32 @@
-"""Sudoku's text, rules and augmentation."""
+"""Sudoku's text, rules, looks and augmentation."""
 
 import numpy as np
 import pytest
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import random_words
+from trm_jax.show import terminal
+from trm_jax.show.panels import Panel
 from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.tasks.task import task_of
 
 QUESTION = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 ANSWER = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 NINE = Sudoku(3, 3)
+
+
+def shape_of(sudoku):
+    """As in a manifest."""
+    return {"task": "sudoku", "box": list(sudoku.box)}
+
+
+def drawn(sudoku, tokens, question=None, colour=False):
+    """A grid as a terminal shows it, beside the question that it answers."""
+    shape = shape_of(sudoku)
+    task = task_of(shape)
+    question = None if question is None else task.grid(shape, question)
+    panel = Panel("a grid", task.grid(shape, tokens), question)
+    return terminal.render(task.board(shape), panel, colour)
 
 
 def pattern(sudoku):
@@ -53,7 +70,7 @@ def test_text_round_trips(box):
     tokens[::3] = 1
     line = sudoku.format_line(tokens)
     assert len(line) == sudoku.cells
-    for text in (line, line.lower(), sudoku.render(tokens)):
+    for text in (line, line.lower(), drawn(sudoku, tokens)):
         np.testing.assert_array_equal(sudoku.parse(text), tokens)
 
 
@@ -73,14 +90,14 @@ def test_wrong_text_is_refused_with_the_place():
         NINE.parse("\u0665" + QUESTION[1:])  # an Arabic 5 is a digit to Python
 
 
-def test_render_draws_boxes_and_colours_what_was_filled_in():
+def test_a_drawn_grid_has_boxes_and_colours_what_was_filled_in():
     question, answer = NINE.parse(QUESTION), NINE.parse(ANSWER)
-    lines = NINE.render(answer).split("\n")
+    lines = drawn(NINE, answer).split("\n")
     assert len(lines) == 13 and len({len(line) for line in lines}) == 1
     assert lines[1] == "│ 5 3 4 │ 6 7 8 │ 9 1 2 │"
-    assert len(Sudoku(2, 3).render(pattern(Sudoku(2, 3))).split("\n")) == 6 + 4
-    drawn = NINE.render(answer, givens=question, colour=True)
-    assert drawn.count("\x1b[36m") == QUESTION.count(".")
+    assert len(drawn(Sudoku(2, 3), pattern(Sudoku(2, 3))).split("\n")) == 6 + 4
+    coloured = drawn(NINE, answer, question, colour=True)
+    assert coloured.count("\x1b[36m") == QUESTION.count(".")
 
 
 def test_contradictory_questions():
@@ -131,8 +148,8 @@ def test_augmentation_keeps_puzzles_valid(box):
     labels = np.tile(pattern(sudoku), (300, 1))
     hidden = np.random.default_rng(0).random(labels.shape) < 0.6
     inputs = np.where(hidden, np.uint8(1), labels)
-    words = random_words(3, np.arange(300), sudoku.augment_words)
-    questions, answers = sudoku.augment(inputs, labels, words)
+    augment, size = task_of(shape_of(sudoku)).augmentation(shape_of(sudoku))
+    questions, answers = augment(inputs, labels, random_words(3, np.arange(300), size))
     assert sudoku.valid_answers(answers).all()
     given = questions > 1
     np.testing.assert_array_equal(questions[given], answers[given])

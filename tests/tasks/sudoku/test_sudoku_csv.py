@@ -64,7 +64,7 @@ def test_columns_go_by_name_and_spelling_is_free(file):
 
 
 def test_blocks_make_no_difference(file, monkeypatch):
-    monkeypatch.setattr(puzzle_csv, "_BLOCK_CELLS", 7 * FOUR.cells + 1)
+    monkeypatch.setattr(csv_rows, "_BLOCK_CELLS", 7 * FOUR.cells + 1)
     assert_puzzles(write(file, good_lines()))
     lines = good_lines()
     lines[20] = lines[20].replace("made,", "made,,")

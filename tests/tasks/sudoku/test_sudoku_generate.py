@@ -5,11 +5,12 @@ import pytest
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import random_words
-from trm_jax.tasks.sudoku.symmetry import cell_maps
 from trm_jax.tasks.sudoku import generate as sudoku_generate
 from trm_jax.tasks.sudoku.build import build
 from trm_jax.tasks.sudoku.generate import canonical, generate
 from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.tasks.sudoku.symmetry import cell_maps
+from trm_jax.tasks.task import task_of
 
 SHAPES = [((2, 2), 30, 0), ((2, 2), 200, 6), ((2, 3), 40, 0), ((3, 2), 20, 3), ((3, 3), 12, 0)]
 
@@ -101,9 +102,9 @@ def test_canonical_form_is_shared_by_the_equivalent_only(box):
     questions, answers = generate(sudoku, 4, 30, 5)
     names = [canonical(question, maps) for question in questions]
     assert len(set(names)) == 30
+    augment, size = task_of({"task": "sudoku"}).augmentation({"box": list(box)})
     for seed in range(5):
-        words = random_words(seed, np.arange(30), sudoku.augment_words)
-        moved, _ = sudoku.augment(questions, answers, words)
+        moved, _ = augment(questions, answers, random_words(seed, np.arange(30), size))
         assert [canonical(question, maps) for question in moved] == names
 
 
