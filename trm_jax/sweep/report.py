@@ -33,7 +33,7 @@ puzzles. Parameters are without the puzzle table; steps/s is the median of the l
 """
 REACH = """\
 "to {percent} %" is training up to the first evaluation with so many held-out puzzles right or more,
-one number for each seed, "-" where none was; FLOPs are counted by formula (trm_jax/flops.py).
+one number for each seed, "-" where none was; FLOPs are counted by formula (trm_jax/models/flops.py).
 """
 UNFINISHED = "† unfinished: not in the means, unless no run of its group is finished.\n"
 
