@@ -62,11 +62,13 @@ class Rule(NamedTuple):
                 "[" if self.above is None else "(",
                 "]" if self.below is None else ")",
             )
-            return f"in {opening}{lower:g}, {upper:g}{closing}"
+            return f"in {opening}{_number(lower)}, {_number(upper)}{closing}"
         if lower is not None:
-            return f"{lower:g} or more" if self.above is None else f"above {lower:g}"
+            edge = _number(lower)
+            return f"{edge} or more" if self.above is None else f"above {edge}"
         if upper is not None:
-            return f"{upper:g} or less" if self.below is None else f"below {upper:g}"
+            edge = _number(upper)
+            return f"{edge} or less" if self.below is None else f"below {edge}"
         return ""
 
 
@@ -209,15 +211,30 @@ def unknown(name: str, known: Iterable[str]) -> UserError:
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The dotted names most like one: those with its last part, else those spelt nearly so."""
+    """The dotted names most like one: those with its last part, else those spelt nearly so.
+
+    Where no setting is like it, the groups of settings are looked at; it may be like none of these.
+    """
     known = list(known)
     group, _, last = name.rpartition(".")
     leaves = dict.fromkeys(other.rpartition(".")[2] for other in known)
     # a wrong group is likeliest, then a slip in the last part
-    near = [last] if last in leaves else difflib.get_close_matches(last, leaves, count, 0.75)
+    near = [leaf for leaf in leaves if leaf.casefold() == last.casefold()]
+    near = (
+        [last] if last in leaves else near or difflib.get_close_matches(last, leaves, count, 0.75)
+    )
     found = [other for leaf in near for other in known if other.rpartition(".")[2] == leaf]
     siblings = [other for other in found if other.rpartition(".")[0] == group]
-    return (siblings or found or difflib.get_close_matches(name, known, count, 0.6))[:count]
+    if siblings or found:
+        return (siblings or found)[:count]
+    groups = {other.rpartition(".")[0].rpartition(".")[2]: other for other in reversed(known)}
+    close = difflib.get_close_matches(last, groups, count, 0.75)
+    return [groups[each].rpartition(".")[0] for each in close]
+
+
+def _number(value: float) -> str:
+    """A limit as people write it: whole numbers in full."""
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 @functools.cache
