@@ -3,6 +3,7 @@
 import json
 import time
 
+import numpy as np
 import pytest
 
 from tests import chromium, some_traces
@@ -11,7 +12,7 @@ from trm_jax.show.trace_page import page
 PATH = chromium.find()
 pytestmark = pytest.mark.skipif(PATH is None, reason="there is no Chromium on PATH")
 TRACES = some_traces.all_kinds()
-SUDOKU, MAZE, ARC, UNKNOWN, SHORT = range(1, 6)
+SUDOKU, MAZE, ARC, UNKNOWN, SHORT, FLEET = range(1, 7)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,10 @@ def expected(puzzle, step):
     """Tokens of a board, as the page spells them."""
     trace = TRACES[puzzle - 1]
     board = trace.path[step - 1] if step else trace.question
-    return "".join(f"{token:x}" for token in board.reshape(-1).tolist())
+    width = 1 if len(trace.board.tokens) <= 36 else 2
+    return "".join(
+        np.base_repr(token, 36).lower().zfill(width) for token in board.reshape(-1).tolist()
+    )
 
 
 def place(browser):
@@ -200,7 +204,7 @@ def test_buttons(show):
         ("#puzzle=2&step=3", (2, 3)),
         ("#step=3&puzzle=1", (1, 3)),
         ("#step=2", (1, 2)),
-        ("#puzzle=99&step=99", (SHORT, 1)),
+        ("#puzzle=99&step=99", (FLEET, 2)),
         ("#puzzle=-3&step=-1", (1, 0)),
         ("#puzzle=x&step=", (1, 0)),
         ("#nonsense", (1, 0)),
@@ -216,7 +220,7 @@ def test_another_moment_of_the_open_page(show, browser, address):
     assert place(browser) == (ARC, 2)
 
 
-@pytest.mark.parametrize("puzzle", [SUDOKU, MAZE, ARC])
+@pytest.mark.parametrize("puzzle", [SUDOKU, MAZE, ARC, FLEET])
 def test_changed_cells_are_marked(show, puzzle):
     path = TRACES[puzzle - 1].path
     count = len(path)
@@ -240,7 +244,7 @@ def test_the_curve_has_every_step_and_can_be_clicked(show):
     heights = browser.run(
         "[...document.querySelectorAll('#curve circle')].map((d) => +d.cy.baseVal.value)"
     )
-    assert heights == sorted(heights, reverse=True)  # it gets surer
+    assert heights == sorted(heights, reverse=True)  # its confidence grows
     for step in (3, 1, 4):
         browser.click(*middle(browser, f"#curve circle:nth-of-type({step})"))
         assert place(browser) == (SUDOKU, step)
@@ -249,7 +253,7 @@ def test_the_curve_has_every_step_and_can_be_clicked(show):
 
 
 def test_confidence_is_shown_and_can_be_hidden(show):
-    """Later cells and steps are surer in these traces."""
+    """Later cells and steps have more confidence in these traces."""
     cells = "[...document.querySelectorAll('#board [data-cell]')]"
     shade, fade = (f"{cells}.map((c) => +c.style.{kind})" for kind in ("fillOpacity", "opacity"))
     browser = show("#puzzle=1&step=3")
@@ -263,7 +267,7 @@ def test_confidence_is_shown_and_can_be_hidden(show):
     browser.click(*middle(browser, "#shade"))
     fades = browser.run(fade)
     assert fades == sorted(fades) and fades[0] < 0.5 < fades[-1]
-    browser.press("Home")  # a question is no answer, and sure
+    browser.press("Home")  # a question is no answer
     assert set(browser.run(fade)) == {1}
 
 
@@ -272,7 +276,7 @@ def test_a_cell_tells_its_story(show):
     x, y = middle(browser, "#board [data-cell='1']")
     browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     words = browser.run("document.getElementById('cell').textContent")
-    assert words.startswith("row 1, column 2: 2 ·") and "% sure" in words
+    assert words.startswith("row 1, column 2: 2 ·") and "· confidence " in words
     x, y = middle(browser, "#board [data-cell='4']")
     browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
     words = browser.run("document.getElementById('cell').textContent")
@@ -313,7 +317,35 @@ def test_light_and_dark(show, browser, dark):
     assert (sum(browser.run(brightness)) < 200) != dark
 
 
-@pytest.mark.parametrize("puzzle", [SUDOKU, MAZE, ARC])
+@pytest.mark.parametrize("dark", [False, True])
+def test_cells_have_the_colours_of_the_theme(show, browser, dark):
+    browser.window(1100, 800, dark=dark)
+    show(f"#puzzle={FLEET}&step=1")
+    water = {True: "rgb(16, 32, 48)", False: "rgb(43, 108, 176)"}
+    ink = {True: "rgb(255, 255, 255)", False: "rgb(29, 31, 36)"}
+    assert colours(browser)[2] == water[dark]
+    browser.click(*middle(browser, "#theme"))
+    assert colours(browser)[2] == water[not dark], "what is shown already is drawn anew"
+    letter = "getComputedStyle(document.querySelectorAll('#board text')[0]).fill"
+    assert browser.run(letter) == ink[False], "it lies on yellow in both"
+
+
+def test_a_board_of_somebody_else(show):
+    """Letters and colours, a cell that is paper, and a line between two boxes."""
+    browser = show(f"#puzzle={FLEET}&step=2")
+    letters = "[...document.querySelectorAll('#board text')].map((t) => t.textContent)"
+    assert browser.run(letters) == ["H", "H", "", "", "", "", "", ""]
+    assert browser.run("document.querySelector('#board .thick').getAttribute('d')") == "M0 2H2"
+    x, y = middle(browser, "#board [data-cell='3']")
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    words = browser.run("document.getElementById('cell').textContent")
+    assert words.startswith("row 2, column 2: kind 38 ·")
+    assert words.endswith("steps 1: note, 2: kind 38")
+    browser.press("ArrowLeft")
+    assert browser.run("document.querySelectorAll('#board text')[3].textContent") == "n"
+
+
+@pytest.mark.parametrize("puzzle", [SUDOKU, MAZE, ARC, FLEET])
 @pytest.mark.parametrize("width", [320, 390])
 def test_a_phone_is_wide_enough(show, browser, width, puzzle):
     browser.window(width, 844, phone=True)
@@ -342,7 +374,7 @@ def test_everything_has_a_name_for_screen_readers(show):
         ]
         assert len(found) >= least and all(found), (role, found)
     label = browser.run("document.querySelector('#board svg').ariaLabel")
-    assert label == "puzzle 2, step 2 of 4, 1 cell changed, 36.7 % sure, wrong"
+    assert label == "puzzle 2, step 2 of 4, 1 cell changed, confidence 36.7 %, wrong"
 
 
 def test_mistakes_of_a_page_would_be_seen(browser, tmp_path):
