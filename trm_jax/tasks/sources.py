@@ -9,6 +9,7 @@ from etils import epath
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
+from trm_jax.core.settings import tuples
 from trm_jax.data import format as dataset_format
 from trm_jax.data.format import MANIFEST, Dataset
 from trm_jax.tasks.settings import DataConfig
@@ -92,6 +93,9 @@ def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
     Args:
       config: nested plain data; left as it is.
       names: new dotted name by old dotted name.
+
+    Raises:
+      UserError: a setting has another value by its old name than by its new one.
     """
     moved = json_copy(config)
     for old, new in names.items():
@@ -105,7 +109,11 @@ def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         *groups, last = new.split(".")
         for group in groups:
             target = target.setdefault(group, {})
-        target.setdefault(last, value)
+        if tuples(target.setdefault(last, value)) != tuples(value):
+            raise UserError(
+                f"config.{old} is {value!r} and config.{new}, as it is called now, is "
+                f"{target[last]!r}; leave the first one out."
+            )
     return moved
 
 
@@ -123,6 +131,6 @@ def _asked(request: Path) -> DataConfig:
         return DataConfig.read(renamed({"data": record}, RENAMED)["data"])
     except ValueError as error:
         raise UserError(
-            f"{request} is damaged ({error}); remove it and the folder {request.stem} beside it, or "
-            "give a new --workdir."
+            f"{request} is damaged ({error}); remove it and the folder {request.stem} beside it, "
+            "or give a new --workdir."
         ) from error
