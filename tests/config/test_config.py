@@ -176,6 +176,7 @@ def test_configs_are_frozen():
         ({"model": None}, "config.model is None"),
         ({"data": 3}, "config.data is 3"),
         ({"data": {"maze": 3}}, "config.data.maze is 3"),
+        ({"data": {"box": [2, 2], "sudoku": 3}}, "config.data.sudoku is 3"),
         ({"model": {"expansion": 0.0}}, "config.model.expansion is 0.0; it must be above 0"),
         ({"optimizer": {"lr": float("nan")}}, "config.optimizer.lr is nan; it must be above 0"),
         ({"optimizer": {"lr": float("inf")}}, "config.optimizer.lr is inf"),

@@ -79,12 +79,11 @@ def load_plugins(plugins: Iterable[str]) -> None:
     for plugin in plugins:
         try:
             _load(plugin)
-        except UserError:
-            raise
+        except UserError as error:
+            raise UserError(f"plugin {plugin}: {error}") from error
         except Exception as error:  # it is the user's own program: anything may come out of it
-            raise UserError(
-                f"plugin {plugin} cannot be loaded ({type(error).__name__}: {error}); mend it."
-            ) from error
+            reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
+            raise UserError(f"plugin {plugin} cannot be loaded ({reason}); mend it.") from error
 
 
 def _load(plugin: str) -> None:
@@ -93,7 +92,7 @@ def _load(plugin: str) -> None:
         return
     path = Path(plugin).expanduser().resolve()
     if not path.is_file():
-        raise UserError(f"plugin {plugin} is no file; give the path of a Python file.")
+        raise UserError("there is no such file; give the path of a Python file.")
     name = f"trm_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
     if name in sys.modules:
         return

@@ -108,7 +108,9 @@ def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         value, target = place.pop(last), moved
         *groups, last = new.split(".")
         for group in groups:
-            target = target.setdefault(group, {})
+            target = target.setdefault(group, {}) if isinstance(target, dict) else None
+        if not isinstance(target, dict):
+            continue  # who reads the config refuses it by name
         if tuples(target.setdefault(last, value)) != tuples(value):
             raise UserError(
                 f"config.{old} is {value!r} and config.{new}, as it is called now, is "
