@@ -1,4 +1,4 @@
-"""A task in one file, as a user would bring it: Latin squares, each symbol once in rows and columns.
+"""A task in one file, as a user would bring it: Latin squares.
 
 trm train --config tests/plugins/latin_config.py --workdir runs/latin
 trm eval --workdir runs/latin --plugin tests/plugins/latin.py
