@@ -78,7 +78,7 @@ def debug(config: ConfigDict) -> None:
     config.log_every = 100
     config.checkpoint_every = config.eval_every = 400
     config.eval_copies = 8
-    model = {"width": 64, "heads": 2, "T": 1, "n": 1, "N": 4, "prefix_tokens": 1}
+    model: dict = {"width": 64, "heads": 2, "T": 1, "n": 1, "N": 4, "prefix_tokens": 1}
     model |= {"mixer": "mlp", "positions": "none", "dtype": "float32"}
     optimizer = {"lr": 2e-3, "warmup": 20, "ema": 0.98}
     data = {"base_examples": 6, "heldout_examples": 2, "copies": 8, "arc": {"side": 8}}

@@ -73,7 +73,7 @@ def small(config: ConfigDict) -> None:
     config.steps = 2000
     config.log_every = 100
     config.checkpoint_every = config.eval_every = 400
-    model = {"width": 64, "heads": 4, "T": 2, "n": 1, "N": 4, "prefix_tokens": 1}
+    model: dict = {"width": 64, "heads": 4, "T": 2, "n": 1, "N": 4, "prefix_tokens": 1}
     model |= {"mixer": "mlp", "positions": "none", "dtype": "float32"}
     optimizer = {"lr": 2e-3, "warmup": 50, "weight_decay": 0.1, "ema": 0.98}
     table = {"lr": 1e-3, "weight_decay": 0.1}

@@ -69,7 +69,8 @@ def _run(name: str, arguments: list[str]) -> int:
         print(f"{command.run.__doc__}\nflags:\n{values.get_help(include_special_flags=False)}")
         return EXIT_DONE
     arguments = list(map(_with_underscores, arguments))
-    if any(word.startswith(("--config", "--plugin")) for word in arguments):
+    ours = ("--config", "--plugin", "-config", "-plugin")
+    if any(word.startswith(ours) for word in arguments):
         from trm_jax.config.arguments import rewritten
 
         arguments = rewritten(arguments)

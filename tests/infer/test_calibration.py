@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trm_jax.infer.calibration import auc, summary
+from trm_jax.infer.calibration import CONFIDENT, auc, first_confident, summary
 
 
 def auc_by_pairs(scores, positive):
@@ -63,3 +63,27 @@ def test_summary_by_hand():
 def test_bfloat16_like_inputs_and_numpy_floats_are_plain_numbers():
     got = summary(np.asarray([1, -1], np.float32), np.asarray([True, False]))
     assert all(type(value) is float for value in got.values())
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "step"),
+    [
+        ([0.9, 0.1, 0.1], 1),  # what comes later does not matter
+        ([0.1, 0.5, 0.51, 0.2], 3),  # 0.5 itself is not above it
+        ([0.1, 0.2, 0.3, 0.9], 4),
+        ([0.5, 0.5], None),
+        ([0.0], None),
+        ([], None),
+    ],
+)
+def test_the_first_confident_step_counts_from_one(probabilities, step):
+    found = first_confident(np.asarray(probabilities))
+    assert found == step and type(found) in (int, type(None))
+
+
+def test_confident_is_what_training_takes_for_wanting_to_halt():
+    """A halting logit above 0, in floats too."""
+    logits = np.asarray([-1e-3, 0.0, 1e-3], np.float32)
+    probabilities = 1 / (1 + np.exp(-logits))
+    assert CONFIDENT == 0.5
+    assert first_confident(probabilities) == int((logits > 0).argmax()) + 1

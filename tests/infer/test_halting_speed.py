@@ -11,7 +11,7 @@ import pytest
 from tests.runs import TINY_MODEL
 from trm_jax.core.mesh import make_mesh
 from trm_jax.infer.halting import Entries, Halt, answer_queue
-from trm_jax.infer.rollout import rollout
+from trm_jax.infer.rollout import Rollout
 from trm_jax.models import get_model
 from trm_jax.models.weights import Weights
 
@@ -34,12 +34,10 @@ def ratio(halt):
     zeros = np.zeros_like(numbers)
     entries = Entries(inputs, zeros, numbers, zeros, numbers)
     queue = jax.jit(functools.partial(answer_queue, model, slots=SLOTS, halt=halt, mesh=mesh))
-    fixed = jax.jit(lambda w, x, ids: rollout(model, w, x, ids, DEPTH, mesh))
+    fixed = Rollout(model, mesh, DEPTH, SLOTS)
 
     def fixed_depth():
-        for first in range(0, QUESTIONS, SLOTS):
-            part = slice(first, first + SLOTS)
-            jax.block_until_ready(fixed(weights, inputs[part], zeros[part]))
+        fixed(weights, inputs, zeros)
 
     def halting():
         jax.block_until_ready(queue(weights, entries, np.int32(QUESTIONS)))

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 
 from tests.infer.test_rollout import MODEL, weights
-from trm_jax.config.experiment import DataConfig
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
-from trm_jax.data.questions import ask
-from trm_jax.infer import evaluate_search as search_module
 from trm_jax.infer.evaluate_curve import evaluate_curve, widths
 from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.perturbation import Perturbation
-from trm_jax.infer.rollout import rollout
+from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search, Searcher
 from trm_jax.tasks.random_puzzles import random_puzzles
+from trm_jax.tasks.settings import DataConfig
+from trm_jax.tasks.sudoku.task import SudokuTask
+from trm_jax.tasks.views import ask
 
 DEPTH = 4
 NOISE = Perturbation(noise=0.5, restart="z", seed=3)
@@ -28,7 +28,8 @@ NOISE = Perturbation(noise=0.5, restart="z", seed=3)
 @functools.cache
 def questions(count=11):
     """Random 4x4 grids; labels of which an answer gets some right."""
-    return ask(random_puzzles(DataConfig(box=(2, 2)), count), "train")
+    config = DataConfig.read({"sudoku": {"box": (2, 2)}})
+    return ask(random_puzzles(config, count), "train")
 
 
 @functools.cache
@@ -43,6 +44,11 @@ def rows():
 
 
 @functools.cache
+def program():
+    return Rollout(MODEL, make_mesh(1), DEPTH, len(questions()), perturbation=NOISE)
+
+
+@functools.cache
 def alone(checkpoint, copy, trajectory, copies):
     """The answers and halting logits of one trajectory of every question, [N, m, ...]."""
     asked = questions()
@@ -52,14 +58,10 @@ def alone(checkpoint, copy, trajectory, copies):
     if copies > 1:
         turn = search.symmetries(asked).take(np.full(len(asked), copy))
         turned, back = turn.apply(inputs), turn.invert().apply
-    numbers = jnp.arange(len(asked), dtype=jnp.int32)
-    keys = NOISE.keys(numbers, jnp.full_like(numbers, trajectory))
-    path = jax.jit(
-        lambda w, x, k: rollout(
-            MODEL, w, x, numbers * 0, DEPTH, make_mesh(1), perturbation=NOISE, keys=k
-        )
-    )(states()[checkpoint], turned.astype(np.int32), keys)
-    return np.stack([back(np.asarray(a)) for a in path.predictions]), path.halt_logits
+    numbers = np.arange(len(asked))
+    given = {"question": numbers, "trajectory": np.full_like(numbers, trajectory)}
+    path = program()(states()[checkpoint], turned, **given)
+    return np.stack([back(answers) for answers in path.predictions]), path.halt_logits
 
 
 def find(search, batch_size=8, devices=1, checkpoints=1):
@@ -154,11 +156,11 @@ def test_oracles_know_a_right_answer_when_one_is_there(monkeypatch):
     (answers, _, _, _), _ = find(search)
     asked = questions()
     labels = answers[1]
-    monkeypatch.setattr(
-        search_module,
-        "rules",
-        lambda kind: lambda q, a: np.asarray([(x == labels).all(1).any() for x in a]),
-    )
+
+    def accepts(self, shape, questions, answers):
+        return np.asarray([(each == labels).all(1).any() for each in answers])
+
+    monkeypatch.setattr(SudokuTask, "accepts", accepts)
     inputs, _, ids = asked.show(np.arange(len(asked)))
     monkeypatch.setattr(type(asked), "show", lambda self, p: (inputs[p], labels[p], ids[p]))
     result = evaluate_search(

@@ -7,11 +7,11 @@ import ml_dtypes
 import numpy as np
 
 from tests.runs import CONFIG
-from trm_jax.models.settings import ModelConfig
 from trm_jax.models import get_model
+from trm_jax.models.settings import ModelConfig
+from trm_jax.models.weights import init_weights
 from trm_jax.published import torch_names
 from trm_jax.published.torch_files import PREFIXES, write
-from trm_jax.models.weights import init_weights
 
 TORCH = "PyTorch is not installed; pip install 'trm-jax[torch]'"
 CELLS = {"vocab": 6, "cells": 16}

@@ -10,9 +10,9 @@ import pytest
 from tests.golden import parity, reference
 from tests.runs import TINY_MODEL
 from trm_jax.models import get_model
+from trm_jax.models.weights import init_weights
 from trm_jax.published import torch_names
 from trm_jax.published.transcription import Transcription
-from trm_jax.models.weights import init_weights
 
 GOLDENS = reference.files()
 

@@ -17,10 +17,10 @@ from trm_jax.core.mesh import make_mesh
 from trm_jax.data.rows import BLANK_ROWS
 from trm_jax.infer.rollout import rollout
 from trm_jax.models import get_model
+from trm_jax.models.weights import init_weights
 from trm_jax.serving import export, load
 from trm_jax.serving.export import Form, save
 from trm_jax.serving.program import export_function
-from trm_jax.models.weights import init_weights
 from trm_jax.train.trained import Trained
 from trm_jax.train.workdir import WorkDir
 

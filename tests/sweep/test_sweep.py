@@ -14,8 +14,8 @@ import pytest
 
 from tests import runs
 from trm_jax.cli import main
+from trm_jax.config.dotted import with_overrides
 from trm_jax.config.experiment import from_dict
-from trm_jax.config.names import with_overrides
 from trm_jax.core.signals import StopSignals
 from trm_jax.models import check_kind
 from trm_jax.sweep import jobs

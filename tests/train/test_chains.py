@@ -13,9 +13,9 @@ from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.core.types import Batch
-from trm_jax.models.settings import LossConfig
 from trm_jax.models import act, check_experiment, get_model, losses
 from trm_jax.models.flops import step_flops
+from trm_jax.models.settings import LossConfig
 from trm_jax.train.chains import compete
 from trm_jax.train.gradient import over_devices, supervise
 

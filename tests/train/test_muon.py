@@ -10,8 +10,8 @@ import pytest
 
 from tests.runs import TINY_MODEL
 from tests.train.test_optim import TOTAL, rate_by_hand, trees_close
-from trm_jax.core.errors import UserError
 from trm_jax.config.experiment import OptimizerConfig
+from trm_jax.core.errors import UserError
 from trm_jax.models import get_model
 from trm_jax.train.optim import dense_optimizer, ema_decay, optimizer_groups
 

@@ -15,8 +15,8 @@ from trm_jax.config.experiment import MeshConfig
 from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.core.mesh import over_slots, to_global
 from trm_jax.core.types import Batch
-from trm_jax.models.settings import LossConfig
 from trm_jax.models import act, get_model, losses
+from trm_jax.models.settings import LossConfig
 from trm_jax.tasks.random_puzzles import random_puzzles
 from trm_jax.train import loop
 from trm_jax.train.gradient import supervise

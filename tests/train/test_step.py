@@ -11,10 +11,9 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from tests.runs import TINY_MODEL
+from trm_jax.config.experiment import OptimizerConfig, TableConfig
 from trm_jax.core.mesh import ROW_MULTIPLE, make_mesh, over_slots, to_global
 from trm_jax.core.types import Batch
-from trm_jax.config.experiment import OptimizerConfig
-from trm_jax.config.experiment import TableConfig
 from trm_jax.models import get_model
 from trm_jax.train.optim import dense_optimizer
 from trm_jax.train.state import init_state, state_shardings

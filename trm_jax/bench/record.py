@@ -56,7 +56,7 @@ class Bench:
             each under its name.
 
         Returns:
-          `seconds` and the rest of what is measured (see `parts`), the settings, date, versions
+          `seconds` and the rest of what is measured (see `measures`), the settings, date, versions
           and device.
 
         Raises:

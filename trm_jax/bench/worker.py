@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from trm_jax.bench import parts
+from trm_jax.bench import measures
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import EXIT_BAD_CONFIG, EXIT_DONE, UserError
 from trm_jax.core.memory import enough_memory
@@ -22,15 +22,15 @@ def measure(job: Mapping[str, Any], imported: float) -> dict[str, Any]:
     experiment, repeats = from_dict(job["experiment"]), job["repeats"]
     match job["part"]:
         case "train":
-            return parts.train(experiment, repeats, job["trace"])
+            return measures.train(experiment, repeats, job["trace"])
         case "rollout":
-            return parts.rollout(experiment, repeats, job["trace"])
+            return measures.rollout(experiment, repeats, job["trace"])
         case "input":
-            return parts.inputs(experiment, repeats, job["scratch"])
+            return measures.inputs(experiment, repeats, job["scratch"])
         case "checkpoint":
-            return parts.checkpoint(experiment, repeats, job["scratch"])
+            return measures.checkpoint(experiment, repeats, job["scratch"])
         case _:
-            return parts.first_update(experiment, job["started"], imported)
+            return measures.first_update(experiment, job["started"], imported)
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from trm_jax.config.dotted import refuse_other_tasks
 from trm_jax.config.experiment import Experiment, from_dict
-from trm_jax.config.names import refuse_other_tasks
 from trm_jax.core import distributed
 from trm_jax.core.errors import UserError
 from trm_jax.core.registry import load_plugins

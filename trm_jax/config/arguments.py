@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trm_jax.config import locate
-from trm_jax.config.names import known_name
+from trm_jax.config.dotted import known_name
 from trm_jax.core.registry import load_plugins
 
 FILL = str(Path(__file__).with_name("fill.py"))
@@ -41,14 +41,18 @@ def config_file(arguments: Sequence[str]) -> str:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """--config FILE and --config.name VALUE as one word each, with an equals sign."""
+    """--config FILE and --config.name VALUE as one word each, with two dashes and a "="."""
     words: list[str] = []
-    rest = iter(arguments)
-    for word in rest:
+    waits = False
+    for word in arguments:
+        if waits and not word.startswith("--"):
+            words[-1] += f"={word}"
+            waits = False
+            continue
         name = word if word.startswith("--") else f"-{word}"
-        takes_value = name in (CONFIG, PLUGIN) or name.startswith(SETTING)
-        following = next(rest, None) if takes_value and "=" not in name else None
-        words.append(word if following is None else f"{name}={following}")
+        ours = name.partition("=")[0] in (CONFIG, PLUGIN) or name.startswith(SETTING)
+        words.append(name if ours else word)
+        waits = ours and "=" not in name
     return words
 
 

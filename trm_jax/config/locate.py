@@ -11,6 +11,7 @@ import trm_jax
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.errors import UserError
 from trm_jax.core.registry import load_plugins
+from trm_jax.core.settings import tuples
 from trm_jax.tasks.sources import RENAMED, json_copy, renamed
 from trm_jax.tasks.task import TASKS
 
@@ -96,6 +97,16 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
 def _merged(defaults: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(defaults)
     for key, value in config.items():
-        inner = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if inner else value
+        default = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            merged[key] = _merged(dict(default), value)
+        else:
+            merged[key] = _like(default, value)
     return merged
+
+
+def _like(default: Any, value: Any) -> Any:
+    """A value in the type of its default, by which the command line reads what replaces it."""
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    return tuples(value) if isinstance(default, tuple) else value

@@ -6,7 +6,6 @@ that follow its checks, how it is read from nested plain data, and its part of d
 
 import dataclasses
 import difflib
-import functools
 import math
 import types
 import typing
@@ -106,7 +105,7 @@ class Settings:
     @classmethod
     def rules(cls) -> list[tuple[str, Any, Rule]]:
         """Name, type and rule of each field that `setting` or `group` made."""
-        hints = _hints(cls)
+        hints = typing.get_type_hints(cls)
         fields = [field for field in dataclasses.fields(cls) if "rule" in field.metadata]
         return [(field.name, hints[field.name], field.metadata["rule"]) for field in fields]
 
@@ -204,6 +203,10 @@ def flat_names(kind: type[Settings]) -> Iterator[str]:
 
 def unknown(name: str, known: Iterable[str]) -> UserError:
     """The error for a name that no setting has, with the nearest ones that there are."""
+    known = list(known)
+    inside = next((other for other in known if other.startswith(f"{name}.")), None)
+    if inside:
+        return UserError(f"{name} is a group of settings; name one of them, as in {inside}.")
     near = nearest(name, known)
     if not near:
         return UserError(f"{name} is no setting; docs/settings.md lists all of them.")
@@ -235,8 +238,3 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 def _number(value: float) -> str:
     """A limit as people write it: whole numbers in full."""
     return str(value) if isinstance(value, int) else f"{value:g}"
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)

@@ -23,7 +23,7 @@ class Network(nn.Module):
         if self.config.remat == "block":
             block = nn.remat(block)
         for i in range(self.layers):
-            h = block(self.config, name=f"block_{i}")(h)  # type: ignore[call-arg]
+            h = block(self.config, name=f"block_{i}")(h)
         return h
 
 

@@ -14,8 +14,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.config.dotted import flat
 from trm_jax.config.experiment import Experiment, from_dict
-from trm_jax.config.names import flat
 from trm_jax.core.errors import UserError
 from trm_jax.models import MIXERS, Model, get_model
 from trm_jax.models.settings import ModelConfig, ModelSettings

@@ -95,7 +95,8 @@ class Solver(abc.ABC):
         """Solves puzzles.
 
         Args:
-          puzzles: one or several, see `serving.forms.as_questions`. ARC: a task in Kaggle's form, `{"train": pairs, "test": pairs}`, or several by name.
+          puzzles: one or several, see `serving.forms.as_questions`. ARC: a task in Kaggle's form,
+            `{"train": pairs, "test": pairs}`, or several by name.
           steps: supervision steps; None takes `self.steps`, and an export takes no more.
           copies: ARC: augmented copies of each test that vote, besides the original; None takes as
             many as in training.

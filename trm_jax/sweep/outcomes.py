@@ -9,14 +9,14 @@ from typing import Any
 import jax
 from etils import epath
 
+from trm_jax.config.dotted import identity
 from trm_jax.config.experiment import Experiment
-from trm_jax.config.names import identity
 from trm_jax.core.errors import UserError
 from trm_jax.models import get_model
 from trm_jax.models.flops import step_flops
 from trm_jax.models.settings import ModelConfig
 from trm_jax.models.weights import init_weights
-from trm_jax.show.figures import Point
+from trm_jax.show.curves import Point
 from trm_jax.train import logbook
 from trm_jax.train.curriculum import stages
 from trm_jax.train.workdir import WorkDir

@@ -10,6 +10,7 @@ from etils import epath
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
+from trm_jax.show import curves
 from trm_jax.show import figures as draw
 from trm_jax.sweep.outcomes import DEPTH_1, HELDOUT, Group, Outcome, find, grouped, mean, points
 
@@ -33,7 +34,8 @@ puzzles. Parameters are without the puzzle table; steps/s is the median of the l
 """
 REACH = """\
 "to {percent} %" is training up to the first evaluation with so many held-out puzzles right or more,
-one number for each seed, "-" where none was; FLOPs are counted by formula (trm_jax/models/flops.py).
+one number for each seed, "-" where none was; FLOPs are counted by formula
+(trm_jax/models/flops.py).
 """
 UNFINISHED = "† unfinished: not in the means, unless no run of its group is finished.\n"
 
@@ -164,20 +166,20 @@ def _picture(groups: Sequence[Group]) -> Any:
     columns = 2 if evaluated else 1
     if len(runs) == 1:
         figure, axes = draw.new_figure(1, columns, (5.5 * columns, 3.8))
-        draw.learning_curve(axes[0, 0], runs[0].entries)
+        curves.learning_curve(axes[0, 0], runs[0].entries)
         for name, evaluation in runs[0].evaluations.items():
-            draw.accuracy_by_depth(axes[0, 1], evaluation["by_depth"], name)
+            curves.accuracy_by_depth(axes[0, 1], evaluation["by_depth"], name)
         return figure
     size = (5.5 * columns + 2.5, max(3.8, 0.22 * len(groups)))
     figure, axes = draw.new_figure(1, columns, size)
     names = [g.label + _unfinished(g) for g in groups]
-    curves = [points(o.values(HELDOUT) for o in g.counted) for g in groups]
-    learning = zip(names, curves, strict=True)
-    draw.bands(axes[0, 0], learning, "optimizer updates", "held-out puzzles")
+    rows = [points(o.values(HELDOUT) for o in g.counted) for g in groups]
+    learning = zip(names, rows, strict=True)
+    curves.bands(axes[0, 0], learning, "optimizer updates", "held-out puzzles")
     if evaluated:
-        curves = [points(o.by_depth() for o in g.counted) for g in groups]
-        depth = zip(names, curves, strict=True)
-        draw.bands(axes[0, 1], depth, "supervision steps", "accuracy by depth")
+        rows = [points(o.by_depth() for o in g.counted) for g in groups]
+        depth = zip(names, rows, strict=True)
+        curves.bands(axes[0, 1], depth, "supervision steps", "accuracy by depth")
     draw.legend(figure, axes[0, 0], "mean; band: lowest to highest seed")
     return figure
 

@@ -12,9 +12,9 @@ from typing import Any
 import orbax.checkpoint as ocp
 from etils import epath
 
+from trm_jax.config.dotted import with_overrides
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.config.locate import experiments, find
-from trm_jax.config.names import with_overrides
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
 from trm_jax.train.workdir import WorkDir

@@ -93,5 +93,5 @@ class DataConfig(Settings):
 
 def data_names() -> list[str]:
     """Dotted names of all settings of data sets, those of every task."""
-    groups = [task.settings for task in TASKS.all().values()]
-    return [name for group in (DataConfig, *groups) for name in flat_names(group)]
+    groups: list[type[Settings]] = [DataConfig, *(task.settings for task in TASKS.all().values())]
+    return [name for group in groups for name in flat_names(group)]

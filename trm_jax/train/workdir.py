@@ -8,8 +8,8 @@ from typing import Any
 
 from etils import epath
 
+from trm_jax.config.dotted import identity
 from trm_jax.config.experiment import Experiment, from_dict
-from trm_jax.config.names import identity
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
 

@@ -25,8 +25,30 @@ from trm_jax.tasks.task import Edition, Request, Shape, Task, Tokens
 UNNAMED = "task"
 """Name of a puzzle that comes without one."""
 
-_WORDS = "black,blue,red,green,yellow,grey,magenta,orange,light blue,maroon".split(",")
-_FILLS = "000000 0074d9 ff4136 2ecc40 ffdc00 aaaaaa f012be ff851b 7fdbff 870c25".split()
+_WORDS = [
+    "black",
+    "blue",
+    "red",
+    "green",
+    "yellow",
+    "grey",
+    "magenta",
+    "orange",
+    "light blue",
+    "maroon",
+]
+_FILLS = [
+    "000000",
+    "0074d9",
+    "ff4136",
+    "2ecc40",
+    "ffdc00",
+    "aaaaaa",
+    "f012be",
+    "ff851b",
+    "7fdbff",
+    "870c25",
+]
 # of the 256 colours that terminals share, those nearest to these, and an ink that shows on each
 _ANSI = (16, 32, 203, 41, 220, 248, 200, 208, 117, 88)
 _DARK = (0, 1, 9)
@@ -77,9 +99,9 @@ class ArcTask(Task):
         Edition("arc2", {"subsets": "training2,evaluation2", "test_subset": "evaluation2"}),
     )
     source = EMBEDDED
-    counts = {"train": 0, "heldout": 0, "copies": 1000}
+    counts: ClassVar = {"train": 0, "heldout": 0, "copies": 1000}
     shape_keys = ("side",)
-    scores = {"pass@1": "pass@1", "pass@2": "pass@2"}
+    scores: ClassVar = {"pass@1": "pass@1", "pass@2": "pass@2"}
     main_score = "pass@2"
     votings = tuple(VOTING)
     grouped = True

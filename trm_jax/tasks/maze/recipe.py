@@ -54,8 +54,8 @@ class MazeRecipe(Settings):
             )
         if 0 < self.longest < self.shortest:
             raise UserError(
-                f"config.data.maze.shortest is {self.shortest} and longest {self.longest}; give the "
-                "fewest and the most steps from start to goal, or 0 for no limit."
+                f"config.data.maze.shortest is {self.shortest} and longest {self.longest}; give "
+                "the fewest and the most steps from start to goal, or 0 for no limit."
             )
         if self.kind == "perfect" and (self.wall_share, self.endpoints) != (WALL_SHARE, "far"):
             raise UserError(

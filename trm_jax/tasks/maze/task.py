@@ -1,7 +1,7 @@
 """Mazes as a task."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class MazeTask(Task):
     name = "maze"
     settings = MazeSettings
     shape_keys = ("side",)
-    scores = {"valid_path": "paths", "shortest_path": "shortest"}
+    scores: ClassVar = {"valid_path": "paths", "shortest_path": "shortest"}
 
     def build(self, request: Request) -> Dataset:
         """See `Task`."""

@@ -119,8 +119,8 @@ class SudokuTask(Task):
 
     def write_array(self, shape: Shape, tokens: Tokens) -> NDArray[np.int64]:
         """See `Task`: digits from 1, 0 for a blank."""
-        digits = tokens.astype(np.int64) - (FIRST_DIGIT - 1)
-        return np.maximum(self.grid(shape, digits), 0)
+        digits = self.grid(shape, tokens).astype(np.int64) - (FIRST_DIGIT - 1)
+        return np.maximum(digits, 0)
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
         """See `Task`: contradictions first, then a solver looks for a solution."""
