@@ -1,9 +1,12 @@
 """ARC's evaluation with planted models: they get what they deserve, whatever the batches."""
 
+import functools
 import json
+import types
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,11 +16,16 @@ from trm_jax.cli import main
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
-from trm_jax.data.questions import ask, trained_rows
+from trm_jax.core.types import Output
+from trm_jax.data.questions import trained_rows
 from trm_jax.data.rows import BLANK_ROWS
-from trm_jax.data.views import task_numbers
-from trm_jax.infer.evaluate import Scores, evaluate
-from trm_jax.tasks.arc.build import Recipe, build, build_tasks
+from trm_jax.infer.evaluate import evaluate
+from trm_jax.infer.rollout import Rollout
+from trm_jax.models.weights import Weights
+from trm_jax.tasks.arc.build import ArcRecipe, build, build_tasks
+from trm_jax.tasks.arc.canvas import VOCAB
+from trm_jax.tasks.task import task_of
+from trm_jax.tasks.views import ask
 from trm_jax.train.loop import train
 from trm_jax.train.trained import load
 
@@ -27,36 +35,63 @@ DATA = build_tasks(TASKS, SIDE, 7, 0, "here")
 ROWS = np.arange(len(DATA.rows), dtype=np.int32)
 
 
-def planted(right, sure=None, depth=2):
-    """A model that answers rightly where `right(row, question)` says, else all black, its own way.
+class LookedUp:
+    """In place of a model: it looks its answers up in its parameters, after the second step."""
 
-    Its wrong answers differ in size from row to row: no two of them ever vote together.
+    state_names = ("y",)
+    config = types.SimpleNamespace(tokens=1, width=1, dtype="float32", cells=SIDE**2)
+
+    def evaluation_start(self, initial):
+        return tuple(vector[None, None] for vector in initial)
+
+    def supervision_step(self, params, latents, inputs, rows):
+        (taken,) = latents
+        same = (inputs[:, None] == params["inputs"][None]).all(axis=-1)
+        same &= rows.astype(jnp.int32) == params["ids"][None]  # a row holds its own number
+        place = jnp.argmax(same, axis=1)
+        answers = jnp.where(taken[:, 0] > 0, params["answers"][place], 0)
+        sure = params["sure"][place]
+        logits = jax.nn.one_hot(answers, VOCAB, dtype=jnp.float32)
+        return (taken + 1,), Output(logits=logits, halt_logits=sure, continue_logits=sure)
+
+
+@functools.cache
+def program(batch_size, devices):
+    """Answers to depth 2; the same for all planted models."""
+    return Rollout(LookedUp(), make_mesh(devices), 2, batch_size)
+
+
+def planted(right, sure=None):
+    """Weights with which rows answer rightly where `right(row, question)`, else all black.
+
+    Wrong answers differ in size from row to row: no two of them ever vote together.
     """
 
-    def score(weights, batch):
-        labels, ids, inputs = (np.asarray(a) for a in (batch.labels, batch.ids, batch.inputs))
-        answers = np.where(labels < 0, 0, labels)
+    def weights(data):
+        questions = ask(data, "test", 7)
+        inputs, labels, ids = questions.show(np.arange(len(questions)))
+        answers = labels.copy()
         knows = np.asarray([right(int(i), q) for i, q in zip(ids, inputs, strict=True)])
         for place in np.flatnonzero(~knows):
             wrong = np.zeros((SIDE, SIDE), np.uint8)
             wrong[: 1 + ids[place] % SIDE, : 1 + ids[place] // SIDE % SIDE] = 2
             answers[place] = wrong.reshape(-1)
-        logits = np.asarray([sure(int(i)) if sure else 0.0 for i in ids], np.float32)
-        early = np.zeros_like(answers)
-        return Scores(
-            cells=np.stack([np.zeros(len(ids)), knows.astype(float)]),
-            exact=np.stack([np.zeros(len(ids), bool), knows]),
-            halt_logits=np.stack([logits] * depth),
-            answers=np.stack([early, answers]).astype(np.uint8),
-        )
+        params = {
+            "inputs": inputs.astype(np.int32),
+            "ids": ids,
+            "answers": answers.astype(np.int32),
+            "sure": np.asarray([sure(int(i)) if sure else 0.0 for i in ids], np.float32),
+        }
+        table = np.arange(len(data.rows), dtype=np.float32)[:, None]
+        return Weights(params=params, table=table, initial=(np.zeros(1, np.float32),))
 
-    return score
+    return weights
 
 
 def score(model, copies=7, tasks=0, batch_size=10, devices=1, voting="count", data=DATA):
     questions = ask(data, "test", copies, tasks)
-    mesh = make_mesh(devices)
-    return evaluate(model, None, questions, ROWS, batch_size=batch_size, mesh=mesh, voting=voting)
+    run = program(min(batch_size, len(questions)), devices)
+    return evaluate(run, model(data), questions, ROWS, voting=voting)
 
 
 def test_an_oracle_solves_all():
@@ -85,7 +120,7 @@ def test_two_copies_outvote_six_that_disagree():
 def test_a_half_right_model_gets_the_score_computed_by_hand():
     """Right on tasks 0, 2 and 4, and on the first test of task 1, which has two."""
     solved = [DATA.inputs[i].tobytes() for i in DATA.examples("test")[:2]]
-    numbers = task_numbers(DATA)
+    numbers = DATA.puzzles()
     original = {int(DATA.rows.first[n]): n for n in range(6)}
 
     def right(row, question):
@@ -143,9 +178,11 @@ def test_caps():
     assert score(oracle, copies=0)["examples"] == 9
     few = score(oracle, copies=2, tasks=2)
     assert (few["tasks"], few["tests"], few["examples"]) == (2, 3, 9)
-    with pytest.raises(UserError, match="the most copies and tasks are -1 and 0"):
+    with pytest.raises(UserError, match="copies is -1; give 0"):
         ask(DATA, "test", -1)
-    with pytest.raises(UserError, match="voting is 'shout'"):
+    with pytest.raises(UserError, match="puzzles to ask is -2; give 0"):
+        ask(DATA, "test", 0, -2)
+    with pytest.raises(UserError, match="voting is 'shout'.*count"):
         score(oracle, voting="shout")
 
 
@@ -171,10 +208,11 @@ def test_tests_without_answers_are_submitted_and_not_scored():
 
 def test_rows_are_found_by_name_or_refused():
     questions = ask(DATA, "test", 3)
-    backwards = build_tasks(TASKS[::-1], SIDE, 9, 0, "there").rows
-    rows = trained_rows(questions, backwards)
-    for row in (1, 4, len(DATA.rows) - 5):
-        assert backwards.name(int(rows[row])) == DATA.rows.name(row)
+    backwards = build_tasks(TASKS[::-1], SIDE, 9, 0, "there")
+    rows, name = trained_rows(questions, backwards.rows), task_of(DATA.manifest).row_name
+    for row in (1, 2, 4, len(DATA.rows) - 5):
+        assert name(backwards, int(rows[row])) == name(DATA, row)
+        assert rows[row] != row
     lacking = build_tasks(TASKS[:-1], SIDE, 9, 0, "there").rows
     with pytest.raises(UserError, match="4 of the 24 rows that the questions need .*'t5' first"):
         trained_rows(questions, lacking)
@@ -257,7 +295,7 @@ def test_a_data_set_of_other_tasks_is_refused_and_blank_rows_are_not(trained, ca
 def test_checkpoints_carry_the_names_of_their_rows(trained):
     found = load(trained / "run")
     data = build(
-        Recipe(
+        ArcRecipe(
             str(trained / "files"),
             ("training", "evaluation"),
             "evaluation",
@@ -266,7 +304,7 @@ def test_checkpoints_carry_the_names_of_their_rows(trained):
             side=5,
         )
     )
-    assert found.rows.tasks == data.rows.tasks and len(found.rows) == len(data.rows)
+    assert found.rows.names == data.rows.names and len(found.rows) == len(data.rows)
     np.testing.assert_array_equal(found.rows.transforms, data.rows.transforms)
     np.testing.assert_array_equal(found.rows.first, data.rows.first)
     touched = np.abs(jax.device_get(found.weights.table)).sum(axis=1) > 0
