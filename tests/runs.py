@@ -83,6 +83,20 @@ def config_file(name):
     return module
 
 
+VARIANTS = {
+    "sudoku": ["demo", "quick", "six", "extreme", "extreme_attention", "hard"],
+    "sudoku_hard": ["published", "fast", "digits", "four", "four_fast", "six", "six_fast"],
+    "maze": ["small", "hard", "hard_n6"],
+    "arc": ["debug", "arc1", "arc2"],
+}
+"""The config files of experiments/ and their variants."""
+
+
+def variants():
+    """Each as (file, variant)."""
+    return [(file, variant) for file, names in VARIANTS.items() for variant in names]
+
+
 def metrics(workdir):
     """Lines of metrics.jsonl without what the clock decides."""
     lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()

@@ -13,9 +13,8 @@ from tests.runs import TINY_MODEL
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.infer.halting import Entries, Halt, answer_queue
-from trm_jax.infer.rollout import rollout, start_latents
-from trm_jax.models import act, get_model
-from trm_jax.models.layers import slots_axis, swap_layout
+from trm_jax.infer.rollout import Rollout, start_latents
+from trm_jax.models import MIXERS, act, get_model
 from trm_jax.models.recursion import (
     Depth,
     Networks,
@@ -147,8 +146,9 @@ def step(config, latents, noise_keys):
 @pytest.mark.parametrize("mixer", ["mlp", "attention", "digits"])
 def test_the_layout_says_where_slots_lie(mixer):
     config = dataclasses.replace(TINY_MODEL, mixer=mixer, prefix_tokens=0)
-    shape = swap_layout(config, jnp.zeros((3, config.tokens, config.width))).shape
-    assert shape[slots_axis(config)] == 3
+    used = MIXERS.get(mixer)
+    shape = used.swap(jnp.zeros((3, config.tokens, config.width))).shape
+    assert shape[used.slots_axis] == 3
 
 
 def test_noise_is_for_training_alone():
@@ -209,7 +209,7 @@ def test_refilled_slots_start_from_it_too():
     model, mesh = get_model(NOISY), make_mesh(1)
     inputs, ids = questions(5)
     state = jax.tree.map(jnp.asarray, weights())
-    path = jax.jit(lambda w: rollout(model, w, inputs, ids, 3, mesh))(state)
+    path = Rollout(model, mesh, 3, 5)(state, inputs, ids)
     halt = Halt(most=3, threshold=0.9999999)
     queue = functools.partial(answer_queue, model, slots=2, halt=halt, mesh=mesh)
     numbers = np.arange(5, dtype=np.int32)
