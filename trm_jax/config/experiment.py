@@ -16,25 +16,28 @@ from trm_jax.tasks.task import TASKS
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig(Settings):
-    """Optimizer of the dense parameters."""
+    """The optimizer of the dense parameters, which are all but the puzzle table."""
 
     GROUP: ClassVar[str] = "config.optimizer"
 
     name: str = setting(
         "adam_atan2",
-        "Optimizer; muon is Muon for the matrices of the blocks and AdamW for all else.",
+        "Which optimizer; muon is Muon for the matrices of the blocks and AdamW for all else.",
         choices=("adam_atan2", "adamw", "muon"),
     )
     lr: float = setting(1e-4, "Peak learning rate; under muon that of AdamW.", above=0)
-    warmup: int = setting(2000, "Updates of linear warm-up.", low=0)
+    warmup: int = setting(2000, "Updates in which the learning rate rises linearly.", low=0)
     lr_min_ratio: float = setting(
-        1.0, "The cosine ends at this share of `lr`; 1.0 keeps the rate constant.", low=0, high=1
+        1.0,
+        "The learning rate falls by a cosine to this share of `lr`; 1.0 keeps it constant.",
+        low=0,
+        high=1,
     )
     weight_decay: float = setting(
         1.0, "Decoupled weight decay on all dense parameters; under muon on those of AdamW.", low=0
     )
-    b1: float = setting(0.9, "Decay of the first moment.", low=0, below=1)
-    b2: float = setting(0.95, "Decay of the second moment.", low=0, below=1)
+    b1: float = setting(0.9, "Decay of the optimizer's first moment.", low=0, below=1)
+    b2: float = setting(0.95, "Decay of the optimizer's second moment.", low=0, below=1)
     ema: float = setting(
         0.999, "Decay of the moving average that is evaluated; 0 averages nothing.", low=0, below=1
     )
@@ -47,10 +50,14 @@ class OptimizerConfig(Settings):
         0, "Updates before averaging begins; until then the average is the weights.", low=0
     )
     muon_lr: float = setting(
-        0.02, "Peak learning rate of the matrices of Muon, on the same schedule.", above=0
+        0.02, "Peak learning rate of the matrices under muon, on the schedule of `lr`.", above=0
     )
-    muon_momentum: float = setting(0.95, "Nesterov momentum of these.", low=0, below=1)
-    muon_weight_decay: float = setting(0.005, "Decoupled weight decay on these.", low=0)
+    muon_momentum: float = setting(
+        0.95, "Nesterov momentum of the matrices under muon.", low=0, below=1
+    )
+    muon_weight_decay: float = setting(
+        0.005, "Decoupled weight decay on the matrices under muon.", low=0
+    )
     clip: float = setting(
         0.0, "Largest norm of the gradient of all dense parameters; 0 clips nothing.", low=0
     )
@@ -63,8 +70,12 @@ class TableConfig(Settings):
     GROUP: ClassVar[str] = "config.table"
 
     rows: int = setting(0, "R, rows of the table; 0 takes as many as the data set has.", low=0)
-    lr: float = setting(1e-4, "Peak learning rate, on the schedule of the optimizer.", low=0)
-    weight_decay: float = setting(1.0, "Decoupled weight decay on touched rows.", low=0)
+    lr: float = setting(
+        1e-4, "Peak learning rate of the rows, on the schedule of `config.optimizer.lr`.", low=0
+    )
+    weight_decay: float = setting(
+        1.0, "Decoupled weight decay on the rows that a batch has looked up.", low=0
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,13 +86,18 @@ class MeshConfig(Settings):
 
     data: int = setting(0, "Devices that the batch is split over; 0 takes all.", low=0)
     table: int = setting(
-        0, "How many of them share a large puzzle table; 0 takes as many as can.", low=0
+        0,
+        "Devices that a large puzzle table is split over; 0 takes as many as can share it.",
+        low=0,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment(Settings):
-    """One run. What the data set decides, `model_config` adds."""
+    """One run: how long it trains, on how much at once, and what it writes down on the way.
+
+    What the data set decides, `model_config` adds.
+    """
 
     GROUP: ClassVar[str] = "config"
 
@@ -94,9 +110,11 @@ class Experiment(Settings):
     )
     batch_size: int = setting(768, "Slots of a batch, over all devices and processes.", low=1)
     accumulate: int = setting(
-        1, "Parts in which each device takes its slots, to need less memory.", low=1
+        1, "Parts in which each device works through its slots, to need less memory.", low=1
     )
-    steps: int = setting(65_104, "Optimizer updates, one supervision step each.", low=1)
+    steps: int = setting(
+        65_104, "Optimizer updates of the whole run, one supervision step each.", low=1
+    )
     steps_per_dispatch: int = setting(1, "Updates in one call of the compiled program.", low=1)
     log_every: int = setting(50, "Updates between two lines of metrics.", low=1)
     eval_every: int = setting(
@@ -117,7 +135,7 @@ class Experiment(Settings):
         (), "Python files or modules that bring tasks or mixers (`core/registry.py`)."
     )
     chains: int = setting(
-        1, "K, chains of states of each example, of which the best is learned from.", low=1
+        1, "K, chains of states that an example has in training; the best is learned from.", low=1
     )
     curriculum: tuple[tuple[float, int, int], ...] = setting(
         (),

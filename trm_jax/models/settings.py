@@ -18,12 +18,16 @@ class ModelSettings(Settings):
 
     GROUP: ClassVar[str] = "config.model"
 
-    kind: str = setting("trm", "Model, a name in `models/variants.py`: its states and recursion.")
+    kind: str = setting(
+        "trm",
+        "Which model: trm, trm_continue, trm_two_networks, trm_one_step, trm_single_z, "
+        "trm_multi_z, hrm or transformer (`models/variants.py`).",
+    )
     width: int = setting(512, "D, width of a token's state.", low=1)
     heads: int = setting(
-        8, "Attention heads; `width` is a multiple of twice this number. Attention only.", low=1
+        8, "Heads of the mixer attention; `width` is a multiple of twice this number.", low=1
     )
-    layers: int = setting(2, "Blocks of the network.", low=1)
+    layers: int = setting(2, "Blocks of a network.", low=1)
     y_layers: int = setting(
         0,
         "Blocks of the network that updates y, in models where it has one of its own; 0 means "
@@ -36,7 +40,7 @@ class ModelSettings(Settings):
         "neither T nor n.",
         low=1,
     )
-    n: int = setting(6, "Latent updates per recursion.", low=1)
+    n: int = setting(6, "Updates of the latent state in each recursion.", low=1)
     N: int = setting(16, "Supervision steps of an example at most.", low=1)
     mixer: str = setting(
         "mlp",
@@ -45,7 +49,7 @@ class ModelSettings(Settings):
     )
     positions: str = setting(
         "none",
-        "Positions of the tokens; a mixer takes some of these.",
+        "How tokens know their positions; each mixer takes some of these.",
         choices=("none", "learned", "rotary"),
     )
     prefix_tokens: int = setting(
@@ -53,7 +57,9 @@ class ModelSettings(Settings):
     )
     row_width: int = setting(0, "E, width of a puzzle-table row; 0 means `width`.", low=0)
     expansion: float = setting(
-        4.0, "Expansion of the SwiGLUs, before the two-thirds rule.", above=0
+        4.0,
+        "A SwiGLU's inner width is two thirds of this times its outer one, rounded up to 256s.",
+        above=0,
     )
     gate: str = setting(
         "silu",
@@ -70,8 +76,9 @@ class ModelSettings(Settings):
     )
     remat: str = setting(
         "none",
-        "What the backward pass computes again instead of storing it. Use it with unroll=False: "
-        "the CPU compiler undoes it in unrolled code.",
+        "What the backward pass computes again instead of storing it: none of it, the inside of "
+        "each block, or of a whole network. Use it with unroll=False: the CPU compiler undoes it "
+        "in unrolled code.",
         choices=("none", "block", "net"),
     )
     unroll: bool = setting(

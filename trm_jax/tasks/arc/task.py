@@ -70,16 +70,18 @@ TOKENS = (
 
 @dataclasses.dataclass(frozen=True)
 class ArcSettings(Settings):
-    """Which of ARC's tasks; `data.base_examples` is how many of each subset, 0 for all."""
+    """Which of ARC's tasks; how many of each subset, `config.data.base_examples` says."""
 
     GROUP: ClassVar[str] = "config.data.arc"
 
-    subsets: str = setting("training,evaluation", "Names of the subsets, with commas between them.")
+    subsets: str = setting(
+        "training,evaluation", "Subsets that a data set is made of, their names joined by commas."
+    )
     test_subset: str = setting(
         "evaluation", "The subset that is scored; its demonstrations are trained on."
     )
     strict: bool = setting(
-        False, "Do not train on the demonstrations of the tasks that are scored."
+        False, "Whether demonstrations of the tasks that are scored are left out of training."
     )
     side: int = setting(
         30,

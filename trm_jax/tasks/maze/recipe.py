@@ -27,20 +27,27 @@ class MazeRecipe(Settings):
 
     kind: str = setting(
         "random",
-        "path=generate only, like all below: random walls, or perfect with only one path.",
+        "Kind of generated mazes: random walls, or perfect, with only one path.",
         choices=KINDS,
     )
     wall_share: float = setting(
-        WALL_SHARE, "Random mazes: how likely a cell is a wall.", low=0, below=1
+        WALL_SHARE, "How likely a cell of a generated random maze is a wall.", low=0, below=1
     )
-    shortest: int = setting(0, "Fewest steps of a shortest path; 0 for what suits the side.", low=0)
-    longest: int = setting(0, "Most steps of a shortest path; 0 for no limit.", low=0)
+    shortest: int = setting(
+        0, "Fewest steps of a generated maze's shortest path; 0 for what suits its side.", low=0
+    )
+    longest: int = setting(
+        0, "Most steps of a generated maze's shortest path; 0 for no limit.", low=0
+    )
     tie_break: str = setting(
-        TIE_BREAK, "Which of several shortest paths is the answer: the moves in order."
+        TIE_BREAK,
+        "Which of several shortest paths of a generated maze is the answer: moves, the preferred "
+        "one first.",
     )
     endpoints: str = setting(
         "far",
-        "Random mazes: start and goal far apart, or uniform with rejection as published.",
+        "Start and goal of a generated random maze: far apart, or uniform with rejection as "
+        "published.",
         choices=("far", "uniform"),
     )
 

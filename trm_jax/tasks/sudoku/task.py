@@ -27,10 +27,10 @@ class SudokuSettings(Settings):
 
     GROUP: ClassVar[str] = "config.data.sudoku"
 
-    box: tuple[int, int] = setting((3, 3), "Rows and columns of a box.", low=1)
+    box: tuple[int, int] = setting((3, 3), "Rows and columns of a box.", low=2)
     extra_givens: int = setting(
         0,
-        "path=generate only: givens put back into each minimal puzzle, at most.",
+        "Givens put back into each generated, minimal puzzle, at most.",
         low=0,
     )
 
