@@ -220,8 +220,8 @@ def test_wrong_settings_are_refused_by_name(words, sentence):
     ],
 )
 def test_a_setting_of_another_task_is_refused(config, name, task):
-    sentence = refusal(f"--config={config}", f"--config.{name}=1")
     last = name.rpartition(".")[2]
+    sentence = refusal(f"--config={config}", f"--config.{name}={7 if last == 'side' else 1}")
     assert f"config.data.{task}.{last} is a setting of the task '{task}'" in sentence
     assert f"config.data.task is '{config}'; leave it out" in sentence
 
