@@ -10,7 +10,6 @@ from trm_jax.config.dotted import refuse_other_tasks
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.core import distributed
 from trm_jax.core.errors import UserError
-from trm_jax.core.registry import load_plugins
 from trm_jax.tasks.task import TASKS
 
 
@@ -90,13 +89,14 @@ def experiment(values: flags.FlagValues) -> Experiment:
 
 
 def settings(values: flags.FlagValues) -> dict[str, Any]:
-    """The settings of --config with all defaults, not checked yet.
+    """The settings of --config with all defaults, not checked yet; --plugin is one of them.
 
     Raises:
       UserError: it is missing or cannot be loaded.
     """
     config: dict[str, Any] = need(values, "config").to_dict()
-    load_plugins(config.get("plugins", ()))
+    if "plugin" in values and values.plugin:
+        config["plugins"] = tuple(dict.fromkeys((*config["plugins"], *values.plugin)))
     return config
 
 

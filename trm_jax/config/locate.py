@@ -82,7 +82,10 @@ def load(spec: str) -> dict[str, Any]:
       UserError: the file is not there, fails, or gives something else.
     """
     values = json_copy(_loaded(spec))
-    load_plugins(values.get("plugins", ()))
+    plugins = values.get("plugins", ())
+    if not isinstance(plugins, list | tuple):
+        raise UserError(f"config.plugins is {plugins!r}; give a tuple, as in ('task.py',).")
+    load_plugins(plugins)
     return values
 
 

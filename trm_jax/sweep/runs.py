@@ -12,7 +12,7 @@ from typing import Any
 import orbax.checkpoint as ocp
 from etils import epath
 
-from trm_jax.config.dotted import with_overrides
+from trm_jax.config.dotted import known_name, with_overrides
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.config.locate import experiments, find
 from trm_jax.core.errors import UserError
@@ -72,9 +72,13 @@ class SweepRun:
         scored = any(self.workdir.evaluations.glob(f"*-heldout-checkpoint{latest}-*.json"))
         if scored or not manifest["counts"].get("heldout"):
             return None
-        plugins = [f"--plugin={plugin}" for plugin in self.experiment.plugins]
         where = f"--workdir={self.workdir.root}"
-        return (*TRM, "eval", where, f"--checkpoint={latest}", *plugins)
+        return (*TRM, "eval", where, f"--checkpoint={latest}", *_plugins(self.experiment))
+
+
+def _plugins(experiment: Experiment) -> list[str]:
+    """The flags that load an experiment's plugins."""
+    return [f"--plugin={plugin}" for plugin in experiment.plugins]
 
 
 def read_entries(source: str, seeds: int | None) -> Entries:
@@ -164,8 +168,8 @@ def plan(base: Base, entries: Entries, out: epath.PathLike) -> list[SweepRun]:
 
 
 def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.PathLike) -> SweepRun:
-    overrides = {"name": SEED.sub("", name), **overrides}
     try:
+        overrides = {"name": SEED.sub("", name), **{known_name(k): v for k, v in overrides.items()}}
         for key, value in overrides.items():
             if base.overrides.get(key, value) != value:
                 raise UserError(
@@ -185,6 +189,7 @@ def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.Pat
         "train",
         f"--config={base.file}",
         f"--workdir={workdir.root}",
+        *_plugins(experiment),
         *(f"--config.{k}={tuple(v) if isinstance(v, list) else v}" for k, v in settings.items()),
     )
     return SweepRun(name, workdir, experiment, train)
