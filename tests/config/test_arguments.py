@@ -238,7 +238,7 @@ def test_settings_of_a_plugins_task_can_be_set(plugin, flag):
     words = ["--config.data.task=arguments_words", "--config.data.arguments_words.letters=7"]
     assert "arguments_words" in refusal("--config=sudoku", words[0])
     found = experiment("--config=sudoku", *words, flag.format(plugin))
-    assert found.data.options.letters == 7
+    assert found.data.options.letters == 7 and found.plugins == (plugin,)
     assert "letters is 0" in refusal("--config=sudoku", flag.format(plugin), words[1][:-1] + "0")
 
 

@@ -4,6 +4,7 @@ import fcntl
 import importlib
 import itertools
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,13 +12,17 @@ import threading
 import time
 
 import pytest
+from absl import flags as absl_flags
 
 from tests import runs
 from trm_jax.cli import main
+from trm_jax.commands import common
+from trm_jax.commands import train as train_command
+from trm_jax.config.arguments import rewritten
 from trm_jax.config.dotted import with_overrides
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.signals import StopSignals
-from trm_jax.models import check_kind
+from trm_jax.models import check_model
 from trm_jax.sweep import jobs
 from trm_jax.train.workdir import WorkDir
 
@@ -143,8 +148,8 @@ def test_all_ablations_are_different_and_fit_any_base():
     for name, overrides in found:
         assert stated <= overrides.keys()
         model = from_dict(with_overrides(base, overrides)).model
-        check_kind(model["kind"])
-        assert model["T"] == overrides["model.T"], name
+        check_model(model)
+        assert (model.T, model.kind) == (overrides["model.T"], overrides["model.kind"]), name
     assert ablations.TRM.overrides["model.T"] == 3 and ablations.TRM.overrides["model.n"] == 6
 
 
@@ -161,6 +166,38 @@ def test_dry_run_prints_the_commands_and_writes_nothing(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_files_of_the_package_are_known_by_their_names(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--config=sudoku:quick", "--sweep=ablations:table2", "--out=out", "--dry_run"]
+    assert main(["sweep", *flags, "--seeds=1"]) == 0
+    *commands, last = capsys.readouterr().out.splitlines()
+    assert last == "# 3 runs, 0 done already"
+    assert all("--config=sudoku:quick" in command.split() for command in commands)
+
+
+def test_settings_by_their_old_names_and_plugins_are_passed_on(capsys, tmp_path):
+    plugin = tmp_path / "nothing.py"
+    plugin.write_text("")
+    listed = sweep_file(tmp_path, ["a", {"data.box": [2, 2], "curriculum": [[0.0, 1, 2]]}])
+    flags = [DEMO, f"--plugin={plugin}", listed, f"--out={tmp_path / 'out'}", "--dry_run"]
+    assert main(["sweep", *flags]) == 0
+    command = shlex.split(capsys.readouterr().out.splitlines()[0])
+    assert f"--plugin={plugin}" in command and "--config.data.sudoku.box=(2, 2)" in command
+    values = flags_of(command[command.index("train") + 1 :])
+    found = common.experiment(values)
+    assert found.plugins == (str(plugin),) and found.curriculum == ((0.0, 1, 2),)
+
+
+def flags_of(arguments):
+    """The flags of `trm train` as it reads them."""
+    values = absl_flags.FlagValues()
+    absl_flags.DEFINE_list("plugin", [], "Plugins.", flag_values=values)
+    arguments = rewritten(arguments)
+    train_command.define(values, arguments)
+    values(["trm", *arguments])
+    return values
+
+
 def sweep_file(tmp_path, *entries):
     path = tmp_path / "sweep_list.json"
     path.write_text(json.dumps(entries))
@@ -170,7 +207,7 @@ def sweep_file(tmp_path, *entries):
 @pytest.mark.parametrize(
     ("entries", "flags", "named"),
     [
-        ([["a", {"model.widht": 3}]], [], "model.widht"),
+        ([["a", {"model.widht": 3}]], [], "did you mean config.model.width?"),
         ([["a", {}], ["b", {"model.T": "two"}]], [], "Run b: config.model.T"),
         ([["a", {"model.kind": "spoon"}]], [], "spoon"),
         ([["a", {"model.T": 2}]], ["--config.model.T=3"], "model.T"),
@@ -183,7 +220,22 @@ def sweep_file(tmp_path, *entries):
         ([["a", {}]], ["--seeds=2"], "--seeds"),
         ([["a", {}]], ["--jobs=0"], "--jobs"),
         ([["a", {}]], ["--sweep=nowhere.json"], "nowhere.json"),
-        ([["a", {}]], ["--sweep=nowhere.py"], "sweep.py"),
+        ([["a", {}]], ["--sweep=nowhere.py"], "one of ablations, recipes, time_to_accuracy"),
+        (
+            [["a", {"lr": 1}]],
+            [],
+            "Run a: config.lr is no setting; did you mean config.optimizer.lr",
+        ),
+        (
+            [["a", {"data.maze.side": 7}]],
+            [],
+            "config.data.maze.side is a setting of the task 'maze'",
+        ),
+        (
+            [["a", {"data.box": [3, 3]}]],
+            ["--config.data.sudoku.box=(2, 2)"],
+            "the command line sets config.data.sudoku.box = (2, 2) and the sweep [3, 3]",
+        ),
         ([["a", {}]], [f"--sweep={ABLATIONS}:table9"], "table9"),
         ([["a", {}]], ["--out=gs://bucket/out"], "local"),
     ],
@@ -299,7 +351,7 @@ def test_sweep_trains_scores_reports_what_failed_and_passes_over_what_is_done(
     assert "1 of 2 runs done, 1 failed" in printed
     assert "  wrong/seed0  training: exit code 2  trm: config.mesh.data asks for 64" in printed
     experiment, _ = WorkDir(out / "fine/seed1").read()
-    assert (experiment.name, experiment.seed, experiment.model["T"]) == ("fine", 1, 1)
+    assert (experiment.name, experiment.seed, experiment.model.T) == ("fine", 1, 1)
     (evaluation,) = (out / "fine/seed1/eval").iterdir()
     last = [e for e in runs.metrics(out / "fine/seed1") if "heldout/exact_accuracy" in e][-1]
     result = json.loads(evaluation.read_text())
