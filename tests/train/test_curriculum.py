@@ -1,6 +1,7 @@
 """Depth in stages: where they begin, what is compiled, what is refused."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -12,7 +13,8 @@ from tests import runs
 from tests.train.test_recipes import after
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
-from trm_jax.models import check_curriculum
+from trm_jax.models import check_training
+from trm_jax.models.settings import ModelSettings
 from trm_jax.tasks.random_puzzles import random_puzzles
 from trm_jax.train.curriculum import Stage, stages
 from trm_jax.train.loop import train
@@ -75,17 +77,22 @@ def test_evaluation_is_at_full_depth():
     ],
 )
 def test_what_is_no_curriculum_is_refused(curriculum):
-    with pytest.raises(UserError, match=r"config\.curriculum is .* give stages"):
+    remedy = (
+        r"give stages \(share, T, n\)|must be of type tuple\[tuple\[float, int, int\], \.\.\.\]"
+    )
+    named = rf"config\.curriculum is {re.escape(repr(curriculum))}; .*({remedy})"
+    with pytest.raises(UserError, match=named):
         from_dict({"curriculum": curriculum})
 
 
 def test_models_that_cannot_change_their_depth():
+    multi, direct = (ModelSettings(kind=kind, n=2) for kind in ("trm_multi_z", "transformer"))
     with pytest.raises(UserError, match=r"keep n = config\.model\.n = 2 in all stages"):
-        check_curriculum("trm_multi_z", 2, CGAR)
-    check_curriculum("trm_multi_z", 2, ((0.0, 1, 2), (0.5, 3, 2)))
+        check_training(multi, 1, CGAR)
+    check_training(multi, 1, ((0.0, 1, 2), (0.5, 3, 2)))
     with pytest.raises(UserError, match=r"config\.curriculum .* leave it empty"):
-        check_curriculum("transformer", 2, CGAR)
-    check_curriculum("transformer", 2, ())
+        check_training(direct, 1, CGAR)
+    check_training(direct, 1, ())
 
 
 def test_it_survives_json_configs_and_the_command_line(monkeypatch):

@@ -1,5 +1,6 @@
 """Puzzles never seen: rows fitted on demonstrations, trained weights under another data set."""
 
+import dataclasses
 import json
 
 import jax
@@ -13,9 +14,13 @@ from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.data.pipeline import model_labels
+from trm_jax.models import get_model
+from trm_jax.models.act import chain_count
 from trm_jax.models.losses import token_loss
 from trm_jax.models.puzzle_table import lookup
 from trm_jax.tasks.arc.build import build_tasks
+from trm_jax.train import gradient as gradient_module
+from trm_jax.train import step
 from trm_jax.train.fit import fit
 from trm_jax.train.loop import train
 from trm_jax.train.trained import load
@@ -68,7 +73,7 @@ def test_known_rows_come_along_and_new_ones_are_zeros(trained):
     rows = table(rows_for(trained, data))
     assert rows.shape == (len(data.rows), trained.model.config.table_width)
     assert not rows[: data.rows.first[1]].any()
-    mine, old = data.rows.first[1], trained.rows.first[trained.rows.tasks.index("train2")]
+    mine, old = data.rows.first[1], trained.rows.first[trained.rows.names.index("train2")]
     count = COPIES + 1
     np.testing.assert_array_equal(
         rows[mine : mine + count], table(trained.weights)[old : old + count]
@@ -109,6 +114,79 @@ def test_no_updates_fit_nothing(trained):
     assert not table(fit(trained, data, updates=0, copies=1, network=False, seed=0)).any()
     with pytest.raises(UserError, match="fit for are -1"):
         fit(trained, data, updates=-1, copies=1, network=False, seed=0)
+
+
+@pytest.fixture(scope="module")
+def on_one(root):
+    """The same model on one device."""
+    return load(root / "run", mesh=make_mesh(1))
+
+
+def as_if_trained(trained, **settings):
+    """The same weights, as of an experiment with other settings."""
+    names = {name.replace("__", "."): value for name, value in settings.items()}
+    experiment = trained.experiment.change(names)
+    model = get_model(experiment.model_config(trained.manifest))
+    return dataclasses.replace(trained, experiment=experiment, model=model)
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_slots_taken_in_parts_are_fitted_as_all_at_once(on_one, network):
+    """Two tasks have six demonstrations, which are two parts of three."""
+    data = dataset(on_one, new_tasks("a", "b"))
+    whole, parts = (
+        fit(each, data, updates=3, copies=COPIES, network=network, seed=0)
+        for each in (on_one, as_if_trained(on_one, accumulate=2))
+    )
+    start = np.abs(table(rows_for(on_one, data)) - table(whole)).max()
+    np.testing.assert_allclose(table(parts), table(whole), rtol=0, atol=1e-4 * start)
+    for a, b in zip(jax.tree.leaves(parts.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
+
+
+def test_the_demonstrations_are_taken_in_as_many_parts_as_in_training(on_one, monkeypatch):
+    """Parts that do not divide them: there are more slots then, not fewer parts."""
+    seen, inner = [], step.over_devices
+
+    def spy(model, mesh, parts, loss_config):
+        gradient = inner(model, mesh, parts, loss_config)
+
+        def counted(params, rows, carry, exploration):
+            seen.append((parts, len(rows)))
+            return gradient(params, rows, carry, exploration)
+
+        return counted
+
+    monkeypatch.setattr(step, "over_devices", spy)
+    data = dataset(on_one, new_tasks("a", "b"))
+    cut = as_if_trained(on_one, accumulate=4)
+    fit(cut, data, updates=1, copies=COPIES, network=False, seed=0)
+    assert set(seen) == {(4, 8)}
+
+
+def test_a_model_of_chains_is_fitted_with_its_chains(on_one, monkeypatch):
+    seen, inner = [], gradient_module.compete
+
+    def spy(params, rows, carry, *rest):
+        seen.append(chain_count(carry))
+        return inner(params, rows, carry, *rest)
+
+    monkeypatch.setattr(gradient_module, "compete", spy)
+    data = dataset(on_one, new_tasks("a", "b"))
+    alone, three = (
+        fit(
+            as_if_trained(on_one, chains=chains, model__start="random"),
+            data,
+            updates=4,
+            copies=COPIES,
+            network=True,
+            seed=0,
+        )
+        for chains in (1, 3)
+    )
+    assert set(seen) == {3}
+    assert np.isfinite(table(three)).all() and (table(three)[1:] != 0).any()
+    assert (table(alone) != table(three)).any(), "another chain won, and was learned from"
 
 
 def loss_on_demonstrations(trained, data, weights):
@@ -156,8 +234,8 @@ def test_a_run_starts_from_the_weights_of_another(root, trained, tmp_path):
     assert train(changed, tmp_path / "run") == 0
     after = load(tmp_path / "run", averaged=False)
     for name in ("train3", "train0"):
-        new = after.rows.first[after.rows.tasks.index(name)]
-        old = trained.rows.first[trained.rows.tasks.index(name)]
+        new = after.rows.first[after.rows.names.index(name)]
+        old = trained.rows.first[trained.rows.names.index(name)]
         np.testing.assert_allclose(
             table(after.weights)[new : new + COPIES + 1],
             table(trained.weights)[old : old + COPIES + 1],
@@ -185,7 +263,7 @@ def test_solve_answers_tasks_of_a_file(root, tmp_path, capsys):
     assert json.loads(out.read_text()) == {line["task"]: line["attempts"] for line in lines}
     assert "3 rows of the puzzle table were unknown; 2 updates" in err and "9 copies voted" in err
     main(command)
-    assert "task new, test 1: nobody told the answer" in capsys.readouterr().out
+    assert "task new, test 1: the answer is not known" in capsys.readouterr().out
 
 
 def test_known_tasks_are_not_fitted_unless_asked(root, tmp_path, capsys):
@@ -198,10 +276,10 @@ def test_known_tasks_are_not_fitted_unless_asked(root, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "no task to solve"),
+        ([], "no puzzle to solve; give a JSON file"),
         (["nowhere.json"], "nowhere.json cannot be read"),
         (["{file}", "{file}"], "task test1 is given twice"),
-        (["{file}", "--picture=x.png"], "--picture and --show are for Sudokus"),
+        (["{file}", "--picture=x.png"], "--picture and --show are for puzzles of text"),
         (["{file}", "--voting=loud"], "loud"),
     ],
 )
