@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import platform
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,8 +65,14 @@ def test_overview_names_every_command(capsys):
         (["train", "--workdir=x"], "--config"),
         (["train", DEMO], "--workdir"),
         (["train", "--config=nowhere.py", "--workdir=x"], "nowhere.py"),
+        (["train", "--config", "nowhere", "--workdir=x"], "one of arc, maze, sudoku, sudoku_hard"),
         (["train", f"{DEMO}o", "--workdir=x"], "demoo"),
-        (["train", DEMO, "--workdir=x", "--config.model.widht=3"], "widht"),
+        (["train", DEMO, "--workdir=x", "--config.model.widht=3"], "config.model.width?"),
+        (["train", DEMO, "--workdir=x", "--config.lr=3"], "did you mean config.optimizer.lr"),
+        (["train", DEMO, "--workdir=x", "--config.data.maze.side=7"], "of the task 'maze'"),
+        (["train", DEMO, "--workdir=x", "--config.steps=0"], "config.steps is 0"),
+        (["train", DEMO, "--workdir=x", "--plugin=nowhere.py"], "plugin nowhere.py"),
+        (["train", DEMO, "--workdir=x", "--config.model.T"], "config.model.T"),
         (["train", DEMO, "--workdir=x", "--config.steps=many"], "many"),
         (["train", DEMO, "--workdir=x", "--config.model.mixer=spoon"], "spoon"),
         (["train", DEMO, "--workdir=x", "stray"], "stray"),
@@ -100,6 +108,26 @@ def test_eval_is_what_the_training_loop_saw(capsys, workdir):
     result = json.loads(capsys.readouterr().out)
     assert result["exact_accuracy"] == last["heldout/exact_accuracy"]
     assert result["cell_accuracy"] == pytest.approx(last["heldout/cell_accuracy"], abs=1e-6)
+
+
+def test_a_run_of_an_earlier_version_is_scored_and_goes_on(capsys, workdir, tmp_path):
+    """Its config.json and data.json have Sudoku's settings by their old names, and the mazes'."""
+    old = tmp_path / "old"
+    shutil.copytree(workdir, old)
+    others = {"maze": {"side": 30}, "arc": {"subsets": "training", "test": "training", "side": 30}}
+    for file in ("config.json", "data.json"):
+        record = json.loads((old / file).read_text())
+        data = record["config"]["data"] if file == "config.json" else record
+        data.update(data.pop("sudoku") | others)
+        assert data["box"] == [2, 2] and data["extra_givens"] == 4
+        (old / file).write_text(json.dumps(record))
+    scores = []
+    for path in (workdir, old):
+        assert main(["eval", f"--workdir={path}", "--checkpoint=12", "--json"]) == 0
+        scores.append(json.loads(capsys.readouterr().out)["by_depth"])
+    assert scores[0] == scores[1]
+    assert train(runs.experiment(steps=16), old) == 0
+    assert [entry["step"] for entry in runs.metrics(old)][-1] == 16
 
 
 def test_eval_of_a_csv_in_any_batch_size(capsys, workdir, tmp_path):
@@ -160,6 +188,8 @@ def test_solve_draws_steps_and_a_picture(capsys, workdir, puzzles, tmp_path):
     main(["solve", f"--workdir={workdir}", "--show", f"--picture={picture}", puzzles[0]])
     out = capsys.readouterr().out
     assert all(f"step {step}" in out for step in (1, 2, 3)) and out.count("┌") == 3
+    verdict = r"puzzle 1: .*; (never confident|first confident at step [1-3] of 3), confidence "
+    assert re.fullmatch(rf"{verdict}[\d.]+% at the end", out.splitlines()[-1])
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
