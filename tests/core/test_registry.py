@@ -27,7 +27,8 @@ def shelf(monkeypatch):
     before = set(sys.modules)
     yield found
     for name in set(sys.modules) - before:
-        del sys.modules[name]
+        if name.startswith(("trm_plugin_", "kitchen", "spoons")):
+            del sys.modules[name]
 
 
 @pytest.fixture
