@@ -11,7 +11,6 @@ import pytest
 
 from tests.golden import reference
 from tests.published.test_transcription import assert_close, question, transcription
-from trm_jax.models.layers import Block, swap_layout
 from trm_jax.models.parts import Parts
 from trm_jax.models.recursion import Depth
 from trm_jax.published.torch_names import LEVELS
@@ -40,7 +39,7 @@ class Both:
         return LEVELS.get(name, self.theirs.z_level)
 
     def swap(self, h):
-        return swap_layout(self.model.config, h)
+        return self.model.mixer.swap(h)
 
     def states(self, count):
         """Random ones, each [2, L, D]."""
@@ -66,7 +65,8 @@ def test_each_block(both):
     (h,) = both.states(1)
     for name in both.names:
         for block, params in both.weights.params[name].items():
-            ours = Block(both.model.config).apply({"params": params}, both.swap(jnp.asarray(h)))
+            ours = both.model.mixer.block(both.model.config)
+            ours = ours.apply({"params": params}, both.swap(jnp.asarray(h)))
             theirs = both.theirs.block(both.level(name), int(block.removeprefix("block_")), h)
             assert_close(np.asarray(both.swap(ours)), theirs, f"{name} {block}")
 

@@ -15,13 +15,14 @@ from flax import linen as nn
 from tests.golden import parity, reference
 from trm_jax.core.numerics import rms_norm
 from trm_jax.models import act, layers, losses, parts, puzzle_table, recursion
+from trm_jax.models.mixers import attention, mlp
 from trm_jax.train import optim, step
 
 
 def flip_rotary_halves(patch, p):
     """The second half turned against the first."""
-    right = layers.rotate
-    patch.setattr(layers, "rotate", lambda x, cos, sin: right(x, cos, -sin))
+    right = attention.rotate
+    patch.setattr(attention, "rotate", lambda x, cos, sin: right(x, cos, -sin))
 
 
 def pair_rotary_neighbours(patch, p):
@@ -34,7 +35,7 @@ def pair_rotary_neighbours(patch, p):
         c, s = (jnp.asarray(t[:, :half]).repeat(2, axis=-1)[None, :, None] for t in (cos, sin))
         return x * c + turned * s
 
-    patch.setattr(layers, "rotate", rotate)
+    patch.setattr(attention, "rotate", rotate)
 
 
 def swap_gate_and_up(patch, p):
@@ -48,26 +49,26 @@ def swap_gate_and_up(patch, p):
             up, gate = jnp.split(both, 2, axis=-1)
             return layers.Linear(x.shape[-1], self.dtype, name="down")(nn.silu(gate) * up)
 
-    patch.setattr(layers, "SwiGLU", Swapped)
+    patch.setattr(attention, "SwiGLU", Swapped)
 
 
 def norm_before(patch, p):
     """Pre-norm: h + mix(rms(h)), h + swiglu(rms(h))."""
 
-    class PreNorm(layers.Block):
+    class PreNorm(attention.AttentionBlock):
         @nn.compact
         def __call__(self, h):
             c = self.config
-            attention = layers.Attention(c.heads, True, c.dtype, name="attention")
-            h = h + attention(rms_norm(h))
+            mix = attention.Attention(c.heads, True, c.dtype, name="attention")
+            h = h + mix(rms_norm(h))
             return h + layers.SwiGLU(c.expansion, c.dtype, name="mlp")(rms_norm(h))
 
-    patch.setattr(layers, "Block", PreNorm)
+    patch.setattr(attention.AttentionMixer, "block", PreNorm)
 
 
 def norm_over_channels(patch, p):
     """The token mixing's residual normalised over the wrong axis."""
-    patch.setattr(layers, "rms_norm", lambda x, axis=-1: rms_norm(x))
+    patch.setattr(mlp, "rms_norm", lambda x, axis=-1: rms_norm(x))
 
 
 def positions_at_full_size(patch, p):

@@ -15,9 +15,10 @@ from trm_jax.config.experiment import OptimizerConfig, TableConfig
 from trm_jax.core.mesh import ROW_MULTIPLE, make_mesh, over_slots, to_global
 from trm_jax.core.types import Batch
 from trm_jax.models import get_model
-from trm_jax.train.optim import dense_optimizer
-from trm_jax.train.state import init_state, state_shardings
-from trm_jax.train.step import make_train_step, metric_names, summarise, update
+from trm_jax.models.settings import LossConfig
+from trm_jax.train.state import state_shardings
+from trm_jax.train.step import metric_names, summarise
+from trm_jax.train.trainer import Recipe, make_trainer
 
 SLOTS = 8
 ROWS = 40
@@ -40,35 +41,25 @@ def setting(devices, rows=ROWS, table=0, parts=1):
     On one device the dense parameters are averaged, on several all: one compilation less.
     """
     scope = "dense" if devices == 1 else "all"
-    model, optimizer = get_model(MODEL), dense_optimizer(OPTIMIZER, 100)
-    mesh = make_mesh(devices, table)
-    init = functools.partial(
-        init_state,
-        model=model,
-        optimizer=optimizer,
-        table_rows=rows,
+    optimizer = dataclasses.replace(OPTIMIZER, ema_scope=scope)
+    recipe = Recipe(
         batch_size=SLOTS,
-        ema_scope=scope,
-        metric_names=metric_names(model),
-    )
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    shardings = state_shardings(mesh, shapes)
-    update_one = functools.partial(
-        update,
-        model=model,
-        optimizer=optimizer,
-        optimizer_config=OPTIMIZER,
-        table_config=TABLE,
-        total_steps=100,
+        accumulate=parts,
+        chains=1,
+        steps=100,
         log_every=LOG_EVERY,
-        mesh=mesh,
-        parts=parts,
+        optimizer=optimizer,
+        schedule=optimizer,
+        table=TABLE,
+        loss=LossConfig(),
     )
+    mesh = make_mesh(devices, table)
+    trainer = make_trainer(recipe, get_model(MODEL), mesh, rows)
     return types.SimpleNamespace(
         mesh=mesh,
-        shapes=shapes,
-        fresh=functools.partial(jax.jit(init, out_shardings=shardings), jax.random.key(0)),
-        step=make_train_step(update_one, mesh, shapes),
+        shapes=trainer.shapes,
+        fresh=functools.partial(trainer.init, jax.random.key(0)),
+        step=trainer.step(MODEL.T, MODEL.n),
     )
 
 
