@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tests import runs
 from trm_jax.config.experiment import from_dict
-from trm_jax.plan.remedies import changed
 
 FACTS = Path(__file__).with_name("facts.json")
 CONFIGS = ("sudoku:extreme", "sudoku:extreme_attention", "maze:hard", "arc:arc1")
@@ -20,8 +19,8 @@ def experiment(config, changes=()):
     file, variant = config.split(":")
     settings = runs.config_file(file).get_config(variant).to_dict()
     if file == "arc":
-        settings["table"]["rows"] = ARC1_ROWS
-    return changed(from_dict(settings), dict(changes))
+        settings.setdefault("table", {})["rows"] = ARC1_ROWS
+    return from_dict(settings).change(dict(changes))
 
 
 def stored():

@@ -126,6 +126,8 @@ def test_puzzles_that_cannot_be_fetched_need_not_be():
 def test_a_data_set_directory_is_read(tmp_path):
     experiment = runs.experiment()
     save(random_puzzles(experiment.data, 3), tmp_path / "data")
-    data = dataclasses.replace(experiment.data, path=str(tmp_path / "data"), box=(3, 3))
-    _, dataset = stand_in(dataclasses.replace(experiment, data=data))
+    nine = dataclasses.replace(experiment.data.options, box=(3, 3))
+    _, dataset = stand_in(
+        experiment.change({"data.path": f"{tmp_path}/data", "data.options": nine})
+    )
     assert dataset.manifest["cells"] == 16

@@ -10,7 +10,7 @@ from trm_jax import cli
 from trm_jax.plan import remedies as plan_remedies
 from trm_jax.plan import topology
 from trm_jax.plan.page import page
-from trm_jax.plan.remedies import as_flags, changed, plan
+from trm_jax.plan.remedies import as_flags, plan
 
 AVAILABLE = 1000
 
@@ -24,10 +24,10 @@ def compiler(monkeypatch):
         train, evaluation, state, remat = 900, 100, 50, 1.0
 
         def __call__(self, which, experiment, dataset, mesh, chip):
-            settings = (experiment.accumulate, experiment.model["remat"])
+            settings = (experiment.accumulate, experiment.model.remat)
             if which == "train":
                 temporary = self.train / experiment.accumulate
-                temporary *= self.remat if experiment.model["remat"] != "none" else 1
+                temporary *= self.remat if experiment.model.remat != "none" else 1
             else:
                 settings = (experiment.eval_batch_size,)
                 temporary = self.evaluation * experiment.eval_batch_size / 64
@@ -112,9 +112,9 @@ def test_an_evaluation_is_halved_until_it_fits(compiler):
 
 
 def test_changes_are_settings():
-    made = changed(runs.experiment(), {"accumulate": 2, "model.remat": "net"})
-    assert made.accumulate == 2 and made.model["remat"] == "net"
-    assert made.model["width"] == 16
+    made = runs.experiment().change({"accumulate": 2, "model.remat": "net"})
+    assert made.accumulate == 2 and made.model.remat == "net"
+    assert made.model.width == 16 and runs.experiment().model.remat == "none"
 
 
 def test_the_page_labels_the_bound(compiler):

@@ -96,10 +96,12 @@ def test_changes_are_told():
 def test_box_of_a_side_with_several():
     told = infer(arrays_of(model_of(vocab=8, cells=36)), FILE)
     config = config_of()
-    with pytest.raises(UserError, match=r"config.data.box is \[2, 2\].*\(2, 3\), \(3, 2\)"):
+    named = r"config\.data\.sudoku\.box is \(2, 2\).*box=\(2, 3\) or box=\(3, 2\)"
+    with pytest.raises(UserError, match=named):
         settle(told, config, FILE)
-    config["data"]["box"] = (3, 2)
-    assert settle(told, config, FILE)[0]["data"]["box"] == (3, 2)
+    for older in ({"box": (3, 2)}, {"sudoku": {"box": (3, 2)}}):
+        found, _ = settle(told, config | {"data": {"task": "sudoku"} | older}, FILE)
+        assert found["data"]["sudoku"]["box"] == (3, 2)
 
 
 def without(name):
