@@ -8,7 +8,7 @@ import pytest
 
 from trm_jax.core import registry as module
 from trm_jax.core.errors import UserError
-from trm_jax.core.registry import ENTRY_POINTS, Registry, load_installed, load_plugins
+from trm_jax.core.registry import ENTRY_POINTS, Registry, load_installed, load_plugins, located
 
 PLUGIN = """
 import shelf
@@ -116,6 +116,7 @@ def test_a_plugin_is_a_module_which_is_run_once(shelf, tmp_path, monkeypatch):
         ("def (", "SyntaxError"),
         ("raise ValueError('several\\nlines')", "(ValueError: several lines)"),
         ("raise ValueError", "(ValueError)"),
+        ("raise SystemExit(0)", "(SystemExit: 0)"),
         (PLUGIN.replace("spoon", "fork"), "two spoons are named 'fork'"),
     ],
 )
@@ -135,9 +136,83 @@ def test_a_plugin_that_failed_is_run_again_when_it_is_mended(shelf, tmp_path):
     assert shelf.REGISTRY.get("spoon") == "made of wood"
 
 
-@pytest.mark.parametrize("plugin", ["nowhere/spoons.py", "no.such.module"])
+@pytest.mark.parametrize("plugin", ["nowhere/spoons.py", "no.such.module", ".", "", "a/b", "x-y"])
 def test_a_plugin_that_is_not_there_is_named(plugin):
-    assert refusal(load_plugins, [plugin]).startswith(f"plugin {plugin}")
+    sentence = refusal(load_plugins, [plugin])
+    assert sentence.startswith(f"plugin {plugin}") and (
+        "the name of a file ends in .py" in sentence or plugin.endswith(".py")
+    )
+
+
+@pytest.mark.parametrize("name", ["deep/spoons", "spoons_lie_here"])
+def test_a_file_without_its_ending_is_pointed_at(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / f"{name}.py").touch()
+    assert f"there is a file {name}.py" in refusal(load_plugins, [name])
+
+
+def test_names_of_plugins_are_text():
+    assert "plugin 3 is no name" in refusal(load_plugins, [3])
+
+
+@pytest.mark.parametrize("file_first", [True, False])
+def test_a_file_and_a_module_are_one_plugin(shelf, tmp_path, monkeypatch, file_first):
+    file = tmp_path / "spoons.py"
+    file.write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    load_plugins([str(file), "spoons"][:: 1 if file_first else -1])
+    assert len(shelf.times) == 1
+
+
+def test_a_plugin_that_registers_nothing_is_named_once(shelf, tmp_path, capsys):
+    (tmp_path / "spoons.py").write_text(PLUGIN)
+    (tmp_path / "empty.py").touch()
+    for _ in range(2):
+        load_plugins([str(tmp_path / "spoons.py"), str(tmp_path / "empty.py")])
+    said = capsys.readouterr().err
+    assert said.startswith(f"trm: plugin {tmp_path / 'empty.py'} registers nothing")
+    assert said.count("\n") == 1
+
+
+class Tool:
+    """What a registry of tools holds."""
+
+    handle: str
+    length: int = 3
+
+
+class Ladle(Tool):
+    """One that is complete."""
+
+    handle = "wood"
+
+
+@pytest.mark.parametrize(
+    ("item", "named"),
+    [
+        (Tool(), "'ladle' has no attribute 'handle'; give Tool one"),
+        (SimpleNamespace(handle="wood"), "is a SimpleNamespace and no Tool; derive its class"),
+        (Ladle, r"is the class Ladle; register Ladle()"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(item, named):
+    tools = Registry("config.tool", "tools", Tool)
+    assert named in refusal(tools.register, "ladle", item)
+    tools.register("ladle", Ladle())
+
+
+def test_files_are_located_once_and_for_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    for name in ("deep/a.py", "a.py", "b.py"):
+        (tmp_path / name).touch()
+    assert located("a.py") == str(tmp_path / "a.py")
+    assert located("a.py", tmp_path / "deep") == str(tmp_path / "deep/a.py")
+    assert located("../a.py", tmp_path / "deep") == str(tmp_path / "a.py")
+    assert located("b.py", tmp_path / "deep") == str(tmp_path / "b.py")
+    for name in ("nowhere.py", "some.module", "deep"):
+        assert located(name, tmp_path) == name
 
 
 def test_installed_plugins_are_looked_at_when_a_name_is_not_known(

@@ -13,7 +13,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from trm_jax.core.errors import UserError
 
@@ -25,26 +25,51 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Objects by name; unknown names are refused with the list of the known ones."""
 
-    def __init__(self, key: str, what: str) -> None:
+    _registered: ClassVar[int] = 0  # objects, in all registries together
+
+    def __init__(self, key: str, what: str, kind: type[T] | None = None) -> None:
         """Makes an empty one.
 
         Args:
           key: of the setting that names an object, for messages: "config.data.task".
           what: its objects are, in the plural.
+          kind: class of its objects; those of its attributes that it only annotates, each object
+            has to give. None: anything will do.
         """
-        self._key, self._what = key, what
+        self._key, self._what, self._kind = key, what, kind
         self._found: dict[str, T] = {}
 
     def register(self, name: str, item: T) -> T:
         """Adds an object.
 
         Raises:
-          UserError: the name is taken.
+          UserError: the name is taken, or it is no object of this registry's kind.
         """
         if name in self._found:
             raise UserError(f"two {self._what} are named {name!r}; rename the plugin's.")
+        self._check(name, item)
         self._found[name] = item
+        Registry._registered += 1
         return item
+
+    def _check(self, name: str, item: T) -> None:
+        kind = self._kind
+        if kind is None:
+            return
+        start = f"among the {self._what}, {name!r}"
+        if isinstance(item, type):
+            raise UserError(f"{start} is the class {item.__name__}; register {item.__name__}().")
+        if not isinstance(item, kind):
+            raise UserError(
+                f"{start} is a {type(item).__name__} and no {kind.__name__}; derive its class from "
+                f"{kind.__module__}.{kind.__name__}."
+            )
+        for attribute in kind.__annotations__:
+            if not hasattr(item, attribute):
+                raise UserError(
+                    f"{start} has no attribute {attribute!r}; give {type(item).__name__} one, as "
+                    f"the docstring of {kind.__module__}.{kind.__name__} says."
+                )
 
     def get(self, name: str) -> T:
         """The object of a name; installed plugins are looked at before it is refused.
@@ -67,8 +92,21 @@ class Registry(Generic[T]):
         return dict(self._found)
 
 
+def located(plugin: str, folder: Path | None = None) -> str:
+    """A plugin's name wherever it is used from: the absolute path of a file, a module as it is.
+
+    Args:
+      plugin: see `load_plugins`; a file that is not there stays as it is, to be refused by it.
+      folder: where a relative path is looked for before the current one.
+    """
+    path = Path(plugin).expanduser()
+    places = [folder / path, path] if folder else [path]
+    there = [place for place in places if plugin.endswith(".py") and place.is_file()]
+    return str(there[0].resolve()) if there else plugin
+
+
 def load_plugins(plugins: Iterable[str]) -> None:
-    """Imports plugins, each once.
+    """Imports plugins, each once; says so on stderr if one registers nothing.
 
     Args:
       plugins: paths that end in .py, or dotted module names.
@@ -77,25 +115,31 @@ def load_plugins(plugins: Iterable[str]) -> None:
       UserError: one is not there, or fails.
     """
     for plugin in plugins:
+        if not isinstance(plugin, str):
+            raise UserError(f"plugin {plugin!r} is no name; give text, as in ('task.py',).")
+        before = Registry._registered
         try:
-            _load(plugin)
+            new = _load(plugin)
         except UserError as error:
             raise UserError(f"plugin {plugin}: {error}") from error
-        except Exception as error:  # it is the user's own program: anything may come out of it
+        except (Exception, SystemExit) as error:  # a user's own program: anything may come of it
             reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
             raise UserError(f"plugin {plugin} cannot be loaded ({reason}); mend it.") from error
+        if new and Registry._registered == before:
+            text = "registers nothing; it should call TASKS.register or MIXERS.register"
+            print(f"trm: plugin {plugin} {text}.", file=sys.stderr)
 
 
-def _load(plugin: str) -> None:
+def _load(plugin: str) -> bool:
+    """Imports a plugin; False where that was done before, by whatever name."""
     if not plugin.endswith(".py"):
-        importlib.import_module(plugin)
-        return
+        return _load_module(plugin)
     path = Path(plugin).expanduser().resolve()
     if not path.is_file():
         raise UserError("there is no such file; give the path of a Python file.")
     name = f"trm_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
-    if name in sys.modules:
-        return
+    if name in sys.modules or _runs(path):
+        return False
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -105,6 +149,35 @@ def _load(plugin: str) -> None:
     except BaseException:
         del sys.modules[name]
         raise
+    return True
+
+
+def _load_module(name: str) -> bool:
+    hint = "; the name of a file ends in .py"
+    if Path(f"{name}.py").is_file():
+        hint = f"; there is a file {name}.py, which is given with its .py"
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UserError(f"this is the name of no module{hint}.")
+    if name in sys.modules:
+        return False
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:  # of a package on the way
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise
+        spec = None
+    if spec is None:
+        raise UserError(f"there is no such module{hint}.")
+    if spec.origin and _runs(Path(spec.origin).resolve()):
+        return False
+    importlib.import_module(name)
+    return True
+
+
+def _runs(path: Path) -> bool:
+    """Whether a file is a module that has been imported, by whatever name."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return any(Path(f).resolve() == path for f in files if f and f.endswith(path.name))
 
 
 @functools.cache

@@ -352,7 +352,7 @@ class Task:
 SYMMETRIES = ("digits", "dihedral", "all")
 """Kinds of symmetric copies: symbols relabelled, the grid turned and mirrored, or all there are."""
 
-TASKS: Registry[Task] = Registry("config.data.task", "tasks")
+TASKS: Registry[Task] = Registry("config.data.task", "tasks", Task)
 
 
 def task_of(shape: Shape) -> Task:

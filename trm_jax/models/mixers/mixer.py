@@ -124,7 +124,7 @@ class Mixer:
         return False
 
 
-MIXERS: Registry[Mixer] = Registry("config.model.mixer", "mixers")
+MIXERS: Registry[Mixer] = Registry("config.model.mixer", "mixers", Mixer)
 
 
 def refuse_setting(settings: ModelSettings, name: str, wanted: Any, why: str) -> None:
