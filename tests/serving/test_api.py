@@ -14,15 +14,16 @@ from tests.arc_tasks import record, some_task, source
 from tests.train.test_fit import config as arc_config
 from trm_jax.cli import main
 from trm_jax.core.errors import UserError
-from trm_jax.infer.solve import read_puzzles, solve
+from trm_jax.infer.rollout import Rollout
+from trm_jax.infer.solve import solve
 from trm_jax.serving.export import Form, save
-from trm_jax.serving.forms import as_grid, as_texts
-from trm_jax.tasks.maze.maze import Maze
-from trm_jax.tasks.sudoku.sudoku import Sudoku
+from trm_jax.serving.forms import as_questions
+from trm_jax.tasks.task import task_of
 from trm_jax.train.loop import train
 from trm_jax.train.trained import load
 
-SUDOKU, MAZE = Sudoku(2, 2), Maze(5)
+SUDOKU = {"task": "sudoku", "box": [2, 2], "vocab": 6, "cells": 16}
+MAZE = {"task": "maze", "side": 5, "vocab": 6, "cells": 25}
 PUZZLE = "1.....2..3....4."
 GRID = [[1, 0, 0, 0], [0, 0, 2, 0], [0, 3, 0, 0], [0, 0, 4, 0]]
 
@@ -38,6 +39,10 @@ def home(tmp_path_factory):
     many = arc_config(home, steps=4, table={"lr": 1e-2, "rows": 1025})
     assert train(many, home / "runs/arc") == 0
     return home
+
+
+def write(tokens):
+    return task_of(SUDOKU).write(SUDOKU, tokens)
 
 
 @pytest.fixture(scope="module", params=["runs/demo", "exported/demo"])
@@ -58,17 +63,23 @@ def test_importing_costs_nothing():
 
 def test_answers_are_those_of_trm_solve(home, model):
     inputs = np.load(home / "runs/demo/data/inputs.npy")[:5]
-    texts = [SUDOKU.format_line(tokens) for tokens in inputs]
+    texts = [write(tokens) for tokens in inputs]
     found = model.solve(texts)
     trained = load(home / "runs/demo")
-    for one, other in zip(found, solve(trained, inputs, 3), strict=True):
-        assert one.text == SUDOKU.format_line(other.answer) and one.broken == tuple(other.broken)
+
+    def solved(steps):
+        rollout = Rollout(trained.model, trained.mesh, steps, len(inputs))
+        return solve(rollout, trained.weights, trained.manifest, inputs)
+
+    for one, other in zip(found, solved(3), strict=True):
+        assert one.text == write(other.answer) and one.broken == tuple(other.broken)
         assert one.solved == (not other.broken) and one.steps == other.steps
         assert one.confidence == pytest.approx(other.confidence[-1], abs=1e-6)
-        np.testing.assert_array_equal(one.answer, as_grid(SUDOKU, other.answer))
+        digits = [int(character.replace(".", "0")) for character in one.text]
+        np.testing.assert_array_equal(one.answer, np.reshape(digits, (4, 4)))
     shallow = model.solve(texts, steps=2)
-    for one, other in zip(shallow, solve(trained, inputs, 2), strict=True):
-        assert one.text == SUDOKU.format_line(other.answer)
+    for one, other in zip(shallow, solved(2), strict=True):
+        assert one.text == write(other.answer)
 
 
 def test_every_form_of_a_puzzle_is_the_same_puzzle(model):
@@ -99,13 +110,14 @@ def test_every_form_of_a_puzzle_is_the_same_puzzle(model):
             r"an array \[9, 9\]; give texts, or arrays of \[16\] or \[4, 4\]",
         ),
         ([[1, 2], [3]], {}, "a list of unequal ones"),
-        (np.full((4, 4), 5), {}, "Puzzle 1 has other cells than whole numbers 0 to 4"),
-        (np.zeros((4, 4)), {}, "Puzzle 1 has other cells than whole numbers"),
+        (np.full((4, 4), 5), {}, "Puzzle 1: .* has other cells than whole numbers 0 to 4"),
+        (np.zeros((4, 4)), {}, "Puzzle 1: .* has other cells than whole numbers"),
         (["11.............."], {}, "Puzzle 1 contradicts itself"),
         (["123....4........"], {}, "Puzzle 1 has no solution"),
         ([], {}, "no puzzle"),
         (PUZZLE, {"steps": 0}, "steps is 0"),
-        (PUZZLE, {"copies": 3}, "for ARC only"),
+        (PUZZLE, {"copies": 3}, "the task 'sudoku' has no .*demonstrations; leave copies"),
+        (PUZZLE, {"fit_updates": 3}, "the task 'sudoku' has no .*leave copies and fit_updates"),
     ],
 )
 def test_mistakes_get_one_sentence(model, puzzles, settings, words):
@@ -136,15 +148,15 @@ def test_paths_that_are_no_model(home, tmp_path):
 def test_mazes_are_text_or_characters():
     maze = ["#####", "#S..#", "#.#.#", "#..G#", "#####"]
     line = "".join(maze)
-    rows = [list(row) for row in maze]
+    rows, task = [list(row) for row in maze], task_of(MAZE)
     for form in (line, [line], np.asarray(rows), np.asarray(rows).reshape(25), [rows]):
-        questions = read_puzzles(MAZE, as_texts(MAZE, form))
-        assert questions.shape == (1, 25) and MAZE.format_line(questions[0]) == line.replace(
-            ".", " "
-        )
-    assert as_grid(MAZE, questions[0])[3, 3] == "G"
-    with pytest.raises(UserError, match="an array of int64; a maze is text, or characters"):
-        as_texts(MAZE, np.zeros((5, 5), int))
+        questions = as_questions(MAZE, form)
+        assert questions.shape == (1, 25)
+        assert task.write(MAZE, questions[0]) == line.replace(".", " ")
+    drawn = task.write_array(MAZE, questions[0])
+    assert drawn.shape == (5, 5) and drawn[3, 3] == "G"
+    with pytest.raises(UserError, match="Puzzle 1: .*an array of int64; give text, or characters"):
+        as_questions(MAZE, np.zeros((5, 5), int))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from trm_jax.cli import main
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.data.rows import BLANK_ROWS
-from trm_jax.infer.rollout import rollout
+from trm_jax.infer.rollout import Rollout
 from trm_jax.models import get_model
 from trm_jax.models.weights import init_weights
 from trm_jax.serving import export, load
@@ -64,10 +64,7 @@ def questions(count):
 
 
 def library(trained, inputs, steps):
-    ids = np.zeros(len(inputs), np.int32)
-    args = (trained.weights, inputs.astype(np.int32), ids)
-    run = jax.jit(lambda w, q, i: rollout(trained.model, w, q, i, steps, trained.mesh))
-    return jax.device_get(run(*args))
+    return Rollout(trained.model, trained.mesh, steps, len(inputs))(trained.weights, inputs)
 
 
 @pytest.fixture(scope="module")
