@@ -199,7 +199,10 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
         (["--config.model=3"], "config.model is a group of settings; name one of them, as in "),
         (["--config.steps=0"], "config.steps is 0; it must be 1 or more."),
         (["--config.seed", "-1"], "config.seed is -1; it must be in [0, 2147483647]."),
-        (["--config.optimizer.lr=nan"], "config.optimizer.lr is nan; it must be above 0."),
+        (
+            ["--config.optimizer.lr=nan"],
+            "config.optimizer.lr is nan; it must be finite and above 0.",
+        ),
         (["--config.data.box=(3,)"], "config.data.sudoku.box is (3,); it must be of type tuple"),
         (["--config.data.task=chess"], "config.data.task is 'chess'; the known tasks are sudoku"),
         (["--config.model.mixer=spoon"], "config.model.mixer is 'spoon'; the known mixers are "),

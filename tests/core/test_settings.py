@@ -136,10 +136,19 @@ def test_lists_stand_for_tuples_at_any_depth():
         ({"eggs": 2.5}, "config.eggs is 2.5; it must be of type int."),
         ({"eggs": None}, "config.eggs is None; it must be of type int."),
         ({"size": (20, 0)}, "config.size is (20, 0); it must be above 0."),
-        ({"size": 20}, "config.size is 20; it must be of type tuple[int, int]."),
+        ({"size": 20}, "config.size is 20; it must be of type tuple[int, int], such as (3, 3)."),
         ({"flour": "oat"}, "config.flour is 'oat'; it must be one of 'wheat', 'rye'."),
         ({"sugar": 1}, "config.sugar is 1; it must be in (0, 1)."),
-        ({"weight": float("nan")}, "config.weight is nan; it must be below 10."),
+        ({"weight": float("nan")}, "config.weight is nan; it must be finite and below 10."),
+        (
+            {"eggs": 2**31},
+            "config.eggs is 2147483648; it must be 2147483647 or less, to fit into 32 bits.",
+        ),
+        ({"weight": float("-inf")}, "config.weight is -inf; it must be finite and below 10."),
+        (
+            {"oven": {"degrees": 10**400}},
+            f"config.oven.degrees is {10**400}; it must be finite and in [0, 300].",
+        ),
         ({"oven": {"degrees": 301}}, "config.oven.degrees is 301; it must be in [0, 300]."),
         ({"oven": {"racks": (1, 5)}}, "config.oven.racks is (1, 5); it must be in [1, 4]."),
         ({"oven": 180}, "config.oven is 180; it must be a group of settings."),
@@ -216,6 +225,10 @@ KNOWN = [
         ("config.modell", ["config.model"]),
         ("config.model.dropout", []),
         ("config.xyzzy", []),
+        ("config.model.layers.x", ["config.model.layers"]),
+        ("config.model_layers", ["config.model.layers"]),
+        ("config.table.weight-decay", ["config.table.weight_decay"]),
+        ("config.model.layers[0]", ["config.model.layers"]),
     ],
 )
 def test_the_nearest_names_are_suggested(name, found):

@@ -127,7 +127,7 @@ def test_flags_of_other_tasks_are_refused(capsys, tmp_path, name, flag):
     ("arguments", "named"),
     [
         (["sudoku", "--box=nine"], "--box is 'nine'; write it like 3x3."),
-        (["sudoku", "--box=3"], "--box is (3,); it must be of type tuple[int, int]."),
+        (["sudoku", "--box=3"], "--box is (3,); it must be of type tuple[int, int], such as"),
         (["sudoku", "--box=1x4"], "--box is (1, 4); it must be 2 or more."),
         (["sudoku", "--extra_givens=-1"], "--extra_givens is -1; it must be 0 or more."),
         (["sudoku", "--extra_givens=x"], "--extra_givens is 'x'; write it like a number."),

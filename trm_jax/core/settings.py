@@ -7,12 +7,16 @@ that follow its checks, how it is read from nested plain data, and its part of d
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Self, get_args, get_origin
 
 from trm_jax.core.errors import UserError
+
+LARGEST = 2**31 - 1
+"""Of whole numbers, which the compiled programs count with in 32 bits."""
 
 
 class Rule(NamedTuple):
@@ -43,7 +47,7 @@ class Rule(NamedTuple):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return True
         return (
-            math.isfinite(value)
+            _finite(value)
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)
@@ -145,9 +149,14 @@ def check(name: str, value: Any, kind: Any, rule: Rule) -> None:
       UserError: names the setting and what it must be.
     """
     if not matches(value, kind):
-        raise UserError(f"{name} is {value!r}; it must be of type {type_name(kind)}.")
+        example = ", such as (3, 3)" if kind == tuple[int, int] else ""
+        raise UserError(f"{name} is {value!r}; it must be of type {type_name(kind)}{example}.")
+    if kind is int and rule.high is None and abs(value) > LARGEST:
+        raise UserError(f"{name} is {value}; it must be {LARGEST} or less, to fit into 32 bits.")
     if not rule.allows(value):
-        raise UserError(f"{name} is {value!r}; it must be {rule.range() or 'finite'}.")
+        wanted = [] if _finite(value) else ["finite"]
+        wanted += [rule.range()] if rule.range() else []
+        raise UserError(f"{name} is {value!r}; it must be {' and '.join(wanted)}.")
 
 
 def matches(value: Any, kind: Any) -> bool:
@@ -232,7 +241,26 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
         return (siblings or found)[:count]
     groups = {other.rpartition(".")[0].rpartition(".")[2]: other for other in reversed(known)}
     close = difflib.get_close_matches(last, groups, count, 0.75)
-    return [groups[each].rpartition(".")[0] for each in close]
+    return _same_letters(name, known) or [groups[each].rpartition(".")[0] for each in close]
+
+
+def _same_letters(name: str, known: Iterable[str]) -> list[str]:
+    """Settings that a name goes on after ("model.T.x", "box[0]"), or spells with other marks."""
+    letters = re.sub(r"\W|_", "", name)
+    return [
+        other
+        for other in known
+        if re.match(rf"{re.escape(other)}\W", name) or re.sub(r"\W|_", "", other) == letters
+    ]
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_finite, value))
+    try:
+        return not isinstance(value, int | float) or math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _number(value: float) -> str:

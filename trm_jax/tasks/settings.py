@@ -4,7 +4,15 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
-from trm_jax.core.settings import Settings, as_mapping, flat_names, setting, tuples, unknown
+from trm_jax.core.settings import (
+    LARGEST,
+    Settings,
+    as_mapping,
+    flat_names,
+    setting,
+    tuples,
+    unknown,
+)
 from trm_jax.tasks.task import TASKS, Request
 
 
@@ -40,7 +48,9 @@ class DataConfig(Settings):
     copies: int = setting(
         1000, "Augmented copies of each base puzzle, besides the original.", low=0
     )
-    seed: int = setting(0, "Seed of the choice of puzzles and of the generator.")
+    seed: int = setting(
+        0, "Seed of the choice of puzzles and of the generator.", low=0, high=LARGEST
+    )
     options: Any = None
 
     def __post_init__(self) -> None:
