@@ -76,6 +76,19 @@ def test_overview_names_every_command(capsys):
         (["train", DEMO, "--workdir=x", "--config.steps=many"], "many"),
         (["train", DEMO, "--workdir=x", "--config.model.mixer=spoon"], "spoon"),
         (["train", DEMO, "--workdir=x", "stray"], "stray"),
+        (["train", DEMO, "--workdir="], "--workdir is empty"),
+        (["train", "--config=", "--workdir=x"], "--config names no file; give a path"),
+        (["train", "--config", "--workdir=x"], "--config names no file"),
+        (["train", DEMO, "--plugin", "--workdir=x"], "--plugin names nothing"),
+        (["train", "--config.steps", "20", "--workdir=x"], "--config is missing; --config.steps"),
+        (["train", DEMO, "--config.steps=a"], "--config.steps is 'a'; it must be a whole number"),
+        (["train", DEMO, "--config.table.lr=a"], "--config.table.lr is 'a'; it must be a number"),
+        (["train", DEMO, "--config.model.unroll=yo"], "unroll is 'yo'; it must be true or false"),
+        (["train", DEMO, "--config.model-width=3"], "did you mean config.model.width?"),
+        (["train", DEMO, "--noconfig.data.maze.x"], "config.data.maze.x is no setting"),
+        (["train", DEMO, "--workdir=x", "--plugin=."], "plugin .: this is the name of no module"),
+        (["eval", "--workdir=x", "--steps=b: c"], "--steps is 'b: c'; it must be a whole number"),
+        (["eval", "--workdir=x", "--json=maybe"], "--json is 'maybe'; it must be true or false"),
         (["eval", "--workdir=nowhere"], "nowhere"),
         (["eval", "--wrkdir=x"], "wrkdir"),
         (["data", "chess", "--out=x"], "chess"),
@@ -89,6 +102,30 @@ def test_mistakes_get_one_sentence(capsys, monkeypatch, tmp_path, arguments, nam
     monkeypatch.chdir(tmp_path)
     assert named in fails(capsys, *arguments)
     assert not list(tmp_path.iterdir()), "something was left behind"
+
+
+def test_folders_of_a_run_are_no_work_directories(capsys, workdir):
+    before = sorted(workdir.rglob("*"))
+    for inside in (workdir / "data", workdir / "new/one"):
+        said = fails(capsys, "train", DEMO, f"--workdir={inside}")
+        assert f"lies inside the work directory {workdir.resolve()}; give that one" in said
+    assert sorted(workdir.rglob("*")) == before
+
+
+def test_what_is_wrong_inside_is_no_wrong_setting(capsys, monkeypatch):
+    def broken(*_):
+        raise AttributeError("'int' object has no attribute 'x'")
+
+    monkeypatch.setattr("trm_jax.commands.eval.define", broken)
+    said = fails(capsys, "eval", "--workdir=x")
+    assert "(AttributeError: 'int' object has no attribute 'x')" in said and "setting" not in said
+
+
+def test_a_config_or_plugin_that_ends_the_program_is_named(capsys, tmp_path):
+    file = tmp_path / "ends.py"
+    file.write_text("import sys; sys.exit(0)")
+    assert str(file) in fails(capsys, "train", f"--config={file}", "--workdir=x")
+    assert str(file) in fails(capsys, "train", DEMO, f"--plugin={file}", "--workdir=x")
 
 
 def test_eval_scores_every_depth(capsys, workdir):

@@ -14,9 +14,9 @@ from trm_jax.config.locate import load as load_config
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.models.flops import step_flops
-from trm_jax.models.mixers import MIXERS
+from trm_jax.models.mixers import MIXERS, Mixer
 from trm_jax.plan.estimate import plan_program, stand_in
-from trm_jax.tasks.task import TASKS
+from trm_jax.tasks.task import TASKS, Task
 
 HERE = Path(__file__).parent / "plugins"
 CONFIG = str(HERE / "latin_config.py")
@@ -153,3 +153,19 @@ def test_a_settings_of_the_toy_task_is_checked_like_any_other():
         from_dict(load_config(CONFIG) | {"data": {"task": "latin", "latin": {"side": 1}}})
     with pytest.raises(UserError, match=r"did you mean config\.data\.latin\.side"):
         from_dict({"data": {"task": "latin", "latin": {"sied": 4}}})
+
+
+@pytest.mark.parametrize(
+    ("registry", "kept", "named"),
+    [
+        (TASKS, {"name": "half"}, "'half' has no attribute 'settings'; give Half one"),
+        (MIXERS, {"positions": ("none",)}, "'half' has no attribute 'block'; give Half one"),
+    ],
+)
+def test_half_a_task_or_mixer_is_refused_when_it_registers(registry, kept, named):
+    kind = Task if registry is TASKS else Mixer
+    with pytest.raises(UserError, match=re.escape(named)):
+        registry.register("half", type("Half", (kind,), kept)())
+    with pytest.raises(UserError, match=f"and no {kind.__name__}; derive its class from trm_jax"):
+        registry.register("half", type("Half", (), kept)())
+    assert "half" not in registry.all()

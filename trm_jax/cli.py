@@ -29,6 +29,13 @@ MALLOC = ":".join(
 )
 """Huge pages, in one heap that grows and never shrinks; see `_tune_malloc`."""
 
+WRONG_VALUES = {
+    "invalid literal for int()": "a whole number",
+    "could not convert string to float": "a number",
+    "('Non-boolean argument to boolean flag'": "true or false",
+}
+"""What the values must be of which Python says such words; more than it says helps nobody."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (None: this process's) and returns the exit code."""
@@ -62,14 +69,14 @@ def _run(name: str, arguments: list[str]) -> int:
     command = importlib.import_module(f"trm_jax.commands.{name}")
     values = flags.FlagValues()
     flags.DEFINE_bool("help", False, "Explain the flags.", short_name="h", flag_values=values)
-    plugin = "Python files or modules that bring tasks or mixers, with commas between them."
+    plugin = "Python files or modules with tasks or mixers: with commas, or several times."
     flags.DEFINE_list("plugin", [], plugin, flag_values=values)
     if {"-h", "--help"} & set(arguments):
         command.define(values, [])
         print(f"{command.run.__doc__}\nflags:\n{values.get_help(include_special_flags=False)}")
         return EXIT_DONE
     arguments = list(map(_with_underscores, arguments))
-    ours = ("--config", "--plugin", "-config", "-plugin")
+    ours = ("--config", "--plugin", "-config", "-plugin", "--noconfig.", "-noconfig.")
     if any(word.startswith(ours) for word in arguments):
         from trm_jax.config.arguments import rewritten
 
@@ -77,7 +84,9 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         command.define(values, arguments)
         rest = values([f"trm {name}", *arguments])[1:]
-    except Exception as error:  # config files are programs: anything may come out of them
+    except UserError:
+        raise
+    except Exception as error:  # what absl and ml_collections find wrong has many types
         raise UserError(f"{_sentence(error)}; `trm {name} --help` explains the flags.") from error
     return command.run(values, rest)
 
@@ -93,10 +102,15 @@ def _with_underscores(argument: str) -> str:
 def _sentence(error: Exception) -> str:
     """What absl or ml_collections has to say, in one line and without its quoted traceback."""
     text = str(error.args[0]) if error.args else str(error)
-    if isinstance(error, KeyError | AttributeError):
-        text = f"--config has no setting {text}".replace("\\'", "'").replace("''", "'").strip("'")
-    if "Traceback" in text:  # the config file itself raised: its own words are in the last line
+    if not isinstance(error, flags.Error | ValueError | TypeError):
+        text = f"the flags cannot be read ({type(error).__name__}: {text})"
+    if "Traceback" in text:  # its own words are in the last line
         text = text.splitlines()[-1].partition(": ")[2]
+    for words, wanted in WRONG_VALUES.items():
+        given, marker, _ = text.partition(f": {words}")
+        flag, equals, value = given.removeprefix("flag ").partition("=")
+        if marker and equals:
+            text = f"{flag} is {value!r}; it must be {wanted}"
     return " ".join(text.replace("\\n", ". ").split())
 
 

@@ -161,6 +161,59 @@ def test_settings_of_data_are_known_by_their_old_names_too(words, box):
     assert experiment("--config=sudoku", *words).data.options.box == box
 
 
+@pytest.mark.parametrize("name", ["data.box", "data.sudoku.box"])
+def test_of_a_setting_given_twice_the_last_one_stays(name):
+    found = experiment(
+        "--config=sudoku",
+        "--config.curriculum=((0.0, 1, 2),)",
+        f"--config.{name}=(2, 3)",
+        "--config.steps=3",
+        f"--config.{name}=(3, 3)",
+        "--config.steps=2000",
+        "--config.curriculum=((0.0, 2, 2),)",
+    )
+    assert found.data.options.box == (3, 3) and found.steps == 2000
+    assert found.curriculum == ((0.0, 2, 2),)
+
+
+def test_by_its_old_name_and_its_new_one_a_setting_has_one_value():
+    both = ["--config.data.box=(2, 3)", "--config.data.sudoku.box=2,3"]
+    assert experiment("--config=sudoku", *both).data.options.box == (2, 3)
+    sentence = refusal("--config=sudoku", both[0], "--config.data.sudoku.box=(3, 3)")
+    assert sentence.startswith("config.data.box is (2, 3) and config.data.sudoku.box, as it is ")
+
+
+def test_plugins_add_up(tmp_path):
+    files = [tmp_path / f"adds_up_{name}.py" for name in "abc"]
+    for file in files:
+        file.touch()
+    a, b, c = map(str, files)
+    assert experiment("--config=sudoku", f"--plugin={a}", "--plugin", f"{b},{c}").plugins == (
+        a,
+        b,
+        c,
+    )
+    assert experiment("-plugin", a, "--config=sudoku", f"--plugin={a}").plugins == (a,)
+
+
+def test_plugins_are_known_by_their_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "whole_path.py").touch()
+    for flag in ("--plugin=whole_path.py", "--config.plugins=('whole_path.py',)"):
+        assert experiment("--config=sudoku", flag).plugins == (str(tmp_path / "whole_path.py"),)
+
+
+def test_settings_may_come_before_the_file():
+    words = ["--config.model.T", "1", "--noconfig.model.unroll", "--config", "sudoku:six"]
+    found = experiment(*words)
+    assert (found.name, found.model.T, found.model.unroll) == ("sudoku_six", 1, False)
+
+
+@pytest.mark.parametrize("word", ["--config.steps=20", "--noconfig.model.unroll"])
+def test_settings_alone_ask_for_the_file(word):
+    assert f"--config is missing; {word} changes a setting of it" in refusal(word)
+
+
 def test_more_old_names():
     found = experiment("--config=sudoku", "--config.data.extra_givens=2")
     assert found.data.options.extra_givens == 2
@@ -196,6 +249,12 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
         (["--config.stepz", "3"], "config.stepz is no setting; did you mean config.steps?"),
         (["--config.model.widht=3"], "did you mean config.model.width?"),
         (["--config.model.dropout=1"], "config.model.dropout is no setting; docs/settings.md"),
+        (["--config.model.width.x=3"], "width.x is no setting; did you mean config.model.width?"),
+        (["--config.model_width=3"], "model_width is no setting; did you mean config.model.width?"),
+        (["--config.data.sudoku.box[0]=3"], "did you mean config.data.sudoku.box?"),
+        (["--noconfig.model.unrol"], "unrol is no setting; did you mean config.model.unroll"),
+        (["--config.optimizer.lr=inf"], "lr is inf; it must be finite and above 0."),
+        (["--config.plugins=(3,)"], "plugin 3: this is the name of no module"),
         (["--config.model=3"], "config.model is a group of settings; name one of them, as in "),
         (["--config.steps=0"], "config.steps is 0; it must be 1 or more."),
         (["--config.seed", "-1"], "config.seed is -1; it must be in [0, 2147483647]."),

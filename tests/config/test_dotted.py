@@ -7,6 +7,7 @@ from trm_jax.config.dotted import (
     flat,
     identity,
     known_name,
+    known_names,
     refuse_other_tasks,
     with_overrides,
 )
@@ -35,6 +36,19 @@ def test_overrides_make_a_new_config_and_leave_the_old_one():
         "steps": 5,
     }
     assert base == {"model": {"T": 1}, "data": {"task": "sudoku"}}
+
+
+def test_a_setting_has_one_value_by_its_old_name_and_its_new_one():
+    both = {"data.box": [2, 3], "data.sudoku.box": (2, 3)}
+    assert known_names(both) == {"data.sudoku.box": [2, 3]}
+    sentence = (
+        r"config\.data\.box is \(2, 2\) and config\.data\.sudoku\.box, .* now, is \[2, 3\]; l"
+    )
+    for names in (["data.box", "data.sudoku.box"], ["data.sudoku.box", "data.box"]):
+        overrides = {n: (2, 2) if n == "data.box" else [2, 3] for n in names}
+        for action in (lambda o: with_overrides({}, o), known_names):
+            with pytest.raises(UserError, match=sentence):
+                action(overrides)
 
 
 def test_overrides_of_another_task_are_refused():

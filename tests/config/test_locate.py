@@ -24,7 +24,7 @@ def refusal(action, *arguments):
 
 def test_a_file_that_is_there_is_taken_and_else_one_of_the_package(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("sudoku", "sudoku.py", "experiments/sudoku.py"):
+    for name in ("sudoku", "sudoku.py", "experiments/sudoku.py", "./experiments/sudoku.py"):
         assert locate.find(name).samefile(EXPERIMENTS / "sudoku.py"), name
     assert locate.find("ablations", "sweep").samefile(EXPERIMENTS / "ablations.py")
     (tmp_path / "sudoku.py").write_text(PLAIN)
@@ -38,12 +38,20 @@ def test_short_names_take_variants():
     assert locate.load("sudoku") == locate.load("sudoku:demo") != locate.load("sudoku:quick")
 
 
-@pytest.mark.parametrize("name", ["suduko", "elsewhere/sudoku.py", "sudoku.txt/x.py", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["suduko", "elsewhere/sudoku.py", "sudoku.txt/x.py", "sudoku.txt", "/no/experiments/sudoku.py"],
+)
 def test_unknown_names_list_what_there_is(name):
     assert refusal(locate.find, name).endswith("one of arc, maze, sudoku, sudoku_hard.")
     sweeps = refusal(locate.find, name, "sweep")
     assert sweeps.startswith(f"sweep file {name} is not there")
     assert sweeps.endswith("one of ablations, recipes, time_to_accuracy.")
+
+
+@pytest.mark.parametrize("name", ["", ":demo"])
+def test_the_name_of_no_file_is_no_blank_in_a_sentence(name):
+    assert refusal(locate.load, name).startswith("--config names no file; give a path, or one of ")
 
 
 def test_unknown_variants_list_those_of_the_file():
@@ -63,6 +71,16 @@ def test_unknown_variants_list_those_of_the_file():
         ("def get_config(): raise ValueError('a\\nb')", "cannot be loaded: b"),
         ("def get_config(): return 3", "gives a int; give a ConfigDict"),
         ("def get_config(): return {'plugins': ('nowhere.py',)}", "plugin nowhere.py"),
+        ("import sys; sys.exit(0)", r"cannot be loaded: it ends the program by sys.exit\(0\)"),
+        ("def get_config(): raise SystemExit('no')", r"ends the program by sys.exit\('no'\)"),
+        ("def get_config(): return {5: 3}", "config has a setting named 5; names are text"),
+        ("def get_config(): return {'data': {5: 3}}", "config.data has a setting named 5"),
+        ("def get_config(): return {'model.T': 3}", "config has a setting named 'model.T'"),
+        ("def get_config(): return {'plugins': (3,)}", "config.plugins is .3,.; give a tuple of"),
+        (
+            "def get_config(): return {'data': {'maze': {'side': 9}}}",
+            r"mine.py: config.data.maze.side is a setting of the task 'maze', and .* 'sudoku'",
+        ),
         ("def get_config(): return {'plugins': 'task.py'}", "config.plugins is 'task.py'; .*tuple"),
         (
             "def get_config(): return {'data': {'box': (2, 2), 'sudoku': {'box': (3, 3)}}}",
@@ -97,9 +115,28 @@ def test_what_is_loaded_is_the_callers_own():
 
 def test_old_names_in_files_are_read(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text("def get_config(): return {'data': {'box': (2, 3), 'arc': {'test': 'x'}}}")
-    data = {"sudoku": {"box": (2, 3)}, "arc": {"test_subset": "x"}}
-    assert locate.load(str(path)) == {"data": data}
+    path.write_text(
+        "def get_config(variant): return {'s': {'data': {'box': (2, 3)}}, "
+        "'a': {'data': {'task': 'arc', 'arc': {'test': 'x'}}}}[variant]"
+    )
+    assert locate.load(f"{path}:s") == {"data": {"sudoku": {"box": (2, 3)}}}
+    assert locate.load(f"{path}:a") == {"data": {"task": "arc", "arc": {"test_subset": "x"}}}
+
+
+def test_plugins_are_found_beside_the_file_and_known_by_their_whole_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "plugin_of_mine.py").touch()
+    text = "def get_config(): return {'plugins': ['../plugin_of_mine.py', 'plugin_of_mine.py']}"
+    (tmp_path / "deep/mine.py").write_text(text)
+    assert locate.load("deep/mine.py") == {"plugins": (str(tmp_path / "plugin_of_mine.py"),)}
+
+
+def test_a_group_is_no_value():
+    with pytest.raises(UserError, match=r"config\.model is 3; it must be a group of settings"):
+        locate.filled({"model": 3})
+    with pytest.raises(UserError, match=r"config\.data\.maze is None; it must be a group"):
+        locate.filled({"data": {"maze": None}})
 
 
 def test_filled_in_there_is_every_setting():

@@ -212,6 +212,11 @@ def sweep_file(tmp_path, *entries):
         ([["a", {"model.kind": "spoon"}]], [], "spoon"),
         ([["a", {"model.T": 2}]], ["--config.model.T=3"], "model.T"),
         ([["a", {"model": 2}]], [], "config.model"),
+        (
+            [["a", {"data.box": [2, 2], "data.sudoku.box": [2, 3]}]],
+            [],
+            "Run a: config.data.box is [2, 2] and config.data.sudoku.box, as it is called now, is",
+        ),
         ([["a", {}], ["a", {}]], [], "two runs"),
         ([["a", {}], ["a/b", {}]], [], "inside"),
         ([["../a", {}]], [], "../a"),

@@ -6,11 +6,14 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from trm_jax.config.arguments import refuse_settings_alone
 from trm_jax.config.dotted import refuse_other_tasks
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.core import distributed
 from trm_jax.core.errors import UserError
+from trm_jax.core.registry import located
 from trm_jax.tasks.task import TASKS
+from trm_jax.train.workdir import WorkDir
 
 
 def define_workdir(values: flags.FlagValues) -> None:
@@ -65,7 +68,12 @@ def depth(values: flags.FlagValues, default: int) -> int:
 
 
 def define_config(values: flags.FlagValues, arguments: Sequence[str]) -> None:
-    """Adds --config FILE[:variant] and --config.a.b=value; `arguments` is the whole line."""
+    """Adds --config FILE[:variant] and --config.a.b=value; `arguments` is the whole line.
+
+    Raises:
+      UserError: there are settings, and no --config.
+    """
+    refuse_settings_alone(arguments)
     config_flags.DEFINE_config_file(
         "config",
         None,
@@ -91,12 +99,15 @@ def experiment(values: flags.FlagValues) -> Experiment:
 def settings(values: flags.FlagValues) -> dict[str, Any]:
     """The settings of --config with all defaults, not checked yet; --plugin is one of them.
 
+    Plugins that are files are there by their absolute paths.
+
     Raises:
       UserError: it is missing or cannot be loaded.
     """
     config: dict[str, Any] = need(values, "config").to_dict()
-    if "plugin" in values and values.plugin:
-        config["plugins"] = tuple(dict.fromkeys((*config["plugins"], *values.plugin)))
+    plugins = [*config["plugins"], *(values.plugin if "plugin" in values else ())]
+    if all(isinstance(plugin, str) for plugin in plugins):  # else refused when it is checked
+        config["plugins"] = tuple(dict.fromkeys(map(located, plugins)))
     return config
 
 
@@ -104,11 +115,29 @@ def need(values: flags.FlagValues, name: str) -> Any:
     """The value of a flag that has to be given.
 
     Raises:
-      UserError: it was not.
+      UserError: it was not, it is empty, or it is a work directory inside of another.
     """
-    if getattr(values, name) is None:
+    value = getattr(values, name)
+    if value is None:
         raise UserError(f"--{name} is missing; `--help` explains it.")
-    return getattr(values, name)
+    if value == "":
+        raise UserError(f"--{name} is empty; `--help` explains it.")
+    if name == "workdir":
+        _refuse_inside(value)
+    return value
+
+
+def _refuse_inside(workdir: str) -> None:
+    """Refuses a folder of a run, such as its data, in place of its work directory."""
+    own = WorkDir(workdir)
+    if "://" in workdir or own.config.exists():
+        return
+    for outer in map(WorkDir, own.root.parents):
+        if outer.config.exists() and outer.checkpoints.is_dir():
+            raise UserError(
+                f"--workdir {workdir} lies inside the work directory {outer.root}; give that one, "
+                "or one outside of it."
+            )
 
 
 def refuse_rest(rest: Sequence[str]) -> None:

@@ -1,43 +1,69 @@
 """The command line's --config and --config.NAME=VALUE, before ml_collections reads them."""
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from trm_jax.config import locate
-from trm_jax.config.dotted import known_name
+from trm_jax.config.dotted import known_name, known_names
+from trm_jax.core.errors import UserError
 from trm_jax.core.registry import load_plugins
 
 FILL = str(Path(__file__).with_name("fill.py"))
-CONFIG, SETTING, PLUGIN = "--config", "--config.", "--plugin"
+CONFIG, SETTING, UNSET, PLUGIN = "--config", "--config.", "--noconfig.", "--plugin"
 
 
 def rewritten(arguments: Sequence[str]) -> list[str]:
     """Arguments with config files found and filled in, and settings by the names they have now.
 
-    Plugins that are named are loaded on the way, since they bring settings of their own.
+    Plugins that are named are loaded on the way, since they bring settings of their own. Of a
+    setting that is given several times the last value stays, and of --plugin one flag with all;
+    --config comes before its settings.
 
     Args:
       arguments: of a command; those that are no --config stay as they are.
 
     Raises:
-      UserError: a config file cannot be loaded, or there is no such setting.
+      UserError: a config file or plugin cannot be loaded, there is no such setting, or one has two values by
+        its old name and its new one.
     """
     words = _joined(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    words, rest = _plugins_together(words[:end]), words[end:]
+    if PLUGIN in words:
+        raise UserError("--plugin names nothing; give a Python file, as in --plugin FILE.py.")
     for word in words:
         flag, _, value = word.partition("=")
         if flag in (PLUGIN, f"{SETTING}plugins"):
             load_plugins(_list(value))
     for word in words:
-        flag, equals, value = word.partition("=")
-        if flag == CONFIG and equals:
-            locate.load(value)
-    return [_rewritten(word) for word in words]
+        flag, _, value = word.partition("=")
+        if flag == CONFIG:
+            locate.load(value.removeprefix(f"{FILL}:"))
+    known_names({_name(word): _value(word) for word in words if _name(word)})
+    words = _last_of_each(list(map(_rewritten, words)))
+    return _config_first(words) + rest
 
 
 def config_file(arguments: Sequence[str]) -> str:
     """The FILE[:variant] of --config as the user wrote it, empty where there is none."""
     given = [w.partition("=")[2] for w in _joined(arguments) if w.startswith(f"{CONFIG}=")]
     return given[-1].removeprefix(f"{FILL}:") if given else ""
+
+
+def refuse_settings_alone(arguments: Sequence[str]) -> None:
+    """Refuses settings of a config that is not there.
+
+    Raises:
+      UserError: --config.NAME is given and --config is not.
+    """
+    words = _joined(arguments)
+    alone = [word for word in words if _name(word)]
+    if alone and not config_file(words):
+        raise UserError(
+            f"--config is missing; {alone[0]} changes a setting of it, so give --config FILE too."
+        )
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
@@ -50,19 +76,60 @@ def _joined(arguments: Sequence[str]) -> list[str]:
             waits = False
             continue
         name = word if word.startswith("--") else f"-{word}"
-        ours = name.partition("=")[0] in (CONFIG, PLUGIN) or name.startswith(SETTING)
+        ours = name.partition("=")[0] in (CONFIG, PLUGIN) or name.startswith((SETTING, UNSET))
         words.append(name if ours else word)
-        waits = ours and "=" not in name
+        waits = ours and "=" not in name and not name.startswith(UNSET)
     return words
+
+
+def _name(word: str) -> str:
+    """The setting that a word gives, by the name that the user writes; empty if it gives none."""
+    flag = word.partition("=")[0]
+    start = next((start for start in (SETTING, UNSET) if flag.startswith(start)), flag)
+    return flag.removeprefix(start)
+
+
+def _value(word: str) -> Any:
+    """What a word gives its setting, as Python reads it, else as text."""
+    _, equals, text = word.partition("=")
+    if not equals:
+        return not word.startswith(UNSET)
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
 
 
 def _rewritten(word: str) -> str:
     flag, equals, value = word.partition("=")
     if flag == CONFIG and equals and not value.startswith(f"{FILL}:"):
         return f"{CONFIG}={FILL}:{value}"
-    if flag.startswith(SETTING):
-        return f"{SETTING}{known_name(flag.removeprefix(SETTING))}{equals}{value}"
-    return word
+    name = _name(word)
+    return f"{flag.removesuffix(name)}{known_name(name)}{equals}{value}" if name else word
+
+
+def _plugins_together(words: list[str]) -> list[str]:
+    """All plugins in the first flag that names one."""
+    ours = [word for word in words if word.startswith(f"{PLUGIN}=")]
+    names = [name for word in ours for name in _list(word.removeprefix(f"{PLUGIN}="))]
+    if not ours:
+        return words
+    place = words.index(ours[0])
+    others = [word for word in words if word not in ours]
+    return [*others[:place], f"{PLUGIN}={','.join(dict.fromkeys(names))}", *others[place:]]
+
+
+def _last_of_each(words: list[str]) -> list[str]:
+    """Without the words whose setting a later one sets anew."""
+    last = {_name(word): place for place, word in enumerate(words)}
+    return [w for place, w in enumerate(words) if not _name(w) or last[_name(w)] == place]
+
+
+def _config_first(words: list[str]) -> list[str]:
+    """With --config before the first of its settings, where ml_collections wants it."""
+    first = next((place for place, word in enumerate(words) if _name(word)), len(words))
+    late = [word for word in words[first:] if word.startswith(f"{CONFIG}=")]
+    return [*words[:first], *late, *(word for word in words[first:] if word not in late)]
 
 
 def _list(value: str) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.errors import UserError
-from trm_jax.core.settings import unknown
+from trm_jax.core.settings import tuples, unknown
 from trm_jax.tasks.sources import RENAMED, json_copy
 from trm_jax.tasks.task import TASKS
 
@@ -41,15 +41,34 @@ def known_name(name: str) -> str:
     return name
 
 
+def known_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the dotted names that they have now.
+
+    Raises:
+      UserError: there is no such setting, or one has two values, by its old name and its new one.
+    """
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = known_name(key)
+        if tuples(found.setdefault(name, value)) != tuples(value):
+            (old,) = (other for other in settings if other != name and known_name(other) == name)
+            raise UserError(
+                f"config.{old} is {settings[old]!r} and config.{name}, as it is called now, is "
+                f"{settings[name]!r}; leave the first one out."
+            )
+    return found
+
+
 def with_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a nested config with some settings replaced.
 
     Raises:
-      UserError: there is no such setting, or it belongs to another task than the config's.
+      UserError: there is no such setting, it belongs to another task than the config's, or it is
+        set twice.
     """
     changed = json_copy(config)
-    for key, value in overrides.items():
-        *groups, last = known_name(key).split(".")
+    for key, value in known_names(overrides).items():
+        *groups, last = key.split(".")
         place: Any = changed
         for group in groups:
             place = place.setdefault(group, {})

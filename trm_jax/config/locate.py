@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import trm_jax
+from trm_jax.config.dotted import refuse_other_tasks
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.errors import UserError
-from trm_jax.core.registry import load_plugins
-from trm_jax.core.settings import tuples
+from trm_jax.core.registry import load_plugins, located
+from trm_jax.core.settings import as_mapping, tuples
+from trm_jax.tasks.settings import DataConfig
 from trm_jax.tasks.sources import RENAMED, json_copy, renamed
 from trm_jax.tasks.task import TASKS
 
@@ -28,7 +30,7 @@ def find(name: str, kind: str = "config") -> Path:
     """A config or sweep file by its path, or one that comes with the package by its name.
 
     Args:
-      name: "path/to/file.py", or "sudoku".
+      name: "path/to/file.py", or "sudoku", which may be written "experiments/sudoku.py" as well.
       kind: "config" or "sweep".
 
     Raises:
@@ -38,11 +40,13 @@ def find(name: str, kind: str = "config") -> Path:
     if own.is_file():
         return own
     packaged = experiments() / f"{own.stem}.py"
-    if packaged.is_file() and own.parent.name in ("", "experiments"):
+    short = (own.stem, packaged.name, f"experiments/{packaged.name}")
+    if packaged.is_file() and own.as_posix() in short:
         return packaged
     files = sorted(experiments().glob("*.py"))
     known = [p.stem for p in files if f"\ndef get_{kind}(" in p.read_text("utf-8")]
-    raise UserError(f"{kind} file {name} is not there; give a path, or one of {', '.join(known)}.")
+    what = f"{kind} file {name} is not there" if name else f"--{kind} names no file"
+    raise UserError(f"{what}; give a path, or one of {', '.join(known)}.")
 
 
 @functools.cache
@@ -61,48 +65,97 @@ def _loaded(spec: str) -> dict[str, Any]:
         found = module.get_config(variant) if variant else module.get_config()
     except UserError:
         raise
-    except Exception as error:  # it is the user's own program: anything may come out of it
+    except (Exception, SystemExit) as error:  # a user's own program: anything may come of it
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+        if isinstance(error, SystemExit):
+            reason = f"it ends the program by sys.exit({error.code!r})"
         raise UserError(f"config file {path} cannot be loaded: {reason}.") from error
     finally:
         sys.path.pop(0)
     values = found.to_dict() if hasattr(found, "to_dict") else found
     if not isinstance(values, Mapping):
         raise UserError(f"config file {path} gives a {type(found).__name__}; give a ConfigDict.")
-    return renamed(values, RENAMED)
+    try:
+        _check_names(values, "config")
+        return renamed(values, RENAMED)
+    except UserError as error:
+        raise UserError(f"config file {path}: {error}") from error
+
+
+def _check_names(values: Mapping[Any, Any], group: str) -> None:
+    for name, value in values.items():
+        if not isinstance(name, str) or "." in name:
+            raise UserError(
+                f"{group} has a setting named {name!r}; names are text without dots, and groups "
+                "are mappings in mappings."
+            )
+        if isinstance(value, Mapping):
+            _check_names(value, f"{group}.{name}")
 
 
 def load(spec: str) -> dict[str, Any]:
     """What a config file says, and nothing more; its plugins are loaded.
 
+    Plugins that are files come with absolute paths; a relative one is looked for beside the config
+    file, then in the current folder.
+
     Args:
       spec: FILE[:variant], see `find`.
 
     Raises:
-      UserError: the file is not there, fails, or gives something else.
+      UserError: the file is not there, fails, or gives something else, or it has settings of other
+        tasks than its own.
     """
     values = json_copy(_loaded(spec))
+    path = find(spec.partition(":")[0])
     plugins = values.get("plugins", ())
-    if not isinstance(plugins, list | tuple):
-        raise UserError(f"config.plugins is {plugins!r}; give a tuple, as in ('task.py',).")
-    load_plugins(plugins)
+    if not isinstance(plugins, list | tuple) or not all(isinstance(p, str) for p in plugins):
+        raise UserError(
+            f"config file {path}: config.plugins is {plugins!r}; give a tuple of names, as in "
+            "('task.py',)."
+        )
+    if plugins:
+        plugins = (located(plugin, path.resolve().parent) for plugin in plugins)
+        values["plugins"] = tuple(dict.fromkeys(plugins))
+        load_plugins(values["plugins"])
+    try:
+        _refuse_other_tasks(values.get("data"))
+    except UserError as error:
+        raise UserError(f"config file {path}: {error}") from error
     return values
 
 
+def _refuse_other_tasks(data: Any) -> None:
+    """Does so for `data` of a config, as the command line does for single settings."""
+    if not isinstance(data, Mapping):
+        return  # who reads the config refuses it by name
+    groups = {task: data[task] for task in TASKS.all() if isinstance(data.get(task), Mapping)}
+    names = [f"data.{task}.{name}" for task, group in groups.items() for name in group]
+    refuse_other_tasks(data.get("task", DataConfig.task), names)
+
+
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested config with the defaults of all settings, those of every task included."""
+    """A nested config with the defaults of all settings, those of every task included.
+
+    Raises:
+      UserError: something else stands where a group of settings belongs.
+    """
     defaults = Experiment().to_dict()
     for name, task in TASKS.all().items():
         defaults["data"][name] = task.settings().to_dict()
     return _merged(defaults, config)
 
 
-def _merged(defaults: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(
+    defaults: dict[str, Any], config: Mapping[str, Any], group: str = "config"
+) -> dict[str, Any]:
     merged = dict(defaults)
     for key, value in config.items():
         default = merged.get(key)
         if isinstance(value, Mapping) and isinstance(default, Mapping):
-            merged[key] = _merged(dict(default), value)
+            merged[key] = _merged(dict(default), value, f"{group}.{key}")
+        elif isinstance(default, Mapping):
+            as_mapping(f"{group}.{key}", value)  # refuses it
         else:
             merged[key] = _like(default, value)
     return merged

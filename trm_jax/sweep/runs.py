@@ -12,7 +12,7 @@ from typing import Any
 import orbax.checkpoint as ocp
 from etils import epath
 
-from trm_jax.config.dotted import known_name, with_overrides
+from trm_jax.config.dotted import known_names, with_overrides
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.config.locate import experiments, find
 from trm_jax.core.errors import UserError
@@ -169,7 +169,7 @@ def plan(base: Base, entries: Entries, out: epath.PathLike) -> list[SweepRun]:
 
 def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.PathLike) -> SweepRun:
     try:
-        overrides = {"name": SEED.sub("", name), **{known_name(k): v for k, v in overrides.items()}}
+        overrides = {"name": SEED.sub("", name), **known_names(overrides)}
         for key, value in overrides.items():
             if base.overrides.get(key, value) != value:
                 raise UserError(
