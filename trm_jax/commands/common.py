@@ -129,8 +129,10 @@ def need(values: flags.FlagValues, name: str) -> Any:
 
 def _refuse_inside(workdir: str) -> None:
     """Refuses a folder of a run, such as its data, in place of its work directory."""
+    if "://" in workdir:
+        return
     own = WorkDir(workdir)
-    if "://" in workdir or own.config.exists():
+    if own.config.exists():
         return
     for outer in map(WorkDir, own.root.parents):
         if outer.config.exists() and outer.checkpoints.is_dir():

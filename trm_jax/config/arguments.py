@@ -25,8 +25,8 @@ def rewritten(arguments: Sequence[str]) -> list[str]:
       arguments: of a command; those that are no --config stay as they are.
 
     Raises:
-      UserError: a config file or plugin cannot be loaded, there is no such setting, or one has two values by
-        its old name and its new one.
+      UserError: a config file or plugin cannot be loaded, there is no such setting, or one has two
+        values by its old name and its new one.
     """
     words = _joined(arguments)
     end = words.index("--") if "--" in words else len(words)
@@ -105,6 +105,8 @@ def _rewritten(word: str) -> str:
     if flag == CONFIG and equals and not value.startswith(f"{FILL}:"):
         return f"{CONFIG}={FILL}:{value}"
     name = _name(word)
+    if flag in (SETTING, UNSET):
+        raise UserError(f"{flag} names no setting; docs/settings.md lists all of them.")
     return f"{flag.removesuffix(name)}{known_name(name)}{equals}{value}" if name else word
 
 
