@@ -11,6 +11,7 @@ from tests.runs import TINY_MODEL
 from trm_jax.core.errors import UserError
 from trm_jax.models import MIXERS, check_model, get_model
 from trm_jax.models.flops import step_flops
+from trm_jax.models.mixers.mlp import MlpMixer
 from trm_jax.models.settings import ModelConfig, ModelSettings
 
 SUDOKU = ModelConfig(vocab=11, cells=81)
@@ -121,3 +122,21 @@ def test_what_only_the_puzzles_tell_is_refused_with_them():
     get_model(ModelConfig(vocab=7, cells=16, **settings.to_dict()))
     with pytest.raises(UserError, match=r"model\.width 30 .*4 digits.*multiple of 4"):
         get_model(ModelConfig(vocab=6, cells=16, **settings.to_dict()))
+
+
+class LearnedOnly(MlpMixer):
+    """One that cannot do without positions."""
+
+    positions = ("learned",)
+
+
+def test_positions_of_any_registered_mixer_are_enforced(monkeypatch):
+    """Nothing but what the mixer itself says decides."""
+    monkeypatch.setitem(MIXERS._found, "learned_only", LearnedOnly())
+    config = dataclasses.replace(SMALL, mixer="learned_only", positions="learned")
+    assert isinstance(get_model(config).mixer, LearnedOnly)
+    for positions in ("none", "rotary"):
+        with pytest.raises(
+            UserError, match=rf"positions is '{positions}'.*learned_only.*'learned'"
+        ):
+            get_model(dataclasses.replace(config, positions=positions))
