@@ -17,7 +17,8 @@ from trm_jax.models.flops import step_flops
 from trm_jax.sweep import outcomes as outcome
 from trm_jax.sweep.report import report
 
-MANIFEST = {"vocab": 6, "cells": 16, "table_rows": 1, "fingerprint": "f"}
+MANIFEST = {"task": "sudoku", "box": [2, 2], "vocab": 6, "cells": 16, "table_rows": 1}
+MANIFEST |= {"fingerprint": "f", "source": {"kind": "generate"}, "counts": {"train": 30}}
 
 
 def make_run(path, accuracies, rates=(4.0,), depths=(), **changes):

@@ -1,6 +1,7 @@
 """Which checkpoints are kept, and that a torn one is never read."""
 
 import dataclasses
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -116,3 +117,34 @@ def test_other_shapes_are_refused(tmp_path, run, state):
         bigger = prepare(other, dataclasses.replace(run.dataset))
         with pytest.raises(UserError, match="does not fit"):
             checkpoints.restore(1, bigger.shapes, bigger.shardings)
+
+
+def test_a_damaged_checkpoint_is_named_and_no_other_taken(tmp_path, run, state):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (3, 4):
+            checkpoints.save(step, numbered(state, step), {}, None)
+    for data in (tmp_path / "4" / "state").glob("**/d"):
+        shutil.rmtree(data)
+    with Checkpoints(tmp_path, read_only=True) as checkpoints:
+        words = rf"Checkpoint 4 in {tmp_path} cannot be read .*--checkpoint \(there are 3\)"
+        with pytest.raises(UserError, match=words):
+            checkpoints.restore(4, run.shapes, run.shardings)
+        with pytest.raises(UserError, match=words):
+            checkpoints.restore_weights(4, run.shapes.weights, {}, run.shardings.weights)
+        assert int(checkpoints.restore(3, run.shapes, run.shardings).step) == 3
+    (tmp_path / "3").rename(tmp_path / "gone")
+    with (
+        Checkpoints(tmp_path, read_only=True) as checkpoints,
+        pytest.raises(UserError, match="train in a new --workdir"),
+    ):
+        checkpoints.restore(4, run.shapes, run.shardings)
+
+
+def test_weights_of_other_shapes_are_refused(tmp_path, run, state):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state, {}, None)
+        wide = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((*a.shape[:-1], 77), a.dtype), run.shapes.weights
+        )
+        with pytest.raises(UserError, match="does not fit .* here"):
+            checkpoints.restore_weights(1, wide, {}, run.shardings.weights)

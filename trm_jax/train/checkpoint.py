@@ -4,8 +4,10 @@ The position in the data stream is the step itself (batches are a function of th
 step), so no iterator state is saved, and a run may resume on another number of processes.
 """
 
+import contextlib
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +25,7 @@ from trm_jax.train.state import TrainState
 SCORE = "exact_accuracy"  # its name on disk, whatever the task's main score is
 KEEP_LATEST = 2
 KEEP_BEST = 1
+MOST_REASON = 240
 
 
 def _score(metrics: Mapping[str, float]) -> float:
@@ -30,9 +33,10 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Orbax warns of what is meant here: saves without a score, and opening read-only."""
+    """Orbax warns of what is meant here: saves without a score, opening read-only, and looking."""
     message = record.getMessage()
-    return not any(words in message for words in ("tracked_metric", "read_only", "read only"))
+    meant = ("tracked_metric", "read_only", "read only", "Metadata file does", "get item metadata")
+    return not any(words in message for words in meant)
 
 
 logging.getLogger("absl").addFilter(_is_news)
@@ -135,7 +139,7 @@ class Checkpoints:
           shardings: where each array goes.
 
         Raises:
-          UserError: the checkpoint has other shapes than `shapes`.
+          UserError: the checkpoint has other shapes than `shapes`, or is damaged.
         """
         target = jax.tree.map(
             lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
@@ -143,13 +147,8 @@ class Checkpoints:
             shardings,
         )
         args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
-        try:
+        with self._reading(step, target):
             return self._manager.restore(step, args=args)["state"]
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f"Checkpoint {step} in {self.directory} does not fit this configuration "
-                f"({str(error).splitlines()[0]}); use the work directory's own."
-            ) from error
 
     def rows(self, step: int, manifest: Mapping[str, Any]) -> Rows:
         """Whose the rows of the puzzle table are that a checkpoint holds.
@@ -157,10 +156,14 @@ class Checkpoints:
         Args:
           step: one of the saved.
           manifest: of the data set that was trained on, which names the tasks.
+
+        Raises:
+          UserError: the checkpoint is damaged.
         """
         if "row_tasks" not in manifest:
             return BLANK_ROWS
-        found = self._read(step, rows=ocp.args.StandardRestore())["rows"]
+        with self._reading(step):
+            found = self._read(step, rows=ocp.args.StandardRestore())["rows"]
         first, transforms = np.asarray(found["first"]), np.asarray(found["transforms"])
         return Rows(tuple(manifest["row_tasks"]), first, transforms)
 
@@ -174,6 +177,9 @@ class Checkpoints:
           weights: their shapes.
           ema: shapes of the averages that are to take the weights' place, if any.
           shardings: where each of the weights goes.
+
+        Raises:
+          UserError: the checkpoint has other shapes, or is damaged.
         """
         want = jax.tree.map(
             lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where),
@@ -186,18 +192,105 @@ class Checkpoints:
             restore_args=ocp.checkpoint_utils.construct_restore_args(want),
             partial_restore=True,
         )
-        found = self._read(step, state=restore)["state"]
+        with self._reading(step, want):
+            found = self._read(step, state=restore)["state"]
         return found["weights"].replace(**found.get("ema", {}))
 
     def _read(self, step: int, **items: Any) -> Any:
         """Reads items of a checkpoint otherwise than `restore` does."""
-        self._manager.wait_until_finished()
         # a manager of its own: each remembers how it has read an item before
         options = ocp.CheckpointManagerOptions(read_only=True)
         with ocp.CheckpointManager(self.directory, options=options) as manager:
             return manager.restore(step, args=ocp.args.Composite(**items))
 
+    @contextlib.contextmanager
+    def _reading(self, step: int, want: Any = None) -> Iterator[None]:
+        """Turns what Orbax and its storage say against reading a checkpoint into one sentence."""
+        self._manager.wait_until_finished()
+        misfit = None if want is None else self._misfit(step, want)
+        if misfit:  # looked for first: Orbax fails loudly, and not only by raising
+            raise UserError(
+                f"Checkpoint {step} in {self.directory} does not fit this configuration "
+                f"({misfit}); use the config.json with which it was trained."
+            )
+        try:
+            with _quiet():
+                yield
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UserError(
+                f"Checkpoint {step} in {self.directory} cannot be read ({_reason(error)}); restore "
+                f"its files, or {self._instead(step)}."
+            ) from error
+
+    def _misfit(self, step: int, want: Any) -> str | None:
+        """The first array that is saved in another shape than wanted, or not at all, in words."""
+        try:
+            with ocp.StandardCheckpointer() as reader:
+                kept = _shapes(reader.metadata(self.directory / str(step) / "state").item_metadata)
+        except (ValueError, KeyError, TypeError, OSError):
+            kept = {}
+        if not kept:
+            return None  # it does not even say what it holds
+        for name, shape in _shapes(want).items():
+            if name not in kept:
+                return f"it has no {name}"
+            if kept[name] != shape:
+                return f"{name} is {kept[name]} there and {shape} here"
+        return None
+
+    def _instead(self, step: int) -> str:
+        """What to do about a checkpoint that is lost."""
+        others = [other for other in self.steps() if other != step]
+        if not others:
+            return "train in a new --workdir, since there is no other checkpoint"
+        return (
+            f"take another one with --checkpoint (there are {', '.join(map(str, others))}); "
+            f"training goes on from {others[-1]} once {self.directory / str(step)} is moved away"
+        )
+
     def close(self) -> None:
         """Waits for the saves under way and lets go."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps a failed read from printing tracebacks of what was still under way.
+
+    They come from the storage's own threads, also after the read has failed; so the hook stays.
+    """
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if str(error) != "Event loop is closed":
+            before(kind, error, trace)
+
+    sys.excepthook = hook
+    yield
+    sys.excepthook = before
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shape of each array of a tree, by its dotted name, whatever the tree is made of.
+
+    Random keys are left out, whose shape on disk is that of their raw words.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {_dotted(path): tuple(leaf.shape) for path, leaf in leaves if _is_plain(leaf)}
+
+
+def _is_plain(leaf: Any) -> bool:
+    """Whether a leaf is an array, or stands for one, and holds no random keys."""
+    return hasattr(leaf, "shape") and not jax.numpy.issubdtype(leaf.dtype, jax.dtypes.extended)
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    """A place in a tree as Orbax names it, whether its containers are classes, dicts or lists."""
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _reason(error: Exception) -> str:
+    """The beginning of what an error says, in one line; the rest is for those who wrote Orbax."""
+    text = " ".join((str(error) or type(error).__name__).split(" [")[0].split())
+    return text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]}..."

@@ -11,20 +11,31 @@ from etils import epath
 from trm_jax.config.dotted import identity
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.core.errors import UserError
-from trm_jax.core.files import write_whole
+from trm_jax.core.files import write_whole, writing
+from trm_jax.tasks.task import TASKS
 
 CONVERTED = "converted"
 """Kind of source, in the manifest, of a directory whose weights came out of a file."""
+
+
+NEEDED = {"task": str, "vocab": int, "cells": int, "table_rows": int, "fingerprint": str}
+NEEDED |= {"source": dict, "counts": dict}
+"""What is read from the manifest in a config.json, besides what a task adds."""
 
 
 class WorkDir:
     """Paths of a work directory, a local one or a bucket's, and its config.json."""
 
     def __init__(self, root: epath.PathLike) -> None:
-        """Names the directory; nothing is made or read yet."""
+        """Names the directory; nothing is made or read yet.
+
+        Raises:
+          UserError: no directory can be there, since a file is.
+        """
         self.root = epath.Path(root).expanduser()
         if "://" not in str(root):
             self.root = self.root.resolve()  # Orbax fails late, in the background, on others
+            self._refuse_file()
         self.config = self.root / "config.json"
         self.metrics = self.root / "metrics.jsonl"
         self.checkpoints = self.root / "checkpoints"
@@ -38,21 +49,64 @@ class WorkDir:
         """The experiment and its data set's manifest.
 
         Raises:
-          UserError: there is no experiment here.
+          UserError: there is no experiment here, or its config.json is damaged.
         """
         if not self.config.exists():
             raise UserError(
                 f"{self.root} is no work directory (it has no config.json); "
-                "give --workdir the one that `trm train` wrote."
+                "give the one that `trm train` wrote."
             )
+        record = self._record()
+        experiment = self._experiment(record["config"])
+        self._refuse_form(experiment, record["data"])
+        return experiment, record["data"]
+
+    def has_checkpoints(self) -> bool:
+        """Whether a complete checkpoint is here."""
+        folder = self.checkpoints
+        return folder.exists() and any(path.name.isdigit() for path in folder.iterdir())
+
+    def _refuse_file(self) -> None:
+        for place in (self.root, *self.root.parents):
+            if place.is_dir():
+                return
+            if place.exists():
+                which = "is" if place == self.root else f"cannot be a directory, since {place} is"
+                raise UserError(f"{self.root} {which} a file; give the path of a work directory.")
+
+    def _damaged(self, reason: str) -> UserError:
+        return UserError(
+            f"{self.config} is damaged: {reason}; restore it, or train in a new directory."
+        )
+
+    def _record(self) -> dict[str, Any]:
+        """What config.json holds: two mappings, `config` and `data`."""
         try:
             record = json.loads(self.config.read_text())
-            config, manifest = record["config"], record["data"]
-            return self._experiment(config), manifest
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{self.config} is damaged ({error!r}); restore it, or train in a new directory."
-            ) from error
+        except (ValueError, OSError) as error:
+            raise self._damaged(f"it cannot be read ({error})") from error
+        if not isinstance(record, dict):
+            raise self._damaged(f"it holds a {type(record).__name__} and no settings")
+        for part in ("config", "data"):
+            if not isinstance(record.get(part), dict):
+                raise self._damaged(f"its {part!r} is missing, or no group of names and values")
+        for key, kind in NEEDED.items():
+            value = record["data"].get(key)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise self._damaged(f"its 'data' has no {key!r} of type {kind.__name__}")
+        return record
+
+    def _refuse_form(self, experiment: Experiment, manifest: Mapping[str, Any]) -> None:
+        """Refuses a manifest that is of another task, or does not say the form of its puzzles."""
+        task = TASKS.get(experiment.data.task)
+        if manifest["task"] != task.name:
+            raise self._damaged(
+                f"its data set is of the task {manifest['task']!r} and config.data.task is "
+                f"{task.name!r}"
+            )
+        for key in task.shape_keys:
+            if key not in manifest:
+                raise self._damaged(f"its 'data' has no {key!r}")
 
     def _experiment(self, config: Mapping[str, Any]) -> Experiment:
         """The experiment of a config.json.
@@ -64,11 +118,9 @@ class WorkDir:
             return from_dict(config)
         except UserError as error:
             plugins = config.get("plugins", ())
-            if not plugins:
-                raise
-            raise UserError(
-                f"{self.config}: {error} This run was trained with --plugin={','.join(plugins)}."
-            ) from error
+            told = isinstance(plugins, list) and all(isinstance(each, str) for each in plugins)
+            hint = f" This run was trained with --plugin={','.join(plugins)}." if told else ""
+            raise UserError(f"{self.config}: {error}{hint if plugins else ''}") from error
 
     def claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Writes config.json, or makes sure that the one there is of this very experiment.
@@ -122,7 +174,9 @@ class WorkDir:
         if "://" in str(self.root):
             yield
             return
-        with open(self.root / "lock", "w") as file:
+        with writing(self.root / "lock"):
+            lock = open(self.root / "lock", "w")  # noqa: SIM115, it is closed below
+        with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
