@@ -71,10 +71,11 @@ def test_what_a_task_builds_by_default(request_of, name):
     assert settings.items() <= vars(found.settings).items()
 
 
-def test_arc_of_a_directory_has_the_concepts_too(request_of):
-    assert request_of("arc1", "--source=d").settings.subsets == "training,evaluation,concept"
-    assert request_of("arc2", "--source=d").settings.subsets == "training2,evaluation2,concept"
-    assert request_of("arc2", "--source=d", "--subsets=a,b").settings.subsets == "a,b"
+def test_arc_of_a_directory_has_the_concepts_too(request_of, tmp_path):
+    source = f"--source={tmp_path}"
+    assert request_of("arc1", source).settings.subsets == "training,evaluation,concept"
+    assert request_of("arc2", source).settings.subsets == "training2,evaluation2,concept"
+    assert request_of("arc2", source, "--subsets=a,b").settings.subsets == "a,b"
 
 
 @pytest.mark.parametrize(
@@ -95,9 +96,11 @@ def test_settings_are_flags(request_of, arguments, settings):
 
 
 def test_numbers_are_flags(request_of):
-    found = request_of("sudoku", "--train=5", "--heldout=4", "--test=3", "--seed=2", "--source=f")
+    found = request_of(
+        "sudoku", "--train=5", "--heldout=4", "--test=3", "--seed=2", f"--source={__file__}"
+    )
     assert (found.train, found.heldout, found.test, found.seed) == (5, 4, 3, 2)
-    assert (found.source, found.copies) == ("f", 0)
+    assert (found.source, found.copies) == (__file__, 0)
     found = request_of("arc1", "--train=5", "--heldout=0", "--copies=7")
     assert (found.train, found.heldout, found.copies) == (5, 0, 7)
     assert request_of("arc1", "--tasks=6").train == 6, "as it was called once"
@@ -173,3 +176,16 @@ def test_a_data_set_is_built_and_inspected(capsys, tmp_path):
 
 def test_every_task_builds_what_it_is_asked_for():
     assert all(type(task).build is not Task.build for task in TASKS.all().values())
+
+
+@pytest.mark.parametrize(("name", "meant"), [("arc", "arc1 or arc2"), ("sudokus", "sudoku")])
+def test_a_misspelt_task_brings_the_nearest(capsys, name, meant):
+    assert main(["data", name]) == 2
+    assert f"knows no task '{name}'" in (error := capsys.readouterr().err)
+    assert f"did you mean {meant}?" in error
+
+
+def test_a_missing_source_is_named_by_its_flag(capsys, tmp_path):
+    arguments = ["--source=/nope", "--extra_givens=4", f"--out={tmp_path / 'out'}"]
+    assert main(["data", "sudoku", *arguments]) == 2
+    assert "--source is '/nope', and there is no such file" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """`trm data`."""
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -11,7 +13,7 @@ from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.settings import Rule, is_group
 from trm_jax.data import format as dataset_format
 from trm_jax.data.format import Dataset
-from trm_jax.tasks.sources import load
+from trm_jax.tasks.sources import load, refuse_nowhere
 from trm_jax.tasks.task import TASKS, Request, Task, editions
 
 COUNTS = {
@@ -76,9 +78,25 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         dataset = task.build(_request(task, rest[0], settings, values))
         dataset_format.save(dataset, out)
     else:
+        _refuse_misnamed(rest[0])
         dataset = load(rest[0])
     print(json.dumps(_short(dataset), indent=2))
     return EXIT_DONE
+
+
+def _refuse_misnamed(name: str) -> None:
+    """Refuses what is neither a directory nor the name of a task, with the nearest names.
+
+    Raises:
+      UserError: says which there are.
+    """
+    if Path(name).exists() or "/" in name:
+        return
+    known = editions()
+    near = [each for each, (task, _) in known.items() if task.name == name]
+    near = near or difflib.get_close_matches(name, known, 3)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"tasks are {', '.join(known)}."
+    raise UserError(f"`trm data` knows no task {name!r}, and no directory is there; {meant}")
 
 
 def _request(
@@ -97,6 +115,7 @@ def _request(
                 f"--{name} is for {' and '.join(tasks)}, not for {edition}; leave it out."
             )
     source = values.source or task.source
+    refuse_nowhere("--source", source)
     given = {
         name: _value(name, values[name].value, kind)
         for name, kind in own.items()

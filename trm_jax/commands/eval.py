@@ -24,7 +24,7 @@ from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
-from trm_jax.tasks.sources import open_test_data, open_training_data, training_data_path
+from trm_jax.tasks.sources import open_own_data, open_test_data, training_data_path
 from trm_jax.tasks.task import task_of
 from trm_jax.tasks.views import ask
 from trm_jax.train.trained import Trained, load
@@ -156,6 +156,6 @@ def _puzzles(trained: Trained, values: flags.FlagValues) -> tuple[Dataset, str, 
     if values.data is not None:
         return open_test_data(values.data, trained.manifest), values.data, values.split or "test"
     cache = Path(trained.workdir.data)
-    dataset = open_training_data(trained.experiment.data, cache)
+    dataset = open_own_data(trained.experiment.data, cache)
     own = HELDOUT if HELDOUT in dataset.splits else "test"
     return dataset, str(training_data_path(trained.experiment.data, cache)), values.split or own

