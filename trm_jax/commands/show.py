@@ -11,7 +11,7 @@ from absl import flags
 from trm_jax.commands import common
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.numerics import halting_probability
-from trm_jax.data.format import Dataset
+from trm_jax.data.format import MANIFEST, Dataset
 from trm_jax.data.questions import Questions, trained_rows
 from trm_jax.infer.rollout import Rollout
 from trm_jax.show import figures, pictures, terminal
@@ -19,10 +19,13 @@ from trm_jax.show.exhibits import Predictions, board_of, choose, exhibits, pick
 from trm_jax.show.panels import Exhibit
 from trm_jax.tasks.board import Board
 from trm_jax.tasks.sources import load as load_dataset
-from trm_jax.tasks.sources import open_test_data, open_training_data
+from trm_jax.tasks.sources import open_own_data, open_test_data
 from trm_jax.tasks.task import TASKS, Task
 from trm_jax.train.trained import Trained, load
+from trm_jax.train.workdir import WorkDir
 
+OURS = ("config.json", "data.json", MANIFEST, "sweep.json")
+"""Files that runs, sweeps and data sets have beside them; none holds puzzles."""
 MOST = 50
 """Puzzles, and copies of the first: pictures of more would be too high for those who look."""
 
@@ -58,6 +61,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     FILE.json holds ARC tasks in Kaggle's form. With --workdir the answers of the run's model after
     its last step stand beside the right ones, wrong cells marked, with the halting probability.
     """
+    figures.check_picture("--picture", values.picture)
     if values.workdir is None:
         board, shown = _of_source(values, rest)
     else:
@@ -83,6 +87,7 @@ def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Board, li
             "`trm show` takes one dataset directory or JSON file of ARC tasks, or --workdir."
         )
     path = Path(rest[0])
+    _refuse_workdir(path)
     if path.is_dir():
         dataset = load_dataset(path)
         return board_of(dataset), _shown(dataset, values)
@@ -94,6 +99,21 @@ def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Board, li
             "that `trm data` wrote, or ARC tasks in Kaggle's form."
         )
     return _of_file(readers[0], path, values)
+
+
+def _refuse_workdir(path: Path) -> None:
+    """Refuses a work directory, and what is written beside runs and data sets, for a source.
+
+    Raises:
+      UserError: says what to give in its place.
+    """
+    if path.is_dir() and WorkDir(path).config.exists():
+        raise UserError(f"{path} is a work directory and no data set; give it as --workdir {path}.")
+    if path.name in OURS and path.is_file():
+        raise UserError(
+            f"{path} is neither a work directory, a data set nor a file of puzzles; give the "
+            f"directory: --workdir {path.parent} of a run, or {path.parent} of a data set."
+        )
 
 
 def _of_file(task: Task, path: Path, values: flags.FlagValues) -> tuple[Board, list[Exhibit]]:
@@ -114,7 +134,7 @@ def _of_workdir(values: flags.FlagValues) -> tuple[Board, list[Exhibit]]:
     steps = common.depth(values, trained.model.config.N)
     if values.data is None:
         cache = Path(trained.workdir.data)
-        dataset = open_training_data(trained.experiment.data, cache)
+        dataset = open_own_data(trained.experiment.data, cache)
     else:
         dataset = open_test_data(values.data, trained.manifest)
     return board_of(dataset), _shown(dataset, values, trained, steps)

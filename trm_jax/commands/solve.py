@@ -1,6 +1,7 @@
 """`trm solve`."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,11 +52,12 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     Exit codes: 0 all solved, 1 some answer is wrong, 2 a malformed or contradictory puzzle.
     """
     traces.check(values)
+    figures.check_picture("--picture", values.picture)
     trained = load(common.need(values, "workdir"), values.checkpoint)
     if task_of(trained.manifest).grouped:
         return solve_groups.run(values, rest, trained)
     solve_groups.refuse(values, trained)
-    return _solve(values, read_puzzles(trained.manifest, _texts(rest)), trained)
+    return _solve(values, read_puzzles(trained.manifest, _texts(rest, trained.manifest)), trained)
 
 
 def _solve(values: flags.FlagValues, questions: np.ndarray, trained: Trained) -> int:
@@ -87,8 +89,12 @@ def _draw(shape: Shape, answer: Answer, target: str) -> None:
     print(f"wrote {target}", file=sys.stderr)
 
 
-def _texts(rest: Sequence[str]) -> list[str]:
-    """The puzzles of the arguments, those of files and of standard input line by line."""
+def _texts(rest: Sequence[str], shape: Shape) -> list[str]:
+    """The puzzles of the arguments, those of files and of standard input line by line.
+
+    Raises:
+      UserError: a file cannot be read, or is not there.
+    """
     texts: list[str] = []
     for argument in rest:
         if argument == "-":
@@ -102,9 +108,26 @@ def _texts(rest: Sequence[str]) -> list[str]:
                     "puzzle a line."
                 ) from error
         else:
+            _refuse_missing(argument, shape)
             lines = [argument]
         texts += [line for line in lines if line.strip()]
     return texts
+
+
+def _refuse_missing(argument: str, shape: Shape) -> None:
+    """Refuses the name of a file that is not there, which no puzzle can be.
+
+    Raises:
+      UserError: it looks like a name, and has a character that is no cell.
+    """
+    known = {*"".join(task_of(shape).symbols(shape) or ()), *" \n"}
+    named = "/" in argument or re.search(r"\.[A-Za-z]{2,5}$", argument)
+    if len(argument) < MOST_NAME and named and not known.issuperset(argument):
+        what = "is a directory" if Path(argument).is_dir() else "is no file"
+        raise UserError(
+            f"{argument} {what}, and no puzzle either; give a file with one puzzle a line, or the "
+            "cells of a puzzle."
+        )
 
 
 def _record(shape: Shape, answer: Answer) -> dict[str, Any]:

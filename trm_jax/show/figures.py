@@ -1,10 +1,12 @@
 """Figures as such: how one is made, saved and labelled, and the colours that all have in common."""
 
+import io
 from typing import TYPE_CHECKING, Any, Literal
 
 from etils import epath
 
 from trm_jax.core.errors import UserError
+from trm_jax.core.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 GIVEN, RIGHT, WRONG, GREY = "#222222", "#0a7d33", "#c62828", "#888888"
 DARK_INK, LIGHT_INK = "#1d1f24", "#ffffff"
+PICTURE = ".png"
 _BRIGHT = 0.3
 """Relative luminance from which on ink is dark: either ink then has a contrast of 3 at least."""
 
@@ -52,11 +55,33 @@ def legend(figure: "Figure", axes: "Axes", title: str) -> None:
 
 
 def save(figure: "Figure", path: epath.PathLike) -> None:
-    """Writes a PNG."""
-    target = epath.Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as file:
-        figure.savefig(file, format="png", dpi=110)
+    """Writes a PNG.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    write_whole(epath.Path(path), drawn.getvalue())
+
+
+def check_picture(flag: str, path: str | None) -> None:
+    """Refuses, before anything is drawn, a name that `save` should not write to.
+
+    Args:
+      flag: of the command line, for the message.
+      path: its value; None where nothing is to be drawn.
+
+    Raises:
+      UserError: it does not end in .png.
+    """
+    if path is None:
+        return
+    name = epath.Path(path)
+    if name.suffix.lower() != PICTURE:
+        raise UserError(
+            f"{flag} is {path!r} and pictures are PNG files; give a name that ends in {PICTURE}."
+        )
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
