@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from trm_jax.tasks.arc.canvas import crop, originals
-from trm_jax.tasks.arc.records import Pair, parse_row_name, read_grid
+from trm_jax.tasks.arc.records import IDENTITY, Pair, read_grid
 from trm_jax.tasks.arc.vote import BLACK_CELL, Votes, candidate, pass_at, submission
 
 OWN = Path(__file__).parent / "data"
@@ -38,6 +38,15 @@ def tests(golden):
         ]
         for name, task in golden[1]["test_puzzles"].items()
     }
+
+
+def parse_row_name(name):
+    """The task and the transform of a published row name, TASK or TASK|||tK|||PERMUTATION."""
+    task, *parts = name.split("|||")
+    if not parts:
+        return task, IDENTITY
+    symmetry, colours = parts
+    return task, np.asarray([int(symmetry[1]), *map(int, colours[1:])], np.uint8)
 
 
 @pytest.fixture(scope="module")

@@ -83,22 +83,3 @@ def row_name(task: str, transform: Transforms) -> str:
         return task
     colours = "".join(map(str, transform[1:].tolist()))
     return f"{task}{_SEPARATOR}t{transform[0]}{_SEPARATOR}0{colours}"
-
-
-def parse_row_name(name: str) -> tuple[str, Transforms]:
-    """The task and the transform of a row's name.
-
-    Raises:
-        UserError: the name is not made as `row_name` makes it.
-    """
-    task, *parts = name.split(_SEPARATOR)
-    if not parts:
-        return task, IDENTITY
-    symmetry, colours = parts if len(parts) == 2 else ("", "")
-    if symmetry not in [f"t{k}" for k in range(8)] or sorted(colours) != list("0123456789"):
-        raise UserError(
-            f"{name!r} is no row name; write TASK, or TASK|||tK|||PERMUTATION with K in 0..7."
-        )
-    if colours[0] != "0":
-        raise UserError(f"{name!r} recolours black; the permutation has to begin with 0.")
-    return task, np.asarray([int(symmetry[1]), *map(int, colours[1:])], np.uint8)
