@@ -136,7 +136,6 @@ def test_positions_of_any_registered_mixer_are_enforced(monkeypatch):
     config = dataclasses.replace(SMALL, mixer="learned_only", positions="learned")
     assert isinstance(get_model(config).mixer, LearnedOnly)
     for positions in ("none", "rotary"):
-        with pytest.raises(
-            UserError, match=rf"positions is '{positions}'.*learned_only.*'learned'"
-        ):
+        named = rf"positions is '{positions}'.*learned_only.*'learned'"
+        with pytest.raises(UserError, match=named):
             get_model(dataclasses.replace(config, positions=positions))
