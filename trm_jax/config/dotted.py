@@ -24,6 +24,8 @@ FREE = frozenset(
         "accumulate",
         "mesh.data",
         "mesh.table",
+        "model.attention",
+        "model.kernels",
     )
 )
 

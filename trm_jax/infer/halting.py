@@ -19,7 +19,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import over_slots, replicated
 from trm_jax.core.types import Latents
 from trm_jax.infer.perturbation import Perturbation
-from trm_jax.infer.rollout import UNPERTURBED, answers_of, start_latents
+from trm_jax.infer.rollout import UNPERTURBED, OnDevices, answers_of, start_latents
 from trm_jax.models import Model, puzzle_table
 from trm_jax.models.weights import Weights
 
@@ -140,6 +140,7 @@ def answer_queue(
     start = _empty(model, weights, entries, slots, perturbation)
     split, everywhere = over_slots(mesh), replicated(mesh)
     names, most = model.state_names, entries.ids.shape[0]
+    supervision_step = OnDevices(model, mesh).supervision_step
 
     def take_step(now: _Slots) -> _Slots:
         mine: Entries = jax.tree.map(lambda a: a[jnp.minimum(now.entry, most - 1)], entries)
@@ -148,7 +149,7 @@ def answer_queue(
         if perturbation.random:
             keys = perturbation.keys(mine.question, mine.trajectory)
             latents = perturbation.disturb(names, latents, keys, now.steps)
-        latents, output = model.supervision_step(weights.params, latents, mine.inputs, rows)
+        latents, output = supervision_step(weights.params, latents, mine.inputs, rows)
         answers = answers_of(output)
         steps = now.steps + 1
         same = jnp.where(jnp.all(answers == now.last, axis=-1), now.same + 1, 1)

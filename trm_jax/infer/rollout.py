@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 from numpy.typing import NDArray
 
-from trm_jax.core.mesh import replicated, split_slots, whole_slots
+from trm_jax.core.mesh import SLOTS, replicated, split_slots, whole_slots
 from trm_jax.core.numerics import log_stablemax
 from trm_jax.core.types import Latents, Output
 from trm_jax.infer.perturbation import Perturbation
@@ -69,7 +69,7 @@ class Rollout:
             keys = perturbation.keys(question, trajectory) if perturbation.random else None
             rows = puzzle_table.lookup(weights.table, ids, mesh)
             return take_steps(
-                model,
+                OnDevices(model, mesh),
                 weights.params,
                 weights.initial,
                 inputs,
@@ -126,8 +126,28 @@ def _record_confidence(output: Output) -> Answers:
     return Answers(answers, output.halt_logits, jnp.exp(chosen).astype(jnp.float16))
 
 
+class OnDevices:
+    """A model whose supervision step each device of a mesh takes with its own slots.
+
+    The compiler alone would split it in the same way, but for kernels, which it cannot split, and
+    the implementation of attention, which depends on the devices.
+    """
+
+    def __init__(self, model: Model, mesh: Mesh) -> None:
+        self.config, self.state_names = model.config, model.state_names
+        self.evaluation_start = model.evaluation_start
+        everywhere, split = PartitionSpec(), PartitionSpec(SLOTS)
+        self.supervision_step: Any = jax.shard_map(
+            model.supervision_step,
+            mesh=mesh,
+            in_specs=(everywhere, split, split, split),
+            out_specs=(split, split),
+            check_vma=False,
+        )
+
+
 def take_steps(
-    model: Model,
+    model: Model | OnDevices,
     params: Any,
     initial: Sequence[jax.Array],
     inputs: jax.Array,
@@ -167,7 +187,7 @@ def take_steps(
     return jax.lax.scan(step, start, jnp.arange(steps, dtype=jnp.int32))[1]
 
 
-def start_latents(model: Model, initial: Sequence[jax.Array], slots: int) -> Latents:
+def start_latents(model: Model | OnDevices, initial: Sequence[jax.Array], slots: int) -> Latents:
     """The states [B, L, D] that every example begins with, see `Model.evaluation_start`."""
     c = model.config
     shape = (slots, c.tokens, c.width)

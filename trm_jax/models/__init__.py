@@ -7,7 +7,7 @@ import jax
 from trm_jax.core.errors import UserError
 from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
-from trm_jax.models.settings import ModelConfig, ModelSettings
+from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
 from trm_jax.models.variants import VARIANTS
 
 
@@ -28,6 +28,12 @@ def check_model(settings: ModelSettings) -> None:
             f"takes {' or '.join(map(repr, mixer.positions))}."
         )
     mixer.check(settings)
+    if settings.kernels == FUSED and (settings.gate != "silu" or settings.dtype == "float64"):
+        raise UserError(
+            f"config.model.kernels is {FUSED!r}, whose gate is 'silu' and whose sums are float32, "
+            f"and the gate is {settings.gate!r} and the dtype {settings.dtype!r}; set it to "
+            f"{PLAIN!r}."
+        )
     if settings.prefix_tokens and settings.table_width > settings.prefix_tokens * settings.width:
         raise UserError(
             f"A puzzle row of width {settings.table_width} does not fit into "

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from trm_jax.core.numerics import lecun_normal, rms_norm
+from trm_jax.models.kernels import row_swiglu, token_swiglu
+from trm_jax.models.settings import FUSED, PLAIN
 
 INNER_MULTIPLE = 256
 
@@ -51,45 +53,61 @@ def gated(gate: jax.Array, up: jax.Array, kind: str, axis: int) -> jax.Array:
     return nn.silu(gate) * up
 
 
+class Weight(nn.Module):
+    """A kernel [inputs, outputs] by itself, cast to `dtype`."""
+
+    inputs: int
+    outputs: int
+    dtype: str
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        return self.param("kernel", lecun_normal, (self.inputs, self.outputs)).astype(self.dtype)
+
+
 class SwiGLU(nn.Module):
     """down(silu(gate(x)) * up(x)) over the last axis; gate and up are one matrix, gate first.
 
-    `gate` "norm" has another product in the middle, see `gated`.
+    `gate` "norm" has another product in the middle, see `gated`; `kernels` is that of
+    `ModelConfig`.
     """
 
     expansion: float
     dtype: str
     gate: str = "silu"
+    kernels: str = PLAIN
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        inner = inner_width(x.shape[-1], self.expansion)
-        gate, up = jnp.split(Linear(2 * inner, self.dtype, name="gate_up")(x), 2, axis=-1)
-        return Linear(x.shape[-1], self.dtype, name="down")(gated(gate, up, self.gate, -1))
+        width = x.shape[-1]
+        inner = inner_width(width, self.expansion)
+        gate_up = Weight(width, 2 * inner, self.dtype, name="gate_up")()
+        down = Weight(inner, width, self.dtype, name="down")()
+        if self.kernels == FUSED and row_swiglu.takes(width):
+            return row_swiglu.row_swiglu(x.reshape(-1, width), gate_up, down).reshape(x.shape)
+        gate, up = jnp.split(x @ gate_up, 2, axis=-1)
+        return gated(gate, up, self.gate, -1) @ down
 
 
-class TokenLinear(nn.Module):
-    """kernel [inputs, outputs], transposed, @ x [inputs, ...]: a `Linear` over the first axis."""
+class TokenMlp(nn.Module):
+    """rms(h + swiglu(h)) over the first axis: each channel of [L, B, D] mixes its L tokens.
 
-    outputs: int
-    dtype: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        kernel = self.param("kernel", lecun_normal, (x.shape[0], self.outputs))
-        mixed = kernel.astype(self.dtype).T @ x.reshape(x.shape[0], -1)
-        return mixed.reshape(self.outputs, *x.shape[1:])
-
-
-class TokenSwiGLU(nn.Module):
-    """The same as `SwiGLU`, over the first axis: each channel of [L, B, D] mixes its L tokens."""
+    Attributes: as of `SwiGLU`.
+    """
 
     expansion: float
     dtype: str
     gate: str = "silu"
+    kernels: str = PLAIN
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        inner = inner_width(x.shape[0], self.expansion)
-        gate, up = jnp.split(TokenLinear(2 * inner, self.dtype, name="gate_up")(x), 2, axis=0)
-        return TokenLinear(x.shape[0], self.dtype, name="down")(gated(gate, up, self.gate, 0))
+    def __call__(self, h: jax.Array) -> jax.Array:
+        tokens, flat = h.shape[0], h.reshape(h.shape[0], -1)
+        inner = inner_width(tokens, self.expansion)
+        gate_up = Weight(tokens, 2 * inner, self.dtype, name="gate_up")()
+        down = Weight(inner, tokens, self.dtype, name="down")()
+        if self.kernels == FUSED and token_swiglu.takes(tokens):
+            return token_swiglu.token_swiglu(flat, gate_up, down).reshape(h.shape)
+        gate, up = jnp.split(gate_up.T @ flat, 2, axis=0)
+        mixed = down.T @ gated(gate, up, self.gate, 0)
+        return rms_norm(h + mixed.reshape(h.shape), axis=0)

@@ -92,7 +92,7 @@ class Model:
         if noise_keys is not None:
             noise = Noise(c.noise, noise_keys, axis=self.mixer.slots_axis)
         x: Any = self._parts.apply({"params": params}, inputs, rows, method="embed")
-        *states, x = (self.mixer.swap(state) for state in (*latents, x))
+        *states, x = (self.mixer.enter(c, state) for state in (*latents, x))
         new = self.variant.gradient(
             self.variant.recursion,
             self._networks(params),
@@ -101,7 +101,7 @@ class Model:
             x,
             Depth(c.T, c.n, c.unroll, c.damping, noise),
         )
-        new = tuple(self.mixer.swap(state) for state in new)
+        new = tuple(self.mixer.leave(c, state) for state in new)
         output: Any = self._parts.apply({"params": params}, new[0], method="read")
         return new, output
 

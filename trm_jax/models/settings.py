@@ -8,6 +8,9 @@ from trm_jax.core.settings import Settings, setting
 MAX_VOCAB = 256
 """Answers are kept in a byte."""
 
+PLAIN, FUSED = "plain", "fused"
+"""Values of `ModelSettings.kernels`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings(Settings):
@@ -83,6 +86,19 @@ class ModelSettings(Settings):
     )
     unroll: bool = setting(
         True, "Whether latent updates are written out one after the other, not as a loop."
+    )
+    attention: str = setting(
+        "auto",
+        "How attention is computed, the result being the same: plain stores the scores of all "
+        "pairs of tokens, cudnn (GPU), flash (TPU) and chunked never do; auto chooses by the "
+        "devices and the memory that scores would take.",
+        choices=("auto", PLAIN, "cudnn", "flash", "chunked"),
+    )
+    kernels: str = setting(
+        PLAIN,
+        "Of the SwiGLUs, the result being the same: plain leaves them to the compiler, fused takes "
+        "kernels for GPUs that move less memory and store less.",
+        choices=(PLAIN, FUSED),
     )
     start: str = setting(
         "fixed",

@@ -1,5 +1,6 @@
 """The rollout as a function of plain dicts: what is exported, and what the Python API runs."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from trm_jax.core.types import Output
 from trm_jax.infer.rollout import answers_of, take_steps
-from trm_jax.models import Model
+from trm_jax.models import Model, get_model
+from trm_jax.models.settings import PLAIN
 from trm_jax.models.weights import Weights
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -33,6 +35,8 @@ def make_function(model: Model, steps: int) -> Function:
       A function of weights (from `as_dicts`), inputs int32 [B, S] and rows float32 [B, E], that
       gives answers uint8 [N, B, S] and halting logits float32 [N, B], as `rollout.rollout` does.
     """
+    # no one device's kernels: the program is for all of them
+    model = get_model(dataclasses.replace(model.config, attention=PLAIN, kernels=PLAIN))
 
     def record(output: Output) -> tuple[jax.Array, jax.Array]:
         return answers_of(output), output.halt_logits

@@ -125,8 +125,6 @@ def over_devices(
     everywhere, split = PartitionSpec(), PartitionSpec(SLOTS)
 
     def on_device(params: Any, rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
-        # else JAX would add up over the devices at each use of a parameter
-        params = jax.lax.pcast(params, SLOTS, to="varying")
         slots = rows.shape[0] * mesh.size
 
         def gradient(rows: jax.Array, carry: Carry, exploration: Exploration) -> Any:
@@ -137,11 +135,14 @@ def over_devices(
         grads, metrics = jax.lax.psum((grads, metrics), SLOTS)
         return grads, row_grads, carry, metrics
 
+    # unchecked, JAX does not know which arrays differ between devices, which kernels do not tell
+    # it, and so never adds up by itself
     return jax.shard_map(
         on_device,
         mesh=mesh,
         in_specs=(everywhere, split, split, split),
         out_specs=(everywhere, split, split, everywhere),
+        check_vma=False,
     )
 
 
@@ -185,10 +186,7 @@ def _in_parts(gradient: Callable[..., Any], slots: Any, parts: int) -> Any:
         grads, row_grads, carry, metrics = gradient(*part)
         return jax.tree.map(jnp.add, sums, (grads, metrics)), (row_grads, carry)
 
-    def zeros(like: Any) -> Any:
-        return jax.lax.pcast(jnp.zeros(like.shape, like.dtype), SLOTS, to="varying")
-
-    start = jax.tree.map(zeros, (first[0], first[3]))
+    start = jax.tree.map(lambda like: jnp.zeros(like.shape, like.dtype), (first[0], first[3]))
     (grads, metrics), done = jax.lax.scan(add, start, cut)
     row_grads, carry = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), done)
     return grads, row_grads, carry, metrics

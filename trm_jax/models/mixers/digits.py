@@ -14,7 +14,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.numerics import rms_norm, truncated_normal, wide
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.models.embedding import rows_of
-from trm_jax.models.layers import Linear, SwiGLU, TokenSwiGLU, inner_width
+from trm_jax.models.layers import Linear, SwiGLU, TokenMlp, inner_width
 from trm_jax.models.mixers.mixer import Mixer, refuse_setting
 from trm_jax.models.settings import ModelConfig, ModelSettings
 
@@ -43,12 +43,11 @@ class DigitBlock(nn.Module):
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
         c, count, width = self.config, digit_count(self.config), field_width(self.config)
-        mixed = TokenSwiGLU(c.expansion, c.dtype, c.gate, name="token_mlp")(h)
-        h = rms_norm(h + mixed, axis=0)
+        h = TokenMlp(c.expansion, c.dtype, c.gate, c.kernels, name="token_mlp")(h)
         digits = h.reshape(*h.shape[:2], count, width)
         others = (digits.sum(axis=2, keepdims=True) - digits) / (count - 1)
         digits = rms_norm(digits + Linear(width, c.dtype, name="couple")(others))
-        channels = SwiGLU(c.expansion, c.dtype, c.gate, name="mlp")(digits)
+        channels = SwiGLU(c.expansion, c.dtype, c.gate, c.kernels, name="mlp")(digits)
         return rms_norm(digits + channels).reshape(h.shape)
 
 

@@ -86,6 +86,14 @@ class Mixer:
         """
         return h.swapaxes(0, 1) if self.tokens_first else h
 
+    def enter(self, config: ModelConfig, h: jax.Array) -> jax.Array:
+        """H [B, L, D] as the blocks of a supervision step want it; `leave` undoes it."""
+        return self.swap(h)
+
+    def leave(self, config: ModelConfig, h: jax.Array) -> jax.Array:
+        """Back from `enter`."""
+        return self.swap(h)
+
     @property
     def slots_axis(self) -> int:
         """Axis of the batch slots in that layout."""

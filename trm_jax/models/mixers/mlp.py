@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from trm_jax.core.numerics import rms_norm
-from trm_jax.models.layers import SwiGLU, TokenSwiGLU, inner_width
+from trm_jax.models.layers import SwiGLU, TokenMlp, inner_width
 from trm_jax.models.mixers.mixer import Mixer, Published
 from trm_jax.models.settings import ModelConfig
 
@@ -21,9 +21,8 @@ class MlpBlock(nn.Module):
     @nn.compact
     def __call__(self, h: jax.Array) -> jax.Array:
         c = self.config
-        mixed = TokenSwiGLU(c.expansion, c.dtype, c.gate, name="token_mlp")(h)
-        h = rms_norm(h + mixed, axis=0)
-        return rms_norm(h + SwiGLU(c.expansion, c.dtype, c.gate, name="mlp")(h))
+        h = TokenMlp(c.expansion, c.dtype, c.gate, c.kernels, name="token_mlp")(h)
+        return rms_norm(h + SwiGLU(c.expansion, c.dtype, c.gate, c.kernels, name="mlp")(h))
 
 
 class MlpMixer(Mixer):
