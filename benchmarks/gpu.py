@@ -30,10 +30,10 @@ import threading
 import time
 from pathlib import Path
 
-from trm_jax.bench import sitting_speed, sitting_training, variants
+from trm_jax.bench import comparison, sitting_speed, sitting_training
+from trm_jax.bench.comparison import SPEED_OF, PeerTurns, Table, Variant
 from trm_jax.bench.sitting import Sitting, StepError, opened, say
 from trm_jax.bench.sitting_page import page
-from trm_jax.bench.variants import SPEED_OF, PeerTurns, Table, Variant
 from trm_jax.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,13 +153,13 @@ def checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> arg
 
 def wanted(options: argparse.Namespace) -> list[Variant | PeerTurns]:
     """What is timed, in this order; the config that is trained first, for its rhythm."""
-    shapes, ways = variants.read(options.variants) if options.variants else (SHAPES, WAYS)
-    found = variants.expanded(shapes, ways)
+    shapes, ways = comparison.read(options.variants) if options.variants else (SHAPES, WAYS)
+    found = comparison.expanded(shapes, ways)
     if options.peer is None:
         found = [item for item in found if isinstance(item, Variant)]
     if options.only:
         found = [item for item in found if item.name.startswith(tuple(options.only.split(",")))]
-    found += variants.traces(found, [name for name in options.profile.split(",") if name])
+    found += comparison.traces(found, [name for name in options.profile.split(",") if name])
     if "train" not in options.steps:
         return found
     changes = tuple(each for each in shlex.split(options.train_flags) if "--config." in each)

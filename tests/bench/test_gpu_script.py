@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests import runs
-from trm_jax.bench import sitting, sitting_training, variants
+from trm_jax.bench import comparison, sitting, sitting_training
 from trm_jax.bench.children import Children
 from trm_jax.bench.ledger import Ledger
 from trm_jax.core.errors import UserError
@@ -144,6 +144,21 @@ def test_a_failure_is_a_result(script):
     assert "| one/fused | 0.1 |" in (script.out / "table.md").read_text()
 
 
+def test_what_does_not_fit_beside_others_is_tried_alone(script, monkeypatch):
+    fine, word = script.answer, "--config.model.kernels=fused"
+    script.answer = lambda command: ({}, 2) if word in command else fine(command)
+    reason = "trm: train does not fit into memory (RESOURCE_EXHAUSTED); lower config.batch_size."
+    last = sitting.last_line
+    monkeypatch.setattr(sitting, "last_line", lambda p: reason if p.suffix == ".log" else last(p))
+    flags = ("--steps=variants", "--only=one/plain,one/fused", "--parallel=2")
+    assert script.run(*flags) == 1
+    assert len(of(script, word)) == 2 and word in script.commands[-1][0]
+    assert (
+        "| one/fused | FAILED: exit code 2: trm: train does not fit"
+        in (script.out / "table.md").read_text()
+    )
+
+
 def test_what_was_cut_short_is_no_result(script):
     script.answer = lambda command: time.sleep(0.1) or ({}, -signal.SIGTERM)
     assert script.run("--steps=variants", "--speed-seconds=0.1") == 0
@@ -234,7 +249,7 @@ def test_two_sittings_do_not_share_a_folder(tmp_path, monkeypatch):
 
 
 def test_the_tables_in_the_script_are_whole(script):
-    items = variants.expanded(script.SHAPES, script.WAYS)
+    items = comparison.expanded(script.SHAPES, script.WAYS)
     names = [item.name for item in items]
     assert {"sudoku_mlp/plain", "sudoku_attention/cudnn", "maze_attention/peer"} <= set(names)
     assert "sudoku_mlp/cudnn" not in names and len(names) == len(set(names))
@@ -262,9 +277,9 @@ def test_tables_that_are_none_are_refused(tmp_path, text):
     path = tmp_path / "tables.json"
     path.write_text(text)
     with pytest.raises(UserError, match="no table of variants"):
-        variants.read(path)
+        comparison.read(path)
     with pytest.raises(UserError, match="cannot be read"):
-        variants.read(tmp_path / "gone.json")
+        comparison.read(tmp_path / "gone.json")
 
 
 REAL = {

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trm_jax.bench.comparison import PEER, PeerTurns, Variant, compared
 from trm_jax.bench.ledger import Ledger
-from trm_jax.bench.variants import PEER, PeerTurns, Variant, compared
 
 COLUMNS = ("seconds", "peer/ours", "examples/s", "TFLOP/s", "of ceiling", "peak GiB", "compile s")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from trm_jax.bench import turns
+from trm_jax.bench.comparison import PeerTurns, Variant
 from trm_jax.bench.sitting import OutOfTimeError, Sitting, StepError, say, with_flags
-from trm_jax.bench.variants import PeerTurns, Variant
+from trm_jax.core.errors import DOES_NOT_FIT
 
 ALONGSIDE = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 """Or the first of several programs on one GPU takes three quarters of its memory."""
@@ -42,6 +43,10 @@ class Speed:
     small: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
+class CrowdedError(Exception):
+    """It did not fit into memory beside what others held of it."""
+
+
 def run(
     sitting: Sitting,
     speed: Speed,
@@ -50,24 +55,44 @@ def run(
 ) -> None:
     """Times what has no result yet; `written` is called after each result.
 
-    They go in waves of `parallel`: were a program to compile while others wait for their turn, all
-    of these would wait for it, one after the other.
+    What does not fit into memory beside the others is tried once more alone, at the end.
     """
     open_ones = [item for item in wanted if not _done(sitting, speed, item)]
-    with concurrent.futures.ThreadPoolExecutor(speed.parallel) as pool:
-        for start in range(0, len(open_ones), speed.parallel):
+    crowded = _waves(sitting, speed, open_ones, written, speed.parallel)
+    _waves(sitting, speed, crowded, written, 1)
+
+
+def _waves(
+    sitting: Sitting,
+    speed: Speed,
+    items: Sequence[Variant | PeerTurns],
+    written: Callable[[], None],
+    size: int,
+) -> list[Variant | PeerTurns]:
+    """Times items, `size` of them side by side; gives those that did not fit beside others.
+
+    One wave ends before the next begins: were a program to compile while others wait for their
+    turn, all of these would wait for it, one after the other.
+    """
+    crowded: list[Variant | PeerTurns] = []
+    with concurrent.futures.ThreadPoolExecutor(size) as pool:
+        for start in range(0, len(items), size):
             if sitting.left(speed.until) <= 0:
-                say(f"out of time for {', '.join(each.name for each in open_ones[start:])}")
-                return
-            wave = open_ones[start : start + speed.parallel]
+                say(f"out of time for {', '.join(each.name for each in items[start:])}")
+                break
+            wave = items[start : start + size]
             say(f"side by side: {', '.join(each.name for each in wave)}")
-            waiting = [pool.submit(_item, sitting, speed, item, written) for item in wave]
+            waiting = {
+                pool.submit(_item, sitting, speed, item, written, len(wave) > 1): item
+                for item in wave
+            }
             try:
                 for each in concurrent.futures.as_completed(waiting):
-                    each.result()
+                    crowded += [] if each.result() else [waiting[each]]
             except BaseException:
                 sitting.children.end()  # or the pool would wait for them
                 raise
+    return crowded
 
 
 def _done(sitting: Sitting, speed: Speed, item: Variant | PeerTurns) -> bool:
@@ -78,13 +103,23 @@ def _done(sitting: Sitting, speed: Speed, item: Variant | PeerTurns) -> bool:
 
 
 def _item(
-    sitting: Sitting, speed: Speed, item: Variant | PeerTurns, written: Callable[[], None]
-) -> None:
-    if isinstance(item, Variant):
-        with _recorded(sitting, item.name, written) as found:
-            found |= _variant(sitting, speed, item)
-    else:
+    sitting: Sitting,
+    speed: Speed,
+    item: Variant | PeerTurns,
+    written: Callable[[], None],
+    crowd: bool,
+) -> bool:
+    """Times an item; False if it would have to be alone for that."""
+    if isinstance(item, PeerTurns):
         _peer(sitting, speed, item, written)
+        return True
+    try:
+        with _recorded(sitting, item.name, written) as found:
+            found |= _variant(sitting, speed, item, crowd)
+    except CrowdedError as error:
+        say(f"{item.name}: once more later, alone: {error}")
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -103,7 +138,7 @@ def _recorded(sitting: Sitting, name: str, written: Callable[[], None]) -> Itera
     written()
 
 
-def _variant(sitting: Sitting, speed: Speed, variant: Variant) -> dict[str, Any]:
+def _variant(sitting: Sitting, speed: Speed, variant: Variant, crowd: bool) -> dict[str, Any]:
     command = ["bench", f"--config={variant.config}", "--config.mesh.data=1", *variant.changes]
     command += [*speed.small[0], f"--what={variant.what}", "--json", f"--lock={sitting.turns}"]
     command += [f"--repeats={variant.repeats or speed.repeats}"]
@@ -111,7 +146,12 @@ def _variant(sitting: Sitting, speed: Speed, variant: Variant) -> dict[str, Any]
     if variant.trace:
         command += [f"--profile={speed.traces / variant.name.replace('/', '.')}"]
     environment = with_flags(variant.xla_flags, **ALONGSIDE)
-    return sitting.trm(variant.name, command, speed.until, environment=environment)
+    try:
+        return sitting.trm(variant.name, command, speed.until, environment=environment)
+    except StepError as error:
+        if crowd and DOES_NOT_FIT in str(error):
+            raise CrowdedError(str(error)) from error
+        raise
 
 
 def _peer(sitting: Sitting, speed: Speed, peer: PeerTurns, written: Callable[[], None]) -> None:

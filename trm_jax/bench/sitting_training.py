@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trm_jax.bench.comparison import SPEED_OF
 from trm_jax.bench.sitting import OutOfTimeError, Sitting, StepError, last_line, say
-from trm_jax.bench.variants import SPEED_OF
 from trm_jax.cli import COMMANDS
 from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 

@@ -107,8 +107,8 @@ def read(path: Path) -> tuple[Table, Table]:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f'{path} is no table of variants ({error!r}); give {{"shapes": {{NAME: {{"config": '
-            '...}}}}, "ways": {{NAME: {{"changes": [...]}}}}}}.'
+            f"{path} is no table of variants ({error!r}); it has to be of the form "
+            '{"shapes": {NAME: {"config": FILE}}, "ways": {NAME: {"changes": [FLAG]}}}.'
         ) from error
     return shapes, ways
 
