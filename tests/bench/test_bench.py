@@ -62,6 +62,7 @@ def everything(tmp_path_factory):
     done = runs.trm(
         *("bench", *TINY, "--what=all", "--json"),
         *(f"--out={folder}/results/all.jsonl", f"--workdir={folder}/scratch"),
+        *(f"--lock={folder}/turns", "--compile-limit=300"),
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), folder
@@ -249,6 +250,8 @@ def test_a_peer_has_one_device():
         (["--peer=gone.py"], "gone.py"),
         (["--rounds=3"], "--rounds"),
         (["--what=input", "--profile=x"], "--profile"),
+        (["--what=input", "--lock=x"], "--lock"),
+        (["--lock=x", f"--peer={__file__}"], "--lock"),
         (["--out=/dev/null/x.jsonl"], "--out"),
         (["--workdir=gs://bucket/x"], "--workdir"),
         (["--config.batch_size=7", "--config.accumulate=2"], "accumulate"),
@@ -304,6 +307,11 @@ def test_a_profile_says_which_operations_took_the_time(tmp_path):
     )
     part = {"what": "train", **found}
     assert "perfetto" in page.text(part) and operations[0]["operation"] in page.text(part)
+
+
+def test_what_is_traced_is_not_timed(tmp_path):
+    found = measures.train(runs.experiment(), 1, str(tmp_path))
+    assert found.keys() == {"trace", "top_operations"} and found["top_operations"]
 
 
 DEVICE = """

@@ -132,6 +132,8 @@ def test_a_command_that_is_not_there_is_a_sentence(tmp_path):
     out, log = tmp_path / "out", tmp_path / "log"
     assert children.Children(tmp_path).run(["/nowhere/python"], out, log, 20) == 1
     assert "/nowhere/python cannot be started (No such file" in log.read_text()
+    assert children.Children(tmp_path).run(["echo", "to the log"], None, log, 20) == 0
+    assert log.read_text().endswith("$ echo 'to the log'\nto the log\n")
 
 
 def test_commands_hold_the_lock_of_a_script_that_is_gone(tmp_path):

@@ -75,7 +75,7 @@ class Children:
     def run(
         self,
         command: Sequence[str],
-        out: Path,
+        out: Path | None,
         log: Path,
         limit: float,
         environment: Mapping[str, str] | None = None,
@@ -86,7 +86,7 @@ class Children:
 
         Args:
           command: to run.
-          out: file that its output goes to.
+          out: file that its output goes to; None adds it to the log, too.
           log: file that its errors are added to.
           limit: seconds.
           environment: changes of the environment.
@@ -96,7 +96,9 @@ class Children:
         Returns:
           Its exit code, the negative number of the signal that ended it.
         """
-        with out.open("wb") as output, log.open("a") as errors:
+        with contextlib.ExitStack() as files:
+            errors = files.enter_context(log.open("a"))
+            output = errors if out is None else files.enter_context(out.open("w"))
             errors.write(f"$ {shlex.join(command)}\n")
             errors.flush()
             with self._guard:

@@ -64,7 +64,7 @@ def run(sitting: Sitting, training: Training) -> None:
     with _kept(sitting):
         code = sitting.children.run(
             command,
-            sitting.log("train", "out"),
+            None,
             log,
             seconds,
             farewell=signal.SIGTERM,

@@ -40,7 +40,7 @@ def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     )
     lock = f"{lock} are timed one at a time."
     flags.DEFINE_string("lock", None, lock, flag_values=values)
-    limit = "--lock: seconds that compiling may take; 0 for any."
+    limit = "Seconds that compiling a program may take; 0 for any."
     flags.DEFINE_float("compile_limit", 0.0, limit, lower_bound=0, flag_values=values)
     flags.DEFINE_bool("json", False, "Print one JSON line only.", flag_values=values)
     flags.DEFINE_string("out", None, "Append that line to this file.", flag_values=values)
@@ -84,7 +84,7 @@ def _bench(values: flags.FlagValues) -> Bench:
       UserError: they do not go together, or what they name is not there.
     """
     if values.what not in (*PROGRAMS, "all"):
-        for name in ("peer", "profile"):
+        for name in ("peer", "profile", "lock"):
             if values[name].value is not None:
                 raise UserError(
                     f"--{name} is for the train step and the rollout, not for {values.what}; "
