@@ -1,276 +1,92 @@
 #!/usr/bin/env python3
-r"""Everything worth measuring on one GPU, in one sitting: speed, a training run, what it scores.
+r"""One sitting of some minutes on a GPU: speed of variants beside a peer, then training, its score.
 
-    python benchmarks/gpu.py --out runs/gpu --train train.csv.gz --test test.csv.gz \
-        --peer torch_trm.py --minutes 20
-    python benchmarks/gpu.py --out runs/tiny --train ... --test ... --tiny     # CPU, minutes
+    python benchmarks/gpu.py --out runs/gpu --data train.csv.gz --test test.csv.gz \
+        --peer torch_trm.py --seconds 690
+    python benchmarks/gpu.py --out runs/gpu --steps variants --only sudoku_mlp --peer torch_trm.py
+    python benchmarks/gpu.py --out runs/tiny --tiny --seconds 300 --data ... --test ...   # CPU
 
-Each stage is one `trm` command with a log, OUT/STAGE.log, and a result, OUT/STAGE.json. A stage
-that has its result is passed over, so the same command goes on where an earlier one was cut short,
-in the middle of training too; remove a result to have it measured again. On SIGTERM training saves
-a checkpoint first. A stage that fails is reported and the others go on. The last lines are a table,
-also in OUT/table.md; every line that `trm bench` measured is in OUT/bench.jsonl as well. The exit
-code is 1 if a stage failed.
+Steps, in this order:
+  variants  programs of the tables below, compiled side by side and timed one at a time, in turn
+            with the peer; for at most --speed-seconds.
+  train     `trm train` for the seconds that are left but for --aside, with a checkpoint about every
+            --every seconds. It stops by SIGTERM, which saves.
+  eval      `trm eval` of the newest checkpoint, within --aside.
+
+Nothing depends on the end being reached. Each result is a line of OUT/results.jsonl and of
+OUT/table.md the moment it is there, a failure too; weights and logs of the training are copied to
+OUT as they appear. Whatever is killed, and however: the same command goes on with what has no
+result yet, and trains on from the newest checkpoint. --retry does failures again. The exit code is
+1 if something failed.
 """
 
 import argparse
-import contextlib
 import csv
 import gzip
-import json
-import os
 import shlex
 import signal
-import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+
+from trm_jax.bench import comparison, sitting_speed, sitting_training
+from trm_jax.bench.comparison import SPEED_OF, PeerTurns, Table, Variant
+from trm_jax.bench.sitting import Sitting, StepError, opened, say
+from trm_jax.bench.sitting_page import page
+from trm_jax.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFIG = "experiments/sudoku_hard.py:fast"
-RESTART_ME = 42
-GRACE = 120.0
-"""Seconds that a command may take to end once it is asked to."""
+STEPS = ("variants", "train", "eval")
+NO_TRITON = "--xla_gpu_enable_triton_gemm=false"
 
-SPEED = {
-    "speed_mlp": ("experiments/sudoku.py:extreme", []),
-    "speed_attention": ("experiments/sudoku.py:extreme_attention", []),
-    "speed_maze": ("experiments/maze.py:hard", ["--config.batch_size=128"]),
+SHAPES: Table = {
+    "sudoku_mlp": {
+        "config": "experiments/sudoku.py:extreme",
+        "peer": "--batch=768 --mixer=mlp --seq=81 --vocab=11 --prefix=16 --n=6",
+    },
+    "sudoku_attention": {
+        "config": "experiments/sudoku.py:extreme_attention",
+        "peer": "--batch=768 --mixer=attn --seq=81 --vocab=11 --prefix=16 --n=6",
+    },
+    "maze_attention": {
+        "config": "experiments/maze.py:hard",
+        "changes": ["--config.batch_size=128"],
+        "peer": "--batch=128 --mixer=attn --seq=900 --vocab=6 --prefix=16 --n=4",
+    },
 }
-TINY = [
-    "--config.batch_size=8",
-    "--config.model.width=32",
-    "--config.model.heads=2",
-    "--config.model.layers=1",
-    "--config.model.T=1",
-    "--config.model.n=1",
-    "--config.model.dtype=float32",
-]
-TINY_RUN = [
-    "--config.steps_per_dispatch=1",
-    "--config.steps=1000000",
-    "--config.log_every=10",
-    "--config.checkpoint_every=50",
-    "--config.eval_every=50",
-    "--config.eval_batch_size=16",
-    "--config.data.base_examples=64",
-    "--config.data.heldout_examples=16",
-]
-NEEDS_RUN = ("depth", "depth_16", "halting", "rollouts", "rollouts_many")
-STAGES = (*SPEED, "rollout", "profile", "train", *NEEDS_RUN)
+WAYS: Table = {
+    "plain": {"changes": ["--config.model.kernels=plain", "--config.model.attention=plain"]},
+    "cudnn": {
+        "changes": ["--config.model.kernels=plain", "--config.model.attention=cudnn"],
+        "shapes": ["sudoku_attention", "maze_attention"],
+    },
+    "chunked": {
+        "changes": ["--config.model.kernels=plain", "--config.model.attention=chunked"],
+        "shapes": ["maze_attention"],
+    },
+    "fused": {"changes": ["--config.model.kernels=fused", "--config.model.attention=auto"]},
+    "plain_no_triton": {
+        "changes": ["--config.model.kernels=plain", "--config.model.attention=auto"],
+        "xla_flags": NO_TRITON,
+    },
+    "fused_no_triton": {
+        "changes": ["--config.model.kernels=fused", "--config.model.attention=auto"],
+        "xla_flags": NO_TRITON,
+    },
+}
+"""What is compared at each shape; flash attention is for TPUs."""
 
-
-class StageError(Exception):
-    """A stage that came to nothing; the message says why."""
-
-
-class Sitting(NamedTuple):
-    """What is to be done, and where what comes of it is kept."""
-
-    options: argparse.Namespace
-    out: Path
-
-    def result(self, stage: str) -> dict[str, Any] | None:
-        """What a stage found, None if it has found nothing yet."""
-        path = self.out / f"{stage}.json"
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def keep(self, stage: str, result: dict[str, Any]) -> None:
-        """Writes down what a stage found."""
-        draft = self.out / f"{stage}.json.tmp"
-        draft.write_text(json.dumps(result) + "\n")
-        draft.replace(self.out / f"{stage}.json")
-
-    def trm(self, stage: str, *arguments: str) -> dict[str, Any]:
-        """Runs a command to its end and gives the JSON object in its last line."""
-        code = self.command(stage, arguments, 60 * self.options.limit)
-        if code:
-            raise StageError(self.reason(stage, code))
-        output = (self.out / f"{stage}.out").read_text().strip().splitlines()
-        found: dict[str, Any] = json.loads(output[-1])
-        return found
-
-    def command(self, stage: str, arguments: tuple[str, ...], limit: float) -> int:
-        """Runs a command until it ends, or asks it to after `limit` seconds; its exit code."""
-        command = [sys.executable, "-m", "trm_jax", *arguments]
-        with (
-            (self.out / f"{stage}.out").open("w") as out,
-            (self.out / f"{stage}.log").open("a") as log,
-        ):
-            log.write(f"$ {shlex.join(command)}\n")
-            log.flush()
-            environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-            # a session of its own: the processes that it starts in its turn are ended with it
-            process = subprocess.Popen(
-                command, stdout=out, stderr=log, cwd=ROOT, env=environment, start_new_session=True
-            )
-            try:
-                return process.wait(limit)
-            except subprocess.TimeoutExpired:
-                return _end(process)
-            except BaseException:
-                _end(process)  # we ourselves are ended
-                raise
-
-    def reason(self, stage: str, code: int) -> str:
-        """Why a command failed: its exit code and the last line of its log."""
-        lines = (self.out / f"{stage}.log").read_text(errors="replace").strip().splitlines()
-        if code in (-signal.SIGTERM, -signal.SIGKILL):
-            return f"took longer than --limit {self.options.limit:g} minutes, or was killed"
-        return f"exit code {code}: {lines[-1] if lines else 'no output'}"
-
-
-def _end(process: subprocess.Popen[bytes]) -> int:
-    """Asks a command to end, and after a while makes it."""
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # whatever of its session is left
-    return process.wait()
-
-
-def speed(sitting: Sitting, stage: str) -> dict[str, Any]:
-    """Seconds of a train step, or of a rollout, in turn with the peer."""
-    config, changes = SPEED.get(stage, SPEED["speed_mlp"])
-    return _bench(sitting, stage, config, changes)
-
-
-def _bench(sitting: Sitting, stage: str, config: str, changes: list[str]) -> dict[str, Any]:
-    options = sitting.options
-    what = "rollout" if stage == "rollout" else "train"
-    command = ["bench", f"--config={config}", "--config.mesh.data=1", *changes, f"--what={what}"]
-    command += ["--json", f"--out={sitting.out / 'bench.jsonl'}", f"--repeats={options.repeats}"]
-    command += TINY if options.tiny else []
-    peer = [f"--peer={options.peer}", f"--peer-python={options.peer_python}"]
-    peer += [f"--peer-flags={options.peer_flags}"] if options.peer_flags else []
-    if not options.peer:
-        return sitting.trm(stage, *command)
-    try:
-        return sitting.trm(stage, *command, *peer)
-    except StageError as error:
-        say(f"{stage}: {error}; once more without the peer")
-        return sitting.trm(stage, *command) | {"peer_failed": str(error)}
-
-
-def profile(sitting: Sitting, stage: str) -> dict[str, Any]:
-    """A trace of that train step which is furthest from the ceiling."""
-    found = {name: sitting.result(name) for name in SPEED}
-    shares = {name: result["share_of_ceiling"] for name, result in found.items() if result}
-    if not shares:
-        raise StageError("no train step has been timed")
-    slowest = min(shares, key=lambda name: shares[name])
-    config, changes = SPEED[slowest]
-    command = ["bench", f"--config={config}", "--config.mesh.data=1", *changes, "--json"]
-    command += [*(TINY if sitting.options.tiny else []), f"--profile={sitting.out / 'profile'}"]
-    return sitting.trm(stage, *command) | {"of": slowest}
-
-
-def train(sitting: Sitting, stage: str) -> dict[str, Any]:
-    """Trains for so many minutes in all, over as many calls of this script as it takes."""
-    options = sitting.options
-    clock = sitting.out / "train.seconds"
-    spent = float(clock.read_text()) if clock.exists() else 0.0
-    command = ["train", f"--config={options.config}", f"--workdir={_run(sitting)}"]
-    command += [f"--config.data.path={Path(options.train).resolve()}"]
-    command += [*TINY, *TINY_RUN] if options.tiny else []
-    command += shlex.split(options.train_flags)
-    start, code = time.monotonic(), 0
-    try:
-        code = sitting.command(stage, tuple(command), max(60 * options.minutes - spent, 1.0))
-    finally:
-        spent += time.monotonic() - start
-        clock.write_text(f"{spent}\n")
-    if code not in (0, RESTART_ME):
-        raise StageError(sitting.reason(stage, code))
-    if code == RESTART_ME and spent < 60 * options.minutes:
-        raise StageError(
-            f"stopped after {spent / 60:.1f} of {options.minutes:g} minutes; start again"
-        )
-    last: dict[str, Any] = {}
-    for line in (_run(sitting) / "metrics.jsonl").read_text().splitlines():
-        last |= json.loads(line)
-    keys = ("step", "train/examples_per_s", "train/loss", "heldout/exact_accuracy")
-    return {"minutes": spent / 60, **{key: last.get(key) for key in keys}}
-
-
-def evaluation(sitting: Sitting, stage: str) -> dict[str, Any]:
-    """Scores the trained model on the test puzzles, in one of several ways."""
-    options = sitting.options
-    deep, usual = ("4", "2") if options.tiny else ("64", "16")
-    few = ["--rollouts=2"] if options.tiny else ["--rollouts=16"]
-    many = ["--rollouts=3"] if options.tiny else ["--rollouts=100"]
-    noise, subset = [f"--noise={options.noise:g}"], _first_rows(sitting, 8 if options.tiny else 200)
-    whole = _first_rows(sitting, 16) if options.tiny else Path(options.test).resolve()
-    data, flags = {
-        "depth": (whole, [f"--steps={deep}"]),
-        "depth_16": (whole, [f"--steps={usual}"]),
-        "halting": (whole, [f"--steps={usual}", "--halt"]),
-        "rollouts": (whole, [f"--steps={usual}", *few, *noise]),
-        "rollouts_many": (subset, [f"--steps={usual}", *many, *noise]),
-    }[stage]
-    run = f"--workdir={_run(sitting)}"
-    return sitting.trm(stage, "eval", run, f"--data={data}", *flags, "--json")
-
-
-def _run(sitting: Sitting) -> Path:
-    """Work directory of the training run."""
-    return sitting.out / "run"
-
-
-def _first_rows(sitting: Sitting, count: int) -> Path:
-    """A CSV file of the first test puzzles."""
-    path = sitting.out / f"test{count}.csv"
-    source = Path(sitting.options.test)
-    with gzip.open(source, "rt") if source.suffix == ".gz" else source.open() as lines:
-        rows = [row for row, _ in zip(csv.reader(lines), range(count + 1), strict=False)]
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
-    return path
-
-
-def table(sitting: Sitting, failures: dict[str, str]) -> str:
-    """What every stage found, or why it found nothing."""
-    lines = ["| stage | result |", "| --- | --- |"]
-    for stage in STAGES:
-        found = sitting.result(stage)
-        what = _summary(stage, found) if found else failures.get(stage, "not done")
-        lines.append(f"| {stage} | {what} |")
-    return "\n".join(lines)
-
-
-def _summary(stage: str, found: dict[str, Any]) -> str:
-    if stage in (*SPEED, "rollout", "profile"):
-        peak = found.get("device_peak_gib", found["program_peak_gib"])
-        parts = [
-            f"{found['device']}: {found['seconds']:.5g} s",
-            f"{found['examples_per_s']:,.0f} puzzles/s",
-            f"{found['tflops_per_s']:.4g} TFLOP/s",
-            f"{found['share_of_ceiling']:.1%} of {found['ceiling_tflops_per_s']:.4g}",
-            f"peak {peak:.3g} GiB",
-        ]
-        parts += [f"peer/ours {found['ratio']:.3f}"] if "ratio" in found else []
-        parts += ["the peer FAILED, see the log"] if "peer_failed" in found else []
-        top = found.get("top_operations", [])[:3]
-        parts += [f"of {found['of']}"] if stage == "profile" else []
-        return "; ".join([*parts, *(f"{each['operation']} {each['share']:.0%}" for each in top)])
-    if stage == "train":
-        exact = found["heldout/exact_accuracy"]
-        scored = "not scored yet" if exact is None else f"{exact:.2%} of held-out puzzles"
-        return f"{found['step']} updates in {found['minutes']:.1f} min; {scored}"
-    by_depth = {row["depth"]: row["exact_accuracy"] for row in found.get("by_depth") or ()}
-    shown = [f"at {depth}: {by_depth[depth]:.2%}" for depth in (1, 4, 16, 64) if depth in by_depth]
-    ways = found.get("by_selection") or {}  # which of several tries is answered
-    shown += [f"by {name}: {exact:.2%}" for name, exact in ways.items() if exact is not None]
-    rate = f"{found['examples'] / found['seconds']:,.1f} puzzles/s with compilation"
-    exact = f"{found['exact_accuracy']:.2%} of {found['examples']}"
-    return "; ".join([exact, *shown, f"{found['steps_used']:.3g} steps", rate])
-
-
-def say(line: str) -> None:
-    """Prints a line with the time of day, at once."""
-    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+EVALUATIONS = {
+    "depth": ["--steps=64"],
+    "depth_16": ["--steps=16"],
+    "halting": ["--steps=16", "--halt"],
+    "rollouts": ["--steps=16", "--rollouts=16", "--noise=0.3"],
+}
+TINY = ["batch_size=8", "model.width=32", "model.heads=2", "model.layers=1", "model.T=1"]
+TINY = [f"--config.{change}" for change in [*TINY, "model.n=1", "model.dtype=float32"]]
+TINY_PEER = "--batch=8 --width=32 --heads=2 --layers=1 --T=1 --n=1 --dtype=float32"
+TINY_TRAINING = ["eval_batch_size=16", "data.heldout_examples=16", "optimizer.ema_start=0"]
 
 
 def parse() -> argparse.Namespace:
@@ -278,68 +94,177 @@ def parse() -> argparse.Namespace:
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
     add = parser.add_argument
-    add("--out", required=True, help="folder for logs, results and the run")
-    add("--train", required=True, help="CSV or CSV.gz file of Sudoku puzzles to train on")
-    add("--test", required=True, help="the same, to score on")
-    add("--config", default=CONFIG, help="what to train, from the root")
-    add("--train-flags", default="", help="for `trm train`: '--config.checkpoint_every=500'")
-    add("--minutes", type=float, default=20.0, help="of training, in all")
-    add("--noise", type=float, default=0.3, help="of the rollouts")
-    add("--peer", help="PyTorch script to time beside us")
+    add("--out", required=True, type=Path, help="folder of what is kept")
+    add("--work", type=Path, help="of all else: logs, the run; default: OUT/work")
+    add("--seconds", type=float, default=690.0, help="of the whole sitting; default: %(default)g")
+    add("--steps", default=",".join(STEPS), help="with commas; default: %(default)s")
+    add("--retry", action="store_true", help="try again what has failed")
+    add("--tiny", action="store_true", help="small models, to try it all on a CPU")
+    group = parser.add_argument_group("variants")
+    add = group.add_argument
+    add("--variants", type=Path, help='JSON file in place of the tables: {"shapes", "ways"}')
+    add("--only", default="", help="names or beginnings of names, with commas: sudoku_mlp")
+    add("--speed-seconds", type=float, help="at most; default: half of --seconds")
+    add("--parallel", type=int, default=8, help="that compile side by side; default: %(default)s")
+    add("--repeats", type=int, default=20, help="timed calls; default: %(default)s")
+    add("--compile-limit", type=float, default=150.0, help="seconds of each; default: %(default)g")
+    add("--profile", default="", help="names of variants to trace too, with commas")
+    add("--peer", type=Path, help="PyTorch script to time beside us")
     add("--peer-python", default=sys.executable, help="its interpreter")
     add("--peer-flags", default="--compile", help="for it; '' for none")
-    add("--repeats", type=int, default=20, help="timed calls")
-    add("--limit", type=float, default=15.0, help="minutes that a stage may take, but training")
-    add("--only", default=",".join(STAGES), help="stages, with commas; default: %(default)s")
-    add("--skip", default="", help="stages to leave out, with commas")
-    add("--tiny", action="store_true", help="try it all on small models; half a minute of training")
-    options = parser.parse_args()
-    options.only, options.skip = (
-        list(filter(None, names.split(","))) for names in (options.only, options.skip)
-    )
-    for name in [*options.only, *options.skip]:
-        if name not in STAGES:
-            parser.error(f"{name!r} is no stage; they are: {', '.join(STAGES)}")
-    for name in ("train", "test", "peer"):
+    add("--peer-turns", type=int, default=2, help="at each shape; default: %(default)s")
+    group = parser.add_argument_group("train and eval")
+    add = group.add_argument
+    add("--config", default="experiments/sudoku_hard.py:fast", help="default: %(default)s")
+    add("--data", type=Path, help="CSV or CSV.gz file of puzzles to train on")
+    add("--base", type=int, default=1000, help="puzzles of it; default: %(default)s")
+    add("--train-flags", default="", help="for `trm train`: '--config.seed=1'")
+    add("--fit", action="store_true", help="the schedule is as long as the time that is left")
+    add("--every", type=float, default=60.0, help="seconds between checkpoints")
+    add("--heldout", type=int, default=3, help="checkpoints between held-out scores; 0: none")
+    add("--aside", type=float, default=90.0, help="seconds for saving and eval")
+    add("--test", type=Path, help="CSV or CSV.gz file of puzzles to score")
+    add("--puzzles", type=int, default=1000, help="of it, the first; default: %(default)s")
+    add("--evaluate", default="depth", help=f"of {', '.join(EVALUATIONS)}; default: %(default)s")
+    return checked(parser, parser.parse_args())
+
+
+def checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
+    """The options with lists for commas; what cannot be is refused before anything is made."""
+    for name, known in (("steps", STEPS), ("evaluate", tuple(EVALUATIONS))):
+        names = [each for each in getattr(options, name).split(",") if each]
+        for each in names:
+            if each not in known:
+                parser.error(f"--{name}: {each!r} is none of {', '.join(known)}")
+        setattr(options, name, [each for each in known if each in names])
+    for name, step in (("data", "train"), ("test", "eval")):
+        if step in options.steps and getattr(options, name) is None:
+            parser.error(
+                f"step {step} needs --{name} FILE; add it, or leave the step out of --steps"
+            )
+    for name in ("data", "test", "peer", "variants"):
         path = getattr(options, name)
-        if path and not Path(path).is_file():
+        if path is not None and not path.is_file():
             parser.error(f"--{name} {path} is no file")
-    if options.peer:
-        options.peer = Path(options.peer).resolve()
-    if options.tiny:
-        options.minutes, options.repeats = min(options.minutes, 0.5), min(options.repeats, 2)
+    if options.speed_seconds is None:
+        options.speed_seconds = options.seconds / 2 if "train" in options.steps else options.seconds
     return options
 
 
+def wanted(options: argparse.Namespace) -> list[Variant | PeerTurns]:
+    """What is timed, in this order; the config that is trained first, for its rhythm."""
+    shapes, ways = comparison.read(options.variants) if options.variants else (SHAPES, WAYS)
+    found = comparison.expanded(shapes, ways)
+    if options.peer is None:
+        found = [item for item in found if isinstance(item, Variant)]
+    if options.only:
+        found = [item for item in found if item.name.startswith(tuple(options.only.split(",")))]
+    found += comparison.traces(found, [name for name in options.profile.split(",") if name])
+    if "train" not in options.steps:
+        return found
+    changes = tuple(each for each in shlex.split(options.train_flags) if "--config." in each)
+    return [Variant(SPEED_OF, options.config, changes), *found]
+
+
+def speed(options: argparse.Namespace, sitting: Sitting, until: float) -> sitting_speed.Speed:
+    """How variants are timed."""
+    peer = None
+    if options.peer is not None:
+        script = [options.peer_python, str(options.peer.resolve())]
+        peer = (*script, *shlex.split(options.peer_flags))
+    return sitting_speed.Speed(
+        until=until,
+        parallel=max(1, options.parallel),
+        repeats=options.repeats,
+        compile_limit=options.compile_limit,
+        traces=sitting.work / "traces",
+        peer=peer,
+        peer_turns=options.peer_turns,
+        small=(tuple(TINY), tuple(shlex.split(TINY_PEER))) if options.tiny else ((), ()),
+    )
+
+
+def training(options: argparse.Namespace, until: float) -> sitting_training.Training:
+    """What is trained."""
+    changes = [f"data.path={options.data.resolve()}", f"data.base_examples={options.base}"]
+    changes += TINY_TRAINING if options.tiny else []
+    flags = [f"--config.{change}" for change in changes] + (TINY if options.tiny else [])
+    return sitting_training.Training(
+        config=options.config,
+        flags=(*flags, *shlex.split(options.train_flags)),
+        every=options.every,
+        evaluate=options.heldout,
+        fit=options.fit,
+        until=until,
+        patience=options.aside / 2,
+    )
+
+
+def first_rows(source: Path, target: Path, count: int) -> Path:
+    """A CSV file of the first puzzles of another."""
+    with gzip.open(source, "rt") if source.suffix == ".gz" else source.open() as lines:
+        rows = [row for row, _ in zip(csv.reader(lines), range(count + 1), strict=False)]
+    with target.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return target
+
+
+def sit(options: argparse.Namespace, sitting: Sitting) -> bool:
+    """Goes through the steps; whether all went well."""
+    start, items = time.monotonic(), wanted(options)
+    if options.retry:
+        sitting.ledger.forget_failures()
+
+    guard = threading.Lock()
+
+    def write() -> None:
+        draft = sitting.out / "table.md.tmp"
+        with guard:
+            draft.write_text(page(sitting.ledger, items))
+            draft.replace(sitting.out / "table.md")
+
+    fine = True
+    try:
+        if "variants" in options.steps:
+            until = min(start + options.speed_seconds, sitting.end)
+            sitting_speed.run(sitting, speed(options, sitting, until), items, write)
+        if "train" in options.steps:
+            aside = options.aside if "eval" in options.steps else options.aside / 2
+            fine = trained(sitting, training(options, sitting.end - aside))
+            write()
+        if "eval" in options.steps:
+            data = first_rows(options.test, sitting.work / "test.csv", options.puzzles)
+            ways = {name: EVALUATIONS[name] for name in options.evaluate}
+            fine &= sitting_training.evaluate(sitting, data, ways, write)
+    finally:  # also where we are ended
+        write()
+        print((sitting.out / "table.md").read_text(), flush=True)
+    return fine and not any("failed" in each for each in sitting.ledger.all())
+
+
+def trained(sitting: Sitting, asked: sitting_training.Training) -> bool:
+    """Trains; whether that went well. What there is can be scored anyhow."""
+    say(f"train: for {sitting.left(asked.until):.0f} s, log in {sitting.log('train')}")
+    try:
+        sitting_training.run(sitting, asked)
+    except StepError as error:
+        say(f"train: {error}")
+        return False
+    return True
+
+
 def main() -> int:
-    """Goes through the stages."""
+    """One sitting."""
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    sitting = Sitting(options, Path(options.out).resolve())
-    sitting.out.mkdir(parents=True, exist_ok=True)
-    does = dict.fromkeys(SPEED, speed) | {"rollout": speed, "profile": profile, "train": train}
-    does |= dict.fromkeys(NEEDS_RUN, evaluation)
-    failures: dict[str, str] = {}
+    out = options.out.resolve()
+    work = options.work.resolve() if options.work else out / "work"
     try:
-        for stage in options.only:
-            if stage in options.skip:
-                continue
-            if sitting.result(stage):
-                say(f"{stage}: done before")
-                continue
-            say(f"{stage}: begins, log in {sitting.out / stage}.log")
-            start = time.monotonic()
-            try:
-                sitting.keep(stage, does[stage](sitting, stage))
-                say(f"{stage}: {time.monotonic() - start:.0f} s")
-            except Exception as error:  # whatever it is, the other stages do not depend on it
-                failures[stage] = f"FAILED: {error}"
-                say(f"{stage}: FAILED: {error}")
-    finally:  # also where we are ended
-        page = table(sitting, failures)
-        (sitting.out / "table.md").write_text(page + "\n")
-        print(page, flush=True)
-    return 1 if failures else 0
+        with opened(out, work, ROOT, options.seconds) as sitting:
+            return 0 if sit(options, sitting) else 1
+    except UserError as error:
+        print(f"gpu.py: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 if __name__ == "__main__":

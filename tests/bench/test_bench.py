@@ -62,6 +62,7 @@ def everything(tmp_path_factory):
     done = runs.trm(
         *("bench", *TINY, "--what=all", "--json"),
         *(f"--out={folder}/results/all.jsonl", f"--workdir={folder}/scratch"),
+        *(f"--lock={folder}/turns", "--compile-limit=300"),
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), folder
@@ -173,6 +174,7 @@ def test_a_peer_takes_turns(capsys, peer_script, monkeypatch):
 def test_turns_alternate(monkeypatch):
     order = []
     ours = {"devices": 1, "cells": 16, "vocab": 6, "spread": [1, 3], "compile_seconds": 1}
+    ours |= {"platform": "cpu"}
     seconds = iter([2.0, 4.0, 3.0])
 
     def work(job, environment):
@@ -248,6 +250,8 @@ def test_a_peer_has_one_device():
         (["--peer=gone.py"], "gone.py"),
         (["--rounds=3"], "--rounds"),
         (["--what=input", "--profile=x"], "--profile"),
+        (["--what=input", "--lock=x"], "--lock"),
+        (["--lock=x", f"--peer={__file__}"], "--lock"),
         (["--out=/dev/null/x.jsonl"], "--out"),
         (["--workdir=gs://bucket/x"], "--workdir"),
         (["--config.batch_size=7", "--config.accumulate=2"], "accumulate"),
@@ -261,8 +265,7 @@ def test_mistakes_get_one_sentence(capsys, monkeypatch, tmp_path, flags, named):
 
 
 def test_a_broken_worker_shows_its_words(capsys):
-    job = processes.Job(part="train", experiment={}, repeats=0, trace=None, scratch=None, started=0)
-    del job["trace"]
+    job = processes.Job(part="train", experiment={})
     with pytest.raises(UserError, match="KeyError"):
         processes.run_worker(job, {})
     assert "Traceback" in capsys.readouterr().err
@@ -306,6 +309,11 @@ def test_a_profile_says_which_operations_took_the_time(tmp_path):
     assert "perfetto" in page.text(part) and operations[0]["operation"] in page.text(part)
 
 
+def test_what_is_traced_is_not_timed(tmp_path):
+    found = measures.train(runs.experiment(), 1, str(tmp_path))
+    assert found.keys() == {"trace", "top_operations"} and found["top_operations"]
+
+
 DEVICE = """
 planes {{ name: "/device:TPU:0"
   lines {{ name: "XLA Modules" events {{ metadata_id: 1 duration_ps: 9000000000 }} }}
@@ -335,6 +343,79 @@ def test_a_devices_time_counts_once(tmp_path, line, stat):
     assert found == [{"operation": "fusion", "count": 2, "ms": 9.0, "share": 1.0}]
 
 
+GPU = """
+planes { name: "/device:GPU:0"
+  lines { name: "XLA Modules" events { metadata_id: 1 duration_ps: 9000000000 } }
+  lines { name: "XLA Ops" events { metadata_id: 2 duration_ps: 9000000000 } }
+  lines { name: "Stream #14(Compute)"
+    events { metadata_id: 3 duration_ps: 3000000000
+      stats { metadata_id: 1 str_value: "command_buffer_18" } }
+    events { metadata_id: 4 duration_ps: 2000000000
+      stats { metadata_id: 1 str_value: "command_buffer_18" } }
+    events { metadata_id: 5 duration_ps: 4000000000
+      stats { metadata_id: 1 str_value: "custom-call.7" } } }
+  lines { name: "Stream #15(MemcpyD2D)" events { metadata_id: 6 duration_ps: 1000000000 } }
+  event_metadata { key: 1 value { id: 1 name: "jit_several" } }
+  event_metadata { key: 2 value { id: 2 name: "command_buffer_18" } }
+  event_metadata { key: 3 value { id: 3 name: "loop_multiply_fusion_12" } }
+  event_metadata { key: 4 value { id: 4 name: "loop_multiply_fusion" } }
+  event_metadata { key: 5 value { id: 5
+    name: "void cutlass::Kernel2<cutlass_80_tensorop_bf16>(Params)" } }
+  event_metadata { key: 6 value { id: 6 name: "MemcpyD2D" } }
+  stat_metadata { key: 1 value { id: 1 name: "hlo_op" } } }
+planes { name: "/host:CPU"
+  lines { name: "thread" events { metadata_id: 1 duration_ps: 5000000
+    stats { metadata_id: 1 str_value: "command_buffer_18" } } }
+  event_metadata { key: 1 value { id: 1 name: "command_buffer::execute" } }
+  stat_metadata { key: 1 value { id: 1 name: "hlo_op" } } }
+"""
+
+
+def test_a_gpus_trace_names_kernels(tmp_path):
+    path = tmp_path / "card.xplane.pb"
+    path.write_bytes(jax.profiler.ProfileData.text_proto_to_serialized_xspace(GPU))
+    found = profile.top_operations(path, calls=1)
+    assert [(each["operation"], each["count"], each["ms"]) for each in found] == [
+        ("loop_multiply_fusion", 2, 5.0),
+        ("cutlass::Kernel2<cutlass_80_tensorop_bf16>", 1, 4.0),
+        ("MemcpyD2D", 1, 1.0),
+    ]
+    assert sum(each["share"] for each in found) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("loop_multiply_fusion_12", "loop_multiply_fusion"),
+        ("input_concatenate_fusion_3_1", "input_concatenate_fusion"),
+        ("gemm_fusion_dot.87_0", "gemm_fusion_dot"),
+        ("nvjet_hsh_128x256_64x4_2x1_v_bz_coopA_TNT", "nvjet_hsh_128x256_64x4_2x1_v_bz_coopA_TNT"),
+        ("void at::kernel<4, float>(int, float)", "at::kernel<4, float>"),
+        ("_12", "_12"),
+    ],
+)
+def test_kernels_of_one_kind_are_one(name, kind):
+    assert profile.kernel_kind(name) == kind
+
+
+@pytest.mark.parametrize(("platform", "added"), [("gpu", True), ("cpu", False)])
+def test_only_the_trace_goes_without_command_buffers(monkeypatch, platform, added):
+    jobs = []
+    timed = {"platform": platform, "spread": [1, 1], "seconds": 1.0, "flops": 1.0, "ceiling": 1.0}
+
+    def work(job, environment):
+        jobs.append((job["trace"], environment.get("XLA_FLAGS")))
+        return {"top_operations": []} if job["trace"] else {**timed, "compile_seconds": 1}
+
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=false")
+    monkeypatch.setattr(record, "run_worker", work)
+    found = record.Bench(runs.experiment(), trace="there").record("train")
+    flags = "--xla_gpu_enable_triton_gemm=false --xla_gpu_enable_command_buffer="
+    assert jobs == [(None, None), ("there", flags if added else None)]
+    assert found["top_operations"] == [] and found["seconds"] == 1.0
+    assert found["xla_flags"] == "--xla_gpu_enable_triton_gemm=false", "those of what was timed"
+
+
 def test_the_page_of_results_lists_every_line():
     paths = sorted(map(str, (runs.ROOT / "benchmarks").glob("*.jsonl")))
     rows = page.table(paths).splitlines()
@@ -352,6 +433,8 @@ def test_what_does_not_fit_is_one_sentence(monkeypatch, capsys):
         trace=None,
         scratch=None,
         started=0,
+        lock=None,
+        compile_limit=0,
     )
     monkeypatch.setattr(measures, "train_program", full)
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(job)))

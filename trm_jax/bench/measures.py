@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from trm_jax.bench import clock
 from trm_jax.bench.profile import profile
 from trm_jax.bench.programs import Program, compile_seconds, ready, rollout_program, train_program
+from trm_jax.bench.turns import FREE, Turn
 from trm_jax.config.experiment import Experiment
 from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import PREFETCHED
@@ -26,24 +27,38 @@ from trm_jax.train.run import Run, prepare, training_batches
 HUB = "hub"
 
 
-def train(experiment: Experiment, repeats: int, trace: str | None) -> dict[str, Any]:
+def train(
+    experiment: Experiment, repeats: int, trace: str | None, turn: Turn = FREE
+) -> dict[str, Any]:
     """Times the train step; see `_program`."""
-    return _program(train_program(experiment), repeats, trace)
+    with turn.compiling():
+        program = train_program(experiment)
+    with turn.alone():
+        return _program(program, repeats, trace)
 
 
-def rollout(experiment: Experiment, repeats: int, trace: str | None) -> dict[str, Any]:
+def rollout(
+    experiment: Experiment, repeats: int, trace: str | None, turn: Turn = FREE
+) -> dict[str, Any]:
     """Times the evaluation of one batch to depth N; see `_program`."""
-    return _program(rollout_program(experiment), repeats, trace)
+    with turn.compiling():
+        program = rollout_program(experiment)
+    with turn.alone():
+        return _program(program, repeats, trace)
 
 
 def _program(program: Program, repeats: int, trace: str | None) -> dict[str, Any]:
-    """Times a program.
+    """Times a program, or only traces it.
 
     Returns:
       `seconds` of one update or rollout (median), `spread`, `compile_seconds`, `flops`, `params`,
-      `ceiling` in FLOP/s, and what `clock.peak_memory` and `profile` find.
+      `ceiling` in FLOP/s, and what `clock.peak_memory` finds; with `trace`, the folder that a trace
+      goes into, nothing but what `profile` finds.
     """
     run = program.run
+    if trace:
+        clock.times(program.call, 0)  # warms up
+        return profile(program.call, trace)
     seconds = [each / program.repeats for each in clock.times(program.call, repeats)]
     peaks = clock.peak_memory(program.compiled)  # before the ceiling needs memory, too
     return {
@@ -54,7 +69,6 @@ def _program(program: Program, repeats: int, trace: str | None) -> dict[str, Any
         "flops": program.flops,
         "ceiling": clock.ceiling(run.model.config.dtype, run.mesh.size),
         **peaks,
-        **(profile(program.call, trace) if trace else {}),
     }
 
 
@@ -173,6 +187,7 @@ def device(run: Run) -> dict[str, Any]:
     kind = jax.devices()[0].device_kind
     return {
         "device": f"{run.mesh.size} x {kind}",
+        "platform": jax.default_backend(),
         "devices": run.mesh.size,
         "vocab": run.model.config.vocab,
         "cells": run.model.config.cells,

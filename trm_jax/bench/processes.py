@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from trm_jax.bench.children import ended_with_us
 from trm_jax.core.errors import UserError
 
 WORKER = [
@@ -30,6 +32,8 @@ class Job(TypedDict):
       trace: where a trace of the program goes, None for no trace.
       scratch: where temporary files go, None for the system's place.
       started: when the process was, by `time.time`; `run_worker` fills it in.
+      lock: file that says whose turn on the device it is (`turns`), None for nobody else's.
+      compile_limit: seconds that compiling may take under that lock, 0 for any.
     """
 
     part: str
@@ -38,6 +42,8 @@ class Job(TypedDict):
     trace: str | None
     scratch: str | None
     started: float
+    lock: str | None
+    compile_limit: float
 
 
 def run_worker(job: Job, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -47,7 +53,7 @@ def run_worker(job: Job, environment: Mapping[str, str]) -> dict[str, Any]:
       UserError: it failed; what the process said of it goes to stderr if there is more to it.
     """
     job["started"] = time.time()
-    done = _run(WORKER, json.dumps(job), {**os.environ, **environment})
+    done = _run(ended_with_us(WORKER), json.dumps(job), {**os.environ, **environment})
     report = _report(done)
     if report is None:
         print(done.stderr, file=sys.stderr)
@@ -116,6 +122,8 @@ def _how(done: subprocess.CompletedProcess[str]) -> str:
     """How a process ended, and its last line."""
     code = done.returncode
     how = f"killed by signal {-code}" if code < 0 else f"with exit code {code}"
+    if code == -signal.SIGALRM:
+        how = "compiling took longer than its limit"
     return f"({how}; its last line: {_last(done.stderr) or _last(done.stdout) or 'none'})"
 
 

@@ -21,6 +21,8 @@ PARTS = ("train", "rollout", "input", "checkpoint", "startup")
 PROGRAMS = PARTS[:2]
 LIBRARIES = ("trm-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+NO_COMMAND_BUFFERS = "--xla_gpu_enable_command_buffer="
+"""An empty list of what goes into command buffers, each of which hides many kernels in a trace."""
 WHOLE_CACHE = {
     "JAX_ENABLE_COMPILATION_CACHE": "true",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -39,6 +41,8 @@ class Bench:
       trace: where traces of the programs go; None for no traces.
       peer: to be timed in turn with our programs, if any.
       rounds: turns that each of the two has.
+      lock: file that says whose turn on the device it is (`turns`); None where nobody else runs.
+      compile_limit: seconds that compiling may take under that lock, 0 for any.
     """
 
     experiment: Experiment
@@ -47,6 +51,8 @@ class Bench:
     trace: str | None = None
     peer: Peer | None = None
     rounds: int = 1
+    lock: str | None = None
+    compile_limit: float = 0.0
 
     def record(self, what: str) -> dict[str, Any]:
         """Measures, each part in a process of its own.
@@ -93,13 +99,21 @@ class Bench:
         ours: list[dict[str, Any]] = []
         theirs = []
         for _ in range(self.rounds):
-            ours.append(self._work(part, trace=None if ours else self.trace))
+            ours.append(self._work(part))
             if self.peer:
                 theirs.append(self.peer.run(self.experiment, ours[0], part, self.repeats))
         found = speed(ours, self.experiment.batch_size)
         if theirs:
             found |= compared([turn["seconds"] for turn in ours], theirs)
-        return found
+        return found | self._profile(part, ours[0]["platform"]) if self.trace else found
+
+    def _profile(self, part: str, platform: str) -> dict[str, Any]:
+        """A trace, from a process that times nothing: on a GPU it runs without command buffers."""
+        environment = dict(NO_CACHE)
+        if platform == "gpu":
+            before = os.environ.get("XLA_FLAGS", "")
+            environment["XLA_FLAGS"] = f"{before} {NO_COMMAND_BUFFERS}".strip()
+        return self._work(part, self.trace, environment)
 
     def _startup(self) -> dict[str, Any]:
         """From nothing to the first update, twice: the second process finds it compiled."""
@@ -120,6 +134,8 @@ class Bench:
             trace=trace,
             scratch=self.scratch,
             started=0.0,
+            lock=self.lock,
+            compile_limit=self.compile_limit,
         )
         return run_worker(job, environment)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trm_jax.bench import measures
+from trm_jax.bench.turns import Turn
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import EXIT_BAD_CONFIG, EXIT_DONE, UserError
 from trm_jax.core.memory import enough_memory
@@ -20,11 +21,12 @@ from trm_jax.train import loop as train  # noqa: F401, for what it imports: star
 def measure(job: Mapping[str, Any], imported: float) -> dict[str, Any]:
     """Does a job; see `processes.Job`."""
     experiment, repeats = from_dict(job["experiment"]), job["repeats"]
+    turn = Turn(job["lock"], job["compile_limit"])
     match job["part"]:
         case "train":
-            return measures.train(experiment, repeats, job["trace"])
+            return measures.train(experiment, repeats, job["trace"], turn)
         case "rollout":
-            return measures.rollout(experiment, repeats, job["trace"])
+            return measures.rollout(experiment, repeats, job["trace"], turn)
         case "input":
             return measures.inputs(experiment, repeats, job["scratch"])
         case "checkpoint":

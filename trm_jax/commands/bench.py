@@ -35,6 +35,13 @@ def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     flags.DEFINE_bool("peer_malloc", True, malloc, flag_values=values)
     rounds = "--peer: turns of each, one after the other."
     flags.DEFINE_integer("rounds", 2, rounds, lower_bound=2, flag_values=values)
+    lock = (
+        "File on which runs of `trm bench` side by side take turns: they compile all at once, and"
+    )
+    lock = f"{lock} are timed one at a time."
+    flags.DEFINE_string("lock", None, lock, flag_values=values)
+    limit = "Seconds that compiling a program may take; 0 for any."
+    flags.DEFINE_float("compile_limit", 0.0, limit, lower_bound=0, flag_values=values)
     flags.DEFINE_bool("json", False, "Print one JSON line only.", flag_values=values)
     flags.DEFINE_string("out", None, "Append that line to this file.", flag_values=values)
     table = "Nothing is timed: print a Markdown table of the files that --out wrote."
@@ -48,6 +55,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm bench --config FILE --what all --out benchmarks/cpu.jsonl
     trm bench --config FILE --peer torch_trm.py [--peer-python PYTHON] [--peer-flags=--compile]
     trm bench --config FILE --profile DIR
+    trm bench --config FILE --lock FILE      # several of them side by side on one device
     trm bench --table benchmarks/*.jsonl
 
     Every part is timed in a process of its own; puzzles are random but for the input's, which are
@@ -76,12 +84,14 @@ def _bench(values: flags.FlagValues) -> Bench:
       UserError: they do not go together, or what they name is not there.
     """
     if values.what not in (*PROGRAMS, "all"):
-        for name in ("peer", "profile"):
+        for name in ("peer", "profile", "lock"):
             if values[name].value is not None:
                 raise UserError(
                     f"--{name} is for the train step and the rollout, not for {values.what}; "
                     "leave it out, or give --what train, rollout or all."
                 )
+    if values.lock is not None and values.peer is not None:
+        raise UserError("A --peer takes its turns without the --lock; leave one of them out.")
     if values.peer is None:
         for name in ("peer_python", "peer_flags", "peer_malloc", "rounds"):
             if values[name].present:
@@ -92,11 +102,21 @@ def _bench(values: flags.FlagValues) -> Bench:
     # made first: what follows may take minutes
     _make_folder("workdir", values.workdir)
     _make_folder("out", values.out and str(Path(values.out).parent))
-    if values.peer is None:
-        return Bench(experiment, values.repeats, values.workdir, values.profile)
-    more = tuple(shlex.split(values.peer_flags))
-    peer = Peer(values.peer, values.peer_python, more, values.peer_malloc)
-    return Bench(experiment, values.repeats, values.workdir, values.profile, peer, values.rounds)
+    _make_folder("lock", values.lock and str(Path(values.lock).parent))
+    peer = None
+    if values.peer is not None:
+        more = tuple(shlex.split(values.peer_flags))
+        peer = Peer(values.peer, values.peer_python, more, values.peer_malloc)
+    return Bench(
+        experiment,
+        repeats=values.repeats,
+        scratch=values.workdir,
+        trace=values.profile,
+        peer=peer,
+        rounds=1 if peer is None else values.rounds,
+        lock=values.lock,
+        compile_limit=values.compile_limit,
+    )
 
 
 def _make_folder(flag: str, folder: str | None) -> None:

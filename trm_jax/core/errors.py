@@ -4,6 +4,8 @@ EXIT_DONE = 0
 EXIT_BAD_CONFIG = 2
 EXIT_NON_FINITE = 3
 EXIT_RESTART_ME = 42
+DOES_NOT_FIT = "does not fit into memory"
+"""Words of the sentence about what a device refuses to hold."""
 
 
 class UserError(Exception):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import jax
 
-from trm_jax.core.errors import UserError
+from trm_jax.core.errors import DOES_NOT_FIT, UserError
 
 _REFUSED = "RESOURCE_EXHAUSTED"
 
@@ -27,4 +27,4 @@ def enough_memory(what: str, setting: str) -> Iterator[None]:
         if _REFUSED not in str(error):
             raise
         reason = str(error).splitlines()[0]
-        raise UserError(f"{what} does not fit into memory ({reason}); lower {setting}.") from error
+        raise UserError(f"{what} {DOES_NOT_FIT} ({reason}); lower {setting}.") from error

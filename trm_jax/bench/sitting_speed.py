@@ -1,0 +1,183 @@
+"""The first step of a sitting: variants compiled side by side, timed one by one, beside a peer."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from trm_jax.bench import turns
+from trm_jax.bench.comparison import PeerTurns, Variant
+from trm_jax.bench.sitting import OutOfTimeError, Sitting, StepError, say, with_flags
+from trm_jax.core.errors import DOES_NOT_FIT
+
+ALONGSIDE = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+"""Or the first of several programs on one GPU takes three quarters of its memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """How variants and peers are timed.
+
+    Attributes:
+      until: when this step ends, by `time.monotonic`.
+      parallel: processes that compile side by side.
+      repeats: timed calls.
+      compile_limit: seconds that compiling one program may take.
+      traces: folder of the traces.
+      peer: command of the peer's script, without sizes; None for no peer.
+      peer_turns: turns of the peer at each shape.
+      small: more flags for all variants, and for the peer's sizes.
+    """
+
+    until: float
+    parallel: int
+    repeats: int
+    compile_limit: float
+    traces: Path
+    peer: tuple[str, ...] | None
+    peer_turns: int
+    small: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+
+
+class CrowdedError(Exception):
+    """It did not fit into memory beside what others held of it."""
+
+
+def run(
+    sitting: Sitting,
+    speed: Speed,
+    wanted: Sequence[Variant | PeerTurns],
+    written: Callable[[], None],
+) -> None:
+    """Times what has no result yet; `written` is called after each result.
+
+    What does not fit into memory beside the others is tried once more alone, at the end.
+    """
+    open_ones = [item for item in wanted if not _done(sitting, speed, item)]
+    crowded = _waves(sitting, speed, open_ones, written, speed.parallel)
+    _waves(sitting, speed, crowded, written, 1)
+
+
+def _waves(
+    sitting: Sitting,
+    speed: Speed,
+    items: Sequence[Variant | PeerTurns],
+    written: Callable[[], None],
+    size: int,
+) -> list[Variant | PeerTurns]:
+    """Times items, `size` of them side by side; gives those that did not fit beside others.
+
+    One wave ends before the next begins: were a program to compile while others wait for their
+    turn, all of these would wait for it, one after the other.
+    """
+    crowded: list[Variant | PeerTurns] = []
+    with concurrent.futures.ThreadPoolExecutor(size) as pool:
+        for start in range(0, len(items), size):
+            if sitting.left(speed.until) <= 0:
+                say(f"out of time for {', '.join(each.name for each in items[start:])}")
+                break
+            wave = items[start : start + size]
+            say(f"side by side: {', '.join(each.name for each in wave)}")
+            waiting = {
+                pool.submit(_item, sitting, speed, item, written, len(wave) > 1): item
+                for item in wave
+            }
+            try:
+                for each in concurrent.futures.as_completed(waiting):
+                    crowded += [] if each.result() else [waiting[each]]
+            except BaseException:
+                sitting.children.end()  # or the pool would wait for them
+                raise
+    return crowded
+
+
+def _done(sitting: Sitting, speed: Speed, item: Variant | PeerTurns) -> bool:
+    if isinstance(item, Variant):
+        return sitting.ledger.get(item.name) is not None
+    names = [f"{item.name}/{turn}" for turn in range(1, speed.peer_turns + 1)]
+    return speed.peer is None or all(sitting.ledger.get(name) for name in names)
+
+
+def _item(
+    sitting: Sitting,
+    speed: Speed,
+    item: Variant | PeerTurns,
+    written: Callable[[], None],
+    crowd: bool,
+) -> bool:
+    """Times an item; False if it would have to be alone for that."""
+    if isinstance(item, PeerTurns):
+        _peer(sitting, speed, item, written)
+        return True
+    try:
+        with _recorded(sitting, item.name, written) as found:
+            found |= _variant(sitting, speed, item, crowd)
+    except CrowdedError as error:
+        say(f"{item.name}: once more later, alone: {error}")
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _recorded(sitting: Sitting, name: str, written: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    """Writes down what is put into the dictionary, or why nothing came of it."""
+    found: dict[str, Any] = {}
+    try:
+        yield found
+    except (OutOfTimeError, InterruptedError):
+        say(f"{name}: out of time")
+        return
+    except StepError as error:
+        found = {"failed": str(error)}
+    sitting.ledger.add(name, found)
+    say(f"{name}: {found.get('failed') or format(found['seconds'], '.4g') + ' s'}")
+    written()
+
+
+def _variant(sitting: Sitting, speed: Speed, variant: Variant, crowd: bool) -> dict[str, Any]:
+    command = ["bench", f"--config={variant.config}", "--config.mesh.data=1", *variant.changes]
+    command += [*speed.small[0], f"--what={variant.what}", "--json", f"--lock={sitting.turns}"]
+    command += [f"--repeats={variant.repeats or speed.repeats}"]
+    command += [f"--compile_limit={speed.compile_limit:g}"]
+    if variant.trace:
+        command += [f"--profile={speed.traces / variant.name.replace('/', '.')}"]
+    environment = with_flags(variant.xla_flags, **ALONGSIDE)
+    try:
+        return sitting.trm(variant.name, command, speed.until, environment=environment)
+    except StepError as error:
+        if crowd and DOES_NOT_FIT in str(error):
+            raise CrowdedError(str(error)) from error
+        raise
+
+
+def _peer(sitting: Sitting, speed: Speed, peer: PeerTurns, written: Callable[[], None]) -> None:
+    """Has the peer compile beside the others, into a cache, and then takes its turns."""
+    assert speed.peer
+    repeats = peer.repeats or speed.repeats
+    sizes = [*shlex.split(peer.flags), *speed.small[1]]
+    environment = {"TORCHINDUCTOR_CACHE_DIR": str(sitting.work / "inductor")}
+    limit = min(speed.until, time.monotonic() + speed.compile_limit)
+    names = [f"{peer.name}/{turn}" for turn in range(1, speed.peer_turns + 1)]
+    names = [name for name in names if not sitting.ledger.get(name)]
+
+    def timed(name: str, steps: int, until: float) -> dict[str, Any]:
+        assert speed.peer
+        command = [*speed.peer, *sizes, f"--steps={steps}"]
+        return sitting.command(name, command, until, environment=environment)
+
+    def given_up() -> bool:
+        return sitting.children.ending or sitting.left(speed.until) <= 0
+
+    # what it fails of, its first turn will tell
+    with (
+        contextlib.suppress(StepError, InterruptedError),
+        turns.compiling(sitting.turns, given_up=given_up),
+    ):
+        timed(f"{peer.name}/compile", 1, limit)
+    for name in names:
+        with _recorded(sitting, name, written) as found, turns.alone(sitting.turns, given_up):
+            found |= timed(name, repeats, speed.until)

@@ -1,0 +1,246 @@
+"""The later steps of a sitting: training in the time that is left, and what it comes to."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from trm_jax.bench.comparison import SPEED_OF
+from trm_jax.bench.sitting import OutOfTimeError, Sitting, StepError, last_line, say
+from trm_jax.cli import COMMANDS
+from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
+
+UNKNOWN = 100
+"""Updates between two checkpoints where nobody has timed one."""
+START = 60.0
+"""Seconds that a training is thought to take until its first update."""
+LOOK = 2.0
+"""Seconds between two looks at whether there is a new checkpoint."""
+WEIGHTS = "run.trmpack"
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What is trained, and until when.
+
+    Attributes:
+      config: a config file, as `trm train --config` takes it.
+      flags: more of `trm train`.
+      every: seconds between two checkpoints, about.
+      evaluate: checkpoints between two evaluations on held-out puzzles; 0 for none.
+      fit: whether `config.steps`, and so the schedule, is what fits into the time.
+      until: when it is asked to stop, by `time.monotonic`.
+      patience: seconds that it may take to save then.
+    """
+
+    config: str
+    flags: tuple[str, ...]
+    every: float
+    evaluate: int
+    fit: bool
+    until: float
+    patience: float
+
+
+def run(sitting: Sitting, training: Training) -> None:
+    """Trains, or goes on where an earlier sitting stopped, and saves.
+
+    Raises:
+      StepError: it did not end as it should; what it had saved is there.
+    """
+    seconds = sitting.left(training.until)
+    if seconds <= 0:
+        raise OutOfTimeError("no time is left")
+    command = [sys.executable, "-m", "trm_jax", "train", f"--config={training.config}"]
+    command += [f"--workdir={sitting.run}", *training.flags, *_rhythm(sitting, training)]
+    start, log = time.monotonic(), sitting.log("train")
+    with _kept(sitting):
+        code = sitting.children.run(
+            command,
+            None,
+            log,
+            seconds,
+            farewell=signal.SIGTERM,
+            patience=training.patience,
+        )
+    found = {"code": code, "train_seconds": round(time.monotonic() - start, 1), **_last(sitting)}
+    if code in (EXIT_DONE, EXIT_RESTART_ME):
+        sitting.ledger.add("train", found)
+        return
+    why = f"exit code {code}: {last_line(log)}"
+    sitting.ledger.add("train", {**found, "failed": why})
+    raise StepError(why)
+
+
+def _rhythm(sitting: Sitting, training: Training) -> list[str]:
+    """Flags that decide how many updates there are in all, and between two checkpoints."""
+    timed = sitting.ledger.get(SPEED_OF) or {}
+    update = timed.get("seconds")
+    every = max(1, round(training.every / update)) if update else UNKNOWN
+    flags = [
+        f"--config.checkpoint_every={every}",
+        f"--config.eval_every={every * training.evaluate}",
+        f"--config.log_every={max(1, every // 5)}",
+        "--config.steps_per_dispatch=1",
+    ]
+    if not training.fit:
+        return flags
+    plan = sitting.work / "steps"  # a schedule has one length, however many sittings it takes
+    if not plan.exists():
+        if not update:
+            raise StepError(f"without {SPEED_OF} nobody knows what fits into the time")
+        left = sitting.left(training.until) - START
+        plan.write_text(str(max(every, int(left / update))))
+    return [*flags, f"--config.steps={plan.read_text()}"]
+
+
+def _last(sitting: Sitting) -> dict[str, Any]:
+    """The newest of each number that training has logged, and the newest checkpoint."""
+    last: dict[str, Any] = {}
+    path = sitting.run / "metrics.jsonl"
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError):
+            last |= json.loads(line)
+    keys = ("train/loss", "train/exact_accuracy", "train/examples_per_s", "heldout/exact_accuracy")
+    steps = checkpoints(sitting.run)
+    return {"step": max(steps, default=0)} | {key: last[key] for key in keys if key in last}
+
+
+def checkpoints(run: Path) -> list[int]:
+    """The complete checkpoints of a work directory."""
+    folder = run / "checkpoints"
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+@contextlib.contextmanager
+def _kept(sitting: Sitting) -> Iterator[None]:
+    """Copies weights and logs to `out` as they appear, in a thread, and at the end once more."""
+    stop = threading.Event()
+    keeper = Keeper(sitting)
+
+    def watch() -> None:
+        while not stop.wait(LOOK):
+            keeper.look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        keeper.look()
+
+
+class Keeper:
+    """Copies what training writes into the folder of what is kept."""
+
+    def __init__(self, sitting: Sitting) -> None:
+        """Has copied nothing yet."""
+        self._sitting, self._step = sitting, 0
+
+    def look(self) -> None:
+        """Copies logs, and the newest checkpoint if it is new; what fails is tried again later."""
+        sitting = self._sitting
+        for path in (sitting.run / "metrics.jsonl", sitting.run / "config.json"):
+            if path.exists():
+                _copy(path, sitting.out / path.name)
+        if sitting.log("train").exists():
+            _copy(sitting.log("train"), sitting.out / "train.log")
+        step = max(checkpoints(sitting.run), default=0)
+        if step <= self._step:
+            return
+        try:
+            keep_weights(sitting, step)
+        except (OSError, StepError) as error:
+            say(f"checkpoint {step} is not copied yet: {error}")
+            return
+        self._step = step
+        sitting.ledger.add("weights", {"step": step})
+
+
+def keep_weights(sitting: Sitting, step: int) -> None:
+    """Copies a checkpoint: packed where there is `trm pack`, else its folder as it is.
+
+    Raises:
+      StepError: it cannot be packed.
+      OSError: it cannot be copied, perhaps because training has just deleted it.
+    """
+    if "pack" in COMMANDS:
+        command = [sys.executable, "-m", "trm_jax", "pack", str(sitting.run)]
+        command += [f"--out={sitting.out / WEIGHTS}", f"--checkpoint={step}"]
+        log = sitting.log("pack")
+        code = sitting.children.run(
+            command, sitting.log("pack", "out"), log, 120, {"JAX_PLATFORMS": "cpu"}
+        )
+        if code:
+            raise StepError(f"exit code {code}: {last_line(log)}")
+        return
+    copy, draft = sitting.out / "checkpoint", sitting.out / "checkpoint.tmp"
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(sitting.run / "checkpoints" / str(step), draft / str(step))
+    before = sitting.out / "checkpoint.before"
+    shutil.rmtree(before, ignore_errors=True)
+    if copy.exists():
+        copy.rename(before)
+    draft.rename(copy)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    draft = target.with_name(f"{target.name}.tmp")
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copyfile(source, draft)
+        draft.replace(target)
+
+
+def evaluate(
+    sitting: Sitting,
+    data: Path,
+    ways: Mapping[str, Sequence[str]],
+    written: Callable[[], None],
+) -> bool:
+    """Scores the newest checkpoint in several ways, those first that have no result of it yet.
+
+    Args:
+      sitting: whose training.
+      data: puzzles.
+      ways: flags of `trm eval`, by name.
+      written: is called after each result.
+
+    Returns:
+      Whether all went well.
+    """
+    steps = checkpoints(sitting.run)
+    if not steps:
+        say("eval: there is no checkpoint")
+        return False
+    step, fine = steps[-1], True
+    for way, flags in ways.items():
+        name = f"eval/{way}"
+        before = sitting.ledger.get(name)
+        if before and before.get("checkpoint") == step and "failed" not in before:
+            say(f"{name}: done before")
+            continue
+        command = ["eval", f"--workdir={sitting.run}", f"--checkpoint={step}", f"--data={data}"]
+        try:
+            found = sitting.trm(name, [*command, *flags, "--json"], sitting.end)
+            sitting.ledger.add(name, {**found, "checkpoint": step})
+            say(f"{name}: {found['exact_accuracy']:.2%} of {found['examples']}")
+        except OutOfTimeError as error:
+            say(f"{name}: {error}")
+            fine = False
+        except StepError as error:
+            sitting.ledger.add(name, {"failed": str(error), "checkpoint": step})
+            say(f"{name}: {error}")
+            fine = False
+        written()
+    return fine
