@@ -22,7 +22,7 @@ GB, GIB = 10**9, 2**30
 LIMITS = {
     # configuration, GPUs: GB an update at least and at most, GiB of temporary memory at most
     ("sudoku:extreme", "h100-1"): (150, 415, 31),
-    ("sudoku:extreme_attention", "h100-1"): (120, 425, 25),
+    ("sudoku:extreme_attention", "h100-1"): (120, 425, 28),
     ("sudoku:extreme", "h100-8"): (15, 60, 5),
     ("sudoku:extreme", "a100-8"): (15, 60, 5),
 }
