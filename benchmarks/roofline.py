@@ -19,14 +19,11 @@ from trm_jax.config.arguments import config_file, rewritten
 from trm_jax.models import get_model
 from trm_jax.models.flops import step_flops
 from trm_jax.models.settings import ModelConfig
-from trm_jax.plan.topology import CHIPS, Chip
+from trm_jax.plan.chips import CHIPS, Chip
 
-# H100 SXM: NVIDIA's data sheet, 1,979 TFLOP/s in bfloat16 with sparsity, half of it without; HBM3
-# at 3.35 TB/s; NVLink 900 GB/s in both directions together.
-H100 = Chip(989.5e12, 80 * 10**9, 3350e9, 450e9)
 # beyond 8, H100s talk over slower networks, which differ
 MACHINES = {
-    "H100": (H100, (1, 4, 8)),
+    "H100": (CHIPS["h100"], (1, 4, 8)),
     "v5e": (CHIPS["v5e"], (1, 4, 8, 16, 64, 256)),
     "v6e": (CHIPS["v6e"], (1, 4, 8, 16, 64, 256)),
 }

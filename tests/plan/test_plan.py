@@ -143,6 +143,20 @@ def sudoku():
             16,
         ),
         (
+            "f32[8] all-reduce-start(%x), replica_groups=mesh['a'=4,'b'=2] {'a','b'}, channel_id=1",
+            "all-reduce",
+            32,
+            8,
+            56,
+        ),
+        (
+            "f32[8] all-reduce(%x), replica_groups=mesh['a'=8,'b'=1] {'a':(2)4}",
+            "all-reduce",
+            32,
+            4,
+            48,
+        ),
+        (
             "s32[8] collective-permute(%x), source_target_pairs={{0,1}}",
             "collective-permute",
             32,

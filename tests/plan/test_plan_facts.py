@@ -10,9 +10,10 @@ from trm_jax.core.mesh import make_mesh
 from trm_jax.data.format import save
 from trm_jax.models.flops import step_flops
 from trm_jax.plan import estimate as plan_facts
+from trm_jax.plan.chips import CHIPS, Chip
 from trm_jax.plan.compiled import Collective
 from trm_jax.plan.estimate import EVALUATION, TRAIN, bound, out_of_memory, plan_program, stand_in
-from trm_jax.plan.topology import CHIPS, Chip
+from trm_jax.plan.rates import advice
 from trm_jax.tasks.random_puzzles import random_puzzles
 
 GIB = 2**30
@@ -93,6 +94,47 @@ def test_other_failures_of_the_compiler_are_not_hidden(monkeypatch):
     experiment, dataset = stand_in(runs.experiment())
     with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
         plan_program(TRAIN, experiment, dataset, make_mesh(8), "v5e")
+
+
+def test_without_tiles_for_triton_it_is_compiled_without_triton(monkeypatch):
+    compile_step, asked = plan_facts.compile_step, []
+
+    def breaks_at_first(run, options=None):
+        asked.append(options)
+        if options is None:
+            raise jax.errors.JaxRuntimeError("INTERNAL: Couldn't find output tile sizes that ...")
+        return compile_step(run)  # a CPU's compiler does not know the option
+
+    monkeypatch.setattr(plan_facts, "compile_step", breaks_at_first)
+    experiment, dataset = stand_in(runs.experiment())
+    facts = plan_program(TRAIN, experiment, dataset, make_mesh(8), "h100")
+    assert asked == [None, {"xla_gpu_enable_triton_gemm": False}]
+    assert "XLA_FLAGS=--xla_gpu_enable_triton_gemm=false" in facts["advice"][0]
+
+
+def test_traffic_and_rates_are_told_of_one_update():
+    experiment, dataset = stand_in(runs.experiment())
+    facts = plan_program(TRAIN, experiment, dataset, make_mesh(8), "h100")
+    moved = facts["traffic"]
+    assert 0 < sum(moved["kinds"].values()) <= moved["bytes"] and moved["kernels"] > 0
+    assert facts["rates"]["traffic"] == pytest.approx(moved["bytes"] / 2.6e12)
+    assert facts["rates"][facts["slowest"]] == max(facts["rates"].values())
+    assert "H100" in facts["rates_of"] and facts["advice"] and facts["options"] == {}
+    on_tpu = plan_program(TRAIN, experiment, dataset, make_mesh(8), "v5e")
+    assert on_tpu["rates_of"] == "peak rates" and on_tpu["advice"] == []
+    assert on_tpu["rates"]["traffic"] == pytest.approx(on_tpu["traffic"]["bytes"] / 819e9)
+    twice = experiment.change({"steps_per_dispatch": 2, "steps": 2 * experiment.steps})
+    both = plan_program(TRAIN, twice, dataset, make_mesh(8), "v5e")["traffic"]["bytes"]
+    assert both == pytest.approx(on_tpu["traffic"]["bytes"], rel=0.2)
+
+
+def test_what_to_set_and_to_change_is_said():
+    gib = 2**30
+    facts = {"fits": True, "memory": {"peak": 70 * gib}, "available": 78 * gib, "options": {}}
+    said = advice(facts | {"slowest": "traffic"})
+    assert "XLA_PYTHON_CLIENT_MEM_FRACTION=0.98" in said[0] and "move less" in said[1]
+    few = advice(facts | {"memory": {"peak": gib}, "slowest": "exchanges"})
+    assert len(few) == 1 and "batch_size" in few[0]
 
 
 def test_the_bound_is_the_slowest_of_three():

@@ -117,6 +117,23 @@ def test_changes_are_settings():
     assert made.model.width == 16 and runs.experiment().model.remat == "none"
 
 
+def test_the_page_tells_traffic_and_what_bounds(compiler, monkeypatch):
+    moved = {"bytes": 3 * 10**12, "kernels": 1234, "kinds": {"add": 10**12}, "unknown_loops": 1}
+    more = {
+        "traffic": moved,
+        "rates": {"products": 0.1, "traffic": 1.2345, "exchanges": 0.0},
+        "slowest": "traffic",
+        "rates_of": "peak rates",
+        "advice": ["Do this."],
+    }
+    monkeypatch.setattr(plan_remedies, "plan_program", lambda *a: compiler(*a) | more)
+    text = page(plan(experiment(), topology.find("v5e-8")))
+    line = "3,000.00 GB in 1,234 kernels; loops of unknown length counted once\n"
+    assert line + "        1,000.00 GB  add\n" in text
+    bounded = "  bounded by traffic: products 100, traffic 1,230, exchanges 0 ms, each by itself"
+    assert f"{bounded} at peak rates\n  Do this." in text
+
+
 def test_the_page_labels_the_bound(compiler):
     text = page(plan(experiment(), topology.find("v5e-8")))
     assert text.count("a lower bound from peak figures, not a forecast") == 2

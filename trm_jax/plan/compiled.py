@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +12,16 @@ from jax.sharding import NamedSharding
 from trm_jax.core.mesh import over_slots, whole_slots
 from trm_jax.core.types import Batch
 from trm_jax.infer.rollout import Rollout
+from trm_jax.plan.hlo import arrays as arrays_of
 from trm_jax.train.run import Run
 
 _KINDS = ("all-gather", "all-reduce", "reduce-scatter", "all-to-all", "collective-permute")
 _OPERATION = re.compile(rf"= (\(?[^=]*?) ({'|'.join(_KINDS)})(-start)?\((.*)")
 _CHAIN = re.compile(r'chain_id="(\d+)"')
 _GROUP = re.compile(r"replica_groups=(?:\{\{([0-9,]*)\}|\[\d+,(\d+)\]<=)")
-_ARRAY = re.compile(r"\b(pred|[a-z]+[0-9]+[a-z0-9]*)\[([0-9,]*)\]")
+_MESH_GROUP = re.compile(r"replica_groups=mesh\[([^\]]*)\][^{]*\{([^}]*)\}")
+_AXIS = re.compile(r"'([^']*)'(?:=|:\(\d+\))?(\d+)?")
+Options = Mapping[str, bool | int | float | str]
 
 
 class Collective(NamedTuple):
@@ -42,19 +46,21 @@ class Collective(NamedTuple):
         return self.bytes * (n - 1) * factors.get(self.kind, 1 / n)
 
 
-def compile_step(run: Run) -> jax.stages.Compiled:
-    """The train step of a run, compiled for its mesh; no array is made."""
+def compile_step(run: Run, options: Options | None = None) -> jax.stages.Compiled:
+    """The train step of a run, compiled for its mesh with options of XLA; no array is made."""
     batch = _batch(run, run.experiment.batch_size, (run.experiment.steps_per_dispatch,))
     step: Any = run.step
-    return step.lower(_placed(run.shapes, run.shardings), batch).compile()
+    lowered = step.lower(_placed(run.shapes, run.shardings), batch)
+    return lowered.compile(compiler_options=dict(options or {}))
 
 
-def compile_evaluation(run: Run) -> jax.stages.Compiled:
+def compile_evaluation(run: Run, options: Options | None = None) -> jax.stages.Compiled:
     """The evaluation of one batch to depth N, as the loop calls it; no array is made."""
     weights = _placed(run.shapes.eval_weights(), run.shardings.eval_weights())
     rollout = Rollout(run.model, run.mesh, run.model.config.N, run.experiment.eval_batch_size)
     batch = _batch(run, rollout.batch_size)
-    return rollout.program.lower(weights, batch.inputs, *[batch.ids] * 3).compile()
+    lowered = rollout.program.lower(weights, batch.inputs, *[batch.ids] * 3)
+    return lowered.compile(compiler_options=dict(options or {}))
 
 
 def evaluation_batch(run: Run) -> int:
@@ -145,11 +151,8 @@ def read_collectives(text: str) -> list[Collective]:
     text = re.sub(r"/\*.*?\*/", "", text)  # it numbers the parts of long tuples
     found: dict[Any, Collective] = {}
     for number, (arrays, kind, start, rest) in enumerate(_OPERATION.findall(text)):
-        chain, group = _CHAIN.search(rest), _GROUP.search(rest)
-        devices = 0
-        if group:
-            devices = int(group[2]) if group[2] else len(group[1].split(","))
-        size = _bytes(arrays)
+        chain, devices = _CHAIN.search(rest), _devices(rest)
+        size = sum(array.bytes for array in arrays_of(arrays))
         if start and kind == "all-gather":  # what goes in is listed too
             size = size * devices // (devices + 1)
         elif start and kind == "collective-permute":
@@ -159,12 +162,14 @@ def read_collectives(text: str) -> list[Collective]:
     return list(found.values())
 
 
-def _bytes(arrays: str) -> int:
-    total = 0
-    for dtype, shape in _ARRAY.findall(arrays):
-        bits = 8 if dtype == "pred" else int(re.findall(r"\d+", dtype)[0])
-        count = 1
-        for length in filter(None, shape.split(",")):
-            count *= int(length)
-        total += count * bits // 8
-    return total
+def _devices(rest: str) -> int:
+    """How many devices take part in an exchange with each other; 0 where it is not said."""
+    group = _GROUP.search(rest)
+    if group:
+        return int(group[2]) if group[2] else len(group[1].split(","))
+    over_mesh = _MESH_GROUP.search(rest)
+    if not over_mesh:
+        return 0
+    sizes = {name: int(size) for name, size in _AXIS.findall(over_mesh[1])}
+    axes = _AXIS.findall(over_mesh[2])  # of an axis in parts, the size of that part
+    return math.prod(int(part) if part else sizes[name] for name, part in axes)

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from trm_jax.config.experiment import Experiment
 from trm_jax.data.format import MANIFEST, Dataset
 from trm_jax.models.flops import step_flops
+from trm_jax.plan.chips import CHIPS, GPUS, Chip
 from trm_jax.plan.compiled import (
     Collective,
     collectives,
@@ -23,7 +24,8 @@ from trm_jax.plan.compiled import (
     memory,
     state_shares,
 )
-from trm_jax.plan.topology import CHIPS, Chip
+from trm_jax.plan.rates import advice, rates, slowest, source
+from trm_jax.plan.traffic import Traffic, read_traffic
 from trm_jax.tasks.random_puzzles import random_puzzles
 from trm_jax.tasks.sources import load, open_training_data
 from trm_jax.tasks.task import TASKS
@@ -32,6 +34,11 @@ from trm_jax.train.run import Run, prepare
 Facts = dict[str, Any]
 TRAIN, EVALUATION = "train", "evaluation"
 _NEEDED = re.compile(r"(?:HLO temporaries \(|Used )([0-9.]+)([KMGT]?)")
+WITHOUT_TRITON = {"xla_gpu_enable_triton_gemm": False}
+"""With what XLA compiles a program for a GPU for which it finds no tiles of Triton's products."""
+_NO_TILES = "Couldn't find output tile sizes"
+SHOWN = 8
+"""Kinds of kernels whose traffic is named, those that move most."""
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -65,12 +72,16 @@ def plan_program(
       experiment: from `stand_in`.
       dataset: likewise.
       mesh: of a topology's devices.
-      chip_name: key of `topology.CHIPS`.
+      chip_name: key of `chips.CHIPS`.
 
     Returns:
       `batch`; `fits`; `memory`, bytes per device by kind and `peak`; `available`, bytes; `flops`
       of all devices (by formula, for one update or one evaluated batch); `collectives`, count and
-      bytes by kind; `bound`, seconds that it cannot be faster than, by what; `compile_seconds`.
+      bytes by kind; `bound`, seconds that it cannot be faster than, by what; `traffic`, what each
+      device moves through its memory for an update or an evaluated batch (`_traffic`); `rates`,
+      seconds at rates that are reached (`rates.rates`), `rates_of`, in words whose those are, and
+      `slowest`, the name of the largest; `options`, which the compiler needed; `advice`,
+      sentences; `compile_seconds`.
       Where the compiler says that the program does not fit, `temporary` is what it says that it
       needs, and what only a finished program tells is missing.
 
@@ -79,23 +90,19 @@ def plan_program(
     """
     run = prepare(experiment, dataset, mesh)
     chip = CHIPS[chip_name]
+    if chip.network and len({device.process_index for device in mesh.devices.flat}) > 1:
+        chip = chip._replace(interconnect=min(chip.interconnect, chip.network))
     shares, compile_program, batch, flops = _program(which, run)
     start = time.perf_counter()
-    needed = 0
-    try:
-        compiled = compile_program(run)
-    except jax.errors.JaxRuntimeError as error:
-        needed = out_of_memory(str(error))
-        if not needed:
-            raise
+    compiled, options, needed = _compiled(run, compile_program)
     seconds = time.perf_counter() - start
-    sent: list[Collective] = []
-    if needed:
-        sizes = shares | {"temporary": needed}
-    else:
+    sizes, sent, moved = shares | {"temporary": needed}, list[Collective](), None
+    if compiled is not None:
         sizes, sent = _sizes(shares, memory(compiled)), collectives(compiled)
+        updates = experiment.steps_per_dispatch if which == TRAIN else 1
+        moved = _traffic(read_traffic(compiled.as_text() or ""), updates)
     peak = sum(sizes.values())
-    return {
+    facts = {
         "batch": batch,
         "fits": not needed and peak <= chip.memory,
         "memory": sizes | {"peak": peak},
@@ -104,6 +111,43 @@ def plan_program(
         "collectives": _by_kind(sent),
         "bound": bound(chip, flops / mesh.size, sizes, sent),
         "compile_seconds": round(seconds, 1),
+    }
+    if moved is None:
+        return facts
+    took = rates(chip, flops / mesh.size, moved["bytes"], sent)
+    facts |= {"traffic": moved, "rates": took, "slowest": slowest(took)}
+    facts |= {"rates_of": source(chip), "options": options}
+    return facts | {"advice": advice(facts) if chip_name in GPUS else []}
+
+
+def _compiled(
+    run: Run, compile_program: Callable[..., jax.stages.Compiled]
+) -> tuple[jax.stages.Compiled | None, dict[str, Any], int]:
+    """A program, the options that it took, and 0; or None and the bytes that it would need."""
+    try:
+        return compile_program(run), {}, 0
+    except jax.errors.JaxRuntimeError as error:
+        needed = out_of_memory(str(error))
+        if needed:
+            return None, {}, needed
+        if _NO_TILES not in str(error):
+            raise
+    return compile_program(run, WITHOUT_TRITON), WITHOUT_TRITON, 0
+
+
+def _traffic(found: Traffic, updates: int) -> Facts:
+    """What one of so many updates moves.
+
+    Returns:
+      `bytes`; `kernels`, how many run; `kinds`, the bytes of the kinds that move most;
+      `unknown_loops`, loops that count once because the program does not tell their length.
+    """
+    most = sorted(found.bytes, key=lambda kind: -found.bytes[kind])[:SHOWN]
+    return {
+        "bytes": found.total // updates,
+        "kernels": sum(found.runs.values()) // updates,
+        "kinds": {kind: found.bytes[kind] // updates for kind in most if found.bytes[kind]},
+        "unknown_loops": found.unknown_loops,
     }
 
 

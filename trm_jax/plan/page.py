@@ -37,7 +37,7 @@ def _program(title: str, facts: Facts) -> str:
     lines.append(f"  {'available':24}{_mib(available)}")
     lines.append(f"  {'fits':24}{'yes' if facts['fits'] else 'no':>16}")
     lines.append(f"  {'FLOPs, by formula':24}{facts['flops'] / 1e12:12,.5g} T of all devices")
-    return "\n".join([*lines, *_exchanges(facts), *_bound(facts)])
+    return "\n".join([*lines, *_exchanges(facts), *_traffic(facts), *_bound(facts), *_rates(facts)])
 
 
 def _finished(facts: Facts) -> bool:
@@ -55,16 +55,33 @@ def _exchanges(facts: Facts) -> list[str]:
 
 def _bound(facts: Facts) -> list[str]:
     parts = ", ".join(
-        f"{name} {1000 * seconds:.3g}"
+        f"{name} {_ms(seconds)}"
         for name, seconds in facts["bound"].items()
         # what an unfinished program would send is not known
         if name != "seconds" and (name != "interconnect" or _finished(facts))
     )
-    seconds = facts["bound"]["seconds"]
     return [
-        f"  takes at least {1000 * seconds:.3g} ms ({parts}): a lower bound from peak figures, "
-        "not a forecast"
+        f"  takes at least {_ms(facts['bound']['seconds'])} ms ({parts}): a lower bound from peak "
+        "figures, not a forecast"
     ]
+
+
+def _traffic(facts: Facts) -> list[str]:
+    if "traffic" not in facts:
+        return []
+    found = facts["traffic"]
+    once = "; loops of unknown length counted once" if found["unknown_loops"] else ""
+    lines = [f"  {'memory traffic':24}{_gb(found['bytes'])} in {found['kernels']:,} kernels{once}"]
+    return lines + [f"    {_gb(moved)}  {kind}" for kind, moved in found["kinds"].items()]
+
+
+def _rates(facts: Facts) -> list[str]:
+    """What bounds it, and what to do about it."""
+    if "rates" not in facts:
+        return []
+    parts = ", ".join(f"{name} {_ms(took)}" for name, took in facts["rates"].items())
+    lines = [f"  bounded by {facts['slowest']}: {parts} ms, each by itself at {facts['rates_of']}"]
+    return [*lines, *[f"  {sentence}" for sentence in facts["advice"]]]
 
 
 def _remedy(which: str, remedy: Facts, available: int) -> str:
@@ -95,3 +112,12 @@ def _verdict(remedies: dict[str, Facts], programs: dict[str, Facts]) -> str:
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:12,.1f} MiB"
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:12,.2f} GB"
+
+
+def _ms(seconds: float) -> str:
+    """Milliseconds in three digits, never with an exponent for large ones."""
+    return f"{float(f'{1000 * seconds:.3g}'):,g}"

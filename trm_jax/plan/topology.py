@@ -1,4 +1,4 @@
-"""TPU slices by name, and devices to compile for that nobody has to have."""
+"""TPU slices and GPUs by name, and devices to compile for that nobody has to have."""
 
 import importlib.util
 import os
@@ -8,54 +8,34 @@ from typing import Any, NamedTuple
 import jax
 
 from trm_jax.core.errors import UserError
-
-
-class Chip(NamedTuple):
-    """What the vendor publishes of a chip, and what its compiler leaves to a program.
-
-    Attributes:
-      flops: peak FLOP/s in bfloat16.
-      memory: bytes of HBM that a program may use.
-      memory_bandwidth: bytes of HBM per second.
-      interconnect: bytes per second that a chip can send, over all its links.
-    """
-
-    flops: float
-    memory: int
-    memory_bandwidth: float
-    interconnect: float
+from trm_jax.plan.chips import GPUS
+from trm_jax.plan.gpus import gpu_devices
 
 
 class Topology(NamedTuple):
-    """A slice of one kind of chip; each chip is one device.
+    """A slice of TPUs, or machines with GPUs; each chip is one device.
 
     Attributes:
-      name: as the compiler has it, for example "v5e:4x4".
-      accelerator: as the cloud has it, for example "v5e-16".
-      chip: key of CHIPS.
+      name: a TPU slice as the compiler has it, for example "v5e:4x4"; GPUs as "h100:8", on several
+        machines as "h100:2x8".
+      accelerator: as the cloud has it, for example "v5e-16" or "h100-16".
+      chip: key of `chips.CHIPS`.
       devices: how many.
+      machines: of GPUs, how many there are; 1 for a slice.
     """
 
     name: str
     accelerator: str
     chip: str
     devices: int
+    machines: int = 1
 
 
-# FLOP/s, HBM bandwidth and interconnect: Google's pages on each TPU version ("key chip
-# specifications", per chip): v4 275 TFLOPs, 1200 GBps, 6 links of 50 GBps; v5e 197, 819 GBps, 1600
-# Gbps; v5p 459, 2765 GBps, 4800 Gbps; v6e 918, 1640 GBps, 3584 Gbps. Where the pages changed over
-# time the larger figure stands here, since a lower bound of time is made of it.
-# Memory: what libtpu 0.0.42 says is available when a program is too large; the HBM itself is 32,
-# 16, 96 and 32 GiB.
-CHIPS = {
-    "v4": Chip(275e12, int(30.75 * 2**30), 1200e9, 300e9),
-    "v5e": Chip(197e12, int(15.75 * 2**30), 819e9, 200e9),
-    "v5p": Chip(459e12, int(95.74 * 2**30), 2765e9, 600e9),
-    "v6e": Chip(918e12, int(31.25 * 2**30), 1640e9, 448e9),
-}
 FLAT = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 DEEP = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8")
+MACHINE = 8
+"""GPUs of a machine."""
+GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64)
 _SHAPES = {"v4": DEEP, "v5e": FLAT, "v5p": DEEP, "v6e": FLAT}
 # A machine without TPUs: neither ask the cloud what it is, nor lock the library for one process.
 _ENVIRONMENT = {
@@ -76,6 +56,12 @@ def _known() -> list[Topology]:
             # v4-N and v5p-N count TensorCores, of which a chip has two; v5e-N and v6e-N count chips
             cores = devices * (2 if shapes is DEEP else 1)
             found.append(Topology(f"{chip}:{shape}", f"{chip}-{cores}", chip, devices))
+    for gpu, properties in GPUS.items():
+        for count in GPU_COUNTS:
+            machines = -(-count // MACHINE)
+            if machines == 1 or properties.network:
+                sides = f"{machines}x{MACHINE}" if machines > 1 else str(count)
+                found.append(Topology(f"{gpu}:{sides}", f"{gpu}-{count}", gpu, count, machines))
     return found
 
 
@@ -83,7 +69,7 @@ KNOWN = _known()
 
 
 def find(name: str) -> Topology:
-    """A topology by either of its names.
+    """A topology by either of its names; a GPU's own name is for one of it.
 
     Raises:
       UserError: there is none of that name.
@@ -92,6 +78,8 @@ def find(name: str) -> Topology:
     for topology in KNOWN:
         if wanted in (topology.name, topology.accelerator):
             return topology
+        if wanted in GPUS and wanted == topology.chip and topology.devices == 1:
+            return topology
     names = ", ".join(f"{known.name} ({known.accelerator})" for known in KNOWN)
     raise UserError(f"--topology {name!r} is not known; the known ones are {names}.")
 
@@ -99,11 +87,18 @@ def find(name: str) -> Topology:
 def devices(topology: Topology) -> Sequence[jax.Device]:
     """Its devices, for which programs can be compiled and on which none can run.
 
-    JAX itself is set to the CPU: TPUs need not be there, and are left alone where they are.
+    JAX itself is set to the CPU: accelerators need not be there, and are left alone where they are.
 
     Raises:
-      UserError: libtpu, the compiler, is missing or refuses.
+      UserError: the compiler, libtpu or JAX's CUDA plugin, is missing or refuses.
     """
+    if topology.chip in GPUS:
+        each = topology.devices // topology.machines
+        return gpu_devices(topology.chip, topology.machines, each)
+    return _slice(topology)
+
+
+def _slice(topology: Topology) -> Sequence[jax.Device]:
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
             "trm plan compiles with libtpu, which is not installed; "
