@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
+from trm_jax.core.cache import keep_programs
 from trm_jax.core.errors import EXIT_DONE, UserError
 
 # Modules of trm_jax.commands, imported only when asked for: `--help` should not wait for JAX.
@@ -54,12 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def console() -> None:
     """Entry point of the console script; like it, keeps the current folder out of the imports."""
     _tune_malloc("-P")
+    keep_programs()
     sys.exit(main())
 
 
 def module() -> None:
     """Entry point of `python -m trm_jax`, which imports from the current folder too."""
     _tune_malloc()
+    keep_programs()
     sys.exit(main())
 
 
