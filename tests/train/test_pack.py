@@ -16,7 +16,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.models import get_model
 from trm_jax.tasks.sources import open_training_data
-from trm_jax.train import pack, parts
+from trm_jax.train import bundle, pack
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.loop import train
 from trm_jax.train.run import prepare, training_batches
@@ -107,11 +107,14 @@ def test_training_goes_on_where_the_pack_was(whole, packed, tmp_path, capsys):
     state = pack.continue_from(str(packed), run)
     assert int(state.step) == 8 and np.asarray(state.carry.halted).all()
     assert int(saved(whole, 8)["opt_state/0/updates"]) == int(state.opt_state[0].updates) == 8
-    assert train(experiment, str(tmp_path / "new")) == 0
+    shutil.copy(whole / "metrics.jsonl", tmp_path)  # for one learning curve
+    assert train(experiment, str(tmp_path)) == 0
     assert f"going on from update 8 in {packed}" in capsys.readouterr().out
-    new = runs.metrics(tmp_path / "new")
-    old = [entry for entry in runs.metrics(whole) if entry["step"] > 8]
+    new, old = runs.metrics(tmp_path), runs.metrics(whole)
     assert [e["step"] for e in new] == [e["step"] for e in old]
+    before = [entry for entry in old if entry["step"] <= 8]
+    assert new[: len(before)] == before
+    assert new[len(before) :] != old[len(before) :]
     for one, other in zip(new, old, strict=True):
         assert one.keys() == other.keys()
         assert one.get("train/lr") == other.get("train/lr")
@@ -272,7 +275,7 @@ def test_only_moments_and_averages_are_rounded_under_muon_too():
 
 @pytest.mark.parametrize("limit", [4_000, 5_001, 100_000])
 def test_arrays_of_any_size_are_cut_to_the_limit(tmp_path, monkeypatch, limit):
-    monkeypatch.setattr(parts, "PART_BYTES", limit)
+    monkeypatch.setattr(bundle, "PART_BYTES", limit)
     rng = np.random.default_rng(0)
     arrays = {
         "long/one": rng.normal(size=(70, 50)).astype(np.float32),
@@ -282,9 +285,9 @@ def test_arrays_of_any_size_are_cut_to_the_limit(tmp_path, monkeypatch, limit):
         "x" * 150: np.ones(3, np.float32),
     }
     file = epath.Path(tmp_path / "a.b")
-    sizes = parts.write(file, arrays, {})
+    sizes = bundle.write(file, arrays, {})
     assert max(sizes) <= limit and len(sizes) == len(list(tmp_path.iterdir())) - 1
-    found = parts.read(file, json.loads(file.read_text())["parts"])
+    found = bundle.read(file, json.loads(file.read_text())["parts"])
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():
         assert found[name].dtype == array.dtype
@@ -293,14 +296,14 @@ def test_arrays_of_any_size_are_cut_to_the_limit(tmp_path, monkeypatch, limit):
 
 def test_writing_again_replaces_the_pack_only_when_it_is_whole(whole, copy, monkeypatch):
     old = {path.name: path.read_bytes() for path in copy.parent.iterdir()}
-    fine = parts.write_whole
+    fine = bundle.write_whole
 
     def full(path, content):
         if path.name == copy.name:
             raise UserError("no space")
         fine(path, content)
 
-    monkeypatch.setattr(parts, "write_whole", full)
+    monkeypatch.setattr(bundle, "write_whole", full)
     with pytest.raises(UserError, match="no space"):
         pack.write(whole, copy)
     assert pack.Pack.open(copy).step == 8 and pack.Pack.open(copy).arrays()

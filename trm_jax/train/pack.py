@@ -25,7 +25,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.models import get_model
 from trm_jax.models.puzzle_table import padded_rows
-from trm_jax.train import parts
+from trm_jax.train import bundle
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.run import Run
 from trm_jax.train.state import TrainState
@@ -128,7 +128,7 @@ class Pack:
         Raises:
           UserError: a part is missing or damaged.
         """
-        found = parts.read(self.path, self.record["parts"])
+        found = bundle.read(self.path, self.record["parts"])
         arrays = {}
         for name, about in self.record["arrays"].items():
             array = found[name].reshape(about["shape"])
@@ -212,7 +212,7 @@ def save(
     record: dict[str, Any] = {"kind": KIND, "format": FORMAT, "trm_jax": trm_jax.__version__}
     record |= {"step": int(state.step), "config": experiment.to_dict(), "data": dict(manifest)}
     record["arrays"] = {name: about for name, (_, about) in kept.items()}
-    sizes = parts.write(place, {name: array for name, (array, _) in kept.items()}, record)
+    sizes = bundle.write(place, {name: array for name, (array, _) in kept.items()}, record)
     return [place.stat().length, *sizes]
 
 
