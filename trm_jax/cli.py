@@ -14,6 +14,7 @@ from trm_jax.core.errors import EXIT_DONE, UserError
 COMMANDS = {
     "data": "build a data set, or inspect one",
     "train": "train a model, or go on where it stopped",
+    "pack": "put a training into small files, to go on elsewhere",
     "sweep": "train a list of variants, several seeds of each",
     "eval": "score a checkpoint at every depth",
     "solve": "solve puzzles",

@@ -17,6 +17,7 @@ from trm_jax.core.distributed import join
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.data import format as dataset_format
+from trm_jax.train import pack
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.run import prepare
 from trm_jax.train.trained import load
@@ -73,6 +74,19 @@ def test_two_processes_are_one_run(two, alone):
     a, b = (np.asarray(jax.device_get(load(path).weights.table)) for path in (two, alone))
     np.testing.assert_allclose(a, b, atol=1e-4)
     assert (np.abs(a).sum(axis=1) > 0).sum() > 10
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_from_a_pack_as_one_does(root, alone):
+    """With a puzzle table that is split."""
+    pack.write(alone, root / "arc.trmpack", 8)
+    start = f"--config.init_from={root / 'arc.trmpack'}"
+    two, one = train(root, "moved", 2, 2, start), root / "moved_alone"
+    command = ["train", "--config", config_file(root), "--workdir", one, start]
+    done = runs.trm(*command, JAX_NUM_CPU_DEVICES="4")
+    assert done.returncode == 0, done.stderr
+    assert min(entry["step"] for entry in runs.metrics(two)) == 9
+    assert_same_metrics(two, one)
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ class Experiment(Settings):
     init_from: str = setting(
         "",
         "Work directory whose weights a fresh run starts from, rows of the puzzle table found by "
-        "their names; empty for none.",
+        "their names; or a file of `trm pack`, which it goes on from; empty for none.",
     )
     wandb_project: str = setting("", "Project at wandb to mirror metrics to; empty for none.")
     plugins: tuple[str, ...] = setting(

@@ -16,6 +16,7 @@ from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.core.mesh import check_divides, make_mesh
 from trm_jax.core.signals import StopSignals
 from trm_jax.tasks.sources import open_training_data, training_data_path
+from trm_jax.train import pack
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.logbook import Logbook
 from trm_jax.train.reporter import Reporter, say
@@ -45,6 +46,8 @@ def train(experiment: Experiment, root: str) -> int:
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
     dataset = open_training_data(experiment.data, Path(workdir.data))
+    if not workdir.config.exists():
+        pack.refuse_unfit(experiment, dataset.manifest)
     run = prepare(experiment, dataset, mesh)
     meta = workdir.claim(experiment, dataset.manifest)
     check_agree(json.dumps(meta, sort_keys=True), "experiment or data set")
@@ -99,7 +102,11 @@ def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
 
 
 def _fresh(run: Run) -> TrainState:
-    """A new state, with the weights of another work directory where the experiment says so."""
+    """A new state, or what the experiment starts from: a pack, or another run's weights."""
+    if pack.is_pack(run.experiment.init_from):
+        state = pack.continue_from(run.experiment.init_from, run)
+        say(f"going on from update {int(state.step):,} in {run.experiment.init_from}; empty slots")
+        return state
     state = run.init(jax.random.key(run.experiment.seed))
     if not run.experiment.init_from:
         return state

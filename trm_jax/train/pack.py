@@ -1,0 +1,321 @@
+"""A training packed into a few small files, to go on elsewhere; see docs/moving.md.
+
+A pack has the train state without the carry and the random key: the slots begin anew, and the key
+follows from the seed. Weights, puzzle table and counts are kept as they are. Moments of the
+optimizer are rounded to bfloat16, and so is the difference between the averages and the weights:
+at most 2^-8 (0.4 %) of each moment and difference, which training forgets as it forgets gradients.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Self
+
+import jax
+import ml_dtypes
+import numpy as np
+from etils import epath
+from numpy.typing import NDArray
+
+import trm_jax
+from trm_jax.config.dotted import flat, identity
+from trm_jax.config.experiment import Experiment, from_dict
+from trm_jax.core.distributed import check_agree
+from trm_jax.core.errors import UserError
+from trm_jax.core.mesh import make_mesh
+from trm_jax.models import get_model
+from trm_jax.models.puzzle_table import padded_rows
+from trm_jax.train import bundle
+from trm_jax.train.checkpoint import Checkpoints
+from trm_jax.train.run import Run
+from trm_jax.train.state import TrainState
+from trm_jax.train.trainer import Trainer, make_trainer, recipe_of
+from trm_jax.train.workdir import CONVERTED, WorkDir
+
+FORMAT = 1
+KIND = "trm_jax pack"
+LEFT_OUT = ("carry", "key")
+"""Fields of the train state that a pack has not."""
+
+EXACT, ROUNDED, DIFFERENCE = "exact", "bfloat16", "bfloat16 difference"
+"""How an array is kept: as it is; rounded; or rounded, what it differs from the weights by."""
+
+ALSO_FREE = frozenset(("init_from", "name"))
+"""Settings that may change on the way besides those of `config.dotted.FREE`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """A pack, its parts not read yet.
+
+    Attributes:
+      path: of the one file that lists the others.
+      experiment: what was trained.
+      record: what the file holds: `kind`, `format`, `trm_jax` (the version), `step` (updates
+        done), `config`, `data` (the data set's manifest), `arrays` (by name, `shape`, `dtype` and
+        how each is `kept`) and `parts`.
+    """
+
+    path: epath.Path
+    experiment: Experiment
+    record: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: epath.PathLike) -> Self:
+        """Reads the one file.
+
+        Raises:
+          UserError: it is no pack, is damaged, or is of a later version.
+        """
+        place = epath.Path(path).expanduser()
+        try:
+            record = json.loads(place.read_text())
+            if record["kind"] != KIND:
+                raise ValueError(f"its kind is {record['kind']!r}")
+            if record["format"] == FORMAT:
+                return cls(place, from_dict(record["config"]), record)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise UserError(
+                f"{place} is no pack, or a damaged one ({error!r}); give the file that "
+                "`trm pack` wrote."
+            ) from error
+        raise UserError(
+            f"{place} is a pack of format {record['format']} and this version of trm_jax reads "
+            f"format {FORMAT}; install the version {record.get('trm_jax')} that wrote it."
+        )
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return int(self.record["step"])
+
+    def refuse_unfit(self, experiment: Experiment, manifest: Mapping[str, Any]) -> None:
+        """Refuses to go on with another experiment or on other data.
+
+        Args:
+          experiment: what is to run.
+          manifest: of the data set it is to run on.
+
+        Raises:
+          UserError: names the setting that does not fit.
+        """
+        before = self.experiment
+        old, new = (flat(each.to_dict()) for each in (before, experiment))
+        bound = [key for key in identity(before) if key not in ALSO_FREE]
+        if before.optimizer.lr_min_ratio < 1 or before.curriculum:
+            bound.append("steps")  # the learning rate or the depth follows from them
+        for key in bound:
+            if new.get(key) != old[key]:
+                raise UserError(
+                    f"{self.path} is of a run with config.{key} = {old[key]!r}, not "
+                    f"{new.get(key)!r}; set it back."
+                )
+        have, want = manifest["fingerprint"], self.record["data"]["fingerprint"]
+        if have != want:
+            raise UserError(
+                f"{self.path} was trained on data set {want[:12]} and config.data now gives "
+                f"{have[:12]}; give the same data."
+            )
+        if self.step >= experiment.steps:
+            raise UserError(
+                f"{self.path} is of update {self.step} and config.steps is {experiment.steps}; "
+                "raise config.steps."
+            )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The state's arrays by name, in their own shapes and types.
+
+        Raises:
+          UserError: a part is missing or damaged.
+        """
+        found = bundle.read(self.path, self.record["parts"])
+        arrays = {}
+        for name, about in self.record["arrays"].items():
+            array = found[name].reshape(about["shape"])
+            if about["kept"] != EXACT:
+                array = array.view(ml_dtypes.bfloat16).astype(about["dtype"])
+            arrays[name] = array
+        for name, about in self.record["arrays"].items():
+            if about["kept"] == DIFFERENCE:
+                arrays[name] += arrays[_averaged(name)]
+        return arrays
+
+
+def is_pack(path: str) -> bool:
+    """Whether `config.init_from` names a file, and no work directory."""
+    return bool(path) and epath.Path(path).expanduser().is_file()
+
+
+def refuse_unfit(experiment: Experiment, manifest: Mapping[str, Any]) -> None:
+    """Refuses a `config.init_from` that is not there, or is a pack that does not fit.
+
+    Args:
+      experiment: what is to run.
+      manifest: of the data set it is to run on.
+
+    Raises:
+      UserError: says what does not fit.
+    """
+    path = experiment.init_from
+    if is_pack(path):
+        Pack.open(path).refuse_unfit(experiment, manifest)
+    elif path and not epath.Path(path).expanduser().exists():
+        raise UserError(
+            f"config.init_from {path} is not there; give a file of `trm pack`, or a work directory."
+        )
+
+
+def write(root: epath.PathLike, out: epath.PathLike, step: int | None = None) -> list[int]:
+    """Packs a checkpoint of a work directory, which may be in the middle of training.
+
+    Args:
+      root: the work directory.
+      out: the file to write; its parts are written beside it.
+      step: which checkpoint; None takes the newest.
+
+    Returns:
+      Bytes of each file, that of `out` first.
+
+    Raises:
+      UserError: there is no such checkpoint, or `out` is there and no pack.
+    """
+    workdir, place = WorkDir(root), epath.Path(out).expanduser()
+    experiment, manifest = workdir.read()
+    if manifest["source"].get("kind") == CONVERTED:
+        raise UserError(
+            f"{workdir.root} holds converted weights, without what training goes on from; "
+            "start from it with --config.init_from."
+        )
+    if place.exists():
+        try:
+            Pack.open(place)
+        except UserError as error:
+            raise UserError(f"--out {place} is there and is no pack; give another name.") from error
+    return save(place, _saved(workdir, experiment, manifest, step), experiment, manifest)
+
+
+def save(
+    place: epath.Path, state: TrainState, experiment: Experiment, manifest: Mapping[str, Any]
+) -> list[int]:
+    """Packs a state, see `write`.
+
+    Args:
+      place: the file to write.
+      state: arrays that this process has all of.
+      experiment: what was trained.
+      manifest: of the data set.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    kept = encode(state)
+    record: dict[str, Any] = {"kind": KIND, "format": FORMAT, "trm_jax": trm_jax.__version__}
+    record |= {"step": int(state.step), "config": experiment.to_dict(), "data": dict(manifest)}
+    record["arrays"] = {name: about for name, (_, about) in kept.items()}
+    sizes = bundle.write(place, {name: array for name, (array, _) in kept.items()}, record)
+    return [place.stat().length, *sizes]
+
+
+def continue_from(path: str, run: Run) -> TrainState:
+    """The state to go on from: the pack's, with slots that begin anew.
+
+    Args:
+      path: of the pack.
+      run: to go on with.
+
+    Raises:
+      UserError: the pack does not fit, or is damaged.
+    """
+    pack = Pack.open(path)
+    pack.refuse_unfit(run.experiment, run.dataset.manifest)
+    check_agree(json.dumps(pack.record["parts"]), "pack in config.init_from")
+    arrays = pack.arrays()
+    fresh = run.init(jax.random.key(run.experiment.seed))
+    shapes, shardings = _packed(run.shapes), _packed(run.shardings)
+    have = {name: array.shape for name, array in arrays.items()}
+    want = {name: leaf.shape for name, leaf in named(shapes).items()}
+    for name in [*want, *have]:
+        if have.get(name) != want.get(name):
+            raise UserError(
+                f"{path}, written by trm_jax {pack.record['trm_jax']}, has {name} of shape "
+                f"{have.get(name)} where this version has {want.get(name)}; go on with that one."
+            )
+    names = jax.tree.unflatten(jax.tree.structure(shapes), list(want))
+
+    def put(name: str, where: jax.sharding.Sharding) -> jax.Array:
+        array = arrays[name]
+        return jax.make_array_from_callback(array.shape, where, lambda i: np.asarray(array[i]))
+
+    return fresh.replace(**jax.tree.map(put, names, shardings))
+
+
+def encode(state: TrainState) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
+    """What a pack keeps of a state: of each array what is stored, and what is said about it.
+
+    Rounded arrays are stored as the uint16 words of bfloat16, which NumPy has not.
+
+    Args:
+      state: arrays that this process has all of.
+    """
+    arrays = {name: np.asarray(leaf) for name, leaf in named(_packed(state)).items()}
+    kept = {}
+    for name, array in arrays.items():
+        how, stored = _how(name, array.dtype), array
+        if how == DIFFERENCE:
+            stored = array - arrays[_averaged(name)]
+        if how != EXACT:
+            stored = stored.astype(ml_dtypes.bfloat16).view(np.uint16)
+        about = {"shape": list(array.shape), "dtype": str(array.dtype), "kept": how}
+        kept[name] = stored, about
+    return kept
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """Leaves of a tree by their names, as "weights/params/lm_head/kernel"."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _packed(state: TrainState) -> dict[str, Any]:
+    """Fields of a state, or of a tree like it, that are packed."""
+    fields = (field.name for field in dataclasses.fields(state))
+    return {name: getattr(state, name) for name in fields if name not in LEFT_OUT}
+
+
+def _how(name: str, dtype: np.dtype[Any]) -> str:
+    """How an array is kept."""
+    if dtype != np.float32:
+        return EXACT
+    field, *rest = name.split("/")
+    if field == "ema":
+        return DIFFERENCE
+    return ROUNDED if field == "opt_state" and {"mu", "nu"} & set(rest) else EXACT
+
+
+def _averaged(name: str) -> str:
+    """Name of what an average is of."""
+    return name.replace("ema/", "weights/", 1)
+
+
+def _saved(
+    workdir: WorkDir, experiment: Experiment, manifest: Mapping[str, Any], step: int | None
+) -> TrainState:
+    """A whole checkpoint, on one device."""
+    trainer = _trainer(experiment, manifest)
+    saved: list[int] = []
+    if workdir.checkpoints.exists():
+        with Checkpoints(workdir.checkpoints, read_only=True) as checkpoints:
+            saved = checkpoints.steps()
+            chosen = step if step is not None else max(saved, default=None)
+            if chosen in saved:
+                return checkpoints.restore(chosen, trainer.shapes, trainer.shardings)
+    which = "checkpoint yet" if step is None else f"checkpoint {step}"
+    raise UserError(f"{workdir.root} has no {which}; it has {saved}.")
+
+
+def _trainer(experiment: Experiment, manifest: Mapping[str, Any]) -> Trainer:
+    """Shapes of the train state of an experiment, on one device."""
+    model = get_model(experiment.model_config(manifest))
+    rows = padded_rows(experiment.table.rows, manifest["table_rows"])
+    mesh = make_mesh(devices=jax.local_devices()[:1])
+    return make_trainer(recipe_of(experiment), model, mesh, rows)
