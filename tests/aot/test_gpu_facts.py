@@ -35,7 +35,8 @@ LIMITS = {
 def compiled(config, name, which=TRAIN):
     where = topology.find(name)
     config, *kernels = config.split()
-    wanted, dataset = stand_in(experiment(config, {"model.kernels": each for each in kernels}))
+    changes = [("model.kernels", each) for each in kernels]
+    wanted, dataset = stand_in(experiment(config, changes))
     mesh = make_mesh(devices=topology.devices(where))
     return plan_program(which, wanted, dataset, mesh, where.chip)
 
