@@ -328,6 +328,29 @@ def test_the_command_packs_the_newest(whole, tmp_path, capsys):
     assert pack.Pack.open(out).step == 12
 
 
+def trm_train(file, workdir, *changes):
+    """`trm train` of the tiny run, to start from a pack."""
+    config = workdir.parent / "tiny.py"
+    config.write_text(
+        f"from trm_jax.config.experiment import from_dict\n"
+        f"def get_config():\n    return from_dict({runs.CONFIG!r})\n"
+    )
+    command = ["train", f"--config={config}", f"--config.init_from={file}", f"--workdir={workdir}"]
+    return main([*command, *changes])
+
+
+def test_the_commands_hand_a_training_over(whole, tmp_path, capsys):
+    out, new = tmp_path / "tiny.trmpack", tmp_path / "new"
+    assert main(["pack", str(whole), f"--out={out}", "--checkpoint=8"]) == 0
+    assert trm_train(out, new, "--config.seed=1") == 2
+    assert "config.seed = 0, not 1" in capsys.readouterr().err and not new.exists()
+    assert trm_train(out, new) == 0
+    assert f"going on from update 8 in {out}" in capsys.readouterr().out
+    assert WorkDir(new).has_checkpoints()
+    out.unlink()
+    assert trm_train(out, new) == 0, "it resumes without the pack"
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -10,6 +10,7 @@ from trm_jax.config.experiment import Experiment
 from trm_jax.core.distributed import together
 from trm_jax.core.errors import UserError
 from trm_jax.tasks.sources import refuse_unused
+from trm_jax.train import pack
 from trm_jax.train.loop import train
 from trm_jax.train.workdir import WorkDir
 
@@ -47,6 +48,9 @@ def _refuse_no_start(experiment: Experiment, root: str) -> None:
       UserError: names the setting.
     """
     if not experiment.init_from or WorkDir(root).has_checkpoints():
+        return
+    if pack.is_pack(experiment.init_from):
+        pack.Pack.open(experiment.init_from).refuse_unfit(experiment)
         return
     try:
         start = WorkDir(experiment.init_from)

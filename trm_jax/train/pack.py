@@ -89,12 +89,14 @@ class Pack:
         """Updates done."""
         return int(self.record["step"])
 
-    def refuse_unfit(self, experiment: Experiment, manifest: Mapping[str, Any]) -> None:
+    def refuse_unfit(
+        self, experiment: Experiment, manifest: Mapping[str, Any] | None = None
+    ) -> None:
         """Refuses to go on with another experiment or on other data.
 
         Args:
           experiment: what is to run.
-          manifest: of the data set it is to run on.
+          manifest: of the data set it is to run on; None where that is not built yet.
 
         Raises:
           UserError: names the setting that does not fit.
@@ -110,7 +112,8 @@ class Pack:
                     f"{self.path} is of a run with config.{key} = {old[key]!r}, not "
                     f"{new.get(key)!r}; set it back."
                 )
-        have, want = manifest["fingerprint"], self.record["data"]["fingerprint"]
+        want = self.record["data"]["fingerprint"]
+        have = want if manifest is None else manifest["fingerprint"]
         if have != want:
             raise UserError(
                 f"{self.path} was trained on data set {want[:12]} and config.data now gives "
