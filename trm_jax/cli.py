@@ -22,7 +22,7 @@ COMMANDS = {
     "report": "put runs side by side: a table, and a picture of how they learned",
     "convert": "take the published PyTorch weights in, or write such files",
     "export": "write a model as a program that JAX alone runs, and push it to the hub",
-    "plan": "compile for TPUs that you do not have: memory, exchanges, whether it fits",
+    "plan": "compile for TPUs or GPUs that you do not have: memory, exchanges, whether it fits",
     "bench": "time the train step, the rollout, the input, checkpoints, start-up",
 }
 MALLOC = ":".join(

@@ -31,6 +31,16 @@ def test_what_the_user_sets_stays(environment, name, value):
     assert dict(os.environ) == before
 
 
+def test_without_a_home_nothing_is_kept(environment):
+    def nowhere():
+        raise RuntimeError
+
+    environment.setattr(cache.Path, "home", nowhere)
+    environment.setenv("XDG_CACHE_HOME", "relative")
+    cache.keep_programs()
+    assert cache.FOLDER not in os.environ
+
+
 @pytest.mark.slow
 def test_a_second_start_compiles_nothing(environment, tmp_path):
     """Every program that the second one asks for is there."""

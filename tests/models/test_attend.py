@@ -62,8 +62,9 @@ def test_cudnn_gets_an_even_number_of_tokens(cudnn_by_xla, tokens):
     assert set(cudnn_by_xla) == {tokens + tokens % 2}
 
 
-def test_a_model_fills_up_tokens_once(cudnn_by_xla):
+def test_a_model_fills_up_tokens_once(cudnn_by_xla, monkeypatch):
     """And nobody sees the token that was added, whatever comes of it in the blocks."""
+    monkeypatch.setattr(attend, "_has_cudnn", lambda config: True)
     plain = dataclasses.replace(
         TINY_MODEL,
         mixer="attention",
@@ -108,3 +109,17 @@ def test_what_auto_stands_for(monkeypatch, platform, dtype, batch, tokens, name)
     )
     assert attend.chosen(config, batch) == name
     assert attend.chosen(dataclasses.replace(config, attention="plain"), batch) == "plain"
+    if name not in ("cudnn", "flash"):
+        for absent in ("cudnn", "flash"):
+            other = dataclasses.replace(config, attention=absent)
+            has = absent == "flash" and platform == "tpu"
+            assert attend.chosen(other, batch) == ("flash" if has else name)
+
+
+@pytest.mark.parametrize("width", [6 * 8, 256 * 8])
+def test_heads_that_cudnn_refuses(monkeypatch, width):
+    monkeypatch.setattr(attend, "platform", lambda: "gpu")
+    config = dataclasses.replace(
+        TINY_MODEL, mixer="attention", heads=8, width=width, dtype="bfloat16", attention="cudnn"
+    )
+    assert attend.chosen(config, 8) == "plain"

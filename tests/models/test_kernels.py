@@ -10,7 +10,7 @@ import pytest
 from tests.runs import TINY_MODEL
 from trm_jax.core.errors import UserError
 from trm_jax.core.numerics import rms_norm
-from trm_jax.models import check_model, get_model
+from trm_jax.models import check_model, get_model, layers, mixers
 from trm_jax.models.kernels import rotary_qkv, row_swiglu, target, token_swiglu
 from trm_jax.models.layers import gated
 from trm_jax.models.rotary import rotary_tables, rotate
@@ -100,11 +100,13 @@ def test_bfloat16_sums_are_float32():
     ],
     ids=lambda changes: changes["mixer"],
 )
-def test_a_supervision_step(changes):
+def test_a_supervision_step(monkeypatch, changes):
     plain = dataclasses.replace(
         TINY_MODEL, cells=16, T=1, n=1, layers=1, dtype="float32", **{"prefix_tokens": 1, **changes}
     )
     fused = dataclasses.replace(plain, kernels="fused")
+    for module in (layers, mixers.attention):
+        monkeypatch.setattr(module, "fused", lambda kernels: kernels == "fused")
     params = get_model(plain).init(jax.random.key(0))
     inputs = jax.random.randint(jax.random.key(2), (2, plain.cells), 1, plain.vocab)
     rows = normal(3, 2, plain.table_width)
@@ -137,3 +139,9 @@ def test_they_are_interpreted_where_there_is_no_gpu(monkeypatch):
     assert target.platform() == "cpu" and target.options(2)["interpret"]
     monkeypatch.setattr(target, "platform", lambda: "gpu")
     assert not target.options(2)["interpret"]
+
+
+def test_fused_is_plain_where_there_is_no_gpu(monkeypatch):
+    assert not target.fused("fused")
+    monkeypatch.setattr(target, "platform", lambda: "gpu")
+    assert target.fused("fused") and not target.fused("plain")

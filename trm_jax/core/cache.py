@@ -16,9 +16,13 @@ def keep_programs() -> None:
     each kind of processor, since a shared home may be that of different machines. It can be deleted
     at any time. Whoever sets JAX's own variables, to another folder or to none, is left alone.
     """
-    if FOLDER in os.environ or ENABLED in os.environ:
+    if FOLDER in os.environ or os.environ.get(ENABLED, "").lower() in ("false", "0"):
         return
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        home = home if home.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return
     os.environ[FOLDER] = str(home / "trm_jax" / _processor())
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 

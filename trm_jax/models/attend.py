@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu import flash_attention as tpu
 
 from trm_jax.core.numerics import wide
-from trm_jax.models.kernels.target import platform
+from trm_jax.models.kernels.target import is_recent, platform
 from trm_jax.models.settings import PLAIN, ModelConfig
 
 LARGE = 1 << 30
@@ -19,6 +19,7 @@ LARGE = 1 << 30
 CHUNK = 128
 """Queries that `chunked` takes at a time."""
 TPU_BLOCK = 128
+MOST_HEAD_WIDTH = 128
 
 
 def plain(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
@@ -82,20 +83,31 @@ IMPLEMENTATIONS: dict[str, Callable[[jax.Array, jax.Array, jax.Array], jax.Array
 
 
 def chosen(config: ModelConfig, batch: int) -> str:
-    """The implementation, "auto" decided by devices, dtype and the bytes of scores.
+    """The implementation that is taken on the devices that the program is for.
+
+    One that they do not have counts as "auto", so that a run goes on, and is evaluated, on any.
 
     Args:
       config: of the model.
       batch: examples on one device.
     """
     c = config
-    if c.attention != "auto":
+    has_cudnn, has_flash = _has_cudnn(c), platform() == "tpu" and c.dtype != "float64"
+    possible = {"cudnn": has_cudnn, "flash": has_flash, "auto": False}
+    if possible.get(c.attention, True):
         return c.attention
-    if platform() == "gpu" and c.dtype == "bfloat16" and c.width // c.heads % 8 == 0:
+    if has_cudnn:
         return "cudnn"
     if not isinstance(batch, int) or 4 * batch * c.heads * c.tokens**2 < LARGE:
         return PLAIN
-    return "flash" if platform() == "tpu" else "chunked"
+    return "flash" if has_flash else "chunked"
+
+
+def _has_cudnn(c: ModelConfig) -> bool:
+    """Whether cuDNN takes such heads; wider ones than MOST_HEAD_WIDTH only on some cards."""
+    head_width = c.width // c.heads
+    fits = c.dtype == "bfloat16" and head_width % 8 == 0 and head_width <= MOST_HEAD_WIDTH
+    return fits and platform() == "gpu" and is_recent()
 
 
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, tokens: int, name: str) -> jax.Array:

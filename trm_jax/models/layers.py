@@ -10,7 +10,8 @@ from flax import linen as nn
 
 from trm_jax.core.numerics import lecun_normal, rms_norm
 from trm_jax.models.kernels import row_swiglu, token_swiglu
-from trm_jax.models.settings import FUSED, PLAIN
+from trm_jax.models.kernels.target import fused
+from trm_jax.models.settings import PLAIN
 
 INNER_MULTIPLE = 256
 
@@ -83,7 +84,7 @@ class SwiGLU(nn.Module):
         inner = inner_width(width, self.expansion)
         gate_up = Weight(width, 2 * inner, self.dtype, name="gate_up")()
         down = Weight(inner, width, self.dtype, name="down")()
-        if self.kernels == FUSED and row_swiglu.takes(width):
+        if fused(self.kernels) and row_swiglu.takes(width):
             return row_swiglu.row_swiglu(x.reshape(-1, width), gate_up, down).reshape(x.shape)
         gate, up = jnp.split(x @ gate_up, 2, axis=-1)
         return gated(gate, up, self.gate, -1) @ down
@@ -106,7 +107,7 @@ class TokenMlp(nn.Module):
         inner = inner_width(tokens, self.expansion)
         gate_up = Weight(tokens, 2 * inner, self.dtype, name="gate_up")()
         down = Weight(inner, tokens, self.dtype, name="down")()
-        if self.kernels == FUSED and token_swiglu.takes(tokens):
+        if fused(self.kernels) and token_swiglu.takes(tokens):
             return token_swiglu.token_swiglu(flat, gate_up, down).reshape(h.shape)
         gate, up = jnp.split(gate_up.T @ flat, 2, axis=0)
         mixed = down.T @ gated(gate, up, self.gate, 0)

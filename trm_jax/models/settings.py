@@ -90,14 +90,14 @@ class ModelSettings(Settings):
     attention: str = setting(
         "auto",
         "How attention is computed, the result being the same: plain stores the scores of all "
-        "pairs of tokens, cudnn (GPU), flash (TPU) and chunked never do; auto chooses by the "
-        "devices and the memory that scores would take.",
+        "pairs of tokens, cudnn (GPU), flash (TPU) and chunked never do; auto, and one that the "
+        "devices do not have, chooses by devices and the memory that scores would take.",
         choices=("auto", PLAIN, "cudnn", "flash", "chunked"),
     )
     kernels: str = setting(
         PLAIN,
-        "Of the SwiGLUs, the result being the same: plain leaves them to the compiler, fused takes "
-        "kernels for GPUs that move less memory and store less.",
+        "Of SwiGLUs and rotary positions, the result being the same: plain leaves them to the "
+        "compiler; fused takes, on GPUs, kernels that move less memory and store less.",
         choices=(PLAIN, FUSED),
     )
     start: str = setting(

@@ -10,10 +10,11 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.numerics import rms_norm
 from trm_jax.models import attend
 from trm_jax.models.kernels import rotary_qkv
+from trm_jax.models.kernels.target import fused
 from trm_jax.models.layers import Linear, SwiGLU, Weight
 from trm_jax.models.mixers.mixer import Mixer, Published
 from trm_jax.models.rotary import rotary_tables, rotate
-from trm_jax.models.settings import FUSED, ModelConfig, ModelSettings
+from trm_jax.models.settings import ModelConfig, ModelSettings
 
 
 class Attention(nn.Module):
@@ -39,7 +40,7 @@ class Attention(nn.Module):
         head_width = width // c.heads
         rotary = c.positions == "rotary"
         tables = rotary_tables(tokens, head_width)
-        if rotary and c.kernels == FUSED and rotary_qkv.takes(width, head_width):
+        if rotary and fused(c.kernels) and rotary_qkv.takes(width, head_width):
             cos, sin = (jnp.asarray(table, "float32") for table in tables)
             return rotary_qkv.rotary_qkv(x, kernel, cos, sin, c.heads)
         qkv = (x @ kernel).reshape(batch, tokens, 3 * c.heads, head_width)
