@@ -1,6 +1,9 @@
 """A training that moves: what a pack holds, what it has rounded, and that training goes on."""
 
 import contextlib
+import hashlib
+import io
+import itertools
 import json
 import shutil
 
@@ -62,9 +65,29 @@ def saved(workdir, step, experiment=None):
     return {name: np.asarray(leaf) for name, leaf in pack.named(fields).items()}
 
 
-def edit(file, **changes):
-    """Changes what a pack says of itself."""
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+def edit(file, signed=True, **changes):
+    """Changes what a pack says of itself, with a hash that says so."""
+    record = json.loads(file.read_text()) | changes
+    if signed:
+        record["sha256"] = bundle.digest(record)
+    file.write_text(json.dumps(record))
+
+
+def edited(*path, to):
+    """An edit of something inside of what a pack says."""
+
+    def damage(file):
+        record = inner = json.loads(file.read_text())
+        for key in path[:-1]:
+            inner = inner[key]
+        if to is None:
+            del inner[path[-1]]
+        else:
+            inner[path[-1]] = to
+        file.unlink()
+        file.write_text(json.dumps(record | {"sha256": bundle.digest(record)}))
+
+    return damage
 
 
 def only_part(file):
@@ -218,7 +241,7 @@ def damage_version(file):
         (damage_truncated, r"000-\w+\.npz has [\d,]+ bytes and .* lists it with [\d,]+; copy"),
         (damage_swapped, r"000-\w+\.npz is not the part that .* lists"),
         (damage_missing, r"000-\w+\.npz is missing, a part of .*; copy it there"),
-        (damage_manifest, r"is no pack, or a damaged one"),
+        (damage_manifest, r"is no pack, or a damaged or edited one"),
         (damage_version, r"is a pack of format 2 .* install the version 9\.1"),
         (lambda file: edit(file, kind="tea"), r"its kind is 'tea'"),
         (lambda file: file.unlink(), r"is not there; give a file of `trm pack`"),
@@ -231,10 +254,100 @@ def test_a_damaged_pack_is_one_sentence(copy, tmp_path, damage, named):
 
 
 def test_another_version_with_other_arrays_says_so(whole, copy):
-    record = json.loads(copy.read_text())
-    del record["arrays"]["sums/updates"]
-    copy.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"has sums/updates of shape None where .* \(\)"):
+    run = prepared(whole, runs.experiment(init_from=str(copy)))
+    edited("arrays", "sums/updates", to=None)(copy)
+    with pytest.raises(UserError, match=r"has sums/updates as None where .* float32\[\]; go on"):
+        pack.continue_from(str(copy), run)
+    edited("arrays", "sums/updates", to={"shape": [], "dtype": "int32", "kept": "exact"})(copy)
+    with pytest.raises(UserError, match=r"has sums/updates as int32\[\] where .* float32\[\]; go"):
+        pack.continue_from(str(copy), run)
+
+
+AVERAGE = "ema/params/answer_head/kernel"
+PART = {"file": "a.npz", "bytes": 1, "sha256": ""}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: edit(file, signed=False, step=7),
+        lambda file: file.write_text("[" * 100_000),
+        lambda file: file.write_bytes(b"\xff\xfe{}"),
+        *(
+            lambda file, text=text: file.write_text(text)
+            for text in ("", "[]", '"kind"', "{}", "1")
+        ),
+        *(edited(key, to=to) for key in ("format", "kind") for to in (None, [], "1")),
+        *(edited("step", to=to) for to in (None, "8", -1, 8.5, True, [])),
+        *(edited("data", to=to) for to in (None, [], 1, "x", {}, {"fingerprint": 1})),
+        *(edited("config", to=to) for to in (None, [], 1, {"no": 1}, {"model": 1}, {"data": []})),
+        *(edited("trm_jax", to=to) for to in (None, 1)),
+        *(edited("parts", to=to) for to in (None, [], {}, "x", [1], [{}], [PART, PART])),
+        *(
+            edited("parts", 0, "file", to=to)
+            for to in (None, 1, "", ".", "..", "/etc/a.npz", "../a.npz", "a\\b.npz", "\0.npz")
+        ),
+        *(edited("parts", 0, key, to=to) for key in ("bytes", "sha256") for to in (None, [])),
+        *(edited("arrays", to=to) for to in (None, [], 1, "x", {"step": 1}, {"step": {}})),
+        *(edited("arrays", "step", "shape", to=to) for to in (None, 1, [-1], [True], ["a"], "a")),
+        *(
+            edited("arrays", "step", "dtype", to=to)
+            for to in (None, 1, [], "object", "no", "f4,f4")
+        ),
+        *(edited("arrays", "step", "kept", to=to) for to in (None, 1, [], "odd", pack.ROUNDED)),
+        edited("arrays", AVERAGE.replace("ema", "weights"), to=None),
+        edited("arrays", AVERAGE, "shape", to=[1]),
+        edited("arrays", AVERAGE, "kept", to=pack.ROUNDED),
+    ],
+)
+def test_an_edited_pack_is_one_sentence(copy, damage):
+    damage(copy)
+    with pytest.raises(UserError) as caught:
+        pack.Pack.open(copy)
+    assert str(caught.value).startswith(f"{copy} ") and str(caught.value).endswith(".")
+
+
+def archive(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x",
+        b"PK\x05\x06" + bytes(18),
+        b"PK\x03\x04" + bytes(200),
+        archive(step=np.zeros(1))[:-30],
+        archive(step=np.zeros(1)).replace(b"NUMPY", b"numpy"),
+        archive(step=np.array([{}], object)),
+        archive(),
+        archive(step=np.zeros(2, np.int32)),
+        archive(step=np.zeros(1, np.float32)),
+        None,
+    ],
+    ids=itertools.count(),
+)
+def test_a_part_that_says_something_else_is_one_sentence(copy, content):
+    part = only_part(copy)
+    if content is None:
+        part.unlink()
+        part.mkdir()
+        content = b""
+    else:
+        part.write_bytes(content)
+    entry = {"file": part.name, "bytes": len(content)}
+    entry["sha256"] = hashlib.sha256(content).hexdigest()
+    edit(copy, parts=[entry])
+    with pytest.raises(UserError, match=rf"({part.name}|{copy}) .*|, a part of"):
+        pack.Pack.open(copy).arrays()
+
+
+def test_the_update_is_that_of_the_parts(whole, copy):
+    edit(copy, step=7)
+    with pytest.raises(UserError, match="is of update 7 and its parts are of update 8; pack"):
         pack.continue_from(str(copy), prepared(whole, runs.experiment(init_from=str(copy))))
 
 

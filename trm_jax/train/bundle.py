@@ -1,7 +1,7 @@
 """Named arrays in files of a limited size, beside one file that vouches for them.
 
 The one file is JSON and lists the others, which are NumPy's .npz without pickle. It is written
-last, so that it never vouches for what is not there.
+last, so that it never vouches for what is not there, and has a hash of itself.
 """
 
 import hashlib
@@ -22,6 +22,11 @@ PART_BYTES = 16_000_000
 """No part is larger."""
 ENTRY_BYTES = 1024
 """What the headers of an array, and of its file within an .npz, take at most, besides its name."""
+
+HASH = "sha256"
+"""What the hash of all else in the one file is called there."""
+PART_NAME = re.compile(r"[^/\\\0]+\.npz")
+"""Of a file beside the one file, and nowhere else."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -63,7 +68,7 @@ def write(path: epath.Path, arrays: Arrays, about: Mapping[str, Any]) -> list[in
     Args:
       path: of the one file.
       arrays: of any shape and of types that NumPy has itself.
-      about: plain data for the one file; `parts` is added to it.
+      about: plain data for the one file; `parts` and a hash are added to it.
 
     Returns:
       Bytes of each part.
@@ -82,14 +87,44 @@ def write(path: epath.Path, arrays: Arrays, about: Mapping[str, Any]) -> list[in
         pieces = {name: flat[name][piece] for name, piece in share.items()}
         np.savez(buffer, allow_pickle=False, **pieces)
         content = buffer.getvalue()
-        digest = hashlib.sha256(content).hexdigest()
-        file = f"{path.name}.{number:03d}-{digest[:8]}.npz"
+        sha256 = hashlib.sha256(content).hexdigest()
+        file = f"{path.name}.{number:03d}-{sha256[:8]}.npz"
         write_whole(path.parent / file, content)
         sizes.append(len(content))
-        entries.append({"file": file, "bytes": len(content), "sha256": digest})
-    write_whole(path, json.dumps({**about, "parts": entries}, indent=1) + "\n")
+        entries.append({"file": file, "bytes": len(content), "sha256": sha256})
+    record = json.loads(json.dumps({**about, "parts": entries}))
+    write_whole(path, json.dumps({**record, HASH: digest(record)}, indent=1) + "\n")
     _tidy(path, {str(entry["file"]) for entry in entries})
     return sizes
+
+
+def digest(record: Mapping[str, Any]) -> str:
+    """The hash of what the one file says, but for the hash there."""
+    rest = {key: value for key, value in record.items() if key != HASH}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def check(record: Mapping[str, Any]) -> None:
+    """Checks that the one file says what it was written with, and its list of parts.
+
+    Raises:
+      ValueError: says what is wrong.
+    """
+    if record.get(HASH) != digest(record):
+        raise ValueError("its SHA-256 is not that of what it says")
+    parts = record.get("parts")
+    if not isinstance(parts, list) or not parts:
+        raise ValueError("it lists no parts")
+    for entry in parts:
+        kinds = {"file": str, "bytes": int, "sha256": str}
+        if not isinstance(entry, Mapping) or any(
+            not isinstance(entry.get(key), kind) for key, kind in kinds.items()
+        ):
+            raise ValueError(f"a part is listed as {entry!r}")
+        if not PART_NAME.fullmatch(entry["file"]):
+            raise ValueError(f"a part is called {entry['file']!r}")
+    if len({entry["file"] for entry in parts}) < len(parts):
+        raise ValueError("it lists a part twice")
 
 
 def read(path: epath.Path, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
@@ -97,16 +132,27 @@ def read(path: epath.Path, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any
 
     Args:
       path: of the one file.
-      parts: as it lists them.
+      parts: as it lists them; see `check`.
 
     Raises:
-      UserError: a part is missing, or is not the one that was written.
+      UserError: a part is missing, cannot be read, or is not the one that was written.
     """
     pieces: dict[str, list[NDArray[Any]]] = {}
     for entry in parts:
-        with np.load(io.BytesIO(_content(path, entry)), allow_pickle=False) as part:
-            for name in part.files:
-                pieces.setdefault(name, []).append(part[name])
+        try:
+            with np.load(io.BytesIO(_content(path, entry)), allow_pickle=False) as part:
+                for name in part.files:
+                    found = pieces.setdefault(name, [])
+                    found.append(part[name].reshape(-1))
+                    if found[-1].dtype != found[0].dtype:
+                        raise ValueError(f"its {name} is of another type than before")
+        except UserError:
+            raise
+        except Exception as error:  # zipfile, zlib, NumPy and the disk have many
+            raise UserError(
+                f"{path.parent / entry['file']}, a part of {path}, cannot be read "
+                f"({type(error).__name__}: {error}); copy it once more."
+            ) from error
     return {name: np.concatenate(found) for name, found in pieces.items()}
 
 

@@ -8,6 +8,7 @@ at most 2^-8 (0.4 %) of each moment and difference, which training forgets as it
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -40,6 +41,11 @@ LEFT_OUT = ("carry", "key")
 EXACT, ROUNDED, DIFFERENCE = "exact", "bfloat16", "bfloat16 difference"
 """How an array is kept: as it is; rounded; or rounded, what it differs from the weights by."""
 
+DTYPES = frozenset(
+    np.dtype(code).name for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]
+)
+"""Types that an array of a pack may have."""
+
 ALSO_FREE = frozenset(("init_from", "name"))
 """Settings that may change on the way besides those of `config.dotted.FREE`."""
 
@@ -53,7 +59,7 @@ class Pack:
       experiment: what was trained.
       record: what the file holds: `kind`, `format`, `trm_jax` (the version), `step` (updates
         done), `config`, `data` (the data set's manifest), `arrays` (by name, `shape`, `dtype` and
-        how each is `kept`) and `parts`.
+        how each is `kept`), `parts`, and the `sha256` of all that.
     """
 
     path: epath.Path
@@ -65,24 +71,27 @@ class Pack:
         """Reads the one file.
 
         Raises:
-          UserError: it is no pack, is damaged, or is of a later version.
+          UserError: it is no pack, is damaged or edited, or is of another version.
         """
         place = epath.Path(path).expanduser()
         try:
             record = json.loads(place.read_text())
             if record["kind"] != KIND:
                 raise ValueError(f"its kind is {record['kind']!r}")
-            if record["format"] == FORMAT:
-                return cls(place, from_dict(record["config"]), record)
-        except (ValueError, KeyError, TypeError, OSError) as error:
+            if record["format"] != FORMAT:
+                raise UserError(
+                    f"{place} is a pack of format {record['format']} and this version of trm_jax "
+                    f"reads format {FORMAT}; install the version {record.get('trm_jax')} that "
+                    "wrote it."
+                )
+            bundle.check(record)
+            _check(record)
+            return cls(place, _experiment(place, record), record)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as err:
             raise UserError(
-                f"{place} is no pack, or a damaged one ({error!r}); give the file that "
-                "`trm pack` wrote."
-            ) from error
-        raise UserError(
-            f"{place} is a pack of format {record['format']} and this version of trm_jax reads "
-            f"format {FORMAT}; install the version {record.get('trm_jax')} that wrote it."
-        )
+                f"{place} is no pack, or a damaged or edited one ({type(err).__name__}: {err}); "
+                "give the file that `trm pack` wrote."
+            ) from err
 
     @property
     def step(self) -> int:
@@ -134,8 +143,15 @@ class Pack:
         found = bundle.read(self.path, self.record["parts"])
         arrays = {}
         for name, about in self.record["arrays"].items():
-            array = found[name].reshape(about["shape"])
-            if about["kept"] != EXACT:
+            array, words = found.get(name), about["kept"] != EXACT
+            stored = np.dtype(np.uint16 if words else about["dtype"])
+            if array is None or (array.size, array.dtype) != (math.prod(about["shape"]), stored):
+                raise UserError(
+                    f"{self.path} lists {name} otherwise than it is in its parts; pack it again "
+                    "with `trm pack`."
+                )
+            array = array.reshape(about["shape"])
+            if words:
                 array = array.view(ml_dtypes.bfloat16).astype(about["dtype"])
             arrays[name] = array
         for name, about in self.record["arrays"].items():
@@ -231,18 +247,24 @@ def continue_from(path: str, run: Run) -> TrainState:
     """
     pack = Pack.open(path)
     pack.refuse_unfit(run.experiment, run.dataset.manifest)
-    check_agree(json.dumps(pack.record["parts"]), "pack in config.init_from")
-    arrays = pack.arrays()
-    fresh = run.init(jax.random.key(run.experiment.seed))
+    check_agree(pack.record[bundle.HASH], "pack in config.init_from")
     shapes, shardings = _packed(run.shapes), _packed(run.shardings)
-    have = {name: array.shape for name, array in arrays.items()}
-    want = {name: leaf.shape for name, leaf in named(shapes).items()}
+    listed = pack.record["arrays"].items()
+    have = {name: f"{about['dtype']}{about['shape']}" for name, about in listed}
+    want = {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in named(shapes).items()}
     for name in [*want, *have]:
         if have.get(name) != want.get(name):
             raise UserError(
-                f"{path}, written by trm_jax {pack.record['trm_jax']}, has {name} of shape "
+                f"{path}, written by trm_jax {pack.record['trm_jax']}, has {name} as "
                 f"{have.get(name)} where this version has {want.get(name)}; go on with that one."
             )
+    arrays = pack.arrays()
+    if int(arrays["step"]) != pack.step:
+        raise UserError(
+            f"{path} says that it is of update {pack.step} and its parts are of update "
+            f"{int(arrays['step'])}; pack it again with `trm pack`."
+        )
+    fresh = run.init(jax.random.key(run.experiment.seed))
     names = jax.tree.unflatten(jax.tree.structure(shapes), list(want))
 
     def put(name: str, where: jax.sharding.Sharding) -> jax.Array:
@@ -277,6 +299,41 @@ def named(tree: Any) -> dict[str, Any]:
     """Leaves of a tree by their names, as "weights/params/lm_head/kernel"."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _check(record: Mapping[str, Any]) -> None:
+    """Checks the types of what is used of a record, besides its parts.
+
+    Raises:
+      ValueError: says what is wrong; others where something is of another type altogether.
+    """
+    for key, value in (("trm_jax", record["trm_jax"]), ("data", record["data"]["fingerprint"])):
+        if not isinstance(value, str):
+            raise ValueError(f"its {key!r} is wrong")
+    for number in (record["step"], *(n for a in record["arrays"].values() for n in a["shape"])):
+        if type(number) is not int or number < 0:
+            raise ValueError(f"a step or a shape has {number!r}")
+    for name, about in record["arrays"].items():
+        dtype, kept = about["dtype"], about["kept"]
+        if dtype not in DTYPES or kept not in (EXACT, _how(name, np.dtype(dtype))):
+            raise ValueError(f"{name} is kept as {kept!r} of {dtype!r}")
+        if kept == DIFFERENCE and record["arrays"][_averaged(name)] != {**about, "kept": EXACT}:
+            raise ValueError(f"{name} is an average of something else")
+
+
+def _experiment(place: epath.Path, record: Mapping[str, Any]) -> Experiment:
+    """The experiment of a record.
+
+    Raises:
+      UserError: it is none that this version has.
+    """
+    try:
+        return from_dict(record["config"])
+    except UserError as error:
+        raise UserError(
+            f"{place} was written by trm_jax {record['trm_jax']} and its config is none here: "
+            f"{error}"
+        ) from error
 
 
 def _packed(state: TrainState) -> dict[str, Any]:
