@@ -60,6 +60,7 @@ WAYS: Table = {
     "cudnn": {
         "changes": ["--config.model.kernels=plain", "--config.model.attention=cudnn"],
         "shapes": ["sudoku_attention", "maze_attention"],
+        "needs_gpu": True,
     },
     "chunked": {
         "changes": ["--config.model.kernels=plain", "--config.model.attention=chunked"],
@@ -99,7 +100,11 @@ def parse() -> argparse.Namespace:
     add("--seconds", type=float, default=690.0, help="of the whole sitting; default: %(default)g")
     add("--steps", default=",".join(STEPS), help="with commas; default: %(default)s")
     add("--retry", action="store_true", help="try again what has failed")
-    add("--tiny", action="store_true", help="small models, to try it all on a CPU")
+    add(
+        "--tiny",
+        action="store_true",
+        help="small models, to try it on a CPU, without the ways that need a GPU",
+    )
     group = parser.add_argument_group("variants")
     add = group.add_argument
     add("--variants", type=Path, help='JSON file in place of the tables: {"shapes", "ways"}')
@@ -154,6 +159,11 @@ def checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> arg
 def wanted(options: argparse.Namespace) -> list[Variant | PeerTurns]:
     """What is timed, in this order; the config that is trained first, for its rhythm."""
     shapes, ways = comparison.read(options.variants) if options.variants else (SHAPES, WAYS)
+    if options.tiny:
+        gpu = [name for name, way in ways.items() if way.get("needs_gpu")]
+        ways = {name: way for name, way in ways.items() if name not in gpu}
+        if gpu:
+            say(f"--tiny leaves out what needs a GPU: {', '.join(gpu)}")
     found = comparison.expanded(shapes, ways)
     if options.peer is None:
         found = [item for item in found if isinstance(item, Variant)]

@@ -145,6 +145,29 @@ def test_a_failure_is_a_result(script):
     assert "| one/fused | 0.1 |" in (script.out / "table.md").read_text()
 
 
+def test_the_reason_is_what_was_raised(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text(
+        "Traceback (most recent call last):\n  ...\nRuntimeError: no cuDNN\n\n"
+        "--------------------\nFor simplicity, JAX has removed its internal frames from the "
+        "traceback of the following exception. Set JAX_TRACEBACK_FILTERING=off to include these.\n"
+    )
+    assert sitting.last_line(log) == "RuntimeError: no cuDNN"
+    log.write_text("-----\n")
+    assert sitting.last_line(log) == sitting.last_line(tmp_path / "none") == "no output"
+
+
+def test_tiny_leaves_out_what_needs_a_gpu(script, tmp_path, capsys):
+    ways = {**TABLES["ways"], "fused": {"needs_gpu": True}}
+    (tmp_path / "tables.json").write_text(json.dumps({**TABLES, "ways": ways}))
+    assert script.run("--steps=variants", "--only=one", "--tiny") == 0
+    assert "--tiny leaves out what needs a GPU: fused\n" in capsys.readouterr().out
+    assert len(of(script, "bench")) == 1 and "fused" not in (script.out / "table.md").read_text()
+    assert script.run("--steps=variants", "--only=one") == 0
+    assert len(of(script, "bench")) == 1 and "one/fused" in (script.out / "table.md").read_text()
+    assert [name for name, way in script.WAYS.items() if way.get("needs_gpu")] == ["cudnn"]
+
+
 def test_what_does_not_fit_beside_others_is_tried_alone(script, monkeypatch):
     fine, word = script.answer, "--config.model.kernels=fused"
     script.answer = lambda command: ({}, 2) if word in command else fine(command)

@@ -62,7 +62,8 @@ def expanded(shapes: Table, ways: Table) -> list[Variant | PeerTurns]:
     Args:
       shapes: by name, `config` and perhaps `changes`, `what`, `repeats` and `peer`, the sizes as
         flags of a peer.
-      ways: by name, perhaps `changes`, `xla_flags` and `shapes`, to which it is confined.
+      ways: by name, perhaps `changes`, `xla_flags` and `shapes`, to which it is confined; also
+        `needs_gpu`, for the caller.
     """
     found: list[Variant | PeerTurns] = []
     for name, shape in shapes.items():

@@ -20,6 +20,10 @@ OTHERS = 60.0
 """Seconds to wait for what an earlier sitting left running."""
 
 
+FOOTER = "For simplicity, JAX has removed its internal frames"
+"""How the line begins that JAX puts, below dashes, at the end of a traceback."""
+
+
 class StepError(Exception):
     """A step that came to nothing; the message says why."""
 
@@ -139,9 +143,11 @@ def _take(lock: int, work: Path) -> None:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a file that is not empty."""
-    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
-    return lines[-1].strip() if lines else "no output"
+    """The last line of a file that says something, as JAX's footer of tracebacks does not."""
+    text = path.read_text(errors="replace") if path.exists() else ""
+    lines = (line.strip() for line in reversed(text.splitlines()))
+    said = (line for line in lines if line.strip("-") and not line.startswith(FOOTER))
+    return next(said, "no output")
 
 
 def with_flags(flags: str, **others: str) -> Mapping[str, str]:
