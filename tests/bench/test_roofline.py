@@ -8,6 +8,7 @@ import pytest
 from tests import runs
 from trm_jax.models.flops import step_flops
 from trm_jax.models.settings import ModelConfig
+from trm_jax.plan.chips import CHIPS
 
 SMALL = ModelConfig(vocab=6, cells=16, width=64, heads=4, layers=1, T=2, n=1, prefix_tokens=0)
 
@@ -21,14 +22,14 @@ def roofline():
 
 
 def test_one_chip_exchanges_nothing_and_computes_everything(roofline):
-    found = roofline.bound(SMALL, 1000, 8, 1, roofline.H100)
+    found = roofline.bound(SMALL, 1000, 8, 1, CHIPS["h100"])
     assert found.exchange == 0
     assert found.compute == pytest.approx(step_flops(SMALL, 8, True) / 989.5e12)
     assert found.state == pytest.approx(1000 * 36 / 3350e9)
 
 
 def test_chips_share_slots_but_not_the_state(roofline):
-    one, four = (roofline.bound(SMALL, 1000, 8, chips, roofline.H100) for chips in (1, 4))
+    one, four = (roofline.bound(SMALL, 1000, 8, chips, CHIPS["h100"]) for chips in (1, 4))
     assert four.compute == pytest.approx(one.compute / 4)
     assert four.activations == pytest.approx(one.activations / 4)
     assert four.state == one.state

@@ -15,7 +15,7 @@ from flax import linen as nn
 from tests.golden import parity, reference
 from trm_jax.core.numerics import rms_norm
 from trm_jax.models import act, layers, losses, parts, puzzle_table, recursion
-from trm_jax.models.mixers import attention, mlp
+from trm_jax.models.mixers import attention
 from trm_jax.train import optim, step
 
 
@@ -59,7 +59,7 @@ def norm_before(patch, p):
         @nn.compact
         def __call__(self, h):
             c = self.config
-            mix = attention.Attention(c.heads, True, c.dtype, name="attention")
+            mix = attention.Attention(c, name="attention")
             h = h + mix(rms_norm(h))
             return h + layers.SwiGLU(c.expansion, c.dtype, name="mlp")(rms_norm(h))
 
@@ -68,7 +68,7 @@ def norm_before(patch, p):
 
 def norm_over_channels(patch, p):
     """The token mixing's residual normalised over the wrong axis."""
-    patch.setattr(mlp, "rms_norm", lambda x, axis=-1: rms_norm(x))
+    patch.setattr(layers, "rms_norm", lambda x, axis=-1: rms_norm(x))
 
 
 def positions_at_full_size(patch, p):

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from trm_jax.models.attend import plain
 from trm_jax.models.layers import inner_width
 from trm_jax.models.mixers import MIXERS
-from trm_jax.models.mixers.attention import attend, rotary_tables, rotate
 from trm_jax.models.parts import Network
+from trm_jax.models.rotary import rotary_tables, rotate
 from trm_jax.models.settings import ModelConfig
 
 MLP = ModelConfig(
@@ -186,7 +187,7 @@ def test_network_is_its_blocks_one_after_the_other_each_with_its_own_weights(rem
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-6), ("bfloat16", 2**-7)])
 def test_attend_equals_jax(dtype, bound):
     q, k, v = jnp.asarray(np.random.default_rng(0).normal(size=(3, 2, 19, 4, 8)), dtype)
-    got = jax.jit(attend)(3 * q, k, v)
+    got = jax.jit(plain)(3 * q, k, v)
     assert got.dtype == dtype
     with jax.numpy_dtype_promotion("standard"):  # JAX's own is not clean under strict promotion
         expected = jax.jit(jax.nn.dot_product_attention)(3 * q, k, v)

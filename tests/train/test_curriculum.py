@@ -111,8 +111,9 @@ def test_it_survives_json_configs_and_the_command_line(monkeypatch):
 def test_another_number_of_updates_moves_the_stages(tmp_path):
     curriculum = ((0.0, 1, 1), (0.5, 2, 1))
     short = runs.experiment(steps=8, curriculum=curriculum)
-    WorkDir(tmp_path).claim(short, {"fingerprint": "x"})
+    data = random_puzzles(short.data, 1).manifest | {"source": {}, "counts": {}}
+    WorkDir(tmp_path).claim(short, data)
     with pytest.raises(UserError, match=r"config\.curriculum are shares of these; set it back"):
-        WorkDir(tmp_path).claim(runs.experiment(curriculum=curriculum), {"fingerprint": "x"})
+        WorkDir(tmp_path).claim(runs.experiment(curriculum=curriculum), data)
     with pytest.raises(UserError, match=r"leave it empty"):
         train(runs.experiment(curriculum=curriculum, model={"kind": "transformer"}), tmp_path)
