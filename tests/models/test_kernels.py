@@ -95,8 +95,14 @@ def test_bfloat16_sums_are_float32():
     "changes",
     [
         {"mixer": "mlp", "width": 64, "heads": 2},
-        {"mixer": "attention", "positions": "rotary", "width": 64, "heads": 2},
-        {"mixer": "digits", "width": 128, "prefix_tokens": 0, "vocab": 4},
+        pytest.param(
+            {"mixer": "attention", "positions": "rotary", "width": 64, "heads": 2},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"mixer": "digits", "width": 128, "prefix_tokens": 0, "vocab": 4},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda changes: changes["mixer"],
 )
