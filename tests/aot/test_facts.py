@@ -37,12 +37,11 @@ def test_each_program_fits_or_has_a_setting_that_makes_it_fit(case):
         assert made["bound"]["seconds"] > 0 and made["collectives"]
 
 
-def test_arc1_at_its_published_batch_fits_sixteen_v5e_chips_with_a_named_setting():
-    facts = stored()["arc:arc1 v5e-16"]
-    assert not facts["programs"][TRAIN]["fits"] and facts["programs"][EVALUATION]["fits"]
-    remedy = facts["remedies"][TRAIN]
-    assert remedy["changes"] == {"accumulate": 2} and remedy["facts"]["fits"]
-    assert remedy["facts"]["batch"] == 768
+def test_arc1_at_its_published_batch_fits_sixteen_v5e_chips_as_configured():
+    """Attention stores no scores there, so the published batch needs no other setting."""
+    programs = stored()["arc:arc1 v5e-16"]["programs"]
+    assert programs[TRAIN]["fits"] and programs[EVALUATION]["fits"]
+    assert programs[TRAIN]["batch"] == 768
 
 
 @pytest.mark.parametrize("accelerator", ["v5e-16", "v4-8", "v6e-8"])
