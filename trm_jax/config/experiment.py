@@ -182,7 +182,8 @@ class Experiment(Settings):
     def model_config(self, manifest: Mapping[str, Any]) -> ModelConfig:
         """The model for a data set, from its manifest's `vocab` and `cells`."""
         shapes = {"vocab": manifest["vocab"], "cells": manifest["cells"]}
-        return ModelConfig(**shapes, **self.model.to_dict())
+        settings = {name: getattr(self.model, name) for name, _, _ in ModelSettings.rules()}
+        return ModelConfig(**shapes, **settings)
 
     def change(self, settings: Mapping[str, Any]) -> Self:
         """The same with some settings replaced, by their dotted names as in "model.remat"."""
@@ -190,8 +191,15 @@ class Experiment(Settings):
         for key, value in settings.items():
             head, _, rest = key.partition(".")
             part = fields.get(head, getattr(self, head))
-            fields[head] = dataclasses.replace(part, **{rest: value}) if rest else value
+            fields[head] = _replaced(part, rest, value) if rest else value
         return dataclasses.replace(self, **fields)
+
+
+def _replaced(part: Any, name: str, value: Any) -> Any:
+    """A group of settings with one replaced, by its dotted name."""
+    head, _, rest = name.partition(".")
+    new = _replaced(getattr(part, head), rest, value) if rest else value
+    return dataclasses.replace(part, **{head: new})
 
 
 def check_stages(curriculum: tuple[tuple[float, int, int], ...]) -> None:

@@ -65,6 +65,26 @@ def rms_norm(x: jax.Array, axis: int = -1) -> jax.Array:
     return (h * jax.lax.rsqrt(variance + RMS_EPSILON)).astype(x.dtype)
 
 
+def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    """Layer norm over the last axis (Ba et al., arXiv 1607.06450), epsilon 1e-5.
+
+    Args:
+      x: [..., D], of any float dtype.
+      scale: [D].
+      bias: [D].
+
+    Returns:
+      Array of x's shape and dtype; all of it is computed in `wide`.
+    """
+    dtype = wide(x.dtype)
+    h = x.astype(dtype)
+    h = h - jnp.mean(h, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(h), axis=-1, keepdims=True)
+    last = (1,) * (x.ndim - 1) + (-1,)
+    scale, bias = (a.astype(dtype).reshape(last) for a in (scale, bias))
+    return (h * jax.lax.rsqrt(variance + RMS_EPSILON) * scale + bias).astype(x.dtype)
+
+
 def log_stablemax(logits: jax.Array) -> jax.Array:
     """Log-probabilities of stable-max: s(v) = v + 1 for v >= 0, else 1 / (1 - v); p = s / sum s.
 

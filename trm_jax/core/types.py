@@ -7,6 +7,7 @@ The only single letters in the code base:
     E puzzle-row width     R puzzle-table rows
     T outer recursions     n latent updates per recursion
     N supervision steps at most                      K parallel rollouts or chains
+    C candidates of a cell (lattice models): the V token ids without pad and blank
 
 `y` is the answer state, `z` the latent state, `x` the embedded question, as in the paper
 ("Less is More: Recursive Reasoning with Tiny Networks", arXiv 2510.04871).

@@ -19,8 +19,8 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import over_slots, replicated
 from trm_jax.core.types import Latents
 from trm_jax.infer.perturbation import Perturbation
-from trm_jax.infer.rollout import UNPERTURBED, OnDevices, answers_of, start_latents
-from trm_jax.models import Model, puzzle_table
+from trm_jax.infer.rollout import UNPERTURBED, OnDevices, answers_of
+from trm_jax.models import AnyModel, puzzle_table
 from trm_jax.models.weights import Weights
 
 
@@ -108,7 +108,7 @@ class _Slots(struct.PyTreeNode):
 
 
 def answer_queue(
-    model: Model,
+    model: AnyModel,
     weights: Weights,
     entries: Entries,
     count: jax.Array,
@@ -207,7 +207,7 @@ def _following(
 
 
 def _empty(
-    model: Model, weights: Weights, entries: Entries, slots: int, perturbation: Perturbation
+    model: AnyModel, weights: Weights, entries: Entries, slots: int, perturbation: Perturbation
 ) -> _Slots:
     most, cells = entries.inputs.shape
     zeros = jnp.zeros((slots,), jnp.int32)
@@ -232,17 +232,17 @@ def _empty(
 
 
 def _begin(
-    model: Model,
+    model: AnyModel,
     weights: Weights,
     entries: Entries,
     entry: jax.Array,
     perturbation: Perturbation,
 ) -> Latents:
     """The states [B, L, D] that entries [B] begin with."""
-    latents = start_latents(model, weights.initial, entry.shape[0])
+    place = jnp.minimum(entry, entries.ids.shape[0] - 1)
+    latents = model.start(weights.initial, entries.inputs[place])
     if not perturbation.random:
         return latents
-    place = jnp.minimum(entry, entries.ids.shape[0] - 1)
     keys = perturbation.keys(entries.question[place], entries.trajectory[place])
     return perturbation.begin(model.state_names, latents, keys)
 
@@ -259,7 +259,7 @@ def _write(finished: Finished, where: jax.Array, busy: jax.Array, **values: jax.
 
 def _refill(slots: _Slots, free: jax.Array, begin: Latents) -> _Slots:
     """Slots that are free begin anew."""
-    fresh = free[:, None, None]
+    fresh = free[:, None, None]  # of states [B, L, D], or [B, S, C]
     latents = tuple(
         jnp.where(fresh, new, state) for new, state in zip(begin, slots.latents, strict=True)
     )

@@ -14,7 +14,7 @@ from trm_jax.core.mesh import SLOTS, replicated, split_slots, whole_slots
 from trm_jax.core.numerics import log_stablemax
 from trm_jax.core.types import Latents, Output
 from trm_jax.infer.perturbation import Perturbation
-from trm_jax.models import Model, puzzle_table
+from trm_jax.models import AnyModel, puzzle_table
 from trm_jax.models.weights import Weights
 
 UNPERTURBED = Perturbation()
@@ -44,7 +44,7 @@ class Rollout:
 
     def __init__(
         self,
-        model: Model,
+        model: AnyModel,
         mesh: Mesh,
         steps: int,
         batch_size: int,
@@ -133,9 +133,9 @@ class OnDevices:
     the implementation of attention, which depends on the devices.
     """
 
-    def __init__(self, model: Model, mesh: Mesh) -> None:
+    def __init__(self, model: AnyModel, mesh: Mesh) -> None:
         self.config, self.state_names = model.config, model.state_names
-        self.evaluation_start = model.evaluation_start
+        self.start = model.start
         everywhere, split = PartitionSpec(), PartitionSpec(SLOTS)
         self.supervision_step: Any = jax.shard_map(
             model.supervision_step,
@@ -147,7 +147,7 @@ class OnDevices:
 
 
 def take_steps(
-    model: Model | OnDevices,
+    model: AnyModel | OnDevices,
     params: Any,
     initial: Sequence[jax.Array],
     inputs: jax.Array,
@@ -181,18 +181,10 @@ def take_steps(
         latents, output = model.supervision_step(params, latents, inputs, rows)
         return latents, record(output)
 
-    start = start_latents(model, initial, slots)
+    start = model.start(initial, inputs)
     if keys is not None:
         start = perturbation.begin(names, start, keys)
     return jax.lax.scan(step, start, jnp.arange(steps, dtype=jnp.int32))[1]
-
-
-def start_latents(model: Model | OnDevices, initial: Sequence[jax.Array], slots: int) -> Latents:
-    """The states [B, L, D] that every example begins with, see `Model.evaluation_start`."""
-    c = model.config
-    shape = (slots, c.tokens, c.width)
-    start = model.evaluation_start(initial)
-    return tuple(jnp.broadcast_to(v.astype(c.dtype), shape) for v in start)
 
 
 def answers_of(output: Output) -> jax.Array:

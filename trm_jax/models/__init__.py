@@ -1,14 +1,34 @@
 """The models: one interface (`model.Model`), a name each (`variants.VARIANTS`, `mixers.MIXERS`)."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 
 from trm_jax.core.errors import UserError
+from trm_jax.models.lattice import lattice
+from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
 from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
-from trm_jax.models.variants import VARIANTS
+from trm_jax.models.variants import VARIANTS, Variant
+
+AnyModel = Model | LatticeModel
+
+
+class Kind(NamedTuple):
+    """What stands behind a value of `config.model.kind`.
+
+    Attributes:
+      make: the model of a config.
+      check: refuses settings that it cannot use.
+      variant: how it recurses, in the family of TRM and HRM.
+    """
+
+    make: Callable[[ModelConfig], AnyModel]
+    check: Callable[[ModelSettings], None]
+    variant: Variant | None = None
 
 
 def check_model(settings: ModelSettings) -> None:
@@ -17,10 +37,20 @@ def check_model(settings: ModelSettings) -> None:
     Raises:
       UserError: an unknown kind or mixer, or settings that they cannot use.
     """
-    if settings.kind not in VARIANTS:
+    if settings.kind not in KINDS:
         raise UserError(
-            f"config.model.kind is {settings.kind!r}; the models are {', '.join(VARIANTS)}."
+            f"config.model.kind is {settings.kind!r}; the models are {', '.join(KINDS)}."
         )
+    KINDS[settings.kind].check(settings)
+    if settings.dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
+        raise UserError(
+            "config.model.dtype is 'float64' and JAX runs without it; choose 'float32', or set "
+            "JAX_ENABLE_X64=1."
+        )
+
+
+def _check_recursion(settings: ModelSettings) -> None:
+    """Refuses settings that the recursive models of TRM's family cannot use."""
     mixer = MIXERS.get(settings.mixer)
     if settings.positions not in mixer.positions:
         raise UserError(
@@ -40,11 +70,12 @@ def check_model(settings: ModelSettings) -> None:
             f"{settings.prefix_tokens} prefix tokens of width {settings.width}; "
             "raise config.model.prefix_tokens."
         )
-    if settings.dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
-        raise UserError(
-            "config.model.dtype is 'float64' and JAX runs without it; choose 'float32', or set "
-            "JAX_ENABLE_X64=1."
-        )
+
+
+KINDS: dict[str, Kind] = {
+    name: Kind(functools.partial(Model, variant=variant), _check_recursion, variant)
+    for name, variant in VARIANTS.items()
+} | {lattice.KIND: Kind(LatticeModel, lattice.check)}
 
 
 def check_training(
@@ -60,7 +91,9 @@ def check_training(
     Raises:
       UserError: it has no depth for a curriculum, or no z for chains.
     """
-    variant, kind, n = VARIANTS[settings.kind], settings.kind, settings.n
+    variant, kind, n = KINDS[settings.kind].variant, settings.kind, settings.n
+    if variant is None:
+        return _check_pool_training(kind, chains, curriculum)
     if curriculum and not variant.recurses:
         raise UserError(
             f"config.curriculum changes the depth of recursion, and a {kind!r} model has none; "
@@ -83,12 +116,27 @@ def check_training(
         )
 
 
-def get_model(config: ModelConfig) -> Model:
+def _check_pool_training(
+    kind: str, chains: int, curriculum: Sequence[tuple[float, int, int]]
+) -> None:
+    """The same of a model that is trained on a pool of its own states."""
+    if chains > 1:
+        raise UserError(
+            f"config.chains is {chains}, and a {kind!r} model learns from single states; set it "
+            "to 1."
+        )
+    if any(T != 1 for _, T, _ in curriculum):
+        raise UserError(
+            f"config.curriculum changes T, which a {kind!r} model has no use for; keep T = 1 in "
+            "all stages."
+        )
+
+
+def get_model(config: ModelConfig) -> AnyModel:
     """The model that `config.kind` names.
 
     Raises:
       UserError: there is none, or its settings do not go together.
     """
     check_model(config)
-    MIXERS.get(config.mixer).check_shapes(config)
-    return Model(config, VARIANTS[config.kind])
+    return KINDS[config.kind].make(config)

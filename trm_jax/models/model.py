@@ -19,12 +19,19 @@ EVALUATION_SEED = 0
 
 
 class Model:
-    """Pure functions of the parameters; holds nothing but what it is configured to be."""
+    """Pure functions of the parameters; holds nothing but what it is configured to be.
+
+    Attributes:
+      learner: how it is trained, a name in `train.learners`.
+    """
+
+    learner = "supervision"
 
     def __init__(self, config: ModelConfig, variant: Variant) -> None:
         self.config = config
         self.variant = variant
         self.mixer = MIXERS.get(config.mixer)
+        self.mixer.check_shapes(config)
         self.state_names = variant.state_names(config.n)
         # With a single step there is nothing to choose; the published code has no such loss then.
         self.learns_to_continue = variant.continue_loss and config.N > 1
@@ -65,6 +72,13 @@ class Model:
         keys = jax.random.split(jax.random.key(EVALUATION_SEED), len(initial))
         shape = (self.config.tokens, self.config.width)
         return tuple(truncated_normal(key, shape, 1.0)[None] for key in keys)
+
+    def start(self, initial: Sequence[jax.Array], inputs: jax.Array) -> Latents:
+        """The states [B, L, D] that questions int32 [B, S] begin with in evaluation."""
+        c = self.config
+        shape = (len(inputs), c.tokens, c.width)
+        begin = self.evaluation_start(initial)
+        return tuple(jnp.broadcast_to(v.astype(c.dtype), shape) for v in begin)
 
     def supervision_step(
         self,
@@ -123,3 +137,22 @@ class Model:
             return lambda h: net({"params": params}, h)
 
         return Networks(*(bind(name) for name in self.variant.networks))
+
+    def step_flops(self, batch_size: int, train: bool, chains: int = 1) -> int:
+        """Multiply-adds times two of the matrix products of one supervision step of a batch.
+
+        A backward pass counts as two forward ones. TRM does T (n + 1) network evaluations forward
+        and the last n + 1 of them backward. The continue loss looks one more step ahead, and
+        several chains compete in a step of all of them, before the winner takes it. What `remat`
+        computes again is not counted.
+        """
+        config = self.config
+        forward, backward = self.variant.updates(config.T, config.n)
+        depths = [config.depth(network) for network in self.variant.networks]
+        ahead = 2 if train and self.learns_to_continue else 1
+        ahead += chains if chains > 1 else 0
+        blocks = sum(depth * ahead * calls for depth, calls in zip(depths, forward, strict=True))
+        if train:
+            blocks += sum(depth * 2 * calls for depth, calls in zip(depths, backward, strict=True))
+        head = self.mixer.answer_flops(config) * (ahead + (2 if train else 0))
+        return batch_size * (blocks * self.mixer.block_flops(config) + head)

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
-from trm_jax.core.settings import Settings, setting
+from trm_jax.core.settings import Settings, group, setting
+from trm_jax.models.lattice.settings import LatticeSettings
 
 MAX_VOCAB = 256
 """Answers are kept in a byte."""
@@ -24,7 +25,7 @@ class ModelSettings(Settings):
     kind: str = setting(
         "trm",
         "Which model: trm, trm_continue, trm_two_networks, trm_one_step, trm_single_z, "
-        "trm_multi_z, hrm or transformer (`models/variants.py`).",
+        "trm_multi_z, hrm or transformer (`models/variants.py`), or lattice (`models/lattice`).",
     )
     width: int = setting(512, "D, width of a token's state.", low=1)
     heads: int = setting(
@@ -114,6 +115,8 @@ class ModelSettings(Settings):
     noise: float = setting(
         0.0, "Standard deviation of the noise on a state at each update in training.", low=0
     )
+
+    lattice: LatticeSettings = group(LatticeSettings, "What only a lattice model has.")
 
     def depth(self, network: str) -> int:
         """Number of blocks of a network, by its name in `trm_jax.models.variants`."""

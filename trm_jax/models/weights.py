@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 
 from trm_jax.core.mesh import over_rows, replicated
 from trm_jax.core.types import Latents
-from trm_jax.models.model import Model
+from trm_jax.models import AnyModel
 from trm_jax.models.puzzle_table import init_table
 
 
@@ -26,7 +26,7 @@ class Weights(struct.PyTreeNode):
     initial: Latents
 
 
-def init_weights(key: jax.Array, model: Model, table_rows: int) -> Weights:
+def init_weights(key: jax.Array, model: AnyModel, table_rows: int) -> Weights:
     """Fresh weights; `key` is consumed."""
     params_key, initial_key = jax.random.split(key)
     return Weights(

@@ -22,6 +22,7 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
 from trm_jax.data.views import Augment, Grids, Numbers, PlainView, View
 from trm_jax.tasks.board import Board, Grid
+from trm_jax.tasks.deduction import Deduction
 
 Shape = Mapping[str, Any]
 """What fixes the form of a task's puzzles: a data set's manifest, or the part of it that does."""
@@ -193,6 +194,17 @@ class Task:
           UserError: the puzzles have none of that kind.
         """
         self.lacks("symmetries", "leave --copies out")
+
+    def deduction(self, shape: Shape) -> Deduction:
+        """Symmetries and rules as compiled functions, for lattice models (`models.lattice`).
+
+        Their candidates are the tokens from FIRST_DIGIT on, one of which is right in each cell; the
+        tokens below stand for empty cells in a question.
+
+        Raises:
+          UserError: the puzzles are not of that kind.
+        """
+        self.lacks("candidates to eliminate", "choose another config.model.kind than 'lattice'")
 
     # ---- text
 

@@ -18,7 +18,8 @@ from trm_jax.models.weights import Weights
 from trm_jax.tasks.views import view
 from trm_jax.train.state import TrainState
 from trm_jax.train.trained import Trained
-from trm_jax.train.trainer import make_trainer, recipe_of
+from trm_jax.train.recipes import recipe_of
+from trm_jax.train.trainer import make_trainer
 from trm_jax.train.transfer import rows_for
 
 
@@ -59,7 +60,7 @@ def fit(
         schedule=schedule,
         average=False,
     )
-    trainer = make_trainer(recipe, trained.model, mesh, weights.table.shape[0])
+    trainer = make_trainer(recipe, trained.model, mesh, weights.table.shape[0], trained.manifest)
     # copies: the state is donated, and the trained weights live on
     state: TrainState = trainer.init(jax.random.key(seed))
     state = state.replace(weights=jax.tree.map(lambda a: a.copy(), weights))

@@ -131,7 +131,7 @@ def over_devices(
             return _gradient(params, rows, carry, exploration, model, loss_config, slots)
 
         work = (rows, carry, exploration)
-        grads, row_grads, carry, metrics = _in_parts(gradient, work, parts)
+        grads, row_grads, carry, metrics = in_parts(gradient, work, parts)
         grads, metrics = jax.lax.psum((grads, metrics), SLOTS)
         return grads, row_grads, carry, metrics
 
@@ -175,8 +175,14 @@ def _gradient(
     return grads, row_grads, carry, metrics
 
 
-def _in_parts(gradient: Callable[..., Any], slots: Any, parts: int) -> Any:
-    """`_gradient` of slots in equal parts: sums are added up, the rest is put together again."""
+def in_parts(gradient: Callable[..., Any], slots: Any, parts: int) -> Any:
+    """The gradient of slots in equal parts: sums are added up, the rest is put together again.
+
+    Args:
+      gradient: function of `slots`, giving gradients, those of rows, the carry, and metric sums.
+      slots: tuple of trees of arrays [B, ...].
+      parts: a divisor of B.
+    """
     if parts == 1:
         return gradient(*slots)
     cut = jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), slots)

@@ -75,7 +75,7 @@ def train(experiment: Experiment, root: str) -> int:
                     name=experiment.name,
                 )
                 open_things.callback(logbook.close)
-            reporter = Reporter(experiment, logbook, int(state.step), keep)
+            reporter = Reporter(experiment, logbook, int(state.step), run.trainer.describe, keep)
             open_things.callback(reporter.close)
             return _loop(run, state, checkpoints, reporter, meta, stop)
 

@@ -30,7 +30,8 @@ from trm_jax.train import bundle
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.run import Run
 from trm_jax.train.state import TrainState
-from trm_jax.train.trainer import Trainer, make_trainer, recipe_of
+from trm_jax.train.recipes import recipe_of
+from trm_jax.train.trainer import Trainer, make_trainer
 from trm_jax.train.workdir import CONVERTED, WorkDir
 
 FORMAT = 1
@@ -378,4 +379,4 @@ def _trainer(experiment: Experiment, manifest: Mapping[str, Any]) -> Trainer:
     model = get_model(experiment.model_config(manifest))
     rows = padded_rows(experiment.table.rows, manifest["table_rows"])
     mesh = make_mesh(devices=jax.local_devices()[:1])
-    return make_trainer(recipe_of(experiment), model, mesh, rows)
+    return make_trainer(recipe_of(experiment), model, mesh, rows, manifest)

@@ -23,6 +23,7 @@ class Reporter:
         experiment: Experiment,
         logbook: Logbook | None,
         done: int,
+        describe: Callable[[dict[str, float]], str],
         keep: Callable[..., object],
     ) -> None:
         """Starts at update `done`.
@@ -31,9 +32,11 @@ class Reporter:
           experiment: which runs.
           logbook: None where another process writes.
           done: updates so far.
+          describe: a log point's means in one line.
           keep: gets the result of the last evaluation, where there is a logbook.
         """
         self._experiment, self._logbook, self._keep = experiment, logbook, keep
+        self._describe = describe
         self._clock: tuple[float, int] | None = None
         self._bar = tqdm(
             total=experiment.steps,
@@ -60,9 +63,7 @@ class Reporter:
         if self._clock is None:  # the first update has just been compiled: time the others
             self._clock = (time.perf_counter(), step)
         self._bar.update(step - self._bar.n)
-        self._bar.set_postfix_str(
-            f"loss {values['loss']:.3f} exact {values['all/exact_accuracy']:.1%}", refresh=False
-        )
+        self._bar.set_postfix_str(f"loss {values['loss']:.3f}", refresh=False)
         if step % config.log_every and step < config.steps:
             return
         rate = self._rate(step)
@@ -70,9 +71,7 @@ class Reporter:
         values["examples_per_s"] = rate * config.batch_size
         self._write(step, {f"train/{k}": v for k, v in values.items()})
         say(
-            f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  "
-            f"exact {values['all/exact_accuracy']:6.1%} (halted rows "
-            f"{values['halted/exact_accuracy']:6.1%})  cells {values['all/cell_accuracy']:6.1%}  "
+            f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  {self._describe(values)}  "
             f"{rate:.2f} steps/s  ETA {_duration((config.steps - step) / max(rate, 1e-9))}"
         )
 

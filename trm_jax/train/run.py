@@ -16,13 +16,14 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.infer.evaluate import evaluate
 from trm_jax.infer.rollout import Rollout
-from trm_jax.models import Model, get_model
+from trm_jax.models import AnyModel, get_model
 from trm_jax.models.puzzle_table import padded_rows
 from trm_jax.tasks.views import ask, view
 from trm_jax.train.curriculum import stages
 from trm_jax.train.state import TrainState
 from trm_jax.train.step import TrainStep
-from trm_jax.train.trainer import Trainer, make_trainer, recipe_of
+from trm_jax.train.recipes import recipe_of
+from trm_jax.train.trainer import Trainer, make_trainer
 
 HELDOUT = "heldout"
 
@@ -48,7 +49,7 @@ class Run:
     held_out_score: Callable[[TrainState], dict[str, Any]] | None
 
     @property
-    def model(self) -> Model:
+    def model(self) -> AnyModel:
         """The model at the depth that is evaluated."""
         return self.trainer.model
 
@@ -91,7 +92,7 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
     mesh = mesh or make_mesh(experiment.mesh.data, experiment.mesh.table)
     model = get_model(experiment.model_config(dataset.manifest))
     rows = padded_rows(experiment.table.rows, dataset.manifest["table_rows"])
-    trainer = make_trainer(recipe_of(experiment), model, mesh, rows)
+    trainer = make_trainer(recipe_of(experiment), model, mesh, rows, dataset.manifest)
     # one program for each depth, however many stages share it
     step_of = functools.cache(trainer.step)
     return Run(
@@ -127,7 +128,7 @@ def training_batches(run: Run, done: int) -> Generator[Batch]:
 
 
 def _held_out_score(
-    experiment: Experiment, dataset: Dataset, model: Model, mesh: Mesh
+    experiment: Experiment, dataset: Dataset, model: AnyModel, mesh: Mesh
 ) -> Callable[[TrainState], dict[str, Any]] | None:
     if not experiment.eval_every or HELDOUT not in dataset.splits:
         return None

@@ -1,5 +1,6 @@
 """The train state: all that an experiment is, and how it lies on the mesh."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,8 +10,8 @@ from flax import struct
 from jax.sharding import Mesh
 
 from trm_jax.core.mesh import over_slots, replicated
-from trm_jax.core.types import Carry
-from trm_jax.models import Model, act
+from trm_jax.core.types import Latents
+from trm_jax.models import AnyModel
 from trm_jax.models.weights import Weights, init_weights, weight_shardings
 
 
@@ -22,7 +23,7 @@ class TrainState(struct.PyTreeNode):
       weights: being trained.
       opt_state: of the dense optimizer.
       ema: moving averages {"params": tree, "table": [R, E]}; "table" only in the scope "all".
-      carry: of the batch slots.
+      carry: of the batch slots: a `Carry`, or a `train.pool.Pool`.
       key: random key of the run, never changed: each step folds its number in.
       sums: float32 scalars by name, metrics added up since the last log point.
     """
@@ -31,7 +32,7 @@ class TrainState(struct.PyTreeNode):
     weights: Weights
     opt_state: Any
     ema: dict[str, Any]
-    carry: Carry
+    carry: Any
     key: jax.Array
     sums: dict[str, jax.Array]
 
@@ -55,13 +56,12 @@ def init_ema(weights: Weights, scope: str) -> dict[str, Any]:
 def init_state(
     key: jax.Array,
     *,
-    model: Model,
+    model: AnyModel,
     optimizer: optax.GradientTransformation,
     table_rows: int,
-    batch_size: int,
     ema_scope: str,
     metric_names: tuple[str, ...],
-    chains: int = 1,
+    empty_carry: Callable[[Latents], Any],
 ) -> TrainState:
     """A fresh experiment.
 
@@ -70,10 +70,9 @@ def init_state(
       model: draws the parameters and the initial vectors.
       optimizer: of the dense parameters.
       table_rows: R.
-      batch_size: B, over all devices.
       ema_scope: see `OptimizerConfig`.
       metric_names: keys of `sums`.
-      chains: K, see `trm_jax.train.chains`.
+      empty_carry: of the batch slots, for the fixed initial vectors.
     """
     weights_key, run_key = jax.random.split(key)
     weights = init_weights(weights_key, model, table_rows)
@@ -82,7 +81,7 @@ def init_state(
         weights=weights,
         opt_state=optimizer.init(weights.params),
         ema=init_ema(weights, ema_scope),
-        carry=act.empty_carry(model.config, weights.initial, batch_size, chains),
+        carry=empty_carry(weights.initial),
         key=run_key,
         sums={name: jnp.zeros((), jnp.float32) for name in metric_names},
     )

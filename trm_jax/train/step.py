@@ -113,11 +113,19 @@ def summarise(
     return means
 
 
+def describe(values: dict[str, float]) -> str:
+    """A log point in one line."""
+    return (
+        f"exact {values['all/exact_accuracy']:6.1%} (halted rows "
+        f"{values['halted/exact_accuracy']:6.1%})  cells {values['all/cell_accuracy']:6.1%}"
+    )
+
+
 def make_train_step(
     update_one: Callable[..., TrainState],
     mesh: Mesh,
     state: Any,
-    halt_weight: float = PUBLISHED.halt_weight,
+    summarise: Callable[[dict[str, jax.Array]], dict[str, jax.Array]],
 ) -> TrainStep:
     """Compiles several updates into one donated program over the mesh.
 
@@ -125,17 +133,16 @@ def make_train_step(
       update_one: (state, batch) -> state, as `update` with its settings bound.
       mesh: with the data axis.
       state: a state, or its shapes.
-      halt_weight: see `LossConfig`; of the loss that is shown.
+      summarise: means from the metric sums.
 
     Returns:
       Function of a state, which it consumes, and a batch with a leading axis of updates
       ([k, B, ...]); returns the state k updates later, and the means since the last log point.
     """
-    batch_size = state.carry.halted.shape[0]
 
     def several(state: TrainState, batches: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
         state, _ = jax.lax.scan(lambda s, b: (update_one(s, b), None), state, batches)
-        return state, summarise(state.sums, batch_size, halt_weight)
+        return state, summarise(state.sums)
 
     shardings = state_shardings(mesh, state)
     return jax.jit(

@@ -12,7 +12,7 @@ from trm_jax.config.experiment import Experiment
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.data.rows import Rows
-from trm_jax.models import Model, get_model
+from trm_jax.models import AnyModel, get_model
 from trm_jax.models.puzzle_table import padded_rows
 from trm_jax.models.weights import Weights, init_weights, weight_shardings
 from trm_jax.train.checkpoint import Checkpoints
@@ -39,7 +39,7 @@ class Trained:
     workdir: WorkDir
     experiment: Experiment
     manifest: dict[str, Any]
-    model: Model
+    model: AnyModel
     weights: Weights
     mesh: Mesh
     step: int

@@ -8,57 +8,14 @@ import jax
 import optax
 from jax.sharding import Mesh
 
-from trm_jax.config.experiment import Experiment, OptimizerConfig, TableConfig
 from trm_jax.core.mesh import check_divides
-from trm_jax.models import Model, get_model
-from trm_jax.models.settings import LossConfig
+from trm_jax.models import AnyModel, get_model
+from trm_jax.tasks.task import Shape
+from trm_jax.train.learners import make_learner
 from trm_jax.train.optim import dense_optimizer
+from trm_jax.train.recipes import Recipe
 from trm_jax.train.state import TrainState, init_state, state_shardings
-from trm_jax.train.step import TrainStep, make_train_step, metric_names, update
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How weights are trained: all of an experiment that the compiled programs depend on.
-
-    Attributes:
-      batch_size: B, over all devices.
-      accumulate: parts in which each device takes its slots.
-      chains: K, see `train.chains`.
-      steps: updates of the whole run, over which the learning rate falls.
-      log_every: updates over which metrics are added up.
-      optimizer: of the dense parameters; None leaves them as they are.
-      schedule: whose warm-up and decay the rates follow.
-      table: the puzzle table's.
-      loss: what is minimised.
-      average: whether moving averages are kept.
-    """
-
-    batch_size: int
-    accumulate: int
-    chains: int
-    steps: int
-    log_every: int
-    optimizer: OptimizerConfig | None
-    schedule: OptimizerConfig
-    table: TableConfig
-    loss: LossConfig
-    average: bool = True
-
-
-def recipe_of(experiment: Experiment) -> Recipe:
-    """How an experiment trains."""
-    return Recipe(
-        batch_size=experiment.batch_size,
-        accumulate=experiment.accumulate,
-        chains=experiment.chains,
-        steps=experiment.steps,
-        log_every=experiment.log_every,
-        optimizer=experiment.optimizer,
-        schedule=experiment.optimizer,
-        table=experiment.table,
-        loss=experiment.loss,
-    )
+from trm_jax.train.step import TrainStep, make_train_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,38 +27,38 @@ class Trainer:
       model: at its own depth.
       mesh: of devices.
       optimizer: of the dense parameters.
+      shape: of the puzzles.
       shapes: of the train state.
       shardings: of the train state.
       init: a fresh state from a key, which is consumed.
     """
 
     recipe: Recipe
-    model: Model
+    model: AnyModel
     mesh: Mesh
     optimizer: optax.GradientTransformation
+    shape: Shape
     shapes: TrainState
     shardings: TrainState
     init: Callable[[jax.Array], TrainState]
 
     def step(self, T: int, n: int) -> TrainStep:
         """The compiled step at a depth of recursion, see `ModelSettings`."""
-        deep = dataclasses.replace(self.model.config, T=T, n=n)
-        one = functools.partial(
-            update,
-            model=get_model(deep),
-            optimizer=self.optimizer,
-            optimizer_config=self.recipe.schedule,
-            table_config=self.recipe.table,
-            total_steps=self.recipe.steps,
-            log_every=self.recipe.log_every,
-            mesh=self.mesh,
-            parts=self.recipe.accumulate,
-            loss_config=self.recipe.loss,
-        )
-        return make_train_step(one, self.mesh, self.shapes, self.recipe.loss.halt_weight)
+        deep = get_model(dataclasses.replace(self.model.config, T=T, n=n))
+        learner = make_learner(self.recipe, deep, self.mesh, self.optimizer, self.shape)
+        return make_train_step(learner.update, self.mesh, self.shapes, learner.summarise)
+
+    @property
+    def describe(self) -> Callable[[dict[str, float]], str]:
+        """A log point's means in one line."""
+        return make_learner(
+            self.recipe, self.model, self.mesh, self.optimizer, self.shape
+        ).describe
 
 
-def make_trainer(recipe: Recipe, model: Model, mesh: Mesh, table_rows: int) -> Trainer:
+def make_trainer(
+    recipe: Recipe, model: AnyModel, mesh: Mesh, table_rows: int, shape: Shape
+) -> Trainer:
     """Puts the programs of a recipe together.
 
     Args:
@@ -109,23 +66,24 @@ def make_trainer(recipe: Recipe, model: Model, mesh: Mesh, table_rows: int) -> T
       model: what to train.
       mesh: to train on.
       table_rows: R.
+      shape: of the puzzles, a manifest.
 
     Raises:
-      UserError: the batch cannot be split over the mesh.
+      UserError: the batch cannot be split over the mesh, or the model does not suit the puzzles.
     """
     check_divides(mesh, recipe.batch_size, recipe.accumulate)
     optimizer = optax.set_to_zero()
     if recipe.optimizer:
         optimizer = dense_optimizer(recipe.optimizer, recipe.steps)
+    learner = make_learner(recipe, model, mesh, optimizer, shape)
     fresh = functools.partial(
         init_state,
         model=model,
         optimizer=optimizer,
         table_rows=table_rows,
-        batch_size=recipe.batch_size,
         ema_scope=recipe.schedule.ema_scope,
-        metric_names=metric_names(model),
-        chains=recipe.chains,
+        metric_names=learner.metrics,
+        empty_carry=learner.carry,
     )
 
     def init(key: jax.Array) -> TrainState:
@@ -139,6 +97,7 @@ def make_trainer(recipe: Recipe, model: Model, mesh: Mesh, table_rows: int) -> T
         model=model,
         mesh=mesh,
         optimizer=optimizer,
+        shape=shape,
         shapes=shapes,
         shardings=shardings,
         init=jax.jit(init, out_shardings=shardings),

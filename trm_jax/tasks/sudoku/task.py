@@ -12,7 +12,8 @@ from trm_jax.core.symmetries import FIRST_DIGIT, GridSymmetry
 from trm_jax.data.format import Dataset
 from trm_jax.data.views import Augment, Grids
 from trm_jax.tasks.board import Board, Token
-from trm_jax.tasks.sudoku import build, symmetry
+from trm_jax.tasks.deduction import Deduction
+from trm_jax.tasks.sudoku import build, on_device, symmetry
 from trm_jax.tasks.sudoku.generate import first_unsolvable, generate
 from trm_jax.tasks.sudoku.sudoku import BLANKS, Sudoku
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
@@ -91,6 +92,10 @@ class SudokuTask(Task):
     def symmetries(self, shape: Shape, which: str, count: int, seed: int) -> GridSymmetry:
         """See `Task`."""
         return symmetry.copies(*Sudoku.from_manifest(shape).box, which, count, seed)
+
+    def deduction(self, shape: Shape) -> Deduction:
+        """See `Task`: a cell's candidates are the digits."""
+        return on_device.deduction(Sudoku.from_manifest(shape))
 
     def symbols(self, shape: Shape) -> tuple[str, ...]:
         """See `Task`."""
