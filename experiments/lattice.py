@@ -13,7 +13,7 @@ def get_config(variant: str = "six") -> ConfigDict:
 def _lattice() -> ConfigDict:
     return ConfigDict({
         "model": {"kind": "lattice", "mixer": "attention", "positions": "learned", "prefix_tokens": 0, "T": 1,
-                  "width": 128, "heads": 4, "layers": 4, "n": 16, "N": 8, "unroll": False},
+                  "width": 128, "heads": 4, "layers": 4, "n": 16, "N": 8, "unroll": True},
         "optimizer": {"name": "adamw", "lr": 3e-3, "b2": 0.95, "weight_decay": 0.1, "clip": 1.0, "ema": 0.0, "lr_min_ratio": 0.01},
         "data": {"task": "sudoku", "copies": 0, "path": "generate"},
     })
@@ -44,4 +44,4 @@ def four(config):
     config.checkpoint_every = config.eval_every = 250
     config.optimizer.warmup = 150
     config.model.update({"width": 32, "n": 4})
-    config.data.update({"base_examples": 150, "heldout_examples": 60, "sudoku": {"box": (2, 2), "extra_givens": 1}})
+    config.data.update({"base_examples": 150, "heldout_examples": 500, "sudoku": {"box": (2, 2), "extra_givens": 4}})
