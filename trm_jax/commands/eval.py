@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags
 from numpy.typing import NDArray
 
-from trm_jax.commands import common, search_flags
+from trm_jax.commands import chain_flags, common, search_flags
 from trm_jax.commands.eval_tables import curve_table, table
 from trm_jax.core.distributed import is_first, together
 from trm_jax.core.errors import EXIT_DONE, UserError
@@ -17,11 +17,14 @@ from trm_jax.core.memory import enough_memory
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions, trained_rows
 from trm_jax.infer.evaluate import evaluate
+from trm_jax.infer.evaluate_chains import evaluate_chains
 from trm_jax.infer.evaluate_curve import evaluate_curve
 from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search
+from trm_jax.models import is_lattice
+from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
 from trm_jax.tasks.sources import open_own_data, open_test_data, training_data_path
@@ -46,6 +49,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     tasks = "Where puzzles have names (ARC): the first so many; 0 for all."
     flags.DEFINE_integer("max_tasks", 0, tasks, lower_bound=0, flag_values=values)
     search_flags.define(values)
+    chain_flags.define(values)
     curve = "Accuracy against compute instead: a CSV and a PNG beside the evaluation."
     flags.DEFINE_bool("curve", False, curve, flag_values=values)
     unknown = "Where copies vote: what to do about those without a row in the puzzle table."
@@ -62,12 +66,14 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm eval --workdir DIR --copies 9 --symmetry digits [--checkpoints 800,1000,1200]
     trm eval --workdir DIR --curve [--steps 64] [--rollouts 16 --noise 0.3]
     trm eval --workdir DIR --split test [--max-tasks 40] [--max-augmentations 100]   (ARC)
+    trm eval --workdir DIR [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
 
     Scores the averaged weights of the checkpoint that did best on held-out puzzles. The result is
     also written to DIR/eval/. With --halt a puzzle stops once the halting head believes in its
     answer, and the next one takes its place. Each puzzle may be tried in several ways, one of
     which is answered. For ARC there is a submission in Kaggle's form: all copies of a test are
-    predicted, mapped back, and vote.
+    predicted, mapped back, and vote. A lattice model is scored twice: one chain of --steps rounds,
+    and a search that answers or abstains.
     """
     common.refuse_rest(rest)
     workdir = common.need(values, "workdir")
@@ -136,6 +142,9 @@ def _result(
     size = trained.experiment.eval_batch_size if values.batch_size is None else values.batch_size
     if size < 1:
         raise UserError(f"--batch_size is {size}; give 1 or more puzzles.")
+    if is_lattice(trained.model):
+        return _deduced(trained, trained.model, questions, rows, values, steps, size)
+    chain_flags.refuse_all(values, trained.experiment.model.kind)
     how: dict[str, Any] = {"batch_size": size, "mesh": trained.mesh}
     search = search_flags.search(values, steps)
     tried = (trained.model, checkpoints, questions, rows)
@@ -149,6 +158,28 @@ def _result(
         return evaluate_search(*tried, search=search, **how)
     rollout = Rollout(trained.model, trained.mesh, steps, min(size, len(questions)))
     return evaluate(rollout, trained.weights, questions, rows, voting=how["voting"])
+
+
+def _deduced(
+    trained: Trained,
+    model: LatticeModel,
+    questions: Questions,
+    rows: NDArray[np.int32],
+    values: flags.FlagValues,
+    steps: int,
+    batch_size: int,
+) -> dict[str, Any]:
+    """A lattice model's scores: of one chain without search, and apart from that with search."""
+    search = chain_flags.make_search(values, trained, model, batch_size)
+    rollout = Rollout(model, trained.mesh, steps, min(batch_size, len(questions)))
+    result = evaluate(rollout, trained.weights, questions, rows)
+    if search is None:
+        return result
+    limits = search.limits
+    seed = f"-seed{limits.seed}" if limits.seed else ""
+    how = f"depth{steps}-passes{limits.passes}-chains{limits.chains}{seed}"
+    found = evaluate_chains(search, trained.weights.params, questions)
+    return result | {"chain_search": found, "how": how}
 
 
 def _puzzles(trained: Trained, values: flags.FlagValues) -> tuple[Dataset, str, str]:

@@ -29,6 +29,8 @@ def table(result: dict[str, Any], scores: Mapping[str, str]) -> str:
             continue
         cells = (_cell(key, row[key]).rjust(len(name)) for key, name in columns)
         lines.append(f"{depth:5}  " + "  ".join(cells))
+    if "chain_search" in result:
+        lines += _chains(result)
     what = "puzzles"
     if "voting" in result:
         what = f"copies of {result['tests']} tests of {result['tasks']} tasks"
@@ -40,6 +42,27 @@ def table(result: dict[str, Any], scores: Mapping[str, str]) -> str:
         f"{result['checkpoint']}, {result['seconds']:.1f} s"
     )
     return "\n".join(lines)
+
+
+def _chains(result: dict[str, Any]) -> Iterable[str]:
+    """A lattice model's search, and apart from it the single chain."""
+    found, limits = result["chain_search"], result["chain_search"]["limits"]
+    yield (
+        f"without search (one chain of {result['steps_used']} rounds): "
+        f"{_cell('', result['exact_accuracy'])} right"
+    )
+    yield (
+        f"with search ({limits['passes']} passes of up to {limits['chains']} chains): "
+        f"{found['solved']:.2%} solved, {found['wrong']:.2%} wrong, "
+        f"{found['abstained']:.2%} without an answer"
+    )
+    yield (
+        f"per puzzle: {found['passes']:.1f} passes (median {found['passes_median']:.0f}), "
+        f"{found['rounds']:.1f} rounds, {found['chains']:.1f} chains, {found['tflop']:.4f} TFLOP; "
+        f"{found['seconds']:.1f} s in all"
+    )
+    points = [f"{p['passes']} {p['solved']:.1%}" for p in found["curve"]]
+    yield f"solved by passes: {', '.join(points)}"
 
 
 def _cell(key: str, value: float | None) -> str:

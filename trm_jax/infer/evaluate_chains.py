@@ -1,0 +1,74 @@
+"""Scoring a lattice model with search: solved, wrong, abstained, and what that cost."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.data.questions import Questions
+from trm_jax.infer.chain_search import ChainSearch, Found
+from trm_jax.tasks.task import task_of
+
+
+def evaluate_chains(search: ChainSearch, params: Any, questions: Questions) -> dict[str, Any]:
+    """Searches for the answer to every question.
+
+    Args:
+      search: of the model.
+      params: of the model.
+      questions: from `tasks.views.ask`.
+
+    Returns:
+      Shares of all puzzles: `solved` (answered as the label says; where it is not known, by the
+      rules), `wrong` (answered otherwise) and `abstained`; means over all puzzles: `rounds`,
+      `passes` (network passes of all chains) and `chains`, and `passes_median`; `tflop`, the
+      products of those passes by formula, per puzzle; `curve`, a list of {"passes", "solved"}: the
+      share solved with at most so many passes a puzzle; the `limits`; `examples`, and `seconds`,
+      compilation included.
+    """
+    inputs, labels, _ = questions.show(np.arange(len(questions)))
+    found = search(params, inputs)
+    right = _right(questions, inputs, labels, found)
+    answered, count = found.solved, len(questions)
+    flops = search.model.step_flops(1, train=False)
+    limits = search.limits
+    return {
+        "solved": float(right.mean()),
+        "wrong": float((answered & ~right).mean()),
+        "abstained": float((~answered).mean()),
+        "rounds": float(found.rounds.mean()),
+        "passes": float(found.passes.mean()),
+        "passes_median": float(np.median(found.passes)),
+        "chains": float(found.chains.mean()),
+        "tflop": float(found.passes.mean() * flops / 1e12),
+        "curve": _curve(found, right),
+        "limits": {
+            "passes": limits.passes,
+            "chains": limits.chains,
+            "rounds": limits.rounds,
+            "seconds": limits.seconds if np.isfinite(limits.seconds) else None,
+            "seed": limits.seed,
+            "batch_size": search.batch_size,
+        },
+        "examples": count,
+        "seconds": found.seconds,
+    }
+
+
+def _right(
+    questions: Questions, inputs: NDArray[np.uint8], labels: NDArray[np.uint8], found: Found
+) -> NDArray[np.bool_]:
+    """Whether each answer is right, bool [M]."""
+    shape = questions.dataset.manifest
+    kept = task_of(shape).accepts(shape, inputs, found.answers)
+    same = np.all(found.answers == labels, axis=1)
+    lawful = found.solved if kept is None else kept
+    return found.solved & np.where(questions.answered(), same, lawful)
+
+
+def _curve(found: Found, right: NDArray[np.bool_]) -> list[dict[str, float]]:
+    """Share of all puzzles that are solved with so many passes or fewer, at powers of two."""
+    most = int(found.passes.max(initial=1))
+    steps = [2**i for i in range(most.bit_length())]
+    steps += [most] if most not in steps else []
+    return [{"passes": n, "solved": float((right & (found.passes <= n)).mean())} for n in steps]

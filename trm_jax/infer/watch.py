@@ -1,0 +1,88 @@
+"""Chains of a lattice model, round by round, to be shown."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.infer.chain_search import ChainSearch, Queue
+
+GUESSED, CONFLICT, SOLVED, BROKEN, ENDED = range(5)
+"""How a round ends: with a guess, a conflict, an answer that the rules accept or refuse, or because
+the chain has had all its rounds."""
+
+
+class Watched(NamedTuple):
+    """The chains of one puzzle, one after the other, N rounds in all.
+
+    Attributes:
+      candidates: float32 [N, S, C], probability of each candidate that is left; 0 for the others.
+      sound: float32 [N], probability that there is no conflict.
+      ends: int [N], how each round ended, one of those above.
+      cells: int [N], the cell that was guessed; -1 for none.
+    """
+
+    candidates: NDArray[np.float32]
+    sound: NDArray[np.float32]
+    ends: NDArray[np.int32]
+    cells: NDArray[np.int32]
+
+    @property
+    def path(self) -> NDArray[np.uint8]:
+        """Token of each decided cell after each round, uint8 [N, S]; blanks elsewhere."""
+        left = self.candidates > 0
+        tokens = np.argmax(left, axis=-1) + FIRST_DIGIT
+        return np.where(left.sum(axis=-1) == 1, tokens, FIRST_DIGIT - 1).astype(np.uint8)
+
+
+def watch(search: ChainSearch, params: Any, inputs: NDArray[np.uint8]) -> list[Watched]:
+    """The chains of questions uint8 [m, S] until each is answered, or has had all its passes.
+
+    Chains have the same numbers as in a search of the same questions and seed, and so the same
+    random numbers; only here they come one after the other.
+
+    Args:
+      search: its model, seed and limits are used, its batch size is not.
+      params: of the model.
+      inputs: m at least 1.
+    """
+    limits = dataclasses.replace(search.limits, chains=1)
+    alone = ChainSearch(search.model, search.deduction, search.mesh, len(inputs), limits)
+    step: Any = jax.jit(lambda params, queue: _record(alone, params, queue))
+    queue, rounds = alone.begin(inputs), []
+    while True:
+        queue, busy, puzzle, record = step(params, queue)
+        rounds.append(jax.device_get((puzzle, record)))
+        if not bool(busy):
+            break
+    found: list[list[Any]] = [[] for _ in inputs]
+    for puzzles, record in rounds:
+        for slot, puzzle in enumerate(puzzles.tolist()):
+            if puzzle < len(inputs):
+                found[puzzle].append(jax.tree.map(lambda a, slot=slot: a[slot], record))
+    return [Watched(*(np.stack(arrays) for arrays in zip(*each, strict=True))) for each in found]
+
+
+def _record(search: ChainSearch, params: Any, queue: Queue) -> Any:
+    """One round: the queue after it, whether it goes on, the slots' puzzles, and what they did."""
+    queue = search.assign_idle(queue)
+    slots = queue.slots
+    seen = search.see(params, queue.puzzles.inputs, slots)
+    deduced = seen.deduced
+    probability = jnp.where(deduced.candidates, jax.nn.sigmoid(seen.said.candidates), 0)
+    # a given's candidate may be unlikely and is left all the same
+    probability = jnp.where(deduced.candidates, jnp.maximum(probability, 0.01), 0)
+    changed = jnp.any(deduced.candidates != seen.candidates, axis=-1)
+    last = slots.round + 1 >= search.limits.rounds
+    ends = jnp.where(last, ENDED, GUESSED)
+    ends = jnp.where(deduced.solved, jnp.where(seen.accepted, SOLVED, BROKEN), ends)
+    ends = jnp.where(deduced.conflict, CONFLICT, ends)
+    cells = jnp.where(jnp.any(changed, axis=-1), jnp.argmax(changed, axis=-1), -1)
+    sound = 1 - jax.nn.sigmoid(seen.said.conflict)
+    record = (probability, sound, ends.astype(jnp.int32), cells.astype(jnp.int32))
+    queue, busy = search.finish(queue, seen)
+    return queue, busy, slots.puzzle, record
