@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from trm_jax.commands import common, solve_groups, traces
+from trm_jax.commands import chain_flags, common, solve_chains, solve_groups, traces
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
+from trm_jax.models import is_lattice
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render
@@ -36,12 +37,15 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     flags.DEFINE_bool("json", False, "Print one JSON line per puzzle or task.", flag_values=values)
     common.define_voting(values)
     solve_groups.define(values)
+    chain_flags.define(values)
+    flags.DEFINE_integer("seed", 0, "Lattice models: of the search.", flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Solves puzzles.
 
     trm solve --workdir DIR PUZZLE... | FILE | -
+    trm solve --workdir DIR PUZZLE [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
     trm solve --workdir DIR TASKS.json [--fit-updates 300] [--out submission.json]   (ARC)
 
     A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
@@ -49,7 +53,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     and the givens. ARC tasks come in Kaggle's form; rows of the puzzle table that their copies
     lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
     --trace out.html writes a page that plays the answers step by step, --gif an animation.
-    Exit codes: 0 all solved, 1 some answer is wrong, 2 a malformed or contradictory puzzle.
+    A lattice model searches, and gives no answer rather than a wrong one.
+    Exit codes: 0 all solved, 1 some answer is wrong or not found, 2 a malformed or contradictory puzzle.
     """
     traces.check(values)
     figures.check_picture("--picture", values.picture)
@@ -57,7 +62,12 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     if task_of(trained.manifest).grouped:
         return solve_groups.run(values, rest, trained)
     solve_groups.refuse(values, trained)
-    return _solve(values, read_puzzles(trained.manifest, _texts(rest, trained.manifest)), trained)
+    questions = read_puzzles(trained.manifest, _texts(rest, trained.manifest))
+    if not is_lattice(trained.model):
+        chain_flags.refuse_all(values, trained.experiment.model.kind)
+    elif values.search:
+        return solve_chains.run(values, trained, trained.model, questions)
+    return _solve(values, questions, trained)
 
 
 def _solve(values: flags.FlagValues, questions: np.ndarray, trained: Trained) -> int:

@@ -24,12 +24,14 @@ class Watched(NamedTuple):
       sound: float32 [N], probability that there is no conflict.
       ends: int [N], how each round ended, one of those above.
       cells: int [N], the cell that was guessed; -1 for none.
+      symbols: int [N], the candidate that was guessed there; -1 for none.
     """
 
     candidates: NDArray[np.float32]
     sound: NDArray[np.float32]
     ends: NDArray[np.int32]
     cells: NDArray[np.int32]
+    symbols: NDArray[np.int32]
 
     @property
     def path(self) -> NDArray[np.uint8]:
@@ -81,8 +83,11 @@ def _record(search: ChainSearch, params: Any, queue: Queue) -> Any:
     ends = jnp.where(last, ENDED, GUESSED)
     ends = jnp.where(deduced.solved, jnp.where(seen.accepted, SOLVED, BROKEN), ends)
     ends = jnp.where(deduced.conflict, CONFLICT, ends)
-    cells = jnp.where(jnp.any(changed, axis=-1), jnp.argmax(changed, axis=-1), -1)
+    guessed, cells = jnp.any(changed, axis=-1), jnp.argmax(changed, axis=-1)
+    at_cell = jnp.take_along_axis(seen.candidates, cells[:, None, None], axis=1)[:, 0]
+    symbols = jnp.argmax(at_cell, axis=-1)
     sound = 1 - jax.nn.sigmoid(seen.said.conflict)
-    record = (probability, sound, ends.astype(jnp.int32), cells.astype(jnp.int32))
+    numbers = (ends, *(jnp.where(guessed, a, -1) for a in (cells, symbols)))
+    record = (probability, sound, *(a.astype(jnp.int32) for a in numbers))
     queue, busy = search.finish(queue, seen)
     return queue, busy, slots.puzzle, record

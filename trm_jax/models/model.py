@@ -76,7 +76,7 @@ class Model:
     def start(self, initial: Sequence[jax.Array], inputs: jax.Array) -> Latents:
         """The states [B, L, D] that questions int32 [B, S] begin with in evaluation."""
         c = self.config
-        shape = (len(inputs), c.tokens, c.width)
+        shape = (inputs.shape[0], c.tokens, c.width)
         begin = self.evaluation_start(initial)
         return tuple(jnp.broadcast_to(v.astype(c.dtype), shape) for v in begin)
 

@@ -26,12 +26,16 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     title = task_of(kind).title(kind)
     parts = [
         f"---\n{front}---\n",
-        f"# {training['name']}: a Tiny Recursive Model for {title}\n",
+        f"# {training['name']}: {_names(training["model"]["kind"])} for {title}\n",
         _about(manifest),
         _scores(manifest["scores"], training, manifest["weights_dtype"]),
         _use(manifest),
     ]
     return "\n".join(parts)
+
+
+def _names(kind: str) -> str:
+    return "a lattice-deduction model" if kind == "lattice" else "a Tiny Recursive Model"
 
 
 def _about(manifest: Mapping[str, Any]) -> str:

@@ -177,7 +177,8 @@ def _library(
     trained: Trained, weights: Arrays, rows: Array, questions: Array, steps: int
 ) -> Answers:
     """The library's rollout of questions [m, S] that have these rows [m, E]; NumPy arrays."""
-    initial = tuple(weights["initial"][str(i)] for i in range(len(weights["initial"])))
+    vectors = weights.get("initial", {})
+    initial = tuple(vectors[str(i)] for i in range(len(vectors)))
     own = Weights(params=weights["params"], table=jnp.asarray(rows), initial=initial)
     run = Rollout(trained.model, make_mesh(1), steps, len(questions))
     return run(own, questions, np.arange(len(rows)))

@@ -13,6 +13,8 @@ from trm_jax.tasks.task import task_of
 from trm_jax.train.trained import Trained
 
 ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting", "how")
+SEARCHED = ("solved", "wrong", "abstained")
+"""Of a lattice model's search; its other scores are those of one chain without search."""
 FORM_KEYS = ("task", "vocab", "cells", "copies", "seed")
 
 
@@ -65,6 +67,8 @@ def measured_scores(trained: Trained) -> list[dict[str, Any]]:
             continue
         scores = {k: v for k, v in record.items() if k in known or k.startswith("pass@")}
         scores = {key: value for key, value in scores.items() if value is not None}
+        searched = record.get("chain_search") or {}
+        scores |= {f"search_{key}": searched[key] for key in SEARCHED if key in searched}
         if not scores:
             continue
         data = str(record.get("data", "")).replace(os.sep, "/")

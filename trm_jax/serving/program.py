@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trm_jax.core.types import Output
 from trm_jax.infer.rollout import answers_of, take_steps
-from trm_jax.models import Model, get_model
+from trm_jax.models import AnyModel, get_model
 from trm_jax.models.settings import PLAIN
 from trm_jax.models.weights import Weights
 
@@ -22,7 +22,7 @@ ANY = "any"
 Function = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
-def make_function(model: Model, steps: int) -> Function:
+def make_function(model: AnyModel, steps: int) -> Function:
     """The rollout, with the puzzle table's rows as an input.
 
     So the table stays outside: no program holds it, and none needs to know how it is split.
@@ -42,7 +42,8 @@ def make_function(model: Model, steps: int) -> Function:
         return answers_of(output), output.halt_logits
 
     def function(weights: Any, inputs: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        initial = [weights["initial"][str(i)] for i in range(len(model.state_names))]
+        vectors = weights.get("initial", {})  # a model without initial vectors has no such group
+        initial = [vectors[str(i)] for i in range(len(vectors))]
         return take_steps(model, weights["params"], initial, inputs, rows, steps, record)
 
     return function
@@ -53,11 +54,12 @@ def as_dicts(weights: Weights) -> tuple[dict[str, Any], NDArray[np.float32]]:
     host = jax.device_get(weights)
     initial = {str(i): np.asarray(vector) for i, vector in enumerate(host.initial)}
     params = jax.tree.map(np.asarray, host.params)
-    return {"params": params, "initial": initial}, np.asarray(host.table)
+    group = {"initial": initial} if initial else {}
+    return {"params": params} | group, np.asarray(host.table)
 
 
 def export_function(
-    model: Model, steps: int, weights: dict[str, Any], row_width: int, batch_size: int | str
+    model: AnyModel, steps: int, weights: dict[str, Any], row_width: int, batch_size: int | str
 ) -> bytes:
     """The serialised program, for CPUs, NVIDIA's GPUs and TPUs.
 

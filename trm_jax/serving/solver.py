@@ -1,6 +1,7 @@
 """The Python API: `trm_jax.load(path).solve(puzzles)`."""
 
 import abc
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +15,11 @@ from trm_jax.core.numerics import halting_probability
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.format import Dataset
 from trm_jax.data.rows import Rows
+from trm_jax.infer.chain_search import ChainSearch
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, judged
+from trm_jax.models import is_lattice
+from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.serving import hub
 from trm_jax.serving import load as exports
 from trm_jax.serving.demonstrated import Attempted, Effort, attempted, solve_groups
@@ -45,7 +49,7 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
     if not text.startswith(hub.SCHEME):
         local = Path(text).expanduser()
         if "://" in text or (local / "config.json").exists():
-            return OfWorkDir(work_directories.load(text, checkpoint))
+            return of_trained(work_directories.load(text, checkpoint))
         if local.exists():
             if (local / "manifest.json").exists():
                 return _exported(local, checkpoint)
@@ -58,6 +62,12 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
                 f"{text} is not there; give a work directory, an exported one, or hf://owner/name."
             )
     return _exported(hub.fetch(text), checkpoint)
+
+
+def of_trained(trained: Trained) -> "Solver":
+    """The solver of a loaded model."""
+    model = trained.model
+    return OfLattice(trained, model) if is_lattice(model) else OfWorkDir(trained)
 
 
 def _exported(root: Path, checkpoint: int | None) -> "OfExport":
@@ -121,7 +131,10 @@ class Solver(abc.ABC):
             return [_attempted(test, steps) for test in attempted(dataset, submission)]
         if copies is not None or fit_updates is not None:
             task.lacks("puzzles with demonstrations", "leave copies and fit_updates out")
-        questions = as_questions(self.kind, puzzles)
+        return self._solve(as_questions(self.kind, puzzles), steps)
+
+    def _solve(self, questions: NDArray[np.uint8], steps: int) -> list[Solved]:
+        """Answers to questions uint8 [m, S]."""
         answers, halt_logits = self._answers(questions, steps)
         probabilities = halting_probability(halt_logits)
         found = judged(self.kind, questions, answers, probabilities)
@@ -166,6 +179,31 @@ class OfWorkDir(Solver):
         effort = Effort(copies, fit_updates, False, steps, "", 0)
         submission: dict[str, Any] = solve_groups(self._trained, dataset, effort)["submission"]
         return submission
+
+
+class OfLattice(OfWorkDir):
+    """A lattice model, which searches: a puzzle gets an answer that keeps the rules, or none.
+
+    `Solved.steps` are the rounds of its search. A puzzle without an answer is not `solved`, and its
+    `answer` is the question.
+    """
+
+    def __init__(self, trained: Trained, model: LatticeModel) -> None:
+        """Takes a loaded model."""
+        super().__init__(trained)
+        deduction = task_of(self.kind).deduction(self.kind)
+        self._search = ChainSearch(model, deduction, trained.mesh, MOST)
+
+    def _solve(self, questions: NDArray[np.uint8], steps: int) -> list[Solved]:
+        if steps != self.steps:
+            raise UserError(f"steps is {steps}, and a lattice model searches; leave it out.")
+        found = self._search(self._trained.weights.params, questions)
+        answers = np.where(found.solved[:, None], found.answers, questions)
+        judgements = judged(self.kind, questions, answers[None], found.solved[None].astype(float))
+        return [
+            dataclasses.replace(_solved(self.kind, answer), steps=int(rounds))
+            for answer, rounds in zip(judgements, found.rounds, strict=True)
+        ]
 
 
 class OfExport(Solver):

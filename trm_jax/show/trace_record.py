@@ -6,16 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.numerics import halting_probability
+from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.format import Dataset
 from trm_jax.infer.rollout import Answers, Rollout
+from trm_jax.infer.watch import BROKEN, CONFLICT, ENDED, GUESSED, SOLVED, Watched
 from trm_jax.models.weights import Weights
 from trm_jax.show.trace_page import Trace
 from trm_jax.show.verdicts import Verdict, judge
+from trm_jax.tasks.board import Board
 from trm_jax.tasks.task import Shape, Tokens, task_of
 from trm_jax.tasks.views import ask
 
 MOST_RULES = 3
 """Rules that a verdict names."""
+
+MOST_ROUNDS = 400
+"""Rounds of a search that are shown."""
+
+ENDS = {
+    GUESSED: "goes on",
+    CONFLICT: "conflict: starts again",
+    SOLVED: "solved",
+    BROKEN: "breaks a rule: starts again",
+    ENDED: "too many rounds: starts again",
+}
 
 
 def trace_puzzles(
@@ -65,6 +79,63 @@ def trace_groups(
         seen = _of(answers, place)
         traces.append(trace(dataset.manifest, name, inputs[place], labels[place], seen))
     return traces
+
+
+def trace_chains(
+    shape: Shape, questions: Tokens, watched: Sequence[Watched], names: Sequence[str] = ()
+) -> list[Trace]:
+    """Traces of a lattice model's chains.
+
+    Args:
+      shape: of the puzzles.
+      questions: uint8 [m, S].
+      watched: as many, from `infer.watch`.
+      names: of the puzzles; without any they are numbered.
+    """
+    names = names or [f"puzzle {number}" for number in range(1, len(questions) + 1)]
+    return [
+        _trace_chain(shape, *each) for each in zip(names, questions, map(_cut, watched), strict=True)
+    ]
+
+
+def _cut(watched: Watched) -> Watched:
+    """The first and the last rounds of a long search."""
+    if len(watched.ends) <= MOST_ROUNDS:
+        return watched
+    half = MOST_ROUNDS // 2
+    return Watched(*(np.concatenate([a[:half], a[-half:]]) for a in watched))
+
+
+def _trace_chain(shape: Shape, name: str, question: Tokens, watched: Watched) -> Trace:
+    task = task_of(shape)
+    board = task.board(shape)
+    form = (board.rows, board.columns)
+    left = watched.candidates
+    path = watched.path.reshape(-1, *form)
+    solved = watched.ends == SOLVED
+    return Trace(
+        name=name,
+        board=board,
+        question=task.grid(shape, question),
+        path=path,
+        confidence=np.max(left, axis=-1).reshape(-1, *form),
+        halting=watched.sound.astype(np.float64),
+        right=[bool(s) for s in solved],
+        verdict="solved" if solved[-1] else "UNSOLVED",
+        candidates=left.reshape(-1, *form, left.shape[-1]),
+        events=[_event(board, watched, number) for number in range(len(solved))],
+        marked=[None if cell < 0 else int(cell) for cell in watched.cells],
+    )
+
+
+def _event(board: Board, watched: Watched, number: int) -> str:
+    """How a round ended, in words."""
+    end, cell = int(watched.ends[number]), int(watched.cells[number])
+    if end != GUESSED or cell < 0:
+        return ENDS[end]
+    row, column = divmod(cell, board.columns)
+    symbol = board.tokens[int(watched.symbols[number]) + FIRST_DIGIT].letter
+    return f"guesses {symbol} in row {row + 1}, column {column + 1}"
 
 
 def trace(shape: Shape, name: str, question: Tokens, label: Tokens, answers: Answers) -> Trace:

@@ -70,7 +70,7 @@ def guess(
     undecided = jnp.sum(left, axis=-1) > 1
     if keys is None:
         cell = jnp.argmax(jnp.where(undecided, jnp.max(logits, -1), lowest), axis=-1)
-        noise = jnp.zeros((len(left), left.shape[-1]), logits.dtype)
+        noise = jnp.zeros((left.shape[0], left.shape[-1]), logits.dtype)
     else:
         of_cells, of_digits = (jax.vmap(jax.random.split)(keys)[:, i] for i in (0, 1))
         draws = jax.vmap(lambda k: jax.random.uniform(k, left.shape[1:2]))(of_cells)

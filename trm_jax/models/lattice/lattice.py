@@ -125,7 +125,7 @@ class LatticeModel:
         """
         nothing = jnp.zeros((), jnp.float32)
         (h, token), _ = self._scan(params, candidates, dropout, keys, lambda *_: nothing)
-        return self._network(len(h)).apply({"params": params}, h, token, method="read")
+        return self._network(h.shape[0]).apply({"params": params}, h, token, method="read")
 
     def losses(self, params: Any, truth: Truth, keys: jax.Array) -> tuple[Losses, Said]:
         """The losses of the loops that are trained on, on average, and what the last one says.
@@ -168,7 +168,7 @@ class LatticeModel:
     ) -> Any:
         """The states after n loops, and what `record` makes of those after each."""
         c = self.config
-        network = self._network(len(candidates))
+        network = self._network(candidates.shape[0])
         h0 = network.apply({"params": params}, candidates, method="embed")
 
         def loop(params: Any, h: jax.Array, number: jax.Array) -> Any:

@@ -148,7 +148,7 @@ class LatticeNetwork(nn.Module):
         x = u + places.reshape(1, -1, c.width).astype(c.dtype)
         if c.lattice.conflict_token:
             token = jnp.broadcast_to(
-                self.conflict_token.astype(c.dtype)[None, None], (len(x), 1, c.width)
+                self.conflict_token.astype(c.dtype)[None, None], (x.shape[0], 1, c.width)
             )
             x = jnp.concatenate([x, token], axis=1)
         for number, block in enumerate(self.blocks):

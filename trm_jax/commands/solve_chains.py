@@ -1,0 +1,89 @@
+"""`trm solve` with a lattice model: an answer that the rules accept, or none."""
+
+import json
+import sys
+from typing import Any
+
+from absl import flags
+
+from trm_jax.commands import chain_flags, traces
+from trm_jax.core.errors import EXIT_DONE
+from trm_jax.infer.chain_search import ChainSearch, Found
+from trm_jax.infer.watch import watch
+from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.show import figures, pictures
+from trm_jax.show.panels import Panel
+from trm_jax.show.terminal import render
+from trm_jax.show.trace_record import trace_chains
+from trm_jax.tasks.task import Shape, Tokens, task_of
+from trm_jax.train.trained import Trained
+
+EXIT_UNSOLVED = 1
+SLOTS = 256
+"""Chains at once at most, of all puzzles together."""
+
+
+def run(values: flags.FlagValues, trained: Trained, model: LatticeModel, questions: Tokens) -> int:
+    """Solves questions uint8 [m, S], see `trm_jax.commands.solve`."""
+    search = chain_flags.make_search(values, trained, model, SLOTS)
+    assert search is not None  # without search, `solve` takes a single chain
+    shape, params = trained.manifest, trained.weights.params
+    found = search(params, questions)
+    for number, question in enumerate(questions, start=1):
+        if values.json:
+            print(json.dumps(_record(shape, question, found, number - 1)))
+        else:
+            print(_describe(shape, question, found, number))
+    _watch(values, trained, search, questions)
+    return EXIT_DONE if found.solved.all() else EXIT_UNSOLVED
+
+
+def _record(shape: Shape, question: Tokens, found: Found, place: int) -> dict[str, Any]:
+    task, solved = task_of(shape), bool(found.solved[place])
+    return {
+        "question": task.write(shape, question),
+        "answer": task.write(shape, found.answers[place]) if solved else None,
+        "solved": solved,
+        "passes": int(found.passes[place]),
+        "rounds": int(found.rounds[place]),
+        "chains": int(found.chains[place]),
+    }
+
+
+def _describe(shape: Shape, question: Tokens, found: Found, number: int) -> str:
+    place, task = number - 1, task_of(shape)
+    cost = (
+        f"{found.passes[place]:,} network passes, {found.rounds[place]:,} rounds, "
+        f"{found.chains[place]:,} chains"
+    )
+    if not found.solved[place]:
+        return f"puzzle {number}: UNSOLVED after {cost}; more may do it (--passes, --seconds)"
+    asked, answer = task.grid(shape, question), task.grid(shape, found.answers[place])
+    drawn = render(task.board(shape), Panel("", answer, asked), sys.stdout.isatty())
+    return f"{drawn}\npuzzle {number}: solved, by the rules and the givens; {cost}"
+
+
+def _watch(
+    values: flags.FlagValues, trained: Trained, search: ChainSearch, questions: Tokens
+) -> None:
+    """What --show, --picture, --trace and --gif ask for: the chains, one after the other."""
+    shown = max(traces.wanted(values, len(questions)), bool(values.picture))
+    if values.show:
+        shown = len(questions)
+    if not shown:
+        return
+    shape = trained.manifest
+    watched = watch(search, trained.weights.params, questions[:shown])
+    found = trace_chains(shape, questions[:shown], watched)
+    for trace in found if values.show else ():
+        for number, (tokens, event) in enumerate(zip(trace.path, trace.events, strict=True), 1):
+            print(f"{trace.name}, round {number}: {event}")
+            drawn = Panel("", tokens, trace.question)
+            print(render(trace.board, drawn, sys.stdout.isatty()))
+    if values.picture:
+        first = found[0]
+        figure = pictures.solving(first.board, first.question, first.path, first.halting)
+        figures.save(figure, values.picture)
+        print(f"wrote {values.picture}", file=sys.stderr)
+    if traces.wanted(values, len(questions)):
+        traces.write(values, found, len(questions))
