@@ -165,7 +165,7 @@ def test_metrics_say_what_happened_to_the_states(dataset):
         dataset,
         1,
         updates=60,
-        optimizer={"lr": 0.1, "warmup": 0, "name": "adamw"},
+        optimizer={"lr": 0.1, "warmup": 0},
         model={"lattice": weights},
         log_every=1,
     )
