@@ -38,7 +38,6 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     common.define_voting(values)
     solve_groups.define(values)
     chain_flags.define(values)
-    flags.DEFINE_integer("seed", 0, "Lattice models: of the search.", flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ from trm_jax.commands import common, traces
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.files import write_whole
 from trm_jax.infer.rollout import Rollout
+from trm_jax.models import is_lattice
 from trm_jax.models.weights import Weights
 from trm_jax.serving.demonstrated import FIT_UPDATES, Attempted, Effort, attempted, solve_groups
 from trm_jax.show.panels import Panel
@@ -35,14 +36,16 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("fit_updates", None, updates, lower_bound=0, flag_values=values)
     network = "The same: fit the network, too."
     flags.DEFINE_bool("fit_network", False, network, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Seed of the fit.", lower_bound=0, flag_values=values)
+    seed = "Seed of the fit, or of a lattice model's search."
+    flags.DEFINE_integer("seed", 0, seed, lower_bound=0, flag_values=values)
     flags.DEFINE_string("out", None, "Where to write submission.json.", flag_values=values)
 
 
 def refuse(values: flags.FlagValues, trained: Trained) -> None:
     """Refuses these flags for a model of other puzzles."""
     for name in _FLAGS:
-        if values[name].present:
+        searches = name == "seed" and is_lattice(trained.model)
+        if values[name].present and not searches:
             task = task_of(trained.manifest)
             task.lacks("puzzles with demonstrations", f"leave --{name} out")
 

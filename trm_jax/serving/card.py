@@ -26,7 +26,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     title = task_of(kind).title(kind)
     parts = [
         f"---\n{front}---\n",
-        f"# {training['name']}: {_names(training["model"]["kind"])} for {title}\n",
+        f"# {training['name']}: {_names(training['model']['kind'])} for {title}\n",
         _about(manifest),
         _scores(manifest["scores"], training, manifest["weights_dtype"]),
         _use(manifest),
