@@ -260,7 +260,7 @@ class ChainSearch:
             answers=puzzles.answers.at[writes].set(tokens, mode="drop"),
             solved=solved,
             passes=passes,
-            rounds=puzzles.rounds + (running > 0),
+            rounds=puzzles.rounds + (running > 0).astype(jnp.int32),
         )
         new = jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a, everywhere), new)
         over = solved | (passes >= self.limits.passes)
@@ -318,17 +318,18 @@ class ChainSearch:
     def _assign(self, queue: Queue, free: jax.Array) -> Queue:
         """Free slots begin new chains of open puzzles; those for which there is none are idle."""
         puzzles, slots = queue.puzzles, queue.slots
-        count, most = len(puzzles.solved), self.limits.chains
+        count = len(puzzles.solved)
         kept = jnp.where(free, count, slots.puzzle)
         running = jnp.zeros((count,), jnp.int32).at[kept].add(1, mode="drop")
-        open_ = ~puzzles.solved & (puzzles.passes < self.limits.passes) & (running < most)
+        most = jnp.minimum(self.limits.chains, self.limits.passes - puzzles.passes)
+        open_ = ~puzzles.solved & (running < most)
         turn = running * MOST_CHAINS + jnp.minimum(puzzles.chains, MOST_CHAINS - 1)
         order = jnp.argsort(jnp.where(open_, turn, jnp.iinfo(jnp.int32).max))
         waiting = jnp.sum(open_)
         rank = jnp.cumsum(free.astype(jnp.int32)) - 1
         place = order[rank % jnp.maximum(waiting, 1)]
         again = rank // jnp.maximum(waiting, 1)
-        begins = free & (waiting > 0) & (running[place] + again < most)
+        begins = free & (waiting > 0) & (running[place] + again < most[place])
         puzzle = jnp.where(begins, place, kept).astype(jnp.int32)
         start = self.model.candidates_of(puzzles.inputs[jnp.minimum(puzzle, count - 1)])
         begun = jnp.zeros((count,), jnp.int32)
