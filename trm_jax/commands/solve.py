@@ -1,17 +1,16 @@
 """`trm solve`."""
 
 import json
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
 
 from trm_jax.commands import chain_flags, common, solve_chains, solve_groups, traces
-from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.commands.puzzle_sources import sources
+from trm_jax.core.errors import EXIT_DONE
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
 from trm_jax.models import is_lattice
@@ -24,7 +23,6 @@ from trm_jax.tasks.texts import read_puzzles
 from trm_jax.train.trained import Trained, load
 
 EXIT_WRONG = 1
-MOST_NAME = 256  # characters; a longer argument is a puzzle, and asking the disk would fail
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
@@ -48,7 +46,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm solve --workdir DIR TASKS.json [--fit-updates 300] [--out submission.json]   (ARC)
 
     A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
-    free. A file, or '-' for standard input, holds one a line. Each answer is checked by the rules
+    free. A file, or '-' for standard input, holds one a line, or one row a line. Each answer is checked by the rules
     and the givens. ARC tasks come in Kaggle's form; rows of the puzzle table that their copies
     lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
     --trace out.html writes a page that plays the answers step by step, --gif an animation.
@@ -61,7 +59,9 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     if task_of(trained.manifest).grouped:
         return solve_groups.run(values, rest, trained)
     solve_groups.refuse(values, trained)
-    questions = read_puzzles(trained.manifest, _texts(rest, trained.manifest))
+    questions, notes = read_puzzles(trained.manifest, sources(rest, trained.manifest))
+    for note in notes:
+        print(note, file=sys.stderr)
     if not is_lattice(trained.model):
         chain_flags.refuse_all(values, trained.experiment.model.kind)
     elif values.search:
@@ -96,47 +96,6 @@ def _draw(shape: Shape, answer: Answer, target: str) -> None:
     figure = pictures.solving(task.board(shape), question, path, answer.confidence)
     figures.save(figure, target)
     print(f"wrote {target}", file=sys.stderr)
-
-
-def _texts(rest: Sequence[str], shape: Shape) -> list[str]:
-    """The puzzles of the arguments, those of files and of standard input line by line.
-
-    Raises:
-      UserError: a file cannot be read, or is not there.
-    """
-    texts: list[str] = []
-    for argument in rest:
-        if argument == "-":
-            lines = sys.stdin.read().splitlines()
-        elif len(argument) < MOST_NAME and Path(argument).is_file():
-            try:
-                lines = Path(argument).read_text().splitlines()
-            except (UnicodeDecodeError, OSError) as error:
-                raise UserError(
-                    f"{argument} cannot be read ({error}); it has to be a text file with one "
-                    "puzzle a line."
-                ) from error
-        else:
-            _refuse_missing(argument, shape)
-            lines = [argument]
-        texts += [line for line in lines if line.strip()]
-    return texts
-
-
-def _refuse_missing(argument: str, shape: Shape) -> None:
-    """Refuses the name of a file that is not there, which no puzzle can be.
-
-    Raises:
-      UserError: it looks like a name, and has a character that is no cell.
-    """
-    known = {*"".join(task_of(shape).symbols(shape) or ()), *" \n"}
-    named = "/" in argument or re.search(r"\.[A-Za-z]{2,5}$", argument)
-    if len(argument) < MOST_NAME and named and not known.issuperset(argument):
-        what = "is a directory" if Path(argument).is_dir() else "is no file"
-        raise UserError(
-            f"{argument} {what}, and no puzzle either; give a file with one puzzle a line, or the "
-            "cells of a puzzle."
-        )
 
 
 def _record(shape: Shape, answer: Answer) -> dict[str, Any]:

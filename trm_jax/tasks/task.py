@@ -23,6 +23,7 @@ from trm_jax.data.questions import Questions
 from trm_jax.data.views import Augment, Grids, Numbers, PlainView, View
 from trm_jax.tasks.board import Board, Grid
 from trm_jax.tasks.deduction import Deduction
+from trm_jax.tasks.given import Given, joined_lines, only
 
 Shape = Mapping[str, Any]
 """What fixes the form of a task's puzzles: a data set's manifest, or the part of it that does."""
@@ -213,7 +214,7 @@ class Task:
         return tuple(token.text for token in self.board(shape).tokens)
 
     def read(self, shape: Shape, text: str) -> Tokens:
-        """Reads a puzzle from one line with all its cells, or from one line for each row.
+        """Reads the one puzzle of a text, in one line or in one line for each row.
 
         Returns:
           uint8 [S] tokens.
@@ -221,24 +222,19 @@ class Task:
         Raises:
           UserError: a character that is no cell (says which and where), or too few or too many.
         """
+        return only(self.read_all(shape, text))
+
+    def read_all(self, shape: Shape, text: str) -> list[Given]:
+        """Reads all puzzles of a text, such as a file holds.
+
+        Raises:
+          BadLineError: a line is no part of a puzzle.
+        """
         board, symbols = self.board(shape), self.symbols(shape)
         if symbols is None:
             self.lacks("a form as text", "give a file")
-        lines = [line.strip() for line in text.strip().splitlines()]
-        joined = "".join(lines)
-        if len(joined) != board.rows * board.columns:
-            raise UserError(
-                f"the puzzle has {len(joined)} cells instead of {board.rows * board.columns}; "
-                f"write {board.rows} rows of {board.columns}."
-            )
         known = {symbol: token for token, these in enumerate(symbols) for symbol in these}
-        for place, character in enumerate(joined, 1):
-            if character not in known:
-                raise UserError(
-                    f"character {character!r} at place {place} of the puzzle is no cell; use "
-                    f"{''.join(known)}."
-                )
-        return np.asarray([known[character] for character in joined], np.uint8)
+        return joined_lines(text, board.rows, board.columns, known)
 
     def write(self, shape: Shape, tokens: Tokens) -> str:
         """Writes tokens [S] as one line that `read` reads."""
