@@ -8,12 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
+from trm_jax.data.columns import QUESTION_NAMES
 
-
-COLUMN_NAMES = ("question", "puzzle", "puzzles", "quiz", "quizzes", "sudoku", "maze", "problem")
-"""Of a column with puzzles, and of a section with one, in the files that people have."""
-ANSWER_NAMES = ("answer", "answers", "solution", "solutions")
-"""Of the column with their answers."""
 
 _SEPARATOR = re.compile(r"[,;\t]")
 _WORDS = re.compile(r"[A-Za-z_][\w .%-]*")
@@ -56,7 +52,7 @@ def take_column(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
     if place is None:
         return lines
     names = [name.strip(" \"'").lower() for name in _SEPARATOR.split(lines[place][1])]
-    known = [name for name in COLUMN_NAMES if name in names]
+    known = [name for name in QUESTION_NAMES if name in names]
     if not known or not all(not name or _WORDS.fullmatch(name) for name in names):
         return lines
     if len(names) == 1:

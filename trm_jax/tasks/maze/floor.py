@@ -170,12 +170,7 @@ def _check_length(
         together = [*block, *after[: next(ends, len(after))]]
         if len(together) > 1 and len({len(each.cells) for each in together}) == 1:
             raise _bad_block(together, shared)
-        raise BadLineError(
-            row.number,
-            f"the line has {length} cells, and a row of the {side}x{side} maze has {side}, the "
-            f"whole maze {side**2}; write every cell, with '.' for a free one.",
-            alone=shared.alone,
-        )
+        raise _bad_line(row, shared)
 
 
 def _check_width(block: list[_Row], shared: _Text) -> None:
@@ -183,7 +178,19 @@ def _check_width(block: list[_Row], shared: _Text) -> None:
         raise _bad_block(block, shared)
 
 
+def _bad_line(row: _Row, shared: _Text) -> BadLineError:
+    side = shared.side
+    return BadLineError(
+        row.number,
+        f"the line has {len(row.cells)} cells, and a row of the {side}x{side} maze has {side}, the "
+        f"whole maze {side**2}; write every cell, with '.' for a free one.",
+        alone=shared.alone,
+    )
+
+
 def _bad_block(block: list[_Row], shared: _Text) -> BadLineError:
+    if len(block) == 1:
+        return _bad_line(block[0], shared)
     side, width = shared.side, max(len(row.cells) for row in block)
     return BadLineError(
         block[0].number,

@@ -99,6 +99,16 @@ def ambiguous(grid: str, alphabet: Alphabet) -> str:
     )
 
 
+def first_mixed(raw: NDArray[np.uint8], table: NDArray[np.uint8]) -> tuple[int, str] | None:
+    """The first of questions in bytes [rows, S] whose zeros may be digits, and why."""
+    zeros = raw == ord(_ZERO)
+    if table[ord(_ZERO)] != BLANK or not zeros.any():
+        return None
+    mixed = zeros.any(axis=1) & ((table[raw] == BLANK) & ~zeros).any(axis=1)
+    return (int(mixed.argmax()), "'0' and another sign for a blank stand side by side, so '0' may "
+            "be a digit: write every blank as '.'") if mixed.any() else None
+
+
 def _mixed(grid: str) -> bool:
     return _ZERO in grid and bool(set(grid) & set(BLANKS + MORE_BLANKS) - {_ZERO})
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from trm_jax.tasks.given import COLUMN_NAMES, take_column
+from trm_jax.data.columns import QUESTION_NAMES
+from trm_jax.tasks.given import take_column
 from trm_jax.tasks.sudoku.alphabet import BLANKS, MORE_BLANKS, SYMBOLS, all_symbols
 
 _DASH = "-"
@@ -96,7 +97,7 @@ def _without_comments(lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]
     found, skipped = [], False
     for number, raw in lines:
         if section := _SECTION.fullmatch(raw):
-            skipped = section[1].strip().lower() not in COLUMN_NAMES
+            skipped = section[1].strip().lower() not in QUESTION_NAMES
         elif not skipped and not _COMMENT.match(raw):
             found.append((number, _REMARK.sub("", raw)))
     return found
