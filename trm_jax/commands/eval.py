@@ -65,7 +65,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm eval --workdir DIR --rollouts 16 --noise 0.3 [--halt] [--select majority]
     trm eval --workdir DIR --copies 9 --symmetry digits [--checkpoints 800,1000,1200]
     trm eval --workdir DIR --curve [--steps 64] [--rollouts 16 --noise 0.3]
-    trm eval --workdir DIR --split test [--max-tasks 40] [--max-augmentations 100]   (ARC)
+    trm eval --workdir DIR --split test [--max_tasks 40] [--max_augmentations 100]   (ARC)
     trm eval --workdir DIR [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
 
     Scores the averaged weights of the checkpoint that did best on held-out puzzles. The result is

@@ -43,7 +43,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     trm solve --workdir DIR PUZZLE... | FILE | -
     trm solve --workdir DIR PUZZLE [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
-    trm solve --workdir DIR TASKS.json [--fit-updates 300] [--out submission.json]   (ARC)
+    trm solve --workdir DIR TASKS.json [--fit_updates 300] [--out submission.json]   (ARC)
 
     A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
     free. A file, or '-' for standard input, holds one a line, or one row a line. Each answer is checked by the rules

@@ -128,6 +128,10 @@ class Task:
         """The settings of an edition for puzzles of a source."""
         return dict(edition)
 
+    def edition_remark(self, settings: Any, source: str) -> str:
+        """What is said where an edition is built without something that a source may have."""
+        return ""
+
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """All puzzles of a file as the split "test"; those of a model that knows `shape`.
 
@@ -384,18 +388,3 @@ def editions() -> dict[str, tuple[Task, Mapping[str, Any]]]:
 def main_score(task: Task, result: Mapping[str, Any]) -> float | None:
     """The one score of an evaluation by which checkpoints are chosen."""
     return result.get(task.main_score, result.get("exact_accuracy"))
-
-
-def same_form(task: Task, trained: Shape, scored: Shape, where: str) -> None:
-    """Refuses puzzles of another form than a model was trained on.
-
-    Raises:
-      UserError: names the first difference.
-    """
-    for key in ("task", *task.shape_keys, "vocab", "cells"):
-        if scored.get(key) != trained.get(key):
-            raise UserError(
-                f"{where} has {key} {scored.get(key)} and the model was trained with "
-                f"{trained.get(key)}; give puzzles of the model's kind."
-            )
-    task.check_pair(trained, scored)

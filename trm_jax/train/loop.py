@@ -111,6 +111,8 @@ def _fresh(run: Run) -> TrainState:
     if not run.experiment.init_from:
         return state
     trained = load(run.experiment.init_from, mesh=run.mesh)
+    if trained.manifest.get("task") == run.dataset.manifest.get("task"):
+        task_of(run.dataset.manifest).check_pair(trained.manifest, run.dataset.manifest)
     state = start_from(state, trained, run.dataset, run.experiment.optimizer.ema_scope)
     say(f"starting from checkpoint {trained.step} of {trained.workdir.root}")
     return state
