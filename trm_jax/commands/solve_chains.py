@@ -86,4 +86,4 @@ def _watch(
         figures.save(figure, values.picture)
         print(f"wrote {values.picture}", file=sys.stderr)
     if traces.wanted(values, len(questions)):
-        traces.write(values, found, len(questions))
+        traces.write(values, trained.workdir.root.name, found, len(questions))
