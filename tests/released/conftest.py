@@ -30,6 +30,7 @@ def workdir(tmp_path_factory):
     record |= {"data": "/far/away/puzzles.csv", "split": "test", "fingerprint": "f" * 64}
     record |= {"examples": 90, "exact_accuracy": 0.5, "chain_search": SEARCHED, "how": "searched"}
     own.with_name("puzzles-test.json").write_text(json.dumps(record))
+    own.with_name("again.json").write_text(own.read_text())  # the same, twice
     del record["chain_search"]  # tries, of which a card says nothing
     own.with_name("puzzles-tries.json").write_text(json.dumps(record))
     return path

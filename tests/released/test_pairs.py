@@ -67,11 +67,11 @@ def test_a_card_says_what_was_configured_and_measured(folder, workdir):
     )
     what = [(each["what"], each["split"], each["puzzles"]) for each in record["measured"]]
     assert what == [
-        ("exact_accuracy", "test", 90),
         ("solved_with_search", "test", 90),
+        ("exact_accuracy", "test", 90),
         ("exact_accuracy", "heldout", 10),
     ]
-    alone, search, own = record["measured"]
+    search, alone, own = record["measured"]
     assert (alone["value"], search["value"], search["abstained"]) == (0.5, 0.9, 0.1)
     assert search["passes"] == 7.5 and search["hardware"] == HARDWARE
     options = "--workdir=tiny --checkpoint=8"

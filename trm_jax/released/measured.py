@@ -14,15 +14,18 @@ EXACT, SEARCHED = "exact_accuracy", "solved_with_search"
 """Shares of the puzzles answered exactly: without search, and by a lattice model's search."""
 _SPLITS = ("test", "heldout", "train")
 _SEARCH = ("wrong", "abstained", "passes", "passes_median", "rounds", "chains", "limits")
+_SAME = ("what", "fingerprint", "split", "puzzles", "steps", "limits")
+"""Where these are the same, something was measured twice: by the training, and by `trm eval`."""
 _FLAGS = ("passes", "chains", "rounds", "seconds", "seed", "batch_size")
 
 
 def measured(
     workdir: WorkDir, manifest: Mapping[str, Any], step: int, hardware: str
 ) -> list[dict[str, Any]]:
-    """What eval/*.json says of a checkpoint, the more telling first: test puzzles, then many.
+    """What eval/*.json says of a checkpoint, each thing once and the most telling first.
 
-    Evaluations by other ways than one pass and a lattice model's search are left out.
+    That is: test puzzles, then many puzzles, then much compute. Evaluations by other ways than one
+    rollout and a lattice model's search are left out.
 
     Args:
       workdir: of the run.
@@ -42,8 +45,15 @@ def measured(
         if EXACT not in record or ("how" in record and "chain_search" not in record):
             continue
         found += _of_evaluation(record, workdir, manifest, _date(path), hardware)
-    order = {split: place for place, split in enumerate(_SPLITS)}
-    return sorted(found, key=lambda e: (order.get(e["split"], len(order)), -e["puzzles"]))
+    once = {json.dumps([each.get(key) for key in _SAME]): each for each in reversed(found)}
+    return sorted(once.values(), key=_telling)
+
+
+def _telling(entry: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """What a measurement is sorted by."""
+    split = _SPLITS.index(entry["split"]) if entry["split"] in _SPLITS else len(_SPLITS)
+    passes = entry.get("limits", {}).get("passes", 0)
+    return split, -entry["puzzles"], -passes, -entry["steps"]
 
 
 def _of_evaluation(

@@ -40,7 +40,8 @@ def kind_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def training_facts(trained: Trained) -> dict[str, Any]:
     """How the model was trained, as far as others may know: no paths of this machine."""
     experiment, source = trained.experiment, trained.manifest.get("source", {})
-    return {
+    released = {} if trained.card is None else {"released_as": trained.card["dtype"]}
+    return released | {
         "name": experiment.name,
         "checkpoint": trained.step,
         "seed": experiment.seed,
