@@ -33,6 +33,10 @@ FLEET = Board(
 )
 """Coloured cells with letters, and one that is paper; too many tokens for one character each."""
 
+SUDOKU_9 = {"task": "sudoku", "box": [3, 3]}
+ANSWER_9 = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
+QUESTION_9 = "53..7....6...95.....8....6.8...6...34....3..17...2.....6....2.....41...5....8..7."
+
 
 def board(shape):
     """How the boards of a shape look."""
@@ -101,6 +105,81 @@ def all_kinds():
         sudoku_trace("short", steps=1),
         fleet_trace(),
     ]
+
+
+def candidate_traces():
+    """Eliminations, guesses and restarts in a Sudoku of 4x4 and one of 9x9, both solved."""
+    return [
+        candidate_trace("four", SUDOKU, "1............3..", GRIDS[0], [(2, 1)]),
+        candidate_trace("nine", SUDOKU_9, QUESTION_9, ANSWER_9, [(2, 0), (3, 5), (10, 3)]),
+    ]
+
+
+def candidate_trace(name, shape, question, answer, guesses):
+    """What a model would do that knows the rules of Sudoku and nothing else.
+
+    In each round candidates die that a decided cell of the round before forbids; then a cell is
+    guessed: cells and candidates as `guesses` say, after these the first open cell, rightly.
+    """
+    look, (high, wide) = board(shape), shape["box"]
+    asked, truth = grid(shape, question.ljust(len(answer), ".")), grid(shape, answer)
+    side, rng, guesses = high * wide, np.random.default_rng(0), list(guesses)
+    rows, columns = np.divmod(np.arange(side * side), side)
+    boxes = rows // high * high + columns // wide
+    units = (rows, columns, boxes)
+    peers = sum(unit[:, None] == unit for unit in units) > 0
+    np.fill_diagonal(peers, False)
+    digits = np.arange(side)
+    first = (asked.reshape(-1, 1) == digits + 2) | (asked.reshape(-1, 1) == 1)
+    alive, rounds = first, []
+    while not rounds or rounds[-1][2] != "solved":
+        one_left = alive.sum(1) == 1
+        alive = alive & ~(peers[:, :, None] & (alive & one_left[:, None])[None]).any(1)
+        right = digits == truth.reshape(-1, 1) - 2
+        shares = alive * np.where(right, 0.9, rng.uniform(0.1, 0.5, alive.shape))
+        event, marked, again = "solved", None, False
+        if not alive.any(1).all():
+            event, again = "conflict: starts again", True
+        elif (alive.sum(1) > 1).any():
+            cell, digit = _guess(alive, truth, guesses)
+            alive = alive.copy()
+            alive[cell] = digits == digit
+            shares[cell] *= alive[cell]
+            place = f"row {cell // side + 1}, column {cell % side + 1}"
+            event, marked = f"guesses {look.tokens[digit + 2].letter} in {place}", cell
+        rounds.append((alive, shares, event, marked))
+        alive = first if again else alive
+    return _candidate_trace(name, look, asked, truth, rounds)
+
+
+def _guess(alive, truth, guesses):
+    """A cell that is open and one of its candidates."""
+    while guesses:
+        cell, digit = guesses.pop(0)
+        if alive[cell].sum() > 1 and alive[cell, digit]:
+            return cell, digit
+    cell = int((alive.sum(1) > 1).argmax())
+    return cell, int(truth.flat[cell]) - 2
+
+
+def _candidate_trace(name, look, asked, truth, rounds):
+    kept, shares, events, marked = zip(*rounds, strict=True)
+    kept, shares = np.stack(kept), np.stack(shares)
+    decided = kept.sum(-1) == 1
+    path = np.where(decided, kept.argmax(-1) + 2, 1).astype(np.uint8).reshape(-1, *asked.shape)
+    return Trace(
+        name,
+        look,
+        asked,
+        path,
+        np.where(decided, shares.max(-1), 0).reshape(path.shape),
+        np.asarray([0.05 if event.startswith("conflict") else 0.9 for event in events]),
+        [bool((tokens == truth).all()) for tokens in path],
+        "solved",
+        candidates=shares.reshape(*path.shape, -1),
+        events=events,
+        marked=marked,
+    )
 
 
 def _trace(name, board, question, path, right):

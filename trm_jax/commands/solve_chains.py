@@ -15,6 +15,7 @@ from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render
 from trm_jax.show.trace_record import trace_chains
+from trm_jax.show.trace_text import story
 from trm_jax.tasks.task import Shape, Tokens, task_of
 from trm_jax.train.trained import Trained
 
@@ -76,14 +77,9 @@ def _watch(
     watched = watch(search, trained.weights.params, questions[:shown])
     found = trace_chains(shape, questions[:shown], watched)
     for trace in found if values.show else ():
-        for number, (tokens, event) in enumerate(zip(trace.path, trace.events, strict=True), 1):
-            print(f"{trace.name}, round {number}: {event}")
-            drawn = Panel("", tokens, trace.question)
-            print(render(trace.board, drawn, sys.stdout.isatty()))
+        print(story(trace, sys.stdout.isatty()))
     if values.picture:
-        first = found[0]
-        figure = pictures.solving(first.board, first.question, first.path, first.halting)
-        figures.save(figure, values.picture)
+        figures.save(pictures.eliminating(found[0]), values.picture)
         print(f"wrote {values.picture}", file=sys.stderr)
     if traces.wanted(values, len(questions)):
         traces.write(values, trained.workdir.root.name, found, len(questions))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from trm_jax.show import figures as draw
 from trm_jax.show.boards import FONT, board_size, draw_board
 from trm_jax.show.panels import Exhibit, Panel
+from trm_jax.show.pencil import UNDECIDED, draw_guess, draw_marks
+from trm_jax.show.trace_page import Trace
 from trm_jax.tasks.board import Board, Grid
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ MOST_WIDTH = 11.0  # of a row of panels
 BORDER, GAP, LINE = 0.15, 0.25, 0.16
 CHARACTER = 0.075  # of a caption
 TITLE_FONT = 10
+MARKED_CELL = 0.36  # of a board with pencil marks in its cells
 
 Row = list[Panel | None]
 
@@ -83,6 +86,38 @@ def solving(
         draw_board(ax, board, Panel("", path[step], question, path[-1]))
         ax.set_title(f"step {step + 1}", fontsize=TITLE_FONT)
         ax.set_xlabel(f"confidence: {confidence[step]:.1%}", fontsize=9)
+    return figure
+
+
+def eliminating(trace: Trace, most: int = 6) -> "Figure":
+    """The question and the rounds of a trace with candidates, with what is left in each cell.
+
+    Args:
+      trace: with candidates.
+      most: how many rounds to show; the first ones and the last.
+    """
+    assert trace.candidates is not None
+    board, question, count = trace.board, trace.question, len(trace.path)
+    shown = list(range(count)) if count <= most else [*range(most - 1), count - 1]
+    rows, columns = question.shape
+    cell = MARKED_CELL
+    size = (columns * cell + 0.6) * (len(shown) + 1), rows * cell + 1.1
+    figure, axes = draw.new_figure(1, len(shown) + 1, size)
+    draw_board(axes[0, 0], board, Panel("", question, question))
+    axes[0, 0].set_title("question", fontsize=TITLE_FONT)
+    for ax, place in zip(axes[0, 1:], shown, strict=True):
+        tokens, marked = trace.path[place], trace.marked
+        # as in `solving`, what the last round has otherwise is marked; what is open is not wrong
+        unfinished = (tokens == UNDECIDED) | (trace.path[-1] == UNDECIDED)
+        end = np.where(unfinished, tokens, trace.path[-1])
+        draw_board(ax, board, Panel("", tokens, question, end))
+        draw_marks(ax, board, tokens, trace.candidates[place], cell)
+        if marked and (guess := marked[place]) is not None:
+            draw_guess(ax, columns, guess)
+        ax.set_title(f"round {place + 1}", fontsize=TITLE_FONT)
+        words = f"no conflict: {trace.halting[place]:.1%}"
+        event = trace.events[place] if trace.events else ""
+        ax.set_xlabel(f"{words}\n{event}", fontsize=9)
     return figure
 
 

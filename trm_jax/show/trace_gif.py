@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from trm_jax.show import figures as draw
 from trm_jax.show.boards import draw_board
 from trm_jax.show.panels import Cells, Panel
-from trm_jax.show.trace_page import Trace
+from trm_jax.show.pencil import UNDECIDED, draw_guess, draw_marks
+from trm_jax.show.trace_page import Trace, guesses
 from trm_jax.tasks.board import Grid
 
 if TYPE_CHECKING:
@@ -17,16 +18,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STEP_MS, LAST_MS = 900, 3000
+FIRST_ROUNDS, LAST_ROUNDS = 20, 40
+"""Of a trace with candidates: of longer ones the rounds between are left out."""
+
 COLOURS = 255
 DOTS_PER_INCH = 100
 CHANGED, CURVE, UNCERTAIN = "#d6246e", "#0b62c4", (0.94, 0.63, 0.13)
 
 # inches
-WIDTH, MARGIN, TITLE, PLOT = 3.4, 0.2, 0.35, 0.8
+WIDTH, MARGIN, TITLE, PLOT, EVENT = 3.4, 0.2, 0.35, 0.8, 0.28
 
 
 def animation(trace: Trace) -> bytes:
     """Draws the question and the answer after every step, the last one to be seen longer.
+
+    Of a model that eliminates candidates, undecided cells have a mark for each that is left, and
+    the cell that was guessed is outlined.
 
     As on the page, cells that a step changed are outlined, and cells of low confidence are shaded
     (letters on paper) or faded (coloured cells); below is the halting probability so far.
@@ -34,7 +41,7 @@ def animation(trace: Trace) -> bytes:
     Raises:
       UserError: matplotlib is not installed.
     """
-    figures = [_figure(trace, step) for step in range(len(trace.path) + 1)]
+    figures = [_figure(trace, step) for step in _steps(trace)]
     from PIL import Image  # matplotlib brings it
 
     drawn = []
@@ -57,15 +64,27 @@ def animation(trace: Trace) -> bytes:
     return result.getvalue()
 
 
+def _steps(trace: Trace) -> list[int]:
+    """The steps that are shown; 0 is the question."""
+    count = len(trace.path)
+    if trace.candidates is None or count <= FIRST_ROUNDS + LAST_ROUNDS:
+        return list(range(count + 1))
+    return [*range(FIRST_ROUNDS + 1), *range(count - LAST_ROUNDS + 1, count + 1)]
+
+
 def _figure(trace: Trace, step: int) -> "Figure":
-    """One frame: a line of words, the board, the curve."""
+    """One frame: a line of words, the board, how a round ended, the curve."""
     rows, columns = trace.question.shape
     inner = WIDTH - 2 * MARGIN
     cell = inner / max(rows, columns)
-    height = MARGIN + TITLE + rows * cell + PLOT + 2 * MARGIN
+    event = EVENT if trace.events else 0.0
+    height = MARGIN + TITLE + rows * cell + event + PLOT + 2 * MARGIN
     figure = draw.empty_figure((WIDTH, height))
     figure.text(MARGIN / WIDTH, 1 - MARGIN / height, _words(trace, step), va="top", fontsize=10)
-    bottom = PLOT + 2 * MARGIN
+    bottom = PLOT + 2 * MARGIN + event
+    if trace.events and step:
+        place = MARGIN / WIDTH, (bottom - 0.08) / height
+        figure.text(*place, trace.events[step - 1], va="top", fontsize=9)
     left = (WIDTH - columns * cell) / 2
     box = left / WIDTH, bottom / height, columns * cell / WIDTH, rows * cell / height
     _board(figure.add_axes(box), trace, step)
@@ -79,7 +98,12 @@ def _words(trace: Trace, step: int) -> str:
     if not step:
         return "question"
     mark = {None: "", True: "  ✓", False: "  ✗"}[trace.right[step - 1]]
-    return f"step {step} of {len(trace.path)}, confidence: {trace.halting[step - 1]:.1%}{mark}"
+    of, share = f"{step} of {len(trace.path)}", f"{trace.halting[step - 1]:.1%}"
+    if trace.candidates is None:
+        return f"step {of}, confidence: {share}{mark}"
+    # a board with blanks is unfinished, not wrong
+    finished = not (trace.path[step - 1] == UNDECIDED).any()
+    return f"round {of}, no conflict: {share}{mark if finished else ''}"
 
 
 def _board(axes: "Axes", trace: Trace, step: int) -> None:
@@ -94,10 +118,35 @@ def _board(axes: "Axes", trace: Trace, step: int) -> None:
         if high * wide:
             draw_board(axes, trace.board, Panel("", tokens[:high, :wide]))
     axes.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[])
-    if step:
+    if trace.candidates is not None:
+        _candidates(axes, trace, step, tokens)
+    elif step:
         _veil(axes, trace, tokens, trace.confidence[step - 1])
-    if step > 1:
-        _outline(axes, trace.path[step - 1] != trace.path[step - 2])
+        if step > 1:
+            _outline(axes, trace.path[step - 1] != trace.path[step - 2])
+
+
+def _candidates(axes: "Axes", trace: Trace, step: int, tokens: Grid) -> None:
+    """What is left in undecided cells after a round, what was decided in it, what was guessed."""
+    assert trace.candidates is not None
+    inches = (WIDTH - 2 * MARGIN) / max(tokens.shape)
+    open_cells = tokens == UNDECIDED
+    if not step:  # nothing is known of them yet
+        alike = np.full(trace.candidates.shape[1:], 1 / 3)
+        draw_marks(axes, trace.board, tokens, alike, inches)
+        return
+    draw_marks(axes, trace.board, tokens, trace.candidates[step - 1], inches)
+    before = trace.path[step - 2] if step > 1 else trace.question
+    decided = (tokens != before) & ~open_cells
+    guess = trace.marked[step - 1] if trace.marked else None
+    if guess is not None:
+        decided.flat[guess] = False
+        draw_guess(axes, tokens.shape[1], guess)
+    _outline(axes, decided)
+    # that a guess is unsure, and a given sure, is known
+    deduced = ~open_cells & ~trace.board.given(trace.question)
+    deduced.flat[guesses(trace, step)] = False
+    _veil(axes, trace, tokens, np.where(deduced, trace.confidence[step - 1], 1))
 
 
 def _filled(trace: Trace, tokens: Grid) -> Cells:

@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.show.figures import ink
+from trm_jax.show.pencil import UNDECIDED
 from trm_jax.tasks.board import Board, Grid
 
 MOST_TRACES = 50
 """On one page; more would make it slow to load on a phone."""
 
+CONFLICT = "conflict"
+"""Events that begin with it are restarts."""
+
+_DEAD = "."
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _FINEST = 99
 
@@ -39,6 +45,13 @@ class Trace:
       answer: uint8 [rows, columns], where it is known.
       sizes: of a canvas: rows and columns of the grids of the question, then of the N steps, then
         of the answer (0x0 if unknown); int [N + 2, 2].
+      candidates: float [N, rows, columns, C], of a model that eliminates candidates in rounds:
+        probability of each that is alive after the round, 0 for dead ones; number c stands for
+        token c + FIRST_DIGIT. `path` then has UNDECIDED cells, and `halting` is the probability
+        that there is no conflict.
+      events: how each of the N rounds ended, in few words; "" for nothing to tell. Those that begin
+        with CONFLICT are restarts.
+      marked: of each round the cell, row * columns + column, that its guess fixed; None for none.
     """
 
     name: str
@@ -51,6 +64,35 @@ class Trace:
     verdict: str
     answer: Grid | None = None
     sizes: NDArray[np.integer] | None = None
+    candidates: NDArray[np.floating] | None = None
+    events: Sequence[str] | None = None
+    marked: Sequence[int | None] | None = None
+
+
+def kinds(trace: Trace) -> list[str]:
+    """What each round of a trace with candidates ended with: "guess", "restart" or ""."""
+    nothing = [None] * len(trace.path)
+    events, marked = trace.events or nothing, trace.marked or nothing
+    found = []
+    for event, cell in zip(events, marked, strict=True):
+        if event and event.startswith(CONFLICT):
+            found.append("restart")
+        else:
+            found.append("" if cell is None else "guess")
+    return found
+
+
+def guesses(trace: Trace, step: int) -> list[int]:
+    """Cells that were guessed since the last restart before a step, up to this step itself."""
+    ended, marked = kinds(trace), trace.marked or [None] * len(trace.path)
+    found = []
+    for place in range(step - 1, -1, -1):
+        if place < step - 1 and ended[place] == "restart":
+            break
+        cell = marked[place]
+        if cell is not None:
+            found.append(cell)
+    return found
 
 
 def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
@@ -73,7 +115,7 @@ def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
         "note": html.escape(note),
         "style": _asset("trace.css"),
         "data": data.replace("<", "\\u003c"),
-        "program": _asset("trace.js"),
+        "program": _asset("candidates.js") + _asset("trace.js"),
     }
     text = _asset("trace.html")
     # split first: what is put in is not looked through for more places
@@ -98,7 +140,7 @@ def _records(traces: Sequence[Trace]) -> dict[str, Any]:
         if board not in boards:
             boards.append(board)
         records.append(_record(trace, board["width"]) | {"board": boards.index(board)})
-    return {"boards": boards, "traces": records}
+    return {"boards": boards, "traces": records, "firstDigit": FIRST_DIGIT}
 
 
 def _look(board: Board) -> dict[str, Any]:
@@ -133,7 +175,23 @@ def _record(trace: Trace, width: int) -> dict[str, Any]:
         "verdict": trace.verdict,
         "answer": None if trace.answer is None else _tokens(trace.answer, width),
         "sizes": None if sizes is None else sizes.tolist(),
+        **_rounds(trace),
     }
+
+
+def _rounds(trace: Trace) -> dict[str, Any]:
+    """What only traces with candidates have; None in others."""
+    names = ("candidates", "kinds", "events", "marked")
+    if trace.candidates is None:
+        return dict.fromkeys(names)
+    rounds = [
+        _alive(shares[tokens == UNDECIDED])
+        for shares, tokens in zip(trace.candidates, trace.path, strict=True)
+    ]
+    candidates = {"count": trace.candidates.shape[-1], "rounds": rounds}
+    events = list(trace.events) if trace.events else None
+    marked = [None if c is None else int(c) for c in trace.marked] if trace.marked else None
+    return dict(zip(names, (candidates, kinds(trace), events, marked), strict=True))
 
 
 def _tokens(grid: Grid, width: int) -> str:
@@ -146,3 +204,11 @@ def _shares(confidence: NDArray[np.floating]) -> str:
     """Probabilities in ninety-ninths, two decimal digits each: 00 is 0 and 99 is 1."""
     finest = np.rint(np.clip(confidence.astype(np.float32), 0, 1) * _FINEST).astype(int)
     return "".join(f"{share:02d}" for share in finest.reshape(-1).tolist())
+
+
+def _alive(candidates: NDArray[np.floating]) -> str:
+    """As `_shares`, but one character for what is dead, as most candidates soon are."""
+    flat = candidates.reshape(-1)
+    spelt = _shares(flat)
+    shares = (spelt[i : i + 2] for i in range(0, len(spelt), 2))
+    return "".join(s if alive else _DEAD for s, alive in zip(shares, flat > 0, strict=True))

@@ -170,7 +170,8 @@ def update(
     metrics["gradient_norm"] = optax.tree.norm(grads).astype(jnp.float32)
     rate = schedule(optimizer_config.lr, optimizer_config, total_steps)(state.step)
     fresh = state.step % log_every == 0
-    before = {name: jnp.where(fresh, 0, total) for name, total in state.sums.items()} | {"lr": 0}
+    before = {name: jnp.where(fresh, 0, total) for name, total in state.sums.items()}
+    before["lr"] = jnp.zeros((), jnp.float32)  # a rate is not added up
     metrics["lr"] = rate
     averaged = {"params": params, "table": state.weights.table}
     new = {name: averaged[name] for name in state.ema}
@@ -213,7 +214,7 @@ def _gradient(model: LatticeModel, mesh: Mesh, parts: int) -> Callable[..., Any]
 
             grads, (losses, said) = jax.grad(loss, has_aux=True)(params)
             live = jnp.where(truth.candidates, said.digits, jnp.finfo(said.digits.dtype).min)
-            right = jnp.argmax(live, axis=-1) == pool.answers
+            right = jnp.argmax(live, axis=-1).astype(jnp.uint8) == pool.answers
             metrics = {
                 "candidate_loss": losses.candidates,
                 "digit_loss": losses.digits,

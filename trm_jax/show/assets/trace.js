@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const { boards, traces } = JSON.parse(document.getElementById("traces").textContent);
+  const { boards, traces, firstDigit } = JSON.parse(document.getElementById("traces").textContent);
   const $ = (id) => document.getElementById(id);
   const FRAME_MS = 900;
   const PLAY = "M3 1.5v13L14 8z";
@@ -33,12 +33,15 @@
   };
   // the first answer is all new, and so marks nothing
   const changed = (t, s, cell) =>
-    s > 1 && token(t, t.path[s - 1], cell) !== token(t, t.path[s - 2], cell);
+    marks.has(t)
+      ? marks.decided(t, s, cell)
+      : s > 1 && token(t, t.path[s - 1], cell) !== token(t, t.path[s - 2], cell);
   // questions and answers of different sizes have no cells in common
   const given = (t, cell) => !t.sizes && !look(t).open.includes(token(t, t.question, cell));
   const many = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
   function meanConfidence(t, s) {
+    if (marks.has(t)) return marks.solvedShare(t, s);
     let sum = 0;
     let count = 0;
     for (let cell = 0; cell < t.rows * t.columns; cell++) {
@@ -59,6 +62,9 @@
     if (parent) parent.appendChild(made);
     return made;
   }
+
+  const helpers = { element, firstDigit, token, tokensAt, look, given, percent, many };
+  const marks = pencil(helpers);
 
   const isDark = () => document.documentElement.dataset.theme === "dark";
 
@@ -135,14 +141,18 @@
   }
 
   function mark(drawn, t, s) {
-    drawn.marks.replaceChildren();
-    if (!$("changes").checked) return;
     drawn.cells.forEach(({ row, column }, cell) => {
       if (!changed(t, s, cell)) return;
       const box = { x: column + 0.1, y: row + 0.1, width: 0.8, height: 0.8, rx: 0.08 };
       if (look(t).filled) element("rect", { ...box, class: "halo" }, drawn.marks);
       element("rect", { ...box, class: "change", "data-changed": cell }, drawn.marks);
     });
+  }
+
+  function outline(drawn, t, s) {
+    drawn.marks.replaceChildren();
+    if ($("changes").checked) mark(drawn, t, s);
+    marks.outline(drawn, t, s);
   }
 
   /* ---- the curve ---- */
@@ -156,7 +166,9 @@
 
   function makeCurve(t) {
     const box = `0 0 ${PLOT.width} ${PLOT.height}`;
-    const label = "Halting probability after each step";
+    const label = marks.has(t)
+      ? "Probability of no conflict after each round"
+      : "Halting probability after each step";
     const svg = element("svg", { viewBox: box, role: "img", "aria-label": label });
     for (const share of [0, 0.5, 1]) {
       const line = { x1: PLOT.left, x2: PLOT.right, y1: up(share), y2: up(share) };
@@ -174,9 +186,15 @@
     const line = (share) => steps.map((s) => `${across(s)},${up(share(s))}`).join(" ");
     element("polyline", { points: line((s) => meanConfidence(t, s)), class: "cells-line" }, svg);
     element("polyline", { points: line((s) => t.halting[s - 1]), class: "halting-line" }, svg);
+    for (const s of steps.filter((s) => marks.kind(t, s) === "restart")) {
+      const at = { x1: across(s), x2: across(s), y1: PLOT.top, y2: PLOT.bottom };
+      element("line", { ...at, class: "restart-line" }, svg);
+    }
     const now = element("line", { y1: PLOT.top - 6, y2: PLOT.bottom, class: "now" }, svg);
     for (const s of steps) {
-      const kind = { true: "right", false: "wrong", null: "" }[t.right[s - 1]];
+      if (marks.has(t) && !marks.dots(t, s)) continue;
+      const right = marks.has(t) ? marks.right(t, s) : t.right[s - 1];
+      const kind = { true: "right", false: "wrong", null: "" }[right];
       const place = { cx: across(s), cy: up(t.halting[s - 1]), r: last() > 24 ? 3 : 4.5 };
       element("circle", { ...place, class: `dot ${kind}` }, svg);
     }
@@ -195,6 +213,7 @@
   function showPuzzle() {
     const t = trace();
     board = makeBoard(t, t.rows, t.columns, "");
+    marks.prepare(board, t);
     $("board").replaceChildren(board.svg);
     curve = makeCurve(t);
     $("curve").replaceChildren(curve.svg);
@@ -211,6 +230,19 @@
     $("shade-words").textContent = `${verb} cells of low confidence`;
     inspected = null;
     showKnown(t);
+    showRounds(t);
+  }
+
+  /** What the page calls things, and its ticks: steps of one kind of model, rounds of another. */
+  function showRounds(t) {
+    const rounds = marks.has(t);
+    for (const word of document.querySelectorAll(".of-steps")) word.hidden = rounds;
+    for (const word of document.querySelectorAll(".of-rounds")) word.hidden = !rounds;
+    $("slider").setAttribute("aria-label", rounds ? "Round" : "Supervision step");
+    if (rounds) $("shade-words").textContent = "fade unlikely candidates";
+    const ticks = marks.ticks(t);
+    $("ticks").hidden = $("event").hidden = ticks === null;
+    $("ticks").replaceChildren(...(ticks ? [ticks] : []));
   }
 
   function showKnown(t) {
@@ -237,7 +269,8 @@
     paint(board, t, tokensAt(t, step), size(t, step), (cell) =>
       shade && inside(t, step, cell) ? confidence(t, step, cell) : 1,
     );
-    mark(board, t, step);
+    marks.fill(board, t, step, shade);
+    outline(board, t, step);
     const words = describe(t);
     $("status").replaceChildren();
     words.forEach((phrase, i) => {
@@ -246,7 +279,10 @@
       part.textContent = phrase;
       $("status").append(i ? " · " : "", part);
     });
-    board.svg.setAttribute("aria-label", `${t.name}, ${words.join(", ")}`);
+    $("event").textContent = marks.happened(t, step);
+    $("event").className = marks.kind(t, step);
+    const ended = marks.happened(t, step) ? [marks.happened(t, step)] : [];
+    board.svg.setAttribute("aria-label", [t.name, ...words, ...ended].join(", "));
     board.svg.dataset.tokens = tokensAt(t, step);
     $("slider").value = step;
     $("slider").setAttribute("aria-valuetext", words[0]);
@@ -262,6 +298,7 @@
 
   function describe(t) {
     if (step === 0) return ["question"];
+    if (marks.has(t)) return marks.describe(t, step);
     let count = 0;
     board.cells.forEach((_, cell) => (count += changed(t, step, cell) ? 1 : 0));
     const words = [`step ${step} of ${last()}`];
@@ -275,12 +312,18 @@
   function inspect() {
     const t = trace();
     if (inspected === null) {
-      $("cell").textContent = "Point at a cell to see its confidence and its history.";
+      const facts = marks.has(t) ? "its candidates" : "its confidence and its history";
+      $("cell").textContent = `Point at a cell to see ${facts}.`;
       return;
     }
     const cell = inspected;
     const place = `row ${Math.floor(cell / t.columns) + 1}, column ${(cell % t.columns) + 1}`;
     const words = [`${place}: ${called(t, token(t, tokensAt(t, step), cell))}`];
+    if (marks.has(t)) {
+      if (marks.undecided(t, step, cell)) words[0] = place;
+      $("cell").textContent = [...words, ...marks.inspect(t, step, cell)].join(" · ");
+      return;
+    }
     if (step > 0 && inside(t, step, cell)) {
       words.push(`confidence ${percent(confidence(t, step, cell), 0)}`);
     }
@@ -382,6 +425,10 @@
     ArrowDown: () => other(1),
     ArrowUp: () => other(-1),
   };
+  const CHAPTERS = {
+    PageDown: () => jump(marks.restart(trace(), step, 1)),
+    PageUp: () => jump(marks.restart(trace(), step, -1)),
+  };
 
   function pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -390,7 +437,8 @@
     if (name === "SELECT") return;
     const own = name === "BUTTON" || event.target.type === "checkbox";
     if (own && event.key === " ") return;
-    const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const keys = trace().kinds ? { ...KEYS, ...CHAPTERS } : KEYS;
+    const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!act) return;
     event.preventDefault();
     act();
