@@ -86,7 +86,7 @@ def run(values: flags.FlagValues, rest: Sequence[str], trained: Trained) -> int:
         write_whole(epath.Path(values.out), json.dumps(result["submission"]) + "\n")
         print(f"wrote {values.out}", file=sys.stderr)
     if shown:
-        traces.write(values, shown, count, TRACE_NOTE)
+        traces.write(values, trained.workdir.root.name, shown, count, TRACE_NOTE)
     print(
         f"{result['unknown_rows']:,} rows of the puzzle table were unknown; "
         f"{result['fitted']} updates on the demonstrations; {result['examples']:,} copies voted",
