@@ -23,7 +23,6 @@ from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search
-from trm_jax.models import is_lattice
 from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
@@ -142,12 +141,13 @@ def _result(
     size = trained.experiment.eval_batch_size if values.batch_size is None else values.batch_size
     if size < 1:
         raise UserError(f"--batch_size is {size}; give 1 or more puzzles.")
-    if is_lattice(trained.model):
-        return _deduced(trained, trained.model, questions, rows, values, steps, size)
+    model = trained.model
+    if isinstance(model, LatticeModel):
+        return _deduced(trained, model, questions, rows, values, steps, size)
     chain_flags.refuse_all(values, trained.experiment.model.kind)
     how: dict[str, Any] = {"batch_size": size, "mesh": trained.mesh}
     search = search_flags.search(values, steps)
-    tried = (trained.model, checkpoints, questions, rows)
+    tried = (model, checkpoints, questions, rows)
     if values.curve:
         if values.halt or values.select:
             raise UserError("--curve shows every way to halt and select; leave these flags out.")
@@ -156,7 +156,7 @@ def _result(
     how["voting"] = values.voting or ""
     if search:
         return evaluate_search(*tried, search=search, **how)
-    rollout = Rollout(trained.model, trained.mesh, steps, min(size, len(questions)))
+    rollout = Rollout(model, trained.mesh, steps, min(size, len(questions)))
     return evaluate(rollout, trained.weights, questions, rows, voting=how["voting"])
 
 

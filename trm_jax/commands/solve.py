@@ -21,7 +21,7 @@ from trm_jax.commands import (
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
-from trm_jax.models import is_lattice
+from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.released.cards import cards, fitting
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
@@ -62,7 +62,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
     --trace out.html writes a page that plays the answers step by step, --gif an animation.
     A lattice model searches, and gives no answer rather than a wrong one.
-    Exit codes: 0 all solved, 1 some answer is wrong or not found, 2 a malformed or contradictory puzzle.
+    Exit codes: 0 all solved, 1 some answer is wrong or missing, 2 a malformed or contradictory
+    puzzle.
     """
     traces.check(values)
     figures.check_picture("--picture", values.picture)
@@ -79,7 +80,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     solve_groups.refuse(values, trained)
     texts = _texts(rest, [trained.manifest]) if texts is None else texts
     questions = read_puzzles(trained.manifest, texts)
-    if not is_lattice(trained.model):
+    if not isinstance(trained.model, LatticeModel):
         chain_flags.refuse_all(values, trained.experiment.model.kind)
     elif values.search:
         return solve_chains.run(values, trained, trained.model, questions)

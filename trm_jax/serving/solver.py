@@ -18,7 +18,6 @@ from trm_jax.data.rows import Rows
 from trm_jax.infer.chain_search import ChainSearch
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, judged
-from trm_jax.models import is_lattice
 from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.released.cards import cards, is_released, listed
 from trm_jax.released.stored import load_released
@@ -73,7 +72,7 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
 def of_trained(trained: Trained) -> "Solver":
     """The solver of a loaded model."""
     model = trained.model
-    return OfLattice(trained, model) if is_lattice(model) else OfWorkDir(trained)
+    return OfLattice(trained, model) if isinstance(model, LatticeModel) else OfWorkDir(trained)
 
 
 def _released(name: str, checkpoint: int | None) -> "Solver":
