@@ -18,6 +18,7 @@ from trm_jax.models.kernels.rows import (
     ROWS,
     WIDTHS,
     Rows,
+    given,
     normalise,
     normalise_gradient,
     whole,
@@ -63,7 +64,7 @@ def takes(width: int) -> bool:
 def norm_mlp(
     h: jax.Array, weights: Weights, chances: jax.Array | None, threshold: int
 ) -> jax.Array:
-    """h + drop(down(gelu(up(normalised h)))).
+    """The states h + drop(down(gelu(up(normalised h)))).
 
     Args:
       h: [R, D], D one of `rows.WIDTHS`.
@@ -75,7 +76,7 @@ def norm_mlp(
       [R, D] of h's dtype; sums within the kernel are float32.
     """
     (rows, width), w = h.shape, weights.narrow(h.dtype)
-    arrays = [h, *_given(chances), *w]
+    arrays = [h, *given(chances), *w]
     return pl.pallas_call(
         functools.partial(_forward, rows=rows, threshold=threshold),
         out_shape=jax.ShapeDtypeStruct((rows, width), h.dtype),
@@ -85,10 +86,6 @@ def norm_mlp(
         name="norm_mlp",
         **options(num_stages=3),
     )(*arrays)
-
-
-def _given(chances: jax.Array | None) -> list[jax.Array]:
-    return [] if chances is None else [chances]
 
 
 def _forward(h: Any, *refs: Any, rows: int, threshold: int) -> None:
@@ -162,7 +159,7 @@ def _keep(
 def _gradients(threshold: int, kept: Any, d: jax.Array) -> tuple[jax.Array, Weights, None]:
     h, weights, chances = kept
     (rows, width), w = h.shape, weights.narrow(h.dtype)
-    arrays = [h, d, *_given(chances), w.up, w.up_bias, w.down]
+    arrays = [h, d, *given(chances), w.up, w.up_bias, w.down]
     d_h = pl.pallas_call(
         functools.partial(_by_rows, rows=rows, threshold=threshold),
         out_shape=jax.ShapeDtypeStruct((rows, width), h.dtype),

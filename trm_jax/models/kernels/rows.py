@@ -33,17 +33,24 @@ class Rows:
         mask = jnp.broadcast_to(self.present[:, None], value.shape)
         triton.store(ref.at[self.part, :], value.astype(ref.dtype), mask=mask)
 
-    def drop(self, x: jax.Array, chances: Any, threshold: int) -> jax.Array:
-        """Dropout of x [ROWS, D] by bytes [R, D], a list of one reference or none."""
+    def drop(
+        self, x: jax.Array, chances: Any, threshold: int, columns: Any = slice(None)
+    ) -> jax.Array:
+        """Dropout of x [ROWS, columns] by bytes [R, D], a list of one reference or none."""
         if not chances:
             return x
-        kept = self.load(chances[0]).astype(jnp.int32) >= threshold
+        kept = self.load(chances[0], columns).astype(jnp.int32) >= threshold
         return jnp.where(kept, x * (CHANCES / (CHANCES - threshold)), 0.0)
 
 
 def whole(*shape: int) -> pl.BlockSpec:
     """All of an array is within a program's reach; what it needs of it, it loads."""
     return pl.BlockSpec(shape, lambda *_: (0,) * len(shape))
+
+
+def given(chances: jax.Array | None) -> list[jax.Array]:
+    """The bytes for the dropout as arguments of a kernel."""
+    return [] if chances is None else [chances]
 
 
 def normalise(x: jax.Array) -> tuple[jax.Array, jax.Array]:

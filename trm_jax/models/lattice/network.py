@@ -1,5 +1,7 @@
 """The network of lattice deduction: pre-norm transformer blocks, looped, with three heads."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -7,7 +9,7 @@ from flax import struct
 
 from trm_jax.core.numerics import layer_norm, lecun_normal, normalised, truncated_normal, wide
 from trm_jax.models.attend import attend
-from trm_jax.models.kernels import norm_mlp, norm_qkv
+from trm_jax.models.kernels import add_affine, norm_mlp, norm_qkv
 from trm_jax.models.kernels.rows import CHANCES
 from trm_jax.models.kernels.target import fused
 from trm_jax.models.settings import ModelConfig
@@ -112,6 +114,11 @@ def _gelu_gradient(x: jax.Array, d: jax.Array) -> tuple[jax.Array]:
 gelu.defvjp(lambda x: (gelu(x), x), _gelu_gradient)
 
 
+def rows(x: Any) -> Any:
+    """[B, L, D] as kernels take it, [B L, D]; None stays None."""
+    return None if x is None else x.reshape(-1, x.shape[-1])
+
+
 class Block(nn.Module):
     """h + attention(norm(h)), then h + mlp(norm(h)), with GELU and biases; h is [B, L, D]."""
 
@@ -125,13 +132,13 @@ class Block(nn.Module):
         self.up, self.down = Affine(width, EXPANSION * width), Affine(EXPANSION * width, width)
 
     def __call__(self, h: jax.Array, rate: float, keys: jax.Array | None) -> jax.Array:
-        kernels = fused(self.config.kernels) and norm_mlp.takes(self.config.width)
-        tokens = h.shape[1]
+        c, (_, tokens, width) = self.config, h.shape
+        kernels = fused(c.kernels) and norm_mlp.takes(width)
+        for_mixed, for_mlp = (random_bytes(h.shape, rate, fold(keys, i)) for i in range(2))
         h, *qkv = (self._fused_qkv if kernels else self._qkv)(h)
         mixed = attend(*qkv, tokens, self.attention)[:, :tokens].reshape(h.shape)
-        h = h + drop(self._affine(mixed, self.out()), *random_bytes(h.shape, rate, fold(keys, 0)))
-        chances, threshold = random_bytes(h.shape, rate, fold(keys, 1))
-        return (self._fused_mlp if kernels else self._mlp)(h, chances, threshold)
+        h = (self._fused_out if kernels else self._out)(h, mixed, *for_mixed)
+        return (self._fused_mlp if kernels else self._mlp)(h, *for_mlp)
 
     def _affine(self, x: jax.Array, weights: tuple[jax.Array, jax.Array]) -> jax.Array:
         kernel, bias = (a.astype(self.config.dtype) for a in weights)
@@ -148,10 +155,19 @@ class Block(nn.Module):
 
     def _fused_qkv(self, h: jax.Array) -> tuple[jax.Array, ...]:
         weights = self._behind_norm(self.norm_attention, self.qkv)
-        same, *qkv = norm_qkv.norm_qkv(h.reshape(-1, h.shape[-1]), *weights)
-        return same.reshape(h.shape), *(
-            a.reshape(*h.shape[:2], self.config.heads, -1) for a in qkv
-        )
+        same, *qkv = norm_qkv.norm_qkv(rows(h), *weights)
+        return same.reshape(h.shape), *(a.reshape(*h.shape[:2], self.config.heads, -1) for a in qkv)
+
+    def _out(
+        self, h: jax.Array, mixed: jax.Array, chances: jax.Array | None, threshold: int
+    ) -> jax.Array:
+        return h + drop(self._affine(mixed, self.out()), chances, threshold)
+
+    def _fused_out(
+        self, h: jax.Array, mixed: jax.Array, chances: jax.Array | None, threshold: int
+    ) -> jax.Array:
+        x, into, chances = (rows(a) for a in (mixed, h, chances))
+        return add_affine.add_affine(into, x, *self.out(), chances, threshold).reshape(h.shape)
 
     def _mlp(self, h: jax.Array, chances: jax.Array | None, threshold: int) -> jax.Array:
         inner = gelu(self._affine(normalised(h), self._behind_norm(self.norm_mlp, self.up)))
@@ -159,9 +175,7 @@ class Block(nn.Module):
 
     def _fused_mlp(self, h: jax.Array, chances: jax.Array | None, threshold: int) -> jax.Array:
         weights = norm_mlp.Weights(*self._behind_norm(self.norm_mlp, self.up), *self.down())
-        flat = (-1, h.shape[-1])
-        bytes_ = None if chances is None else chances.reshape(flat)
-        return norm_mlp.norm_mlp(h.reshape(flat), weights, bytes_, threshold).reshape(h.shape)
+        return norm_mlp.norm_mlp(rows(h), weights, rows(chances), threshold).reshape(h.shape)
 
 
 class LatticeNetwork(nn.Module):
