@@ -142,7 +142,7 @@ class Block(nn.Module):
 
     def _affine(self, x: jax.Array, weights: tuple[jax.Array, jax.Array]) -> jax.Array:
         kernel, bias = (a.astype(self.config.dtype) for a in weights)
-        return x @ kernel + bias
+        return x @ kernel + bias[None, None]
 
     def _behind_norm(self, scale: Scale, affine: Affine) -> tuple[jax.Array, jax.Array]:
         return behind_norm(scale, affine, self.config.dtype)
