@@ -27,7 +27,9 @@ from trm_jax.models.kernels.target import options
 
 INNER = 64
 """Inner channels that a program takes at a time."""
-SPLITS = 16
+SUMMED = 32
+"""Inner channels whose gradients by weights a program sums; more would not fit its registers."""
+SPLITS = 8
 """Programs that share the rows of a gradient by weights; their sums are added up at the end."""
 SLOPE, CUBE = 2 * math.sqrt(2 / math.pi), 0.044715
 """The tanh form of GELU is x sigmoid(SLOPE (x + CUBE x^3))."""
@@ -176,20 +178,20 @@ def _weight_gradients(arrays: list[jax.Array], threshold: int) -> Weights:
     """Of all weights; `arrays` are those that `_by_weights` reads."""
     *of_rows, up, _, _ = arrays
     (rows, width), inner = of_rows[0].shape, up.shape[1]
-    chunks = inner // INNER
+    chunks = inner // SUMMED
     shapes = (width, inner), (inner,), (inner, width), (chunks, width)
-    up_spec = pl.BlockSpec((None, width, INNER), lambda j, s: (s, 0, j))
-    bias_spec = pl.BlockSpec((None, INNER), lambda j, s: (s, j))
-    down_spec = pl.BlockSpec((None, INNER, width), lambda j, s: (s, j, 0))
+    up_spec = pl.BlockSpec((None, width, SUMMED), lambda j, s: (s, 0, j))
+    bias_spec = pl.BlockSpec((None, SUMMED), lambda j, s: (s, j))
+    down_spec = pl.BlockSpec((None, SUMMED, width), lambda j, s: (s, j, 0))
     sums = pl.pallas_call(
         functools.partial(_by_weights, rows=rows, threshold=threshold),
         out_shape=[jax.ShapeDtypeStruct((SPLITS, *shape), jnp.float32) for shape in shapes],
         grid=(chunks, SPLITS),
         in_specs=[
             *(whole(*a.shape) for a in of_rows),
-            pl.BlockSpec((width, INNER), lambda j, s: (0, j)),
-            pl.BlockSpec((INNER,), lambda j, s: (j,)),
-            pl.BlockSpec((INNER, width), lambda j, s: (j, 0)),
+            pl.BlockSpec((width, SUMMED), lambda j, s: (0, j)),
+            pl.BlockSpec((SUMMED,), lambda j, s: (j,)),
+            pl.BlockSpec((SUMMED, width), lambda j, s: (j, 0)),
         ],
         out_specs=[
             up_spec,

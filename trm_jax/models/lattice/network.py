@@ -135,8 +135,8 @@ class Block(nn.Module):
         c, (_, tokens, width) = self.config, h.shape
         kernels = fused(c.kernels) and norm_mlp.takes(width)
         for_mixed, for_mlp = (random_bytes(h.shape, rate, fold(keys, i)) for i in range(2))
-        h, *qkv = (self._fused_qkv if kernels else self._qkv)(h)
-        mixed = attend(*qkv, tokens, self.attention)[:, :tokens].reshape(h.shape)
+        h, q, k, v = (self._fused_qkv if kernels else self._qkv)(h)
+        mixed = attend(q, k, v, tokens, self.attention)[:, :tokens].reshape(h.shape)
         h = (self._fused_out if kernels else self._out)(h, mixed, *for_mixed)
         return (self._fused_mlp if kernels else self._mlp)(h, *for_mlp)
 
