@@ -23,7 +23,7 @@ from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
 from trm_jax.tasks.sources import open_own_data, open_test_data, training_data_path

@@ -21,7 +21,7 @@ from trm_jax.commands import (
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.released.cards import cards, fitting
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
