@@ -44,14 +44,14 @@ def test_a_picture_that_cannot_be_written_is_named():
 )
 def test_a_missing_file_is_no_puzzle(argument):
     with pytest.raises(UserError, match=f"^{argument}: no such file"):
-        sources([argument], SHAPE)
+        sources([argument], [SHAPE])
 
 
 def test_a_directory_is_no_puzzle(tmp_path):
     with pytest.raises(UserError, match="is a directory"):
-        sources([str(tmp_path)], SHAPE)
+        sources([str(tmp_path)], [SHAPE])
 
 
 @pytest.mark.parametrize("puzzle", ["1.3.4.2.........", "12x4............", "1..."])
 def test_puzzles_are_left_to_the_task(puzzle):
-    assert sources([puzzle], SHAPE) == [(puzzle, "")]
+    assert sources([puzzle], [SHAPE]) == [(puzzle, "")]

@@ -15,12 +15,12 @@ MOST_NAME = 256
 _PATH = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,5}$|^~|^[A-Za-z]:\\")
 
 
-def sources(rest: Sequence[str], shape: Shape) -> list[Source]:
+def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
     """The texts of the arguments.
 
     Args:
       rest: puzzles, names of files, and "-" for standard input.
-      shape: of the puzzles.
+      shapes: that the puzzles may have.
 
     Raises:
       UserError: a file cannot be read, or is not there.
@@ -31,7 +31,7 @@ def sources(rest: Sequence[str], shape: Shape) -> list[Source]:
             found.append(Source(read_stdin(), "standard input"))
         elif _is_there(argument):
             found.append(Source(read_text(Path(argument)), argument))
-        elif _names_a_file(argument, shape):
+        elif shapes and all(_names_a_file(argument, shape) for shape in shapes):
             raise UserError(
                 f"{argument}: no such file, and it is no puzzle either; give the path of a file "
                 "with puzzles, or the cells of one."

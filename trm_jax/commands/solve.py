@@ -8,26 +8,34 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from trm_jax.commands import chain_flags, common, solve_chains, solve_groups, traces
+from trm_jax.commands import (
+    chain_flags,
+    common,
+    model_flags,
+    solve_chains,
+    solve_groups,
+    traces,
+)
 from trm_jax.commands.puzzle_sources import sources
 from trm_jax.core.errors import EXIT_DONE
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
-from trm_jax.models import is_lattice
+from trm_jax.models.lattice.lattice_model import LatticeModel
+from trm_jax.released.cards import cards, fitting
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render
 from trm_jax.show.trace_record import trace_puzzles
 from trm_jax.tasks.task import Shape, task_of
 from trm_jax.tasks.texts import read_puzzles
-from trm_jax.train.trained import Trained, load
+from trm_jax.train.trained import Trained
 
 EXIT_WRONG = 1
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    common.define_workdir(values)
+    model_flags.define(values)
     common.define_checkpoint(values)
     flags.DEFINE_bool("show", False, "Draw the answer after every step.", flag_values=values)
     flags.DEFINE_string("picture", None, "PNG of the first puzzle, by step.", flag_values=values)
@@ -41,28 +49,40 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Solves puzzles.
 
-    trm solve --workdir DIR PUZZLE... | FILE | -
+    trm solve [--model NAME | --workdir DIR] PUZZLE... | FILE | -
     trm solve --workdir DIR PUZZLE [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
     trm solve --workdir DIR TASKS.json [--fit_updates 300] [--out submission.json]   (ARC)
 
+    With neither, a released model for puzzles of this form answers (`trm models` lists them).
     A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
-    free. A file, or '-' for standard input, holds one a line, or one row a line. Each answer is checked by the rules
-    and the givens. ARC tasks come in Kaggle's form; rows of the puzzle table that their copies
-    lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
+    free. A file, or '-' for standard input, holds one a line, or one row a line, with frames and
+    comments as people write them. Each answer is checked by the rules and the givens.
+    ARC tasks come in Kaggle's form, or as a folder with one file a task; rows of the puzzle table
+    that their copies lack are fitted on their demonstrations, and all copies of a test vote on two
+    attempts at it.
     --trace out.html writes a page that plays the answers step by step, --gif an animation.
     A lattice model searches, and gives no answer rather than a wrong one.
-    Exit codes: 0 all solved, 1 some answer is wrong or not found, 2 a malformed or contradictory puzzle.
+    Exit codes: 0 all solved, 1 some answer is wrong or missing, 2 a malformed or contradictory
+    puzzle.
     """
     traces.check(values)
     figures.check_picture("--picture", values.picture)
-    trained = load(common.need(values, "workdir"), values.checkpoint)
+    texts = None
+    if model_flags.given(values):
+        trained = model_flags.load_model(values, values.checkpoint)
+    else:
+        texts = sources(rest, [card.shape for card in cards()])
+        name = fitting([source.text for source in texts]).name
+        print(f"answered by the released model {name}", file=sys.stderr)
+        trained = model_flags.released(name, values.checkpoint)
     if task_of(trained.manifest).grouped:
         return solve_groups.run(values, rest, trained)
     solve_groups.refuse(values, trained)
-    questions, notes = read_puzzles(trained.manifest, sources(rest, trained.manifest))
+    texts = sources(rest, [trained.manifest]) if texts is None else texts
+    questions, notes = read_puzzles(trained.manifest, texts)
     for note in notes:
         print(note, file=sys.stderr)
-    if not is_lattice(trained.model):
+    if not isinstance(trained.model, LatticeModel):
         chain_flags.refuse_all(values, trained.experiment.model.kind)
     elif values.search:
         return solve_chains.run(values, trained, trained.model, questions)
@@ -85,7 +105,7 @@ def _solve(values: flags.FlagValues, questions: np.ndarray, trained: Trained) ->
         size = min(shown, most)
         watched = Rollout(trained.model, trained.mesh, steps, size, confidence=True)
         found = trace_puzzles(watched, trained.weights, shape, questions[:shown])
-        traces.write(values, found, len(questions))
+        traces.write(values, trained.workdir.root.name, found, len(questions))
     return EXIT_WRONG if any(answer.broken for answer in answers) else EXIT_DONE
 
 

@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import jax
 
 from trm_jax.core.errors import UserError
-from trm_jax.models.lattice import lattice
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice import lattice_model
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
 from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
@@ -75,7 +75,7 @@ def _check_recursion(settings: ModelSettings) -> None:
 KINDS: dict[str, Kind] = {
     name: Kind(functools.partial(Model, variant=variant), _check_recursion, variant)
     for name, variant in VARIANTS.items()
-} | {lattice.KIND: Kind(LatticeModel, lattice.check)}
+} | {lattice_model.KIND: Kind(LatticeModel, lattice_model.check)}
 
 
 def check_training(
@@ -114,11 +114,6 @@ def check_training(
             f"config.chains is {chains}, and chains differ in z, which a {kind!r} model lacks; set "
             "it to 1."
         )
-
-
-def is_lattice(model: AnyModel) -> TypeGuard[LatticeModel]:
-    """Whether a model has candidates, and a search of its own (`infer.chain_search`)."""
-    return isinstance(model, LatticeModel)
 
 
 def _check_pool_training(

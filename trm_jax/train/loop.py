@@ -16,6 +16,7 @@ from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.core.mesh import check_divides, make_mesh
 from trm_jax.core.signals import StopSignals
 from trm_jax.tasks.sources import open_training_data, training_data_path
+from trm_jax.tasks.task import task_of
 from trm_jax.train import pack
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.logbook import Logbook
