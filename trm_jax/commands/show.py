@@ -40,7 +40,9 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     flags.DEFINE_string("data", None, data, flag_values=values)
     split = "Default: the first of test, heldout and train that has puzzles."
     flags.DEFINE_string("split", None, split, flag_values=values)
-    task = "Where puzzles have names (ARC): show NAME[,NAME], of whatever split; not --first, --count."
+    task = (
+        "Where puzzles have names (ARC): show NAME[,NAME], of whatever split; not --first, --count."
+    )
     flags.DEFINE_list("task", [], task, flag_values=values)
     count = "Number of puzzles to show."
     flags.DEFINE_integer("count", 3, count, 1, MOST, flag_values=values)
@@ -61,8 +63,9 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm show --workdir DIR | --model NAME [--data DATASET] [--split test] [--count 3]
              [--picture out.png]
 
-    FILE.json, or a folder of such files, holds ARC tasks in Kaggle's form. With --workdir the answers of the run's model after
-    its last step stand beside the right ones, wrong cells marked, with the halting probability.
+    FILE.json holds ARC tasks in Kaggle's form; a folder of such files will do. With --workdir the
+    answers of the run's model after its last step stand beside the right ones, wrong cells marked,
+    with the halting probability.
     """
     figures.check_picture("--picture", values.picture)
     if not model_flags.given(values):

@@ -1,4 +1,4 @@
-"""Text and JSON files that people bring: bounded, of a known encoding, or refused in one sentence."""
+"""Text and JSON files that people bring: bounded, in UTF-8, or refused in one sentence."""
 
 import gzip
 import io
@@ -44,7 +44,7 @@ def check_file(path: Path) -> int:
     """Size in bytes of a regular file.
 
     Raises:
-      UserError: there is no such file, or it is a directory, a pipe or a device, which may never end.
+      UserError: there is no such file, or it is a directory, a pipe or a device.
     """
     try:
         found = path.stat()

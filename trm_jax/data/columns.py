@@ -23,14 +23,14 @@ class Columns(NamedTuple):
     Attributes:
       question: of the column with puzzles.
       answer: of the column with answers.
-      count: fields of a row.
+      fields: of a row.
       named: whether the first row has their names, and no puzzle.
       padded: whether a space stands before each field.
     """
 
     question: int
     answer: int
-    count: int
+    fields: int
     named: bool = True
     padded: bool = False
 
@@ -58,6 +58,11 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
     whole = [place for place, field in enumerate(first) if len(field.strip(_AROUND)) == cells]
     if len(whole) == 2:
         return Columns(whole[0], whole[1], len(first), named=False)
+    if len(whole) == 1 and len(first) == 1:
+        raise UserError(
+            f"{path}, line 1: there is a puzzle and no answer, and no names of columns; data sets "
+            "and scores need answers, in columns question,answer (`trm solve` needs none)."
+        )
     names = [name.strip(_AROUND).lower() for name in first]
     for name, count in Counter(names).items():
         if count > 1 and name in (*QUESTION_NAMES, *ANSWER_NAMES):

@@ -211,7 +211,7 @@ def _pairs(
     path: Path, done: int, block: list[list[str]], columns: Columns, kind: Kind
 ) -> list[tuple[str, str]]:
     """Questions and answers of rows, before which the file has `done`."""
-    asked, answered, count = columns.question, columns.answer, columns.count
+    asked, answered, count = columns.question, columns.answer, columns.fields
     cells = kind.cells
     return [
         (row[asked], row[answered])
@@ -227,11 +227,11 @@ def _pick(path: Path, place: int, row: list[str], columns: Columns, kind: Kind) 
         tidy(row[column], kind.cells, padding, padded=columns.padded) if column < len(row) else ""
         for column, padding in ((columns.question, kind.padding), (columns.answer, ""))
     ]
-    short = len(row) < columns.count and {len(text) for text in texts} != {kind.cells}
-    if short or any(map(str.strip, row[columns.count :])):
+    short = len(row) < columns.fields and {len(text) for text in texts} != {kind.cells}
+    if short or any(map(str.strip, row[columns.fields :])):
         raise UserError(
             f"{path}, line {_line(path, place, kind)}: the row has {len(row)} fields and the "
-            f"header {columns.count}; mend or remove the row."
+            f"header {columns.fields}; mend or remove the row."
         )
     return texts[0], texts[1]
 
@@ -271,9 +271,7 @@ def _tokens(
     return np.frombuffer(raw, np.uint8).reshape(-1, kind.cells), tokens
 
 
-def _check_duplicates(
-    path: Path, questions: Grid, hashes: NDArray[np.uint64], kind: Kind
-) -> None:
+def _check_duplicates(path: Path, questions: Grid, hashes: NDArray[np.uint64], kind: Kind) -> None:
     order = np.argsort(hashes, kind="stable")  # stable: equal rows stay in the file's order
     twins = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
     twins = twins[(questions[order[twins]] == questions[order[twins + 1]]).all(1)]

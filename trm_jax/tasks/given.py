@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from trm_jax.core.errors import UserError
 from trm_jax.data.columns import QUESTION_NAMES
 
-
 _SEPARATOR = re.compile(r"[,;\t]")
 _WORDS = re.compile(r"[A-Za-z_][\w .%-]*")
 
@@ -75,9 +74,7 @@ def only(found: Sequence[Given]) -> NDArray[np.uint8]:
     return found[0].tokens
 
 
-def joined_lines(
-    text: str, rows: int, columns: int, known: Mapping[str, int]
-) -> list[Given]:
+def joined_lines(text: str, rows: int, columns: int, known: Mapping[str, int]) -> list[Given]:
     """Reads puzzles of which each character is a cell: lines are joined until a grid is full.
 
     Args:
@@ -122,8 +119,7 @@ def joined_lines(
     if grid:
         raise BadLineError(
             begun,
-            f"the puzzle has {len(grid)} cells instead of {cells}; write {rows} rows of "
-            f"{columns}.",
+            f"the puzzle has {len(grid)} cells instead of {cells}; write {rows} rows of {columns}.",
             alone=alone,
         )
     return found

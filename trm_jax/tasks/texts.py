@@ -58,7 +58,9 @@ def read_puzzles(shape: Shape, sources: Sequence[Source]) -> Puzzles:
             raise UserError(f"{file} holds no puzzle; give a file with puzzles as text.")
         for given in found:
             questions.append(given.tokens)
-            places.append(f"{file}, line {given.line}: the puzzle" if file else f"Puzzle {len(questions)}")
+            places.append(
+                f"{file}, line {given.line}: the puzzle" if file else f"Puzzle {len(questions)}"
+            )
         said = [given for given in found if given.note]
         notes += [f"{file or 'puzzle'}, line {said[0].line}: {said[0].note}"] if said else []
     if not questions:

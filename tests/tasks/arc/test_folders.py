@@ -100,7 +100,8 @@ def test_what_is_there_is_listed(tmp_path):
         ([{"input": [[1]], "output": [[2]]}], ["list of pairs (as in re-arc)", "'train'"]),
         ([], ["is a list, and holds no tasks by name"]),
         ([{"examples": [], "source": ""}], ["list of examples (as in BARC)"]),
-        ({"examples": [[[[1]], [[2]]]], "source": "s"}, ["'examples'", "'train' and 'test' is"]),
+        ({"examples": [[[[1]], [[2]]]], "source": "s"}, ["'examples'", "'train' and 'test' are"]),
+        ({"fewshots": [{"input": [[1]]}], "query": []}, ["'fewshots', 'query', and 'train'"]),
         ({"train": [{"input": [[1]], "output": [[1]]}]}, ["'test' is missing"]),
         ({"test": [{"input": [[1]], "output": [[1]]}]}, ["'train' is missing"]),
         ({"a": [{"attempt_1": [[1]], "attempt_2": [[1]]}]}, ["is a submission"]),
@@ -138,12 +139,18 @@ def test_other_texts_are_named(tmp_path):
 def test_a_data_set_without_the_concepts_says_so(tmp_path, capsys):
     write_repository(tmp_path / "arc")
     flags = ["--copies=1", "--side=7"]
-    assert main(["data", "arc1", f"--source={tmp_path / 'arc'}", f"--out={tmp_path / 'o'}", *flags]) == 0
+    assert (
+        main(["data", "arc1", f"--source={tmp_path / 'arc'}", f"--out={tmp_path / 'o'}", *flags])
+        == 0
+    )
     out, err = capsys.readouterr()
     assert json.loads(out)["subsets"] == ["training", "evaluation"]
     assert "has no ConceptARC, so the data set is built without it" in err
     write_concepts(tmp_path / "arc" / "ConceptARC")
-    assert main(["data", "arc1", f"--source={tmp_path / 'arc'}", f"--out={tmp_path / 'p'}", *flags]) == 0
+    assert (
+        main(["data", "arc1", f"--source={tmp_path / 'arc'}", f"--out={tmp_path / 'p'}", *flags])
+        == 0
+    )
     out, err = capsys.readouterr()
     assert json.loads(out)["row_tasks"] == "10 names" and not err
 

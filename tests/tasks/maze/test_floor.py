@@ -26,7 +26,9 @@ ONE = {
     "cells apart": "\n".join(" ".join(row) for row in ROWS),
     "blocks": "\n".join(ROWS).replace("#", "\u2588"),
     "numbers": "\n".join(ROWS).translate(str.maketrans(" #SG", "0123")),
-    "numbers apart": "\n".join(" ".join(row.translate(str.maketrans(" #SG", "0123"))) for row in ROWS),
+    "numbers apart": "\n".join(
+        " ".join(row.translate(str.maketrans(" #SG", "0123"))) for row in ROWS
+    ),
     "Python": str([[" #SG".index(cell) for cell in row] for row in ROWS]).replace("],", "],\n"),
     "Python in a line": str([[" #SG".index(cell) for cell in row] for row in ROWS]),
     "numbers and letters": QUESTION.translate(str.maketrans(" #", "01")),

@@ -1,4 +1,4 @@
-"""Sudokus in the forms that people have them in: all read alike, or refused with line and reason."""
+"""Sudokus in the forms that people have them in: read alike, or refused with line and reason."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,9 @@ ONE = {
     "empty fields": "\n".join(",".join(row.replace(".", " ")).replace(" ", "") for row in ROWS),
     "trailing commas": "\n".join(",".join(row.replace(".", "0")) + "," for row in ROWS),
     "Python": str([[int(c) for c in row.replace(".", "0")] for row in ROWS]),
-    "Python by row": str([[int(c) for c in r.replace(".", "0")] for r in ROWS]).replace("],", "],\n"),
+    "Python by row": str([[int(c) for c in r.replace(".", "0")] for r in ROWS]).replace(
+        "],", "],\n"
+    ),
     "NumPy": "\n".join(f"[{' '.join(row.replace('.', '0'))}]" for row in ROWS),
     "bands apart": "\n\n".join("\n".join(ROWS[i : i + 3]) for i in (0, 3, 6)),
     "double spaced": "\n\n".join(ROWS),

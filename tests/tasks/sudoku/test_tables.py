@@ -71,6 +71,7 @@ REFUSED = {
         ["question,answer", "", f"{QUESTION[:-3]}0{QUESTION[-2:]},{ANSWER}"],
         "line 3: '0' and another sign for a blank",
     ),
+    "a puzzle a line": ([QUESTION, QUESTION[::-1]], "line 1: there is a puzzle and no answer"),
     "no answers": (["puzzle,clues", f"{QUESTION},30"], r"no column 'answer' \(or answers, sol"),
     "no puzzles": (["id,solution", f"1,{ANSWER}"], r"no column 'question' \(or puzzle"),
     "columns": ([",".join(["c"] * 200_000)], "200,000 columns, and at most 1,000"),
@@ -127,5 +128,7 @@ def test_hexadecimal_answers_make_zero_a_digit(tmp_path):
     np.testing.assert_array_equal(found, pattern(sixteen))
     letters = answer.translate(str.maketrans("123456789ABCDEFG", "ABCDEFGHIJKLMNOP"))
     question = ours.translate(str.maketrans("123456789ABCDEFG", "ABCDEFGHIJKLMNOP"))
-    ((found,), _) = read_csv(write(tmp_path / "b.csv", ["puzzle,solution", f"{question},{letters}"]), sixteen)
+    ((found,), _) = read_csv(
+        write(tmp_path / "b.csv", ["puzzle,solution", f"{question},{letters}"]), sixteen
+    )
     assert sixteen.format_line(found) == ours

@@ -96,7 +96,8 @@ def task_files(folder: Path, *, below: bool = False) -> list[Path]:
     return sorted(
         path
         for path in found
-        if not path.name.startswith(".") and not path.name.endswith((_CHALLENGES, "_solutions.json"))
+        if not path.name.startswith(".")
+        and not path.name.endswith((_CHALLENGES, "_solutions.json"))
     )
 
 

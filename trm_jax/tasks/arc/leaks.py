@@ -15,7 +15,9 @@ training pairs, and of the tests, eight hexadecimal digits each."""
 _DIGITS = 8
 
 
-def leaks(pairs: Sequence[Pair], names: Sequence[str], splits: dict[str, list[int]]) -> dict[str, str]:
+def leaks(
+    pairs: Sequence[Pair], names: Sequence[str], splits: dict[str, list[int]]
+) -> dict[str, str]:
     """Tasks of which a test stands among the training pairs, and where.
 
     Args:

@@ -123,7 +123,7 @@ def _read_tasks(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if problem := _shape_problem(content):
         raise UserError(
-            f"{path} {problem}; write {{name: {{'train': pairs, 'test': pairs}}}}, or one such task."
+            f"{path} {problem}; write {{'train': pairs, 'test': pairs}}, or such tasks by name."
         )
     return dict(content)
 
@@ -177,15 +177,23 @@ def _shape_problem(content: Any) -> str:
     if not isinstance(content, Mapping):
         return f"is a {type(content).__name__}, and holds no tasks by name"
     missing = [f"'{key}'" for key in ("train", "test") if key not in content]
-    if "examples" in content or "input" in content or "attempt_1" in content:
-        keys = ", ".join(f"'{key}'" for key in list(content)[:4])
-        return f"has {keys}, and {' and '.join(missing)} is missing" if missing else ""
     values = list(content.values())
+    pairs = len(missing) == 2 and any(map(_is_pairs, values))
+    if pairs or any(key in content for key in ("examples", "input", "attempt_1")):
+        keys = ", ".join(f"'{key}'" for key in list(content)[:4])
+        verb = "are" if len(missing) > 1 else "is"
+        return f"has {keys}, and {' and '.join(missing)} {verb} missing" if missing else ""
     if values and all(_is_attempts(value) for value in values):
         return "is a submission with attempts, and holds no tasks"
     if values and all(isinstance(value, list) and value for value in values) and len(missing) == 2:
         return "holds solutions alone, and no tasks; give the file of challenges beside it"
     return ""
+
+
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, list) and any(
+        isinstance(each, Mapping) and "input" in each for each in value
+    )
 
 
 def _is_attempts(value: Any) -> bool:

@@ -14,8 +14,8 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
 from trm_jax.tasks.arc import build, leaks
 from trm_jax.tasks.arc.canvas import VOCAB, crop, sizes
-from trm_jax.tasks.arc.judge import ArcJudge
 from trm_jax.tasks.arc.folders import CONCEPT, has_place
+from trm_jax.tasks.arc.judge import ArcJudge
 from trm_jax.tasks.arc.read import EMBEDDED, read_path, read_tasks
 from trm_jax.tasks.arc.records import COLOURS, MOST_SIDE, Puzzle, row_name
 from trm_jax.tasks.arc.view import ArcView

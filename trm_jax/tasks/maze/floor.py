@@ -87,7 +87,11 @@ def _is_remark(raw: str, side: int) -> bool:
     if raw.strip() and _EDGE.fullmatch(raw):
         return True
     foreign = not TOKENS.keys() | {*_DRAWN, *_BARS} >= set(raw)
-    return foreign and len(raw) not in (side, side**2) and bool(_REMARK.match(raw) or _TITLE.match(raw))
+    return (
+        foreign
+        and len(raw) not in (side, side**2)
+        and bool(_REMARK.match(raw) or _TITLE.match(raw))
+    )
 
 
 def _row(number: int, raw: str, side: int, numeric: bool, apart: bool) -> _Row:

@@ -105,8 +105,15 @@ def first_mixed(raw: NDArray[np.uint8], table: NDArray[np.uint8]) -> tuple[int, 
     if table[ord(_ZERO)] != BLANK or not zeros.any():
         return None
     mixed = zeros.any(axis=1) & ((table[raw] == BLANK) & ~zeros).any(axis=1)
-    return (int(mixed.argmax()), "'0' and another sign for a blank stand side by side, so '0' may "
-            "be a digit: write every blank as '.'") if mixed.any() else None
+    return (
+        (
+            int(mixed.argmax()),
+            "'0' and another sign for a blank stand side by side, so '0' may "
+            "be a digit: write every blank as '.'",
+        )
+        if mixed.any()
+        else None
+    )
 
 
 def _mixed(grid: str) -> bool:
@@ -114,7 +121,9 @@ def _mixed(grid: str) -> bool:
 
 
 def _letters_alone(side: int, there: set[str]) -> bool:
-    letters = {each for each in there if each.isalpha()} - (set(MORE_BLANKS) if side < 24 else set())
+    letters = {each for each in there if each.isalpha()} - (
+        set(MORE_BLANKS) if side < 24 else set()
+    )
     return bool(letters) and letters <= set(ascii_uppercase[:side]) and not there & set(SYMBOLS[:9])
 
 

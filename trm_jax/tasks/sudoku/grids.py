@@ -53,7 +53,7 @@ def _grids(lines: Sequence[Line], style: Style, box_rows: int, alone: bool) -> l
     for line in lines:
         have, more = len(_cells(open_lines)), len(line.cells)
         if not more:
-            gap = line.raw.strip() or spread or not (have // side) % box_rows and not have % side
+            gap = line.raw.strip() or spread or (not (have // side) % box_rows and not have % side)
             if open_lines and (line.ends or not gap):
                 raise _bad_count(open_lines[0].number, have, style, alone=alone, whole=True)
             continue

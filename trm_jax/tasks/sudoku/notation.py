@@ -79,7 +79,9 @@ def read_lines(text: str, side: int) -> tuple[list[Line], Style]:
       text: of any number of puzzles.
       side: rows of a grid.
     """
-    lines = list(enumerate(_ESCAPES.sub("", text.removeprefix("\ufeff")).translate(_ALIKE).splitlines(), 1))
+    lines = list(
+        enumerate(_ESCAPES.sub("", text.removeprefix("\ufeff")).translate(_ALIKE).splitlines(), 1)
+    )
     lines = take_column(_without_comments(lines))
     style = _style([raw for _, raw in lines], side)
     whole = style.spaces and len(lines) == side  # trimmed lines are rows, too
