@@ -47,6 +47,12 @@ def test_a_missing_file_is_no_puzzle(argument):
         sources([argument], [SHAPE])
 
 
+def test_a_missing_file_is_named_where_no_model_is_known():
+    with pytest.raises(UserError, match="^nope.txt: no such file"):
+        sources(["nope.txt"], [])
+    assert sources(["1..."], []) == [("1...", "")]
+
+
 def test_a_directory_is_no_puzzle(tmp_path):
     with pytest.raises(UserError, match="is a directory"):
         sources([str(tmp_path)], [SHAPE])

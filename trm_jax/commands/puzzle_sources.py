@@ -31,7 +31,7 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
             found.append(Source(read_stdin(), "standard input"))
         elif _is_there(argument):
             found.append(Source(read_text(Path(argument)), argument))
-        elif shapes and all(_names_a_file(argument, shape) for shape in shapes):
+        elif all(_names_a_file(argument, shape) for shape in shapes or [None]):
             raise UserError(
                 f"{argument}: no such file, and it is no puzzle either; give the path of a file "
                 "with puzzles, or the cells of one."
@@ -48,8 +48,14 @@ def _is_there(argument: str) -> bool:
         return False
 
 
-def _names_a_file(argument: str, shape: Shape) -> bool:
-    """Whether an argument is the name of a file that is not there, and cannot be a puzzle."""
+def _names_a_file(argument: str, shape: Shape | None) -> bool:
+    """Whether an argument is the name of a file that is not there, and cannot be a puzzle.
+
+    Of puzzles of no known shape, it is if it looks like a name.
+    """
+    named = "/" in argument or bool(_PATH.search(argument))
+    if shape is None:
+        return named and "\n" not in argument and len(argument) < MOST_NAME
     task = task_of(shape)
     if len(argument) >= MOST_NAME or "\n" in argument or task.symbols(shape) is None:
         return False
@@ -59,7 +65,6 @@ def _names_a_file(argument: str, shape: Shape) -> bool:
         known = {*"".join(task.symbols(shape) or ()), *" ._-*?xX|,"}
         foreign = [character for character in argument if character not in known]
         short = len(argument) < task.board(shape).rows * task.board(shape).columns
-        named = "/" in argument or bool(_PATH.search(argument))
         return bool(foreign) and (named or short or 2 * len(foreign) > len(argument))
     except UserError:
         return False
