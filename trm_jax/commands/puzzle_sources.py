@@ -25,13 +25,14 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
     Raises:
       UserError: a file cannot be read, or is not there.
     """
+    known: Sequence[Shape | None] = shapes or [None]
     found: list[Source] = []
     for argument in rest:
         if argument == "-":
             found.append(Source(read_stdin(), "standard input"))
         elif _is_there(argument):
             found.append(Source(read_text(Path(argument)), argument))
-        elif all(_names_a_file(argument, shape) for shape in shapes or [None]):
+        elif all(_names_a_file(argument, shape) for shape in known):
             raise UserError(
                 f"{argument}: no such file, and it is no puzzle either; give the path of a file "
                 "with puzzles, or the cells of one."

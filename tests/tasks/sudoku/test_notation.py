@@ -192,6 +192,8 @@ def test_a_zero_beside_another_blank_is_refused_where_it_may_be_a_digit():
         (f"# mine\n\n{QUESTION}\nzz{QUESTION[2:]}", 4, "'z' at place 1"),
         ("\n".join([*ROWS[:3], QUESTION]), 4, "81 cells"),
         (f"{QUESTION}\n{'A' + QUESTION[1:]}", 2, "'A' at place 1"),
+        (ANSWER[:-1], 1, "80 cells"),
+        ("\n".join([ANSWER[:9], ANSWER[9:17], ANSWER[18:27]]), 2, "8 cells"),
         ("hello\nworld", 1, "'l' at place 3"),
     ],
 )

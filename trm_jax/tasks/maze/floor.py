@@ -76,7 +76,8 @@ def read_floors(text: str, side: int) -> list[Given]:
     apart = _stand_apart(lines, side)
     rows = [_row(number, raw, side, numeric, apart) for number, raw in lines]
     filled = sum(bool(row.cells.strip()) for row in rows)
-    shared = _Text(side, known, not numeric and "." not in signs, filled == 1)
+    padded = not numeric and "." not in signs and any(" " in row.cells for row in rows)
+    shared = _Text(side, known, padded, filled == 1)
     for row in rows:
         _check_characters(row, shared)
     return [_given(block, shared) for block in _blocks(rows, shared)]

@@ -114,8 +114,17 @@ def _style(lines: Sequence[str], side: int) -> Style:
     )
     if dashes:
         blanks.add(_DASH)
-    spaces = not any(set(line) & blanks for line in lines if not _TITLE.match(line))
+    rows = [line for line in lines if not _TITLE.match(line)]
+    spaces = any(_has_gap(line, side) for line in rows) and not any(
+        set(line) & blanks for line in rows
+    )
     return Style(side, frozenset(symbols | blanks), dashes, spaces)
+
+
+def _has_gap(line: str, side: int) -> bool:
+    """Whether a space in a line may be a blank: it is no longer than a row, or as a puzzle is."""
+    row = line.translate(_NO_BARS).rstrip()
+    return " " in row and (len(row) <= side or side**2 - side < len(row) <= side**2)
 
 
 def _line(style: Style, number: int, raw: str) -> Line:
