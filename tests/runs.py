@@ -85,6 +85,7 @@ def config_file(name):
 
 VARIANTS = {
     "sudoku": ["demo", "quick", "six", "extreme", "extreme_attention", "hard"],
+    "lattice": ["four", "six", "nine"],
     "sudoku_hard": ["published", "fast", "digits", "four", "four_fast", "six", "six_fast"],
     "maze": ["small", "hard", "hard_n6"],
     "arc": ["debug", "arc1", "arc2"],

@@ -41,8 +41,8 @@ class LookedUp:
     state_names = ("y",)
     config = types.SimpleNamespace(tokens=1, width=1, dtype="float32", cells=SIDE**2)
 
-    def evaluation_start(self, initial):
-        return tuple(vector[None, None] for vector in initial)
+    def start(self, initial, inputs):
+        return tuple(jnp.broadcast_to(vector, (inputs.shape[0], 1, 1)) for vector in initial)
 
     def supervision_step(self, params, latents, inputs, rows):
         (taken,) = latents
