@@ -22,8 +22,9 @@ from trm_jax.tasks.sources import open_training_data
 from trm_jax.train import bundle, pack
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.loop import train
+from trm_jax.train.recipes import recipe_of
 from trm_jax.train.run import prepare, training_batches
-from trm_jax.train.trainer import make_trainer, recipe_of
+from trm_jax.train.trainer import make_trainer
 from trm_jax.train.workdir import CONVERTED, WorkDir
 
 ROUNDING = 2.0**-8
