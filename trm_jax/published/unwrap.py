@@ -14,7 +14,7 @@ COMPANIONS = ("n_averaged",)
 """Tensors that wrappers keep beside the weights."""
 
 
-class Found(NamedTuple):
+class Unwrapped(NamedTuple):
     """A state dict, and what is to be said of it.
 
     Attributes:
@@ -38,7 +38,7 @@ def prefix(name: str) -> str | None:
     return ".".join([*parts[:depth], ""]) if known else None
 
 
-def unwrap(content: Any, is_tensor: Callable[[Any], bool]) -> Found | None:
+def unwrap(content: Any, is_tensor: Callable[[Any], bool]) -> Unwrapped | None:
     """Finds the weights in what was saved; None where there are none of a published model.
 
     Args:
@@ -72,7 +72,7 @@ def unwrap(content: Any, is_tensor: Callable[[Any], bool]) -> Found | None:
     passed = [_shown(other) for other, _ in found if other != path]
     if passed:
         words.append(f"left out the weights under {', '.join(passed)}")
-    return Found({n: t for n, t in tensors.items() if n not in COMPANIONS}, words)
+    return Unwrapped({n: t for n, t in tensors.items() if n not in COMPANIONS}, words)
 
 
 def _dicts(

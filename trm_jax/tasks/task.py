@@ -7,7 +7,7 @@ else as far as it can.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol
 
@@ -20,6 +20,7 @@ from trm_jax.core.settings import Settings
 from trm_jax.core.symmetries import GridSymmetry
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
+from trm_jax.data.rows import Rows
 from trm_jax.data.views import Augment, Grids, Numbers, PlainView, View
 from trm_jax.tasks.board import Board, Grid
 from trm_jax.tasks.deduction import Deduction
@@ -97,6 +98,8 @@ class Task:
       alike_symbols: renaming the tokens from FIRST_DIGIT on changes nothing about a puzzle.
       file_suffixes: of files that `dataset_of_file` reads without knowing a data set.
       takes_directories: a source may be a directory that is no data set.
+      fewest_cells: of any of its puzzles, as far as is known.
+      published: config with which its published weights were trained, by mixer.
     """
 
     name: ClassVar[str]
@@ -112,6 +115,8 @@ class Task:
     alike_symbols: ClassVar[bool] = False
     file_suffixes: ClassVar[tuple[str, ...]] = ()
     takes_directories: ClassVar[bool] = False
+    fewest_cells: ClassVar[int] = 1
+    published: ClassVar[Mapping[str, str]] = {}
 
     # ---- data sets
 
@@ -151,8 +156,23 @@ class Task:
         self.lacks("a generator of questions", "leave the comparison out")
 
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
-        """Settings whose puzzles have so many token ids, for weights that come without any."""
+        """Settings whose puzzles have so many token ids, for weights that come without any.
+
+        Each has all that a vocabulary says of a shape; the rest is left to the config.
+        """
         self.lacks("shapes that follow from a vocabulary", "its weights cannot be converted")
+
+    def rows_of_names(self, names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.int64]]:
+        """Rows of the puzzle table by names as published, and the place of each in `names`.
+
+        Args:
+          names: one for each row of a published table.
+          where: the file that has them, for errors.
+
+        Raises:
+          UserError: a name is none of this task's.
+        """
+        self.lacks("rows of the puzzle table by name", "leave --data out")
 
     # ---- what the model sees
 
