@@ -4,6 +4,9 @@ r"""One sitting of some minutes on a GPU: speed of variants beside a peer, then 
     python benchmarks/gpu.py --out runs/gpu --data train.csv.gz --test test.csv.gz \
         --peer torch_trm.py --seconds 690
     python benchmarks/gpu.py --out runs/gpu --steps variants --only sudoku_mlp --peer torch_trm.py
+    python benchmarks/gpu.py --out runs/nine --config experiments/lattice.py:nine --fit \
+        --data train.csv.gz --test test.csv.gz --only lattice --evaluate search \
+        --release sudoku-9x9-lattice          # a model for `trm solve`, see docs/models.md
     python benchmarks/gpu.py --out runs/tiny --tiny --seconds 300 --data ... --test ...   # CPU
 
 Steps, in this order:
@@ -12,6 +15,7 @@ Steps, in this order:
   train     `trm train` for the seconds that are left but for --aside, with a checkpoint about every
             --every seconds. It stops by SIGTERM, which saves.
   eval      `trm eval` of the newest checkpoint, within --aside.
+  release   with --release NAME: `trm models --add` of it, into OUT.
 
 Nothing depends on the end being reached. Each result is a line of OUT/results.jsonl and of
 OUT/table.md the moment it is there, a failure too; weights and logs of the training are copied to
@@ -37,7 +41,7 @@ from trm_jax.bench.sitting_page import page
 from trm_jax.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = ("variants", "train", "eval")
+STEPS = ("variants", "train", "eval", "release")
 NO_TRITON = "--xla_gpu_enable_triton_gemm=false"
 
 SHAPES: Table = {
@@ -48,6 +52,10 @@ SHAPES: Table = {
     "sudoku_attention": {
         "config": "experiments/sudoku.py:extreme_attention",
         "peer": "--batch=768 --mixer=attn --seq=81 --vocab=11 --prefix=16 --n=6",
+    },
+    "lattice_nine": {
+        "config": "experiments/lattice.py:nine",
+        "changes": ["--config.data.path=generate"],
     },
     "maze_attention": {
         "config": "experiments/maze.py:hard",
@@ -83,6 +91,7 @@ EVALUATIONS = {
     "depth_16": ["--steps=16"],
     "halting": ["--steps=16", "--halt"],
     "rollouts": ["--steps=16", "--rollouts=16", "--noise=0.3"],
+    "search": ["--passes=4096", "--chains=64", "--seconds=40"],
 }
 TINY = ["batch_size=8", "model.width=32", "model.heads=2", "model.layers=1", "model.T=1"]
 TINY = [f"--config.{change}" for change in [*TINY, "model.n=1", "model.dtype=float32"]]
@@ -130,6 +139,8 @@ def parse() -> argparse.Namespace:
     add("--aside", type=float, default=90.0, help="seconds for saving and eval")
     add("--test", type=Path, help="CSV or CSV.gz file of puzzles to score")
     add("--puzzles", type=int, default=1000, help="of it, the first; default: %(default)s")
+    add("--release", default="", help="name of a released model to make of the newest checkpoint")
+    add("--hardware", default="one GPU", help="in its card; default: %(default)s")
     add("--evaluate", default="depth", help=f"of {', '.join(EVALUATIONS)}; default: %(default)s")
     return checked(parser, parser.parse_args())
 
@@ -246,6 +257,8 @@ def sit(options: argparse.Namespace, sitting: Sitting) -> bool:
             data = first_rows(options.test, sitting.work / "test.csv", options.puzzles)
             ways = {name: EVALUATIONS[name] for name in options.evaluate}
             fine &= sitting_training.evaluate(sitting, data, ways, write)
+        if "release" in options.steps and options.release:
+            fine &= released(options, sitting)
     finally:  # also where we are ended
         write()
         print((sitting.out / "table.md").read_text(), flush=True)
@@ -259,6 +272,18 @@ def trained(sitting: Sitting, asked: sitting_training.Training) -> bool:
         sitting_training.run(sitting, asked)
     except StepError as error:
         say(f"train: {error}")
+        return False
+    return True
+
+
+def released(options: argparse.Namespace, sitting: Sitting) -> bool:
+    """Makes a released model of the run in OUT/models; whether that went well."""
+    flags = f"--config {options.config} --config.data.path={options.data.name}"
+    command = f"trm train {flags} {options.train_flags}".strip()
+    try:
+        sitting_training.release(sitting, options.release, command, options.hardware)
+    except StepError as error:
+        say(f"release: {error}")
         return False
     return True
 

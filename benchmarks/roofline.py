@@ -16,7 +16,7 @@ from absl import flags
 
 from trm_jax.commands import common
 from trm_jax.config.arguments import config_file, rewritten
-from trm_jax.models import get_model
+from trm_jax.models import Model, get_model
 from trm_jax.models.flops import step_flops
 from trm_jax.models.settings import ModelConfig
 from trm_jax.plan.chips import CHIPS, Chip
@@ -83,7 +83,9 @@ def traffic(config: ModelConfig) -> int:
     A block forward moves what its mixer says (`Mixer.block_traffic`); the backward pass, once over
     the last recursion, moves twice as much.
     """
-    block = get_model(config).mixer.block_traffic(config)
+    model = get_model(config)
+    assert isinstance(model, Model)
+    block = model.mixer.block_traffic(config)
     evaluations = (config.T + 2) * (config.n + 1)
     return ACTIVATION * evaluations * config.layers * block
 

@@ -37,7 +37,7 @@ def nine(config: ConfigDict) -> None:
     r"""The published recipe on 1,000 puzzles of a file in Sudoku-Extreme's columns.
 
     Published: 99.9 to 100 % of 1,000 test puzzles with search after 2,000 updates (three seeds; 1
-    wrong in 3,000), 65 to 75 % without much search; 4,000 updates at a smaller digit weight 99.96 %.
+    wrong in 3,000), 65 to 75 % without much search. 4,000 at a smaller digit weight: 99.96 %.
     Command: trm train --config experiments/lattice.py:nine --config.data.path=train.csv.gz \
                  --workdir runs/nine
              trm eval --workdir runs/nine --data test.csv.gz --passes 4096 --chains 64

@@ -21,6 +21,7 @@ PACKAGES = (
     "config",
     "infer",
     "train",
+    "released",
     "show",
     "plan",
     "published",

@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "draw puzzles, and what a model makes of them",
     "report": "put runs side by side: a table, and a picture of how they learned",
     "convert": "take the published PyTorch weights in, or write such files",
+    "models": "list the models that come with the package, check them, or add one",
     "export": "write a model as a program that JAX alone runs, and push it to the hub",
     "plan": "compile for TPUs or GPUs that you do not have: memory, exchanges, whether it fits",
     "bench": "time the train step, the rollout, the input, checkpoints, start-up",

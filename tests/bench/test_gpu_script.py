@@ -122,6 +122,31 @@ def test_everything_is_done_once_and_kept_at_once(script, capsys):
     assert len(script.commands) - len(of(script, "pack")) == 1 and of(script, "train")
 
 
+SEARCHED = {"solved": 0.75, "wrong": 0.0, "abstained": 0.25, "passes": 12.4}
+
+
+def test_a_lattice_model_is_searched_with_and_released(script, capsys):
+    answers = script.answer
+
+    def answer(command):
+        found, code = answers(command)
+        return (found | {"chain_search": SEARCHED} if "eval" in command else found), code
+
+    script.answer = answer
+    flags = ["--only=none", "--evaluate=search", "--release=name", "--hardware=a card"]
+    assert script.run(*flags, "--train-flags=--config.seed=1") == 0
+    (command,) = of(script, "models")
+    assert {"--add", "--name=name", "--checkpoint=900", "--hardware=a card"} <= set(command)
+    told = next(each for each in command if each.startswith("--command="))
+    assert "--config.data.path=train.csv --config.seed=1" in told  # the name alone, no path
+    assert "--passes=4096" in of(script, "eval")[0]
+    table = (script.out / "table.md").read_text()
+    assert "with search 75.00% solved, 0.00% wrong, 25.00% abstained, 12 passes" in table
+    script.answer = lambda command: ({}, 1) if "models" in command else answer(command)
+    assert script.run(*flags) == 1
+    assert "release: exit code 1: trm: no such thing" in capsys.readouterr().out
+
+
 def test_ways_have_their_flags(script, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_user=1")
     assert script.run("--steps=variants", "--only=one/fused,two/odd") == 0

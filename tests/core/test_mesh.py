@@ -17,7 +17,7 @@ from trm_jax.core.mesh import (
     replicated,
     to_global,
 )
-from trm_jax.models import get_model
+from trm_jax.models import act, get_model
 from trm_jax.models.settings import ModelConfig
 from trm_jax.train.optim import dense_optimizer
 from trm_jax.train.state import init_state, state_shardings
@@ -71,9 +71,9 @@ def test_of_a_state_the_carry_is_split_and_all_else_is_everywhere():
         model=model,
         optimizer=optimizer,
         table_rows=3,
-        batch_size=16,
         ema_scope="all",
         metric_names=("updates",),
+        empty_carry=lambda initial: act.empty_carry(model.config, initial, 16),
     )
     shapes = jax.eval_shape(init, jax.random.key(0))
     mesh = make_mesh(8)

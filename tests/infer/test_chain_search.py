@@ -1,7 +1,7 @@
 """Search by chains: it answers by the rules or not at all, within its limits, on any devices.
 
-The weights eliminate nothing and see no conflicts, so rounds are guesses alone: that tries the queue
-and the restarts.
+The weights eliminate nothing and see no conflicts, so rounds are guesses alone: that tries the
+queue and the restarts.
 """
 
 import dataclasses

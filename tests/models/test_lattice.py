@@ -109,7 +109,9 @@ def test_the_loss_is_the_mean_of_the_loops_or_the_last_ones(last_loop_only):
     for n in (1, 2, 3):
         shallow = get_model(change(n=n, lattice=settings))
         each.append(loop_losses(shallow.loops(params, truth.candidates), truth, settings))
-    expected = each[-1] if last_loop_only else jax.tree.map(lambda *a: jnp.mean(jnp.stack(a)), *each)
+    expected = (
+        each[-1] if last_loop_only else jax.tree.map(lambda *a: jnp.mean(jnp.stack(a)), *each)
+    )
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5)
     np.testing.assert_allclose(last.digits, model.loops(params, truth.candidates).digits, rtol=1e-4)

@@ -19,7 +19,8 @@ from trm_jax.models.flops import step_flops
 from trm_jax.models.settings import LossConfig, ModelConfig
 from trm_jax.tasks.sudoku.build import build
 from trm_jax.tasks.views import view
-from trm_jax.train.trainer import Recipe, make_trainer
+from trm_jax.train.method import Recipe
+from trm_jax.train.trainer import make_trainer
 
 SUDOKU = {"vocab": 11, "cells": 81}
 ATTENTION = {"mixer": "attention", "positions": "rotary"}
@@ -163,7 +164,7 @@ def test_every_model_learns(kind, changes):
         table=TableConfig(),
         loss=LossConfig(),
     )
-    trainer = make_trainer(recipe, model, make_mesh(1), 1)
+    trainer = make_trainer(recipe, model, make_mesh(1), 1, {})
     state, step = trainer.init(jax.random.key(0)), trainer.step(config.T, config.n)
     shown = view(puzzles(), 10, 0, train=True)
     source = BatchSource(puzzles(), shown, "train", batch_size=16, seed=0)

@@ -191,8 +191,9 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
     assert code == 2 and error.count("\n") == 1
     asked = ("kind", "heads", "positions", "T", "n", "N", "prefix_tokens", "halt_exploration")
     told = ", ".join(f"config.model.{name}" for name in asked)
-    assert f"{FILE} does not tell config.data.task, {told};" in error
-    assert "--config experiments/sudoku.py:extreme_attention --config.model.heads=8" in error
+    assert f"{FILE} does not tell config.data.task, config.data.maze.side, {told};" in error
+    assert "(puzzles of 6 tokens: maze or sudoku)" in error
+    assert "--config experiments/maze.py:hard --config.model.heads=8" in error
     token_mixing = infer(arrays_of(model_of()), FILE).not_told()
     assert not {"model.heads", "model.positions", "model.prefix_tokens"} & set(token_mixing)
 

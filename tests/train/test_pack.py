@@ -22,7 +22,7 @@ from trm_jax.tasks.sources import open_training_data
 from trm_jax.train import bundle, pack
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.loop import train
-from trm_jax.train.recipes import recipe_of
+from trm_jax.train.method import recipe_of
 from trm_jax.train.run import prepare, training_batches
 from trm_jax.train.trainer import make_trainer
 from trm_jax.train.workdir import CONVERTED, WorkDir
@@ -358,7 +358,7 @@ def state_of(config, vocab, cells):
     experiment = from_dict(config)
     model = get_model(experiment.model_config({"vocab": vocab, "cells": cells}))
     mesh = make_mesh(devices=jax.devices()[:1])
-    return experiment, make_trainer(recipe_of(experiment), model, mesh, 1).shapes
+    return experiment, make_trainer(recipe_of(experiment), model, mesh, 1, {}).shapes
 
 
 def test_the_published_model_takes_60_mb_in_files_of_16(tmp_path):

@@ -1,4 +1,4 @@
-"""The pool of a lattice model's own states: what is true stays true, on any devices, after kills."""
+"""The pool of a lattice model's own states: what is true stays true, on any devices."""
 
 import random
 
@@ -93,7 +93,9 @@ def test_states_that_go_on_keep_their_slot(dataset, model):
     for name in ("candidates", "answers", "given", "rounds"):
         old, new = np.asarray(getattr(before, name)), np.asarray(getattr(after, name))
         np.testing.assert_array_equal(new[~ended], old[~ended])
-    np.testing.assert_array_equal(np.asarray(after.answers)[ended], np.asarray(flipped.labels)[ended] - 2)
+    np.testing.assert_array_equal(
+        np.asarray(after.answers)[ended], np.asarray(flipped.labels)[ended] - 2
+    )
     assert not after.ended.any()
 
 
@@ -140,7 +142,7 @@ def updated(dataset, devices, updates=3, **changes):
     arrays = jax.tree.map(lambda a: np.asarray(a)[None], batch_of(dataset, 16))
     for _ in range(updates):
         state, metrics = run.step(state, to_global(arrays, over_slots(run.mesh, axis=1)))
-    # keys' biases change no attention, so their gradient is rounding alone, and Adam's step anything
+    # keys' biases change no attention: their gradient is rounding alone, and Adam's step anything
     arrays = {k: v for k, v in runs.arrays(state).items() if "['qkv']['bias']" not in k}
     return arrays, {k: float(v) for k, v in metrics.items()}
 

@@ -13,7 +13,7 @@ from tests.runs import TINY_MODEL
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
 from trm_jax.infer.halting import Entries, Halt, answer_queue
-from trm_jax.infer.rollout import Rollout, start_latents
+from trm_jax.infer.rollout import Rollout
 from trm_jax.models import MIXERS, act, get_model
 from trm_jax.models.recursion import (
     Depth,
@@ -151,8 +151,13 @@ def test_the_layout_says_where_slots_lie(mixer):
     assert shape[used.slots_axis] == 3
 
 
+def asked(slots):
+    """Questions, of which only the number matters."""
+    return jnp.zeros((slots, TINY_MODEL.cells), jnp.int32)
+
+
 def test_noise_is_for_training_alone():
-    latents = start_latents(get_model(NOISY), weights().initial, 3)
+    latents = get_model(NOISY).start(weights().initial, asked(3))
     quiet = dataclasses.replace(NOISY, noise=0.0)
     for a, b in zip(step(NOISY, latents, None), step(quiet, latents, None), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -193,14 +198,14 @@ def test_only_new_examples_start_at_random():
 def test_evaluation_starts_from_one_draw():
     """Whatever the initial vectors, the example and the size of the batch."""
     model, initial = get_model(NOISY), weights().initial
-    few, many = (start_latents(model, initial, slots) for slots in (1, 5))
-    others = start_latents(model, tuple(v + 1 for v in initial), 5)
+    few, many = (model.start(initial, asked(slots)) for slots in (1, 5))
+    others = model.start(tuple(v + 1 for v in initial), asked(5))
     for a, b, c in zip(few, many, others, strict=True):
         np.testing.assert_array_equal(np.broadcast_to(a, b.shape), b)
         np.testing.assert_array_equal(b, c)
         assert len(np.unique(np.asarray(a))) == a.size
     assert not np.array_equal(few[0], few[1])
-    fixed = start_latents(get_model(TINY_MODEL), initial, 2)
+    fixed = get_model(TINY_MODEL).start(initial, asked(2))
     for vector, latent in zip(initial, fixed, strict=True):
         np.testing.assert_array_equal(latent, np.broadcast_to(vector, latent.shape))
 

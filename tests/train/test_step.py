@@ -16,9 +16,10 @@ from trm_jax.core.mesh import ROW_MULTIPLE, make_mesh, over_slots, to_global
 from trm_jax.core.types import Batch
 from trm_jax.models import get_model
 from trm_jax.models.settings import LossConfig
+from trm_jax.train.method import Recipe
 from trm_jax.train.state import state_shardings
 from trm_jax.train.step import metric_names, summarise
-from trm_jax.train.trainer import Recipe, make_trainer
+from trm_jax.train.trainer import make_trainer
 
 SLOTS = 8
 ROWS = 40
@@ -54,7 +55,7 @@ def setting(devices, rows=ROWS, table=0, parts=1):
         loss=LossConfig(),
     )
     mesh = make_mesh(devices, table)
-    trainer = make_trainer(recipe, get_model(MODEL), mesh, rows)
+    trainer = make_trainer(recipe, get_model(MODEL), mesh, rows, {})
     return types.SimpleNamespace(
         mesh=mesh,
         shapes=trainer.shapes,

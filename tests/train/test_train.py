@@ -186,8 +186,8 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_the_save(tmp_path, mo
     """The loss of the step itself is still finite then."""
     summarise = step.summarise
 
-    def broken(sums, *more):
-        return summarise(sums, *more) | {"gradient_norm": jax.numpy.float32("inf")}
+    def broken(sums, **more):
+        return summarise(sums, **more) | {"gradient_norm": jax.numpy.float32("inf")}
 
     monkeypatch.setattr(step, "summarise", broken)
     with pytest.raises(NonFiniteLossError):

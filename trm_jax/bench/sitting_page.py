@@ -5,6 +5,7 @@ from typing import Any
 
 from trm_jax.bench.comparison import PEER, PeerTurns, Variant, compared
 from trm_jax.bench.ledger import Ledger
+from trm_jax.bench.sitting_training import searched
 
 COLUMNS = ("seconds", "peer/ours", "examples/s", "TFLOP/s", "of ceiling", "peak GiB", "compile s")
 
@@ -109,5 +110,6 @@ def _score(found: Mapping[str, Any]) -> str:
     parts += [f"at {depth}: {depths[depth]:.2%}" for depth in (1, 4, 16, 64) if depth in depths]
     ways = found.get("by_selection") or {}  # which of several attempts is answered
     parts += [f"by {name}: {exact:.2%}" for name, exact in ways.items() if exact is not None]
+    parts[0] += searched(found)
     rate = found["examples"] / found["seconds"] if found.get("seconds") else 0.0
     return "; ".join([*parts, f"{rate:,.1f} puzzles/s with compilation"])

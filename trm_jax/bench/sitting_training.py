@@ -195,11 +195,51 @@ def keep_weights(sitting: Sitting, step: int) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
+def release(sitting: Sitting, name: str, command: str, hardware: str) -> None:
+    """Makes a released model of the newest checkpoint, in the folder "models" of what is kept.
+
+    Args:
+      sitting: whose training, with its evaluations.
+      name: of the model.
+      command: that it was trained with.
+      hardware: on which it was evaluated.
+
+    Raises:
+      StepError: it failed.
+    """
+    steps, folder = checkpoints(sitting.run), sitting.out / "models"
+    if not steps:
+        raise StepError("there is no checkpoint")
+    arguments = [f"--workdir={sitting.run}", f"--name={name}", f"--checkpoint={steps[-1]}"]
+    arguments += [f"--command={command}", f"--hardware={hardware}", f"--folder={folder}"]
+    folder.mkdir(exist_ok=True)
+    whole = [sys.executable, "-m", "trm_jax", "models", "--add", "--overwrite", *arguments]
+    log, found = sitting.log("release"), {"checkpoint": steps[-1], "model": name}
+    code = sitting.children.run(
+        whole, sitting.log("release", "out"), log, sitting.left(), {"JAX_PLATFORMS": "cpu"}
+    )
+    if code:
+        failed = f"exit code {code}: {last_line(log)}"
+        sitting.ledger.add("release", {**found, "failed": failed})
+        raise StepError(failed)
+    sitting.ledger.add("release", found)
+    say(f"release: {folder / name}.npz of checkpoint {steps[-1]}")
+
+
 def _copy(source: Path, target: Path) -> None:
     draft = target.with_name(f"{target.name}.tmp")
     with contextlib.suppress(FileNotFoundError):
         shutil.copyfile(source, draft)
         draft.replace(target)
+
+
+def searched(found: Mapping[str, Any]) -> str:
+    """What a lattice model's search added to an evaluation, in words; else nothing."""
+    search = found.get("chain_search")
+    if not search:
+        return ""
+    shares = (f"{search[key]:.2%} {key}" for key in ("solved", "wrong", "abstained"))
+    return f"; with search {', '.join(shares)}, {search['passes']:.0f} passes a puzzle"
 
 
 def evaluate(
@@ -234,7 +274,7 @@ def evaluate(
         try:
             found = sitting.trm(name, [*command, *flags, "--json"], sitting.end)
             sitting.ledger.add(name, {**found, "checkpoint": step})
-            say(f"{name}: {found['exact_accuracy']:.2%} of {found['examples']}")
+            say(f"{name}: {found['exact_accuracy']:.2%} of {found['examples']}{searched(found)}")
         except OutOfTimeError as error:
             say(f"{name}: {error}")
             fine = False

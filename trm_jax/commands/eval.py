@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags
 from numpy.typing import NDArray
 
-from trm_jax.commands import chain_flags, common, search_flags
+from trm_jax.commands import chain_flags, common, model_flags, search_flags
 from trm_jax.commands.eval_tables import curve_table, table
 from trm_jax.core.distributed import is_first, together
 from trm_jax.core.errors import EXIT_DONE, UserError
@@ -23,7 +23,6 @@ from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search
-from trm_jax.models import is_lattice
 from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
@@ -37,7 +36,7 @@ HELDOUT = "heldout"
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    common.define_workdir(values)
+    model_flags.define(values)
     common.define_checkpoint(values)
     common.define_processes(values)
     data = "Dataset directory, CSV or CSV.gz file, or 'hub'; default: the run's own data set."
@@ -60,7 +59,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Scores a checkpoint at every depth.
 
-    trm eval --workdir DIR [--data FILE.csv.gz] [--steps 64] [--json]
+    trm eval --workdir DIR | --model NAME [--data FILE.csv.gz] [--steps 64] [--json]
     trm eval --workdir DIR --halt [--steps 16] [--halt-threshold 0.9]
     trm eval --workdir DIR --rollouts 16 --noise 0.3 [--halt] [--select majority]
     trm eval --workdir DIR --copies 9 --symmetry digits [--checkpoints 800,1000,1200]
@@ -76,18 +75,18 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     and a search that answers or abstains.
     """
     common.refuse_rest(rest)
-    workdir = common.need(values, "workdir")
+    model_flags.check(values)
     common.join(values)
     with together():
-        return _eval(workdir, values)
+        return _eval(values)
 
 
-def _eval(workdir: str, values: flags.FlagValues) -> int:
+def _eval(values: flags.FlagValues) -> int:
     first, *others = search_flags.checkpoints(values)
-    trained = load(workdir, first)
+    trained = model_flags.load_model(values, first)
     weights = [
         trained.weights,
-        *(load(workdir, step, mesh=trained.mesh).weights for step in others),
+        *(load(trained.workdir.root, step, mesh=trained.mesh).weights for step in others),
     ]
     dataset, data, split = _puzzles(trained, values)
     questions = _questions(dataset, split, values)
@@ -142,12 +141,13 @@ def _result(
     size = trained.experiment.eval_batch_size if values.batch_size is None else values.batch_size
     if size < 1:
         raise UserError(f"--batch_size is {size}; give 1 or more puzzles.")
-    if is_lattice(trained.model):
-        return _deduced(trained, trained.model, questions, rows, values, steps, size)
+    model = trained.model
+    if isinstance(model, LatticeModel):
+        return _deduced(trained, model, questions, rows, values, steps, size)
     chain_flags.refuse_all(values, trained.experiment.model.kind)
     how: dict[str, Any] = {"batch_size": size, "mesh": trained.mesh}
     search = search_flags.search(values, steps)
-    tried = (trained.model, checkpoints, questions, rows)
+    tried = (model, checkpoints, questions, rows)
     if values.curve:
         if values.halt or values.select:
             raise UserError("--curve shows every way to halt and select; leave these flags out.")
@@ -156,7 +156,7 @@ def _result(
     how["voting"] = values.voting or ""
     if search:
         return evaluate_search(*tried, search=search, **how)
-    rollout = Rollout(trained.model, trained.mesh, steps, min(size, len(questions)))
+    rollout = Rollout(model, trained.mesh, steps, min(size, len(questions)))
     return evaluate(rollout, trained.weights, questions, rows, voting=how["voting"])
 
 

@@ -6,17 +6,16 @@ from typing import Any
 
 from absl import flags
 
-from trm_jax.commands import common
+from trm_jax.commands import common, model_flags
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.serving import hub
 from trm_jax.serving.export import DTYPES, Form, save
 from trm_jax.serving.program import ANY
-from trm_jax.train.trained import load
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    common.define_workdir(values)
+    model_flags.define(values)
     common.define_checkpoint(values)
     flags.DEFINE_string("out", None, "Directory to write.", flag_values=values)
     size = "Puzzles per call of the program: a number, or 'any'."
@@ -33,20 +32,22 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Writes a model as a directory that JAX alone can run.
 
-    trm export --workdir DIR --out DIR2 [--steps 16] [--weights bfloat16] [--push owner/name]
+    trm export --workdir DIR | --model NAME --out DIR2 [--steps 16] [--weights bfloat16]
+               [--push owner/name]
 
     DIR2 gets the rollout as a program for CPU, CUDA and TPU (jax.export), the weights, a manifest,
     a loader of its own, and a model card with what `trm eval` measured. It is read back and has to
     answer like the library before it is put in place. docs/api.md says how to use it.
     """
     common.refuse_rest(rest)
-    workdir, out = common.need(values, "workdir"), common.need(values, "out")
+    model_flags.check(values)
+    out = common.need(values, "out")
     if values.private and not values.push:
         raise UserError("--private is for --push owner/name; give both, or leave it out.")
     if values.push is not None:
         hub.check_login(values.push)
     batch_size = _batch_size(values.batch_size)
-    trained = load(workdir, values.checkpoint)
+    trained = model_flags.load_model(values, values.checkpoint)
     steps = common.depth(values, trained.model.config.N)
     form = Form(steps, batch_size, values.weights, values.license)
     manifest = save(trained, out, form)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from trm_jax.commands import common
+from trm_jax.commands import common, model_flags
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.numerics import halting_probability
 from trm_jax.data.format import MANIFEST, Dataset
@@ -21,7 +21,7 @@ from trm_jax.tasks.board import Board
 from trm_jax.tasks.sources import load as load_dataset
 from trm_jax.tasks.sources import open_own_data, open_test_data
 from trm_jax.tasks.task import TASKS, Task
-from trm_jax.train.trained import Trained, load
+from trm_jax.train.trained import Trained
 from trm_jax.train.workdir import WorkDir
 
 OURS = ("config.json", "data.json", MANIFEST, "sweep.json")
@@ -32,7 +32,7 @@ MOST = 50
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    common.define_workdir(values)
+    model_flags.define(values)
     common.define_checkpoint(values)
     data = "With --workdir: dataset directory, or a file as for `trm eval`; default: the run's own."
     flags.DEFINE_string("data", None, data, flag_values=values)
@@ -56,13 +56,14 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Draws puzzles, and what a model makes of them.
 
     trm show DATASET_DIR | FILE.json [--task NAME,NAME] [--copies 3] [--picture out.png]
-    trm show --workdir DIR [--data DATASET] [--split test] [--count 3] [--picture out.png]
+    trm show --workdir DIR | --model NAME [--data DATASET] [--split test] [--count 3]
+             [--picture out.png]
 
     FILE.json holds ARC tasks in Kaggle's form. With --workdir the answers of the run's model after
     its last step stand beside the right ones, wrong cells marked, with the halting probability.
     """
     figures.check_picture("--picture", values.picture)
-    if values.workdir is None:
+    if not model_flags.given(values):
         board, shown = _of_source(values, rest)
     else:
         common.refuse_rest(rest)
@@ -81,10 +82,11 @@ def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Board, li
     """What the argument names."""
     for name in ("data", "checkpoint", "steps"):
         if getattr(values, name) is not None:
-            raise UserError(f"--{name} belongs to a model; give its --workdir, too.")
+            raise UserError(f"--{name} belongs to a model; give its --workdir or --model, too.")
     if len(rest) != 1:
         raise UserError(
-            "`trm show` takes one dataset directory or JSON file of ARC tasks, or --workdir."
+            "`trm show` takes one dataset directory or JSON file of ARC tasks, or --workdir, or "
+            "--model."
         )
     path = Path(rest[0])
     _refuse_workdir(path)
@@ -130,7 +132,7 @@ def _of_file(task: Task, path: Path, values: flags.FlagValues) -> tuple[Board, l
 
 def _of_workdir(values: flags.FlagValues) -> tuple[Board, list[Exhibit]]:
     """What a model makes of puzzles."""
-    trained = load(values.workdir, values.checkpoint)
+    trained = model_flags.load_model(values, values.checkpoint)
     steps = common.depth(values, trained.model.config.N)
     if values.data is None:
         cache = Path(trained.workdir.data)

@@ -10,18 +10,26 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from trm_jax.commands import chain_flags, common, solve_chains, solve_groups, traces
+from trm_jax.commands import (
+    chain_flags,
+    common,
+    model_flags,
+    solve_chains,
+    solve_groups,
+    traces,
+)
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
-from trm_jax.models import is_lattice
+from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.released.cards import cards, fitting
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render
 from trm_jax.show.trace_record import trace_puzzles
 from trm_jax.tasks.task import Shape, task_of
 from trm_jax.tasks.texts import read_puzzles
-from trm_jax.train.trained import Trained, load
+from trm_jax.train.trained import Trained
 
 EXIT_WRONG = 1
 MOST_NAME = 256  # characters; a longer argument is a puzzle, and asking the disk would fail
@@ -29,7 +37,7 @@ MOST_NAME = 256  # characters; a longer argument is a puzzle, and asking the dis
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    common.define_workdir(values)
+    model_flags.define(values)
     common.define_checkpoint(values)
     flags.DEFINE_bool("show", False, "Draw the answer after every step.", flag_values=values)
     flags.DEFINE_string("picture", None, "PNG of the first puzzle, by step.", flag_values=values)
@@ -43,26 +51,36 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Solves puzzles.
 
-    trm solve --workdir DIR PUZZLE... | FILE | -
+    trm solve [--model NAME | --workdir DIR] PUZZLE... | FILE | -
     trm solve --workdir DIR PUZZLE [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
     trm solve --workdir DIR TASKS.json [--fit-updates 300] [--out submission.json]   (ARC)
 
+    With neither, a released model for puzzles of this form answers (`trm models` lists them).
     A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
     free. A file, or '-' for standard input, holds one a line. Each answer is checked by the rules
     and the givens. ARC tasks come in Kaggle's form; rows of the puzzle table that their copies
     lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
     --trace out.html writes a page that plays the answers step by step, --gif an animation.
     A lattice model searches, and gives no answer rather than a wrong one.
-    Exit codes: 0 all solved, 1 some answer is wrong or not found, 2 a malformed or contradictory puzzle.
+    Exit codes: 0 all solved, 1 some answer is wrong or missing, 2 a malformed or contradictory
+    puzzle.
     """
     traces.check(values)
     figures.check_picture("--picture", values.picture)
-    trained = load(common.need(values, "workdir"), values.checkpoint)
+    texts = None
+    if model_flags.given(values):
+        trained = model_flags.load_model(values, values.checkpoint)
+    else:
+        texts = _texts(rest, [card.shape for card in cards()])
+        name = fitting(texts).name
+        print(f"answered by the released model {name}", file=sys.stderr)
+        trained = model_flags.released(name, values.checkpoint)
     if task_of(trained.manifest).grouped:
         return solve_groups.run(values, rest, trained)
     solve_groups.refuse(values, trained)
-    questions = read_puzzles(trained.manifest, _texts(rest, trained.manifest))
-    if not is_lattice(trained.model):
+    texts = _texts(rest, [trained.manifest]) if texts is None else texts
+    questions = read_puzzles(trained.manifest, texts)
+    if not isinstance(trained.model, LatticeModel):
         chain_flags.refuse_all(values, trained.experiment.model.kind)
     elif values.search:
         return solve_chains.run(values, trained, trained.model, questions)
@@ -85,7 +103,7 @@ def _solve(values: flags.FlagValues, questions: np.ndarray, trained: Trained) ->
         size = min(shown, most)
         watched = Rollout(trained.model, trained.mesh, steps, size, confidence=True)
         found = trace_puzzles(watched, trained.weights, shape, questions[:shown])
-        traces.write(values, found, len(questions))
+        traces.write(values, trained.workdir.root.name, found, len(questions))
     return EXIT_WRONG if any(answer.broken for answer in answers) else EXIT_DONE
 
 
@@ -98,8 +116,12 @@ def _draw(shape: Shape, answer: Answer, target: str) -> None:
     print(f"wrote {target}", file=sys.stderr)
 
 
-def _texts(rest: Sequence[str], shape: Shape) -> list[str]:
+def _texts(rest: Sequence[str], shapes: Sequence[Shape]) -> list[str]:
     """The puzzles of the arguments, those of files and of standard input line by line.
+
+    Args:
+      rest: the arguments.
+      shapes: that the puzzles may have.
 
     Raises:
       UserError: a file cannot be read, or is not there.
@@ -117,19 +139,20 @@ def _texts(rest: Sequence[str], shape: Shape) -> list[str]:
                     "puzzle a line."
                 ) from error
         else:
-            _refuse_missing(argument, shape)
+            _refuse_missing(argument, shapes)
             lines = [argument]
         texts += [line for line in lines if line.strip()]
     return texts
 
 
-def _refuse_missing(argument: str, shape: Shape) -> None:
+def _refuse_missing(argument: str, shapes: Sequence[Shape]) -> None:
     """Refuses the name of a file that is not there, which no puzzle can be.
 
     Raises:
       UserError: it looks like a name, and has a character that is no cell.
     """
-    known = {*"".join(task_of(shape).symbols(shape) or ()), *" \n"}
+    symbols = (symbol for shape in shapes for symbol in task_of(shape).symbols(shape) or ())
+    known = {*"".join(symbols), *" \n"}
     named = "/" in argument or re.search(r"\.[A-Za-z]{2,5}$", argument)
     if len(argument) < MOST_NAME and named and not known.issuperset(argument):
         what = "is a directory" if Path(argument).is_dir() else "is no file"

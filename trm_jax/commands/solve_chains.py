@@ -82,4 +82,4 @@ def _watch(
         figures.save(pictures.eliminating(found[0]), values.picture)
         print(f"wrote {values.picture}", file=sys.stderr)
     if traces.wanted(values, len(questions)):
-        traces.write(values, found, len(questions))
+        traces.write(values, trained.workdir.root.name, found, len(questions))

@@ -13,7 +13,7 @@ from trm_jax.commands import common, traces
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.files import write_whole
 from trm_jax.infer.rollout import Rollout
-from trm_jax.models import is_lattice
+from trm_jax.models.lattice.lattice import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.serving.demonstrated import FIT_UPDATES, Attempted, Effort, attempted, solve_groups
 from trm_jax.show.panels import Panel
@@ -44,7 +44,7 @@ def define(values: flags.FlagValues) -> None:
 def refuse(values: flags.FlagValues, trained: Trained) -> None:
     """Refuses these flags for a model of other puzzles."""
     for name in _FLAGS:
-        searches = name == "seed" and is_lattice(trained.model)
+        searches = name == "seed" and isinstance(trained.model, LatticeModel)
         if values[name].present and not searches:
             task = task_of(trained.manifest)
             task.lacks("puzzles with demonstrations", f"leave --{name} out")
@@ -86,7 +86,7 @@ def run(values: flags.FlagValues, rest: Sequence[str], trained: Trained) -> int:
         write_whole(epath.Path(values.out), json.dumps(result["submission"]) + "\n")
         print(f"wrote {values.out}", file=sys.stderr)
     if shown:
-        traces.write(values, shown, count, TRACE_NOTE)
+        traces.write(values, trained.workdir.root.name, shown, count, TRACE_NOTE)
     print(
         f"{result['unknown_rows']:,} rows of the puzzle table were unknown; "
         f"{result['fitted']} updates on the demonstrations; {result['examples']:,} copies voted",

@@ -54,11 +54,14 @@ def wanted(values: flags.FlagValues, count: int) -> int:
     return min(count, 1) if values.gif else 0
 
 
-def write(values: flags.FlagValues, traces: list[Trace], count: int, note: str = "") -> None:
+def write(
+    values: flags.FlagValues, name: str, traces: list[Trace], count: int, note: str = ""
+) -> None:
     """Writes what was asked for, and says so on stderr.
 
     Args:
         values: of the flags.
+        name: of the model.
         traces: as many as are `wanted`.
         count: puzzles or tests that there are.
         note: to be read on the page.
@@ -71,7 +74,7 @@ def write(values: flags.FlagValues, traces: list[Trace], count: int, note: str =
             few = f"The page shows the first {len(traces)} of {count:,}."
             note = f"{note} {few}".strip()
             print(few, file=sys.stderr)
-        title = f"{Path(values.workdir).resolve().name}: watch it think"
+        title = f"{name}: watch it think"
         _write(values.trace, page(title, traces, note).encode())
     if values.gif:
         _write(values.gif, animation(traces[0]))

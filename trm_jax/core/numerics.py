@@ -65,8 +65,27 @@ def rms_norm(x: jax.Array, axis: int = -1) -> jax.Array:
     return (h * jax.lax.rsqrt(variance + RMS_EPSILON)).astype(x.dtype)
 
 
+def normalised(x: jax.Array) -> jax.Array:
+    """Layer norm over the last axis (Ba et al., arXiv 1607.06450) without scale and bias.
+
+    Args:
+      x: [..., D], of any float dtype.
+
+    Returns:
+      Array of x's shape and dtype; all of it is computed in `wide`.
+    """
+    return _normalised(x).astype(x.dtype)
+
+
+def _normalised(x: jax.Array) -> jax.Array:
+    h = x.astype(wide(x.dtype))
+    h = h - jnp.mean(h, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(h), axis=-1, keepdims=True)
+    return h * jax.lax.rsqrt(variance + RMS_EPSILON)
+
+
 def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """Layer norm over the last axis (Ba et al., arXiv 1607.06450), epsilon 1e-5.
+    """Layer norm over the last axis, see `normalised`.
 
     Args:
       x: [..., D], of any float dtype.
@@ -76,13 +95,10 @@ def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
     Returns:
       Array of x's shape and dtype; all of it is computed in `wide`.
     """
-    dtype = wide(x.dtype)
-    h = x.astype(dtype)
-    h = h - jnp.mean(h, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(h), axis=-1, keepdims=True)
+    h = _normalised(x)
     last = (1,) * (x.ndim - 1) + (-1,)
-    scale, bias = (a.astype(dtype).reshape(last) for a in (scale, bias))
-    return (h * jax.lax.rsqrt(variance + RMS_EPSILON) * scale + bias).astype(x.dtype)
+    scale, bias = (a.astype(h.dtype).reshape(last) for a in (scale, bias))
+    return (h * scale + bias).astype(x.dtype)
 
 
 def log_stablemax(logits: jax.Array) -> jax.Array:

@@ -127,7 +127,7 @@ class Found(NamedTuple):
     seconds: float
 
 
-class Seen(NamedTuple):
+class Played(NamedTuple):
     """A round of all slots, as it went.
 
     Attributes:
@@ -233,7 +233,7 @@ class ChainSearch:
         """Slots without a chain begin one, where there is a puzzle for them."""
         return self._assign(queue, self._idle(queue))
 
-    def finish(self, queue: Queue, seen: Seen) -> tuple[Queue, jax.Array]:
+    def finish(self, queue: Queue, seen: Played) -> tuple[Queue, jax.Array]:
         """What a round of all slots leads to: answers, and new chains where some have ended.
 
         Args:
@@ -271,7 +271,7 @@ class ChainSearch:
         queue = self._assign(Queue(new, moved), idle | ended)
         return queue, self._busy(queue)
 
-    def see(self, params: Any, inputs: jax.Array, slots: Slots) -> Seen:
+    def see(self, params: Any, inputs: jax.Array, slots: Slots) -> Played:
         """A round of all slots, each in a symmetry of its own.
 
         Args:
@@ -290,7 +290,7 @@ class ChainSearch:
         deduced = eliminate(said, slots.candidates, given, settings, searching=True)
         candidates = guess(deduced, said, settings, _folded(keys, GUESS))
         rules = self.deduction.accepts(jnp.argmax(deduced.candidates, axis=-1))
-        return Seen(said, deduced, candidates, deduced.solved & rules)
+        return Played(said, deduced, candidates, deduced.solved & rules)
 
     def _keys(self, puzzle: jax.Array, slots: Slots) -> jax.Array:
         """A key [B] for each slot: a function of seed, puzzle, chain and round alone."""

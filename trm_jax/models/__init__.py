@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 import jax
 
@@ -114,11 +114,6 @@ def check_training(
             f"config.chains is {chains}, and chains differ in z, which a {kind!r} model lacks; set "
             "it to 1."
         )
-
-
-def is_lattice(model: AnyModel) -> TypeGuard[LatticeModel]:
-    """Whether a model has candidates, and a search of its own (`infer.chain_search`)."""
-    return isinstance(model, LatticeModel)
 
 
 def _check_pool_training(

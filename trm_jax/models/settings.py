@@ -97,8 +97,8 @@ class ModelSettings(Settings):
     )
     kernels: str = setting(
         PLAIN,
-        "Of SwiGLUs and rotary positions, the result being the same: plain leaves them to the "
-        "compiler; fused takes, on GPUs, kernels that move less memory and store less.",
+        "Of SwiGLUs, rotary positions and lattice blocks, the result being the same: plain leaves "
+        "them to the compiler; fused takes, on GPUs, kernels that move less memory and store less.",
         choices=(PLAIN, FUSED),
     )
     start: str = setting(

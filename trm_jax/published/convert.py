@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from trm_jax.config.dotted import flat
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.core.errors import UserError
-from trm_jax.models import MIXERS, Model, get_model
-from trm_jax.models.settings import ModelConfig, ModelSettings
+from trm_jax.models import MIXERS, AnyModel, LatticeModel, Model, get_model
+from trm_jax.models.settings import ModelSettings
 from trm_jax.models.weights import Weights, init_weights
 from trm_jax.published import table_rows, torch_files, torch_names
 from trm_jax.published.parity import compare
@@ -96,8 +96,7 @@ def plan(
     config["table"]["rows"] = count if count > table_rows.SHARED_ROWS else 0
     experiment = from_dict(config)
     manifest = _manifest(experiment, path, arrays, named)
-    model = get_model(experiment.model_config(manifest))
-    _refuse_unpublished(model.config)
+    model = _published_model(get_model(experiment.model_config(manifest)))
     check(arrays, model, max(count, 1), path.name)
     if step is None:
         match = re.search(r"step_(\d+)", path.name)
@@ -185,8 +184,14 @@ def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[st
     return report
 
 
-def _refuse_unpublished(config: ModelConfig) -> None:
-    """Refuses a model that the published code would compute differently."""
+def _published_model(model: AnyModel) -> Model:
+    """The model itself; refused is one that the published code would compute differently."""
+    config = model.config
+    if isinstance(model, LatticeModel):
+        raise UserError(
+            f"config.model.kind is {config.kind!r}, which the published code of TRM and HRM does "
+            "not know; `trm export` writes a model that runs without trm_jax."
+        )
     if MIXERS.get(config.mixer).published is None:
         known = [name for name, mixer in MIXERS.all().items() if mixer.published]
         raise UserError(
@@ -201,6 +206,7 @@ def _refuse_unpublished(config: ModelConfig) -> None:
                 f"config.model.{name} is {value!r}, which the published code does not know; "
                 f"only a model trained with {default!r} can be converted."
             )
+    return model
 
 
 def weights_of(arrays: Mapping[str, NDArray[Any]], model: Model) -> Weights:
@@ -234,9 +240,9 @@ def to_torch(
       UserError: the published code has no such model.
     """
     found = trained.load(workdir, checkpoint, averaged=averaged)
-    _refuse_unpublished(found.model.config)
-    arrays = torch_names.to_torch(found.model, jax.device_get(found.weights))
-    dtype = torch_files.BFLOAT16 if found.model.config.dtype == "bfloat16" else np.float32
+    model = _published_model(found.model)
+    arrays = torch_names.to_torch(model, jax.device_get(found.weights))
+    dtype = torch_files.BFLOAT16 if model.config.dtype == "bfloat16" else np.float32
     for name in arrays:
         if name.endswith("_init"):
             arrays[name] = arrays[name].astype(dtype)

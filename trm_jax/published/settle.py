@@ -46,7 +46,7 @@ def candidates(told: Told) -> list[str]:
     most = told.tokens[0]
     return [
         name
-        for name, task in TASKS.all().items()
+        for name, task in sorted(TASKS.all().items())
         if (most is None or task.fewest_cells <= most) and _choices(name, told.vocab)
     ]
 

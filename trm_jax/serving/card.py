@@ -77,8 +77,9 @@ def _scores(scores: Sequence[Mapping[str, Any]], training: Mapping[str, Any], dt
     lines.append("\nAs `trm eval` wrote them; the fingerprint tells data sets apart.")
     if own:
         lines.append("The checkpoint may have been chosen by its score on the held-out split.")
-    if dtype != "float32":
-        lines.append(f"They were measured before the weights were rounded to {dtype}.")
+    rounded = [d for d in (dtype, training.get("released_as")) if d not in ("float32", None)]
+    if rounded:
+        lines.append(f"They were measured before the weights were rounded to {rounded[0]}.")
     return "\n".join(lines) + "\n"
 
 

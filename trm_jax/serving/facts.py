@@ -40,7 +40,8 @@ def kind_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def training_facts(trained: Trained) -> dict[str, Any]:
     """How the model was trained, as far as others may know: no paths of this machine."""
     experiment, source = trained.experiment, trained.manifest.get("source", {})
-    return {
+    released = {} if trained.card is None else {"released_as": trained.card["dtype"]}
+    return released | {
         "name": experiment.name,
         "checkpoint": trained.step,
         "seed": experiment.seed,
@@ -54,6 +55,8 @@ def training_facts(trained: Trained) -> dict[str, Any]:
 
 def measured_scores(trained: Trained) -> list[dict[str, Any]]:
     """What `trm eval` and the training loop measured of this very checkpoint, if anything."""
+    if trained.card is not None:
+        return [_of_card(entry, trained.step) for entry in trained.card["measured"]]
     found = []
     known = {"exact_accuracy", "cell_accuracy", *task_of(trained.manifest).scores}
     folder = trained.workdir.evaluations
@@ -81,3 +84,15 @@ def measured_scores(trained: Trained) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _of_card(entry: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """A measurement of a released model in the form of those in eval/."""
+    return {
+        "data": entry.get("data", "?"),
+        **{key: entry[key] for key in ABOUT if key in entry},
+        "checkpoint": step,
+        "examples": entry["puzzles"],
+        "steps": entry.get("steps"),
+        "scores": {entry["what"]: entry["value"]},
+    }

@@ -18,8 +18,9 @@ from trm_jax.data.rows import Rows
 from trm_jax.infer.chain_search import ChainSearch
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, judged
-from trm_jax.models import is_lattice
 from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.released.cards import cards, is_released, listed
+from trm_jax.released.stored import load_released
 from trm_jax.serving import hub
 from trm_jax.serving import load as exports
 from trm_jax.serving.demonstrated import Attempted, Effort, attempted, solve_groups
@@ -37,9 +38,10 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
     """Loads a model that solves puzzles.
 
     Args:
-      path: a work directory of `trm train`, a directory of `trm export`, or a model on the Hugging
-        Face hub: "hf://owner/name", or "owner/name" where there is no such path here. "@revision"
-        may follow. A model in the hub's cache is found without a network.
+      path: a work directory of `trm train`, a directory of `trm export`, the name of a released
+        model (`trm models`), or a model on the Hugging Face hub: "hf://owner/name" or "owner/name",
+        after which "@revision" may follow. A path that is there comes before a name. A model in
+        the hub's cache is found without a network.
       checkpoint: of a work directory; None takes the best on held-out puzzles.
 
     Raises:
@@ -57,9 +59,12 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
                 f"{text} is neither a work directory, which has a config.json, nor an export, "
                 "which has a manifest.json; give one of them."
             )
+        if is_released(text):
+            return _released(text, checkpoint)
         if not hub.is_name(text):
             raise UserError(
-                f"{text} is not there; give a work directory, an exported one, or hf://owner/name."
+                f"{text} is not there; give a work directory, an exported one, a released model's "
+                f"name ({listed(cards())}), or hf://owner/name."
             )
     return _exported(hub.fetch(text), checkpoint)
 
@@ -67,7 +72,13 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
 def of_trained(trained: Trained) -> "Solver":
     """The solver of a loaded model."""
     model = trained.model
-    return OfLattice(trained, model) if is_lattice(model) else OfWorkDir(trained)
+    return OfLattice(trained, model) if isinstance(model, LatticeModel) else OfWorkDir(trained)
+
+
+def _released(name: str, checkpoint: int | None) -> "Solver":
+    if checkpoint is not None:
+        raise UserError(f"{name} is released and holds one checkpoint; leave `checkpoint` out.")
+    return of_trained(load_released(name))
 
 
 def _exported(root: Path, checkpoint: int | None) -> "OfExport":

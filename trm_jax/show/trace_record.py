@@ -94,7 +94,8 @@ def trace_chains(
     """
     names = names or [f"puzzle {number}" for number in range(1, len(questions) + 1)]
     return [
-        _trace_chain(shape, *each) for each in zip(names, questions, map(_cut, watched), strict=True)
+        _trace_chain(shape, *each)
+        for each in zip(names, questions, map(_cut, watched), strict=True)
     ]
 
 

@@ -16,9 +16,9 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.pipeline import BatchSource, batches
 from trm_jax.models.weights import Weights
 from trm_jax.tasks.views import view
+from trm_jax.train.method import recipe_of
 from trm_jax.train.state import TrainState
 from trm_jax.train.trained import Trained
-from trm_jax.train.recipes import recipe_of
 from trm_jax.train.trainer import make_trainer
 from trm_jax.train.transfer import rows_for
 

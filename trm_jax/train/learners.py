@@ -12,7 +12,7 @@ from trm_jax.core.types import Batch, Latents
 from trm_jax.models import AnyModel, act
 from trm_jax.tasks.task import Shape, task_of
 from trm_jax.train import pool, step
-from trm_jax.train.recipes import Recipe
+from trm_jax.train.method import Recipe
 from trm_jax.train.state import TrainState
 
 

@@ -28,7 +28,7 @@ from trm_jax.models import get_model
 from trm_jax.models.puzzle_table import padded_rows
 from trm_jax.train import bundle
 from trm_jax.train.checkpoint import Checkpoints
-from trm_jax.train.recipes import recipe_of
+from trm_jax.train.method import recipe_of
 from trm_jax.train.run import Run
 from trm_jax.train.state import TrainState
 from trm_jax.train.trainer import Trainer, make_trainer

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -25,7 +26,7 @@ class Trained:
     """What a checkpoint gives to somebody who does not want to train.
 
     Attributes:
-      workdir: where it came from.
+      workdir: where it came from; of a released model, a folder for what is made with it.
       experiment: how it was trained.
       manifest: of the data set it was trained on.
       model: from the registry.
@@ -34,6 +35,7 @@ class Trained:
       mesh: where they lie.
       step: updates it was trained for.
       rows: whose the rows of the puzzle table are.
+      card: of a released model, what its card says, measurements included; else None.
     """
 
     workdir: WorkDir
@@ -44,6 +46,7 @@ class Trained:
     mesh: Mesh
     step: int
     rows: Rows
+    card: Mapping[str, Any] | None = None
 
 
 def load(

@@ -12,8 +12,8 @@ from trm_jax.core.mesh import check_divides
 from trm_jax.models import AnyModel, get_model
 from trm_jax.tasks.task import Shape
 from trm_jax.train.learners import make_learner
+from trm_jax.train.method import Recipe
 from trm_jax.train.optim import dense_optimizer
-from trm_jax.train.recipes import Recipe
 from trm_jax.train.state import TrainState, init_state, state_shardings
 from trm_jax.train.step import TrainStep, make_train_step
 
@@ -51,9 +51,7 @@ class Trainer:
     @property
     def describe(self) -> Callable[[dict[str, float]], str]:
         """A log point's means in one line."""
-        return make_learner(
-            self.recipe, self.model, self.mesh, self.optimizer, self.shape
-        ).describe
+        return make_learner(self.recipe, self.model, self.mesh, self.optimizer, self.shape).describe
 
 
 def make_trainer(

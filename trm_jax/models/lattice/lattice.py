@@ -24,7 +24,7 @@ from trm_jax.models import attend
 from trm_jax.models.lattice.deduce import eliminate, guess
 from trm_jax.models.lattice.loss import Losses, Truth, loop_losses
 from trm_jax.models.lattice.network import EXPANSION, LatticeNetwork, Said
-from trm_jax.models.settings import ModelConfig, ModelSettings
+from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
 
 KIND = "lattice"
 SURE = 10.0
@@ -48,6 +48,11 @@ def check(settings: ModelSettings) -> None:
         raise UserError(
             f"config.model.width is {settings.width}, which must be a multiple of four times the "
             f"{settings.heads} heads; change it or config.model.heads."
+        )
+    if settings.kernels == FUSED and settings.dtype == "float64":
+        raise UserError(
+            f"config.model.kernels is {FUSED!r}, whose sums are float32, and the dtype is float64; "
+            f"set it to {PLAIN!r}."
         )
     for name in ("noise", "damping", "y_layers"):
         if getattr(settings, name):

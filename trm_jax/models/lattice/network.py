@@ -1,17 +1,21 @@
 """The network of lattice deduction: pre-norm transformer blocks, looped, with three heads."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from flax import struct
 
-from trm_jax.core.numerics import layer_norm, lecun_normal, truncated_normal, wide
+from trm_jax.core.numerics import layer_norm, lecun_normal, normalised, truncated_normal, wide
 from trm_jax.models.attend import attend
+from trm_jax.models.kernels import add_affine, norm_mlp, norm_qkv
+from trm_jax.models.kernels.rows import CHANCES
+from trm_jax.models.kernels.target import fused
 from trm_jax.models.settings import ModelConfig
 
 EXPANSION = 4
 CONFLICT_STD = 0.02
-BYTES = 256
 
 
 class Said(struct.PyTreeNode):
@@ -28,23 +32,36 @@ class Said(struct.PyTreeNode):
     conflict: jax.Array
 
 
-def drop(x: jax.Array, rate: float, keys: jax.Array | None) -> jax.Array:
-    """Dropout of x [B, ...] with a random key for each slot, the same however slots are sharded.
+def random_bytes(
+    shape: tuple[int, ...], rate: float, keys: jax.Array | None
+) -> tuple[jax.Array | None, int]:
+    """For dropout: uint8 [B, ...] by a key for each slot, and the number below which they drop.
 
-    One random byte decides about an entry, so the rate is rounded to a 256th.
+    One random byte decides about an entry, so the rate is rounded to a 256th. The bytes are the
+    same however slots are sharded.
 
     Args:
-      x: its last axis a multiple of four.
+      shape: of what is dropped, [B, ...], its last axis a multiple of four.
       rate: share that becomes zero.
       keys: [B]; None drops nothing.
+
+    Returns:
+      None for the bytes where nothing is dropped.
     """
-    threshold = round(rate * BYTES)
+    threshold = round(rate * CHANCES)
     if keys is None or not threshold:
-        return x
-    words = (*x.shape[1:-1], x.shape[-1] // 4)
+        return None, 0
+    words = (*shape[1:-1], shape[-1] // 4)
     bits = jax.vmap(lambda key: jax.random.bits(key, words, jnp.uint32))(keys)
-    kept = jax.lax.bitcast_convert_type(bits, jnp.uint8).reshape(x.shape) >= threshold
-    return jnp.where(kept, x * jnp.asarray(BYTES / (BYTES - threshold), x.dtype), 0)
+    return jax.lax.bitcast_convert_type(bits, jnp.uint8).reshape(shape), threshold
+
+
+def drop(x: jax.Array, chances: jax.Array | None, threshold: int) -> jax.Array:
+    """Dropout of x [B, ...] by `random_bytes`."""
+    if chances is None:
+        return x
+    scale = jnp.asarray(CHANCES / (CHANCES - threshold), x.dtype)
+    return jnp.where(chances >= threshold, x * scale, 0)
 
 
 def fold(keys: jax.Array | None, number: int | jax.Array) -> jax.Array | None:
@@ -52,14 +69,54 @@ def fold(keys: jax.Array | None, number: int | jax.Array) -> jax.Array | None:
     return None if keys is None else jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
-class LayerNorm(nn.Module):
-    """Layer norm over the last axis with a scale and a bias."""
+class Scale(nn.Module):
+    """The scale and bias of a layer norm, float32 [D] each."""
+
+    width: int
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        scale = self.param("scale", nn.initializers.ones_init(), (x.shape[-1],))
-        bias = self.param("bias", nn.initializers.zeros_init(), (x.shape[-1],))
-        return layer_norm(x, scale, bias)
+    def __call__(self) -> tuple[jax.Array, jax.Array]:
+        scale = self.param("scale", nn.initializers.ones_init(), (self.width,))
+        return scale, self.param("bias", nn.initializers.zeros_init(), (self.width,))
+
+
+class Affine(nn.Module):
+    """A kernel [inputs, outputs] and a bias [outputs], float32."""
+
+    inputs: int
+    outputs: int
+
+    @nn.compact
+    def __call__(self) -> tuple[jax.Array, jax.Array]:
+        kernel = self.param("kernel", lecun_normal, (self.inputs, self.outputs))
+        return kernel, self.param("bias", nn.initializers.zeros_init(), (self.outputs,))
+
+
+def behind_norm(scale: Scale, affine: Affine, dtype: str) -> tuple[jax.Array, jax.Array]:
+    """Kernel and bias, in `wide`, that do to a normalised x what its norm's and its affine do.
+
+    So the backward pass needs no sums over all tokens for the norm: they come out of the kernel's.
+    """
+    scales, shift, kernel, bias = (a.astype(wide(dtype)) for a in (*scale(), *affine()))
+    return scales[:, None] * kernel, shift @ kernel + bias
+
+
+@jax.custom_vjp
+def gelu(x: jax.Array) -> jax.Array:
+    """GELU, the tanh form; the backward pass stores x and nothing else."""
+    return nn.gelu(x)
+
+
+def _gelu_gradient(x: jax.Array, d: jax.Array) -> tuple[jax.Array]:
+    return jax.vjp(nn.gelu, x)[1](d)
+
+
+gelu.defvjp(lambda x: (gelu(x), x), _gelu_gradient)
+
+
+def rows(x: Any) -> Any:
+    """[B, L, D] as kernels take it, [B L, D]; None stays None."""
+    return None if x is None else x.reshape(-1, x.shape[-1])
 
 
 class Block(nn.Module):
@@ -68,20 +125,57 @@ class Block(nn.Module):
     config: ModelConfig
     attention: str
 
-    @nn.compact
+    def setup(self) -> None:
+        width = self.config.width
+        self.norm_attention, self.norm_mlp = Scale(width), Scale(width)
+        self.qkv, self.out = Affine(width, 3 * width), Affine(width, width)
+        self.up, self.down = Affine(width, EXPANSION * width), Affine(EXPANSION * width, width)
+
     def __call__(self, h: jax.Array, rate: float, keys: jax.Array | None) -> jax.Array:
-        c, (slots, tokens, width) = self.config, h.shape
+        c, (_, tokens, width) = self.config, h.shape
+        kernels = fused(c.kernels) and norm_mlp.takes(width)
+        for_mixed, for_mlp = (random_bytes(h.shape, rate, fold(keys, i)) for i in range(2))
+        h, q, k, v = (self._fused_qkv if kernels else self._qkv)(h)
+        mixed = attend(q, k, v, tokens, self.attention)[:, :tokens].reshape(h.shape)
+        h = (self._fused_out if kernels else self._out)(h, mixed, *for_mixed)
+        return (self._fused_mlp if kernels else self._mlp)(h, *for_mlp)
 
-        def linear(outputs: int, name: str) -> nn.Dense:
-            return nn.Dense(outputs, dtype=c.dtype, kernel_init=lecun_normal, name=name)
+    def _affine(self, x: jax.Array, weights: tuple[jax.Array, jax.Array]) -> jax.Array:
+        kernel, bias = (a.astype(self.config.dtype) for a in weights)
+        return x @ kernel + bias[None, None]
 
-        qkv = linear(3 * width, "qkv")(LayerNorm(name="norm_attention")(h))
-        qkv = qkv.reshape(slots, tokens, 3, c.heads, width // c.heads)
-        mixed = attend(qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2], tokens, self.attention)
-        mixed = linear(width, "out")(mixed[:, :tokens].reshape(h.shape))
-        h = h + drop(mixed, rate, fold(keys, 0))
-        inner = nn.gelu(linear(EXPANSION * width, "up")(LayerNorm(name="norm_mlp")(h)))
-        return h + drop(linear(width, "down")(inner), rate, fold(keys, 1))
+    def _behind_norm(self, scale: Scale, affine: Affine) -> tuple[jax.Array, jax.Array]:
+        return behind_norm(scale, affine, self.config.dtype)
+
+    def _qkv(self, h: jax.Array) -> tuple[jax.Array, ...]:
+        """H, and queries, keys and values [B, L, heads, head_width]."""
+        qkv = self._affine(normalised(h), self._behind_norm(self.norm_attention, self.qkv))
+        qkv = qkv.reshape(*h.shape[:2], 3, self.config.heads, -1)
+        return h, qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+
+    def _fused_qkv(self, h: jax.Array) -> tuple[jax.Array, ...]:
+        weights = self._behind_norm(self.norm_attention, self.qkv)
+        same, *qkv = norm_qkv.norm_qkv(rows(h), *weights)
+        return same.reshape(h.shape), *(a.reshape(*h.shape[:2], self.config.heads, -1) for a in qkv)
+
+    def _out(
+        self, h: jax.Array, mixed: jax.Array, chances: jax.Array | None, threshold: int
+    ) -> jax.Array:
+        return h + drop(self._affine(mixed, self.out()), chances, threshold)
+
+    def _fused_out(
+        self, h: jax.Array, mixed: jax.Array, chances: jax.Array | None, threshold: int
+    ) -> jax.Array:
+        x, into, chances = (rows(a) for a in (mixed, h, chances))
+        return add_affine.add_affine(into, x, *self.out(), chances, threshold).reshape(h.shape)
+
+    def _mlp(self, h: jax.Array, chances: jax.Array | None, threshold: int) -> jax.Array:
+        inner = gelu(self._affine(normalised(h), self._behind_norm(self.norm_mlp, self.up)))
+        return h + drop(self._affine(inner, self.down()), chances, threshold)
+
+    def _fused_mlp(self, h: jax.Array, chances: jax.Array | None, threshold: int) -> jax.Array:
+        weights = norm_mlp.Weights(*self._behind_norm(self.norm_mlp, self.up), *self.down())
+        return norm_mlp.norm_mlp(rows(h), weights, rows(chances), threshold).reshape(h.shape)
 
 
 class LatticeNetwork(nn.Module):
@@ -115,7 +209,7 @@ class LatticeNetwork(nn.Module):
             self.conflict_token = self.param("conflict_token", *normal(CONFLICT_STD, c.width))
             self.conflict_head = linear(1)
         self.blocks = [Block(c, self.attention) for _ in range(c.layers)]
-        self.norm = LayerNorm()
+        self.norm = Scale(c.width)
         self.candidate_head = linear(self.symbols)
         self.digit_head = linear(self.symbols)
 
@@ -155,7 +249,8 @@ class LatticeNetwork(nn.Module):
             x = block(x, rate, fold(keys, number))
         cells = h.shape[1]
         token = x[:, -1] if c.lattice.conflict_token else jnp.zeros_like(x[:, 0])
-        return self.norm(u + x[:, :cells]), self.norm(token)
+        scale = self.norm()
+        return layer_norm(u + x[:, :cells], *scale), layer_norm(token, *scale)
 
     def read(self, h: jax.Array, token: jax.Array) -> Said:
         """What the three heads say of the states after a loop."""

@@ -1,0 +1,116 @@
+"""`trm models`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from trm_jax.commands import common
+from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.released import listing, writing
+from trm_jax.released.cards import Card, cards, find
+from trm_jax.released.stored import DTYPES, read_arrays
+
+_OF_ADD = (
+    "workdir",
+    "checkpoint",
+    "name",
+    "command",
+    "hardware",
+    "measured",
+    "rank",
+    "weights",
+    "overwrite",
+)
+
+
+def define(values: flags.FlagValues, _: Sequence[str]) -> None:
+    """Adds the flags."""
+    folder = "Where the models lie; default: those of the package."
+    flags.DEFINE_string("folder", None, folder, flag_values=values)
+    check = "Read the weights: SHA-256, shapes, all finite."
+    flags.DEFINE_bool("check", False, check, flag_values=values)
+    flags.DEFINE_bool("add", False, "Add the model of --workdir.", flag_values=values)
+    common.define_workdir(values)
+    which = "With --add: which one; default: the best."
+    flags.DEFINE_integer("checkpoint", None, which, flag_values=values)
+    flags.DEFINE_string("name", None, "With --add: of the model.", flag_values=values)
+    command = "With --add: a command it was trained with; may be given several times."
+    flags.DEFINE_multi_string("command", [], command, flag_values=values)
+    hardware = "With --add: on which the run's evaluations were measured."
+    flags.DEFINE_string("hardware", None, hardware, flag_values=values)
+    measured = "With --add: JSON list of measurements, which come before those of the run's eval/."
+    flags.DEFINE_string("measured", None, measured, flag_values=values)
+    rank = "With --add: of several models for the same puzzles, `trm solve` takes the lowest."
+    flags.DEFINE_integer("rank", 0, rank, flag_values=values)
+    stored = "With --add: what weights are stored as."
+    flags.DEFINE_enum("weights", DTYPES[0], list(DTYPES), stored, flag_values=values)
+    again = "With --add: in place of a model of that name."
+    flags.DEFINE_bool("overwrite", False, again, flag_values=values)
+
+
+def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
+    """Lists the released models, shows one, checks them, or adds one.
+
+    trm models [NAME...] [--check]
+    trm models --add --workdir RUN --name NAME --command "trm train ..." --hardware "2 CPU cores"
+
+    Without a name: what there is. With names: their cards. --check reads the weights. --add makes
+    the two files of a model, weights and card, from a checkpoint and the run's eval/*.json; it is
+    what a maintainer runs in a clone. docs/models.md says more.
+    """
+    folder = Path(values.folder).expanduser() if values.folder is not None else None
+    if values.add:
+        return _add(values, rest, folder)
+    for name in _OF_ADD:
+        if values[name].present:
+            raise UserError(f"--{name} is for --add; give both, or leave it out.")
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"--folder {folder} is no folder; give the one with the models.")
+    chosen = [find(name, folder) for name in rest] if rest else cards(folder)
+    if values.check:
+        print("\n".join(map(_checked, chosen)) or listing.NONE)
+    elif rest:
+        for card in chosen:
+            print(json.dumps(dict(card.record), indent=2, ensure_ascii=False))
+    else:
+        print(listing.plain(chosen))
+    return EXIT_DONE
+
+
+def _add(values: flags.FlagValues, rest: Sequence[str], folder: Path | None) -> int:
+    common.refuse_rest(rest)
+    if values.check:
+        raise UserError("--check and --add are both given; --add checks what it writes.")
+    workdir, name = common.need(values, "workdir"), common.need(values, "name")
+    if not values.command:
+        raise UserError("--command is missing; give the command that trained the model.")
+    jax.config.update("jax_platforms", "cpu")  # a training on the accelerator is not disturbed
+    release = writing.Release(
+        name=name,
+        commands=tuple(values.command),
+        hardware=common.need(values, "hardware"),
+        rank=values.rank,
+        dtype=values.weights,
+        more=() if values.measured is None else writing.read_measurements(values.measured),
+    )
+    target = writing.clones_folder() if folder is None else folder
+    step, overwrite = values.checkpoint, values.overwrite
+    card = writing.add(workdir, release, target, step=step, overwrite=overwrite)
+    print(
+        f"wrote {card.path} and {card.weights.name}: checkpoint {card.record['step']}, "
+        f"{card.record['bytes'] / 1e6:,.2f} MB in {card.record['dtype']}, "
+        f"{len(card.record['measured'])} measurements"
+    )
+    return EXIT_DONE
+
+
+def _checked(card: Card) -> str:
+    """Reads the weights of a model; says what they are."""
+    arrays = read_arrays(card)
+    return (
+        f"{card.name}: {len(arrays)} arrays, {sum(a.size for a in arrays.values()):,} numbers, "
+        "SHA-256 as in the card, all finite"
+    )

@@ -1,0 +1,210 @@
+"""h + drop(down(gelu(up(normalised h)))) in one kernel: the second half of a lattice block.
+
+What is four times as wide as h never reaches memory, forward or backward. Backward, one kernel
+goes over the rows and gives the gradient by h; another goes over the inner channels and gives
+those by the weights. Both compute the inside again out of h, the only activation that is stored.
+"""
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.experimental import pallas as pl
+from jax.experimental.pallas import triton
+
+from trm_jax.models.kernels.rows import (
+    ROWS,
+    WIDTHS,
+    Rows,
+    given,
+    normalise,
+    normalise_gradient,
+    whole,
+)
+from trm_jax.models.kernels.target import options
+
+INNER = 64
+"""Inner channels that a program takes at a time."""
+SUMMED = 32
+"""Inner channels whose gradients by weights a program sums; more would not fit its registers."""
+SPLITS = 8
+"""Programs that share the rows of a gradient by weights; their sums are added up at the end."""
+SLOPE, CUBE = 2 * math.sqrt(2 / math.pi), 0.044715
+"""The tanh form of GELU is x sigmoid(SLOPE (x + CUBE x^3))."""
+
+
+class Weights(NamedTuple):
+    """Of both products, float32: kernels [D, F] and [F, D], biases [F] and [D]."""
+
+    up: jax.Array
+    up_bias: jax.Array
+    down: jax.Array
+    down_bias: jax.Array
+
+    def narrow(self, dtype: Any) -> "Weights":
+        """Kernels in the type of the activations; biases are added to float32 sums."""
+        return self._replace(up=self.up.astype(dtype), down=self.down.astype(dtype))
+
+
+def _gelu(x: jax.Array) -> jax.Array:
+    return x * jax.nn.sigmoid(SLOPE * (x + CUBE * x * x * x))
+
+
+def _gelu_slope(x: jax.Array) -> jax.Array:
+    sigmoid = jax.nn.sigmoid(SLOPE * (x + CUBE * x * x * x))
+    return sigmoid + x * sigmoid * (1 - sigmoid) * SLOPE * (1 + 3 * CUBE * x * x)
+
+
+def takes(width: int) -> bool:
+    """Whether the kernels can take states of this width, and an MLP four times as wide."""
+    return width in WIDTHS
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def norm_mlp(
+    h: jax.Array, weights: Weights, chances: jax.Array | None, threshold: int
+) -> jax.Array:
+    """The states h + drop(down(gelu(up(normalised h)))).
+
+    Args:
+      h: [R, D], D one of `rows.WIDTHS`.
+      weights: F a multiple of INNER.
+      chances: random bytes [R, D] for the dropout; None drops nothing.
+      threshold: bytes below it drop.
+
+    Returns:
+      [R, D] of h's dtype; sums within the kernel are float32.
+    """
+    (rows, width), w = h.shape, weights.narrow(h.dtype)
+    arrays = [h, *given(chances), *w]
+    return pl.pallas_call(
+        functools.partial(_forward, rows=rows, threshold=threshold),
+        out_shape=jax.ShapeDtypeStruct((rows, width), h.dtype),
+        grid=(pl.cdiv(rows, ROWS),),
+        in_specs=[whole(*a.shape) for a in arrays],
+        out_specs=whole(rows, width),
+        name="norm_mlp",
+        **options(num_stages=3),
+    )(*arrays)
+
+
+def _forward(h: Any, *refs: Any, rows: int, threshold: int) -> None:
+    *chances, up, up_bias, down, down_bias, out = refs
+    here = Rows(pl.program_id(0) * ROWS, rows)
+    x = here.load(h)
+    normal = normalise(x)[0].astype(h.dtype)
+
+    def add(i: jax.Array, total: jax.Array) -> jax.Array:
+        part = pl.ds(i * INNER, INNER)
+        inner = triton.dot(normal, up[:, part]) + up_bias[part][None]
+        return total + triton.dot(_gelu(inner).astype(h.dtype), down[part, :])
+
+    total = jax.lax.fori_loop(0, up.shape[1] // INNER, add, jnp.zeros(x.shape, jnp.float32))
+    mixed = here.drop(total + down_bias[...][None], chances, threshold)
+    here.store(out, x.astype(jnp.float32) + mixed)
+
+
+def _by_rows(h: Any, d: Any, *refs: Any, rows: int, threshold: int) -> None:
+    """The gradient by h."""
+    *chances, up, up_bias, down, d_h = refs
+    here = Rows(pl.program_id(0) * ROWS, rows)
+    exact, scale = normalise(here.load(h))
+    into = here.load(d).astype(jnp.float32)
+    normal = exact.astype(h.dtype)
+    back = here.drop(into, chances, threshold).astype(h.dtype)
+
+    def add(i: jax.Array, total: jax.Array) -> jax.Array:
+        part = pl.ds(i * INNER, INNER)
+        inner = triton.dot(normal, up[:, part]) + up_bias[part][None]
+        d_inner = triton.dot(back, down[part, :].T) * _gelu_slope(inner)
+        return total + triton.dot(d_inner.astype(h.dtype), up[:, part].T)
+
+    total = jax.lax.fori_loop(0, up.shape[1] // INNER, add, jnp.zeros(into.shape, jnp.float32))
+    here.store(d_h, into + normalise_gradient(exact, scale, total))
+
+
+def _by_weights(h: Any, d: Any, *refs: Any, rows: int, threshold: int) -> None:
+    """The gradients by the weights of some inner channels, summed over some of the rows."""
+    *chances, up, up_bias, down, d_up, d_up_bias, d_down, d_down_bias = refs
+    each = pl.cdiv(pl.cdiv(rows, ROWS), SPLITS)
+    first = pl.program_id(1) * each
+    into, bias, out = up[...], up_bias[...][None], down[...].T
+
+    def add(i: jax.Array, sums: Any) -> Any:
+        here = Rows((first + i) * ROWS, rows)
+        normal = normalise(here.load(h))[0].astype(h.dtype)
+        whole_back = here.drop(here.load(d).astype(jnp.float32), chances, threshold)
+        back = whole_back.astype(h.dtype)
+        inner = triton.dot(normal, into) + bias
+        d_inner = triton.dot(back, out) * _gelu_slope(inner)
+        return (
+            sums[0] + triton.dot(normal.T, d_inner.astype(h.dtype)),
+            sums[1] + jnp.sum(d_inner, axis=0),
+            sums[2] + triton.dot(_gelu(inner).astype(h.dtype).T, back),
+            sums[3] + jnp.sum(whole_back, axis=0),
+        )
+
+    results = (d_up, d_up_bias, d_down, d_down_bias)
+    zeros = tuple(jnp.zeros(ref.shape, jnp.float32) for ref in results)
+    for ref, total in zip(results, jax.lax.fori_loop(0, each, add, zeros), strict=True):
+        ref[...] = total
+
+
+def _keep(
+    h: jax.Array, weights: Weights, chances: jax.Array | None, threshold: int
+) -> tuple[jax.Array, Any]:
+    return norm_mlp(h, weights, chances, threshold), (h, weights, chances)
+
+
+def _gradients(threshold: int, kept: Any, d: jax.Array) -> tuple[jax.Array, Weights, None]:
+    h, weights, chances = kept
+    (rows, width), w = h.shape, weights.narrow(h.dtype)
+    arrays = [h, d, *given(chances), w.up, w.up_bias, w.down]
+    d_h = pl.pallas_call(
+        functools.partial(_by_rows, rows=rows, threshold=threshold),
+        out_shape=jax.ShapeDtypeStruct((rows, width), h.dtype),
+        grid=(pl.cdiv(rows, ROWS),),
+        in_specs=[whole(*a.shape) for a in arrays],
+        out_specs=whole(rows, width),
+        name="norm_mlp_by_rows",
+        **options(num_stages=3),
+    )(*arrays)
+    return d_h, _weight_gradients(arrays, threshold), None
+
+
+def _weight_gradients(arrays: list[jax.Array], threshold: int) -> Weights:
+    """Of all weights; `arrays` are those that `_by_weights` reads."""
+    *of_rows, up, _, _ = arrays
+    (rows, width), inner = of_rows[0].shape, up.shape[1]
+    chunks = inner // SUMMED
+    shapes = (width, inner), (inner,), (inner, width), (chunks, width)
+    up_spec = pl.BlockSpec((None, width, SUMMED), lambda j, s: (s, 0, j))
+    bias_spec = pl.BlockSpec((None, SUMMED), lambda j, s: (s, j))
+    down_spec = pl.BlockSpec((None, SUMMED, width), lambda j, s: (s, j, 0))
+    sums = pl.pallas_call(
+        functools.partial(_by_weights, rows=rows, threshold=threshold),
+        out_shape=[jax.ShapeDtypeStruct((SPLITS, *shape), jnp.float32) for shape in shapes],
+        grid=(chunks, SPLITS),
+        in_specs=[
+            *(whole(*a.shape) for a in of_rows),
+            pl.BlockSpec((width, SUMMED), lambda j, s: (0, j)),
+            pl.BlockSpec((SUMMED,), lambda j, s: (j,)),
+            pl.BlockSpec((SUMMED, width), lambda j, s: (j, 0)),
+        ],
+        out_specs=[
+            up_spec,
+            bias_spec,
+            down_spec,
+            pl.BlockSpec((None, None, width), lambda j, s: (s, j, 0)),
+        ],
+        name="norm_mlp_by_weights",
+        **options(num_stages=2),
+    )(*arrays)
+    up, up_bias, down, down_bias = (jnp.sum(a, axis=0) for a in sums)
+    # every chunk of inner channels has summed the last bias's, which does not depend on them
+    return Weights(up, up_bias, down, down_bias[0])
+
+
+norm_mlp.defvjp(_keep, _gradients)

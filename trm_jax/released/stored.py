@@ -1,0 +1,163 @@
+"""The weights of a released model: one .npz without pickle, checked before anything is read.
+
+bfloat16, which NumPy's files do not know, stands there as its uint16 words.
+"""
+
+import functools
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+from etils import epath
+from jax.sharding import Mesh
+from numpy.typing import NDArray
+
+from trm_jax.config.experiment import Experiment, from_dict
+from trm_jax.core.errors import UserError
+from trm_jax.core.mesh import make_mesh
+from trm_jax.data.rows import BLANK_ROWS
+from trm_jax.models import AnyModel, get_model
+from trm_jax.models.puzzle_table import padded_rows
+from trm_jax.models.weights import Weights, init_weights, weight_shardings
+from trm_jax.released.cards import Card, find
+from trm_jax.train.pack import named
+from trm_jax.train.trained import Trained
+from trm_jax.train.workdir import WorkDir
+
+DTYPES = ("bfloat16", "float32")
+CACHE = "~/.cache/trm_jax/released"
+"""Where data sets that are built again, and evaluations, of released models go."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def load_released(name: str, folder: Path | None = None, *, mesh: Mesh | None = None) -> Trained:
+    """Loads a released model, as `train.trained.load` loads a work directory.
+
+    Its `workdir` is a folder in the user's cache, made when something is written there.
+
+    Args:
+      name: of the model.
+      folder: where the models lie; None for those of the package.
+      mesh: where the weights go; None takes all devices.
+
+    Raises:
+      UserError: no model has this name, or a file of it is missing, damaged or foreign.
+    """
+    card = find(name, folder)
+    arrays = read_arrays(card)
+    experiment, model, shapes = _described(card)
+    mesh = mesh or make_mesh()
+    places = weight_shardings(mesh, shapes)
+
+    def put(name: str, where: jax.sharding.Sharding) -> jax.Array:
+        array = arrays[name]
+        return jax.make_array_from_callback(array.shape, where, lambda index: array[index])
+
+    names = jax.tree.unflatten(jax.tree.structure(shapes), list(named(shapes)))
+    workdir = WorkDir(epath.Path(CACHE) / card.record["sha256"][:12] / card.name)
+    return Trained(
+        workdir=workdir,
+        experiment=experiment,
+        manifest=dict(card.shape),
+        model=model,
+        weights=jax.tree.map(put, names, places),
+        mesh=mesh,
+        step=card.record["step"],
+        rows=BLANK_ROWS,
+        card=card.record,
+    )
+
+
+def read_arrays(card: Card) -> Arrays:
+    """The weights by name, float32, in the shapes of the card's model.
+
+    Raises:
+      UserError: the file is missing, is not the one of the card, holds other arrays than the
+        model has, or numbers that are not finite.
+    """
+    arrays = _decode(card)
+    _, _, shapes = _described(card)
+    want = {name: tuple(leaf.shape) for name, leaf in named(shapes).items()}
+    have = {name: array.shape for name, array in arrays.items()}
+    for name in (*want, *have):
+        if want.get(name) != have.get(name):
+            raise UserError(
+                f"{card.weights} has {name} of shape {have.get(name)}, and the model of {card.path}"
+                f" has {want.get(name)}; restore both files."
+            )
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"{card.weights} has numbers in {name} that are not finite; restore it, or add "
+                "the model again."
+            )
+    return arrays
+
+
+def encode(weights: Weights, dtype: str) -> bytes:
+    """A file of weights.
+
+    Args:
+      weights: of the model.
+      dtype: one of `DTYPES`, to which they are rounded.
+    """
+    host = {name: np.asarray(leaf, np.float32) for name, leaf in named(weights).items()}
+    if dtype == "bfloat16":
+        host = {name: a.astype(ml_dtypes.bfloat16).view(np.uint16) for name, a in host.items()}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **host)
+    return buffer.getvalue()
+
+
+def _decode(card: Card) -> Arrays:
+    """Arrays of a file whose size and SHA-256 are the card's, float32."""
+    try:
+        content = card.weights.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{card.weights}, the weights of {card.path.name}, cannot be read ({error.strerror}); "
+            "restore it, or remove the card."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != card.record["sha256"]:
+        raise UserError(
+            f"{card.weights} is not the file of {card.path.name} (its SHA-256 differs, and it has "
+            f"{len(content):,} of {card.record['bytes']:,} bytes); restore it."
+        )
+    stored = np.uint16 if card.record["dtype"] == "bfloat16" else np.float32
+    arrays: Arrays = {}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            for name in archive.files:
+                array = archive[name]
+                if array.dtype != stored:
+                    raise ValueError(f"{name} is {array.dtype}, not {np.dtype(stored)}")
+                words = array.dtype == np.uint16
+                arrays[name] = array.view(ml_dtypes.bfloat16).astype(np.float32) if words else array
+    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{card.weights} is no file of weights in {card.record['dtype']} ({error}); add the "
+            "model again."
+        ) from error
+    return arrays
+
+
+def _described(card: Card) -> tuple[Experiment, AnyModel, Weights]:
+    """The experiment of a card, its model, and the shapes of the weights.
+
+    Raises:
+      UserError: this version does not know such an experiment.
+    """
+    try:
+        experiment = from_dict(card.record["config"])
+        model = get_model(experiment.model_config(card.shape))
+    except UserError as error:
+        raise UserError(f"{card.path}, written by {card.record['trm_jax']}: {error}") from error
+    rows = padded_rows(experiment.table.rows, card.shape["table_rows"])
+    init = functools.partial(init_weights, model=model, table_rows=rows)
+    return experiment, model, jax.eval_shape(init, jax.random.key(0))
