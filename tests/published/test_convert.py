@@ -12,7 +12,6 @@ from tests.published.arrays import (
     ATTENTION,
     FILE,
     LAYER,
-    TORCH,
     arrays_of,
     assert_same,
     config_of,
@@ -280,12 +279,11 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_files(tmp_path, capsys, puzzles, name):
-    pytest.importorskip("torch", reason=TORCH)
     file = SHARED / f"{name}.pt"
     if not file.exists():
         pytest.skip(f"{file} is not here")
     settings = [*overrides(heads=4, N=3, **PUBLISHED[name]), "--puzzles=2"]
-    out, back = tmp_path / "out", tmp_path / "back.pt"
+    out, back = tmp_path / "out", tmp_path / "back.safetensors"
     code, text, error = trm(
         capsys, "convert", "from-torch", file, "--out", out, "--puzzles=2", *settings
     )
