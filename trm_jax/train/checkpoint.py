@@ -18,6 +18,7 @@ from orbax.checkpoint import checkpoint_managers as ocm
 
 from trm_jax.core.distributed import from_first
 from trm_jax.core.errors import UserError
+from trm_jax.core.files import writing
 from trm_jax.data.rows import BLANK_ROWS, Rows
 from trm_jax.models.weights import Weights
 from trm_jax.train import hashes, soundness
@@ -51,7 +52,8 @@ class Checkpoints:
         self._unsound: dict[int, str] = {}
         self._manager: ocp.CheckpointManager | None = None
         if not read_only:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            with writing(self.directory):
+                self.directory.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
         """Gives itself."""

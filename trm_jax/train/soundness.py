@@ -133,7 +133,7 @@ def set_aside(directory: epath.Path, step: int) -> str:
 
 def torn(directory: epath.Path) -> list[str]:
     """Names of saves that were cut short; they are never read."""
-    if not directory.exists():
+    if not directory.is_dir():
         return []
     return sorted(path.name for path in directory.iterdir() if TORN in path.name)
 
