@@ -35,7 +35,7 @@ def ask(told: Told, file: Path) -> str:
 def unsettled(told: Told, task: str) -> list[str]:
     """Settings of the data that the vocabulary leaves open."""
     choices = _choices(task, told.vocab)
-    keys = choices[0] if len(choices) > 1 else {}
+    keys = list(choices[0]) if len(choices) > 1 else []
     if choices:
         keys = [*keys, *(key for key in TASKS.get(task).shape_keys if key not in choices[0])]
     return [f"data.{task}.{key}" for key in keys]

@@ -31,6 +31,11 @@ ORDER = "published_rows.npy"
 
 Arrays = dict[str, NDArray[Any]]
 
+TYPES: dict[str, np.dtype[Any]] = {
+    name: np.dtype(jnp.dtype(name)) for name in ("float32", "float16", "bfloat16")
+}
+"""Types that arrays of a file may have."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Named:
@@ -187,8 +192,3 @@ def as_in_the_file(trained: Trained, arrays: Arrays) -> Arrays:
             f"({type(error).__name__}: {error}); convert the published weights anew."
         ) from error
     return arrays
-
-
-TYPES = {"float32": np.dtype(np.float32), "float16": np.dtype(np.float16)}
-TYPES["bfloat16"] = np.dtype(jnp.bfloat16)
-"""Types that arrays of a file may have."""

@@ -26,7 +26,7 @@ FILES = ("program.bin", "weights.npz", "table.npy")
 ROWS = "rows.npz"  # of tasks whose puzzles have rows of their own
 MOST_ROWS = 1 << 32  # bytes of ROWS, unpacked
 CHUNK = 1 << 14  # rows of the table that are looked at at a time
-KEYS = {
+KEYS: dict[str, Any] = {
     "sha256": dict,
     "kind": dict,
     "jax": str,

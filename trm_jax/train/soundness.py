@@ -142,8 +142,10 @@ def score(folder: epath.Path) -> float | None:
     """What a checkpoint scored; None where that was not measured, or cannot be read."""
     path = folder / "metrics" / "metrics"
     try:
-        found = json.loads(path.read_text())[SCORE] if path.exists() else None
-        return float(found) if math.isfinite(found) else None
+        if not path.exists():
+            return None
+        found = float(json.loads(path.read_text())[SCORE])
+        return found if math.isfinite(found) else None
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
