@@ -90,7 +90,6 @@ def _published() -> ConfigDict:
         "T": 1,
         "n": 16,
         "N": 8,
-        "unroll": False,
     }
     config.optimizer = {
         "name": "adamw",
@@ -113,6 +112,6 @@ def _small(config: ConfigDict) -> None:
     config.eval_batch_size = 256
     config.log_every = config.checkpoint_every = config.eval_every = 100
     config.steps_per_dispatch = 10
-    config.model.update({"layers": 2, "dtype": "float32", "unroll": True})
+    config.model.update({"layers": 2, "dtype": "float32"})
     config.model.lattice = {"dropout": 0.0}
     config.data.heldout_examples = 500

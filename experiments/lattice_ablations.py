@@ -2,10 +2,10 @@ r"""What matters in lattice deduction: the paper's ablations on 6x6 puzzles, on 
 
     trm sweep --config experiments/lattice.py:six --sweep experiments/lattice_ablations.py \
         --out runs/lattice_ablations --seeds 1
-    trm eval --workdir runs/lattice_ablations/ARM/seed0 --passes 256      # for each arm, with search
+    trm eval --workdir runs/lattice_ablations/ARM/seed0 --passes 256 --chains 8   # each arm
 
-Every arm has 400 updates, four sevenths of `six`, with the schedule that goes with it. What came of
-it is in experiments/RESULTS.md, beside the paper's figures at 9x9 after 2,000 updates.
+Every arm has 400 updates, four sevenths of `six`, with a schedule of that length. What came of it
+is in experiments/RESULTS.md, beside the paper's figures at 9x9 after 2,000 updates.
 """
 
 import sweep

@@ -236,7 +236,7 @@ def test_solve_draws_steps_and_a_picture(capsys, workdir, puzzles, tmp_path):
         ("1" * 15, "15"),
         ("11..............", "row 1"),
         ("123....4........", "no solution"),
-        ("12x4............", "x"),
+        ("12z4............", "'z' at place 3"),
     ],
 )
 def test_solve_refuses_bad_puzzles(capsys, workdir, puzzle, named):

@@ -11,7 +11,7 @@ from flax import linen as nn
 from tests.models.test_kernels import normal, same_with_gradients
 from trm_jax.core.numerics import normalised
 from trm_jax.models.kernels import add_affine, norm_mlp, norm_qkv
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.lattice.loss import Truth
 from trm_jax.models.lattice.network import drop
 from trm_jax.models.settings import ModelConfig

@@ -3,7 +3,7 @@
 import pytest
 
 from trm_jax.cli import main
-from trm_jax.commands.solve import _texts
+from trm_jax.commands.puzzle_sources import sources
 from trm_jax.core.errors import UserError
 from trm_jax.show import figures
 
@@ -39,17 +39,25 @@ def test_a_picture_that_cannot_be_written_is_named():
         figures.save(figures.empty_figure((1, 1)), "/proc/x.png")
 
 
-@pytest.mark.parametrize("argument", ["/nope.csv", "nope.csv", "no/file", "x.gz"])
+@pytest.mark.parametrize(
+    "argument", ["/nope.csv", "nope.csv", "no/file", "x.gz", "puzzles", "my_puzzles_of_today", "s4"]
+)
 def test_a_missing_file_is_no_puzzle(argument):
-    with pytest.raises(UserError, match=f"{argument} is no file"):
-        _texts([argument], SHAPE)
+    with pytest.raises(UserError, match=f"^{argument}: no such file"):
+        sources([argument], [SHAPE])
+
+
+def test_a_missing_file_is_named_where_no_model_is_known():
+    with pytest.raises(UserError, match="^nope.txt: no such file"):
+        sources(["nope.txt"], [])
+    assert sources(["1..."], []) == [("1...", "")]
 
 
 def test_a_directory_is_no_puzzle(tmp_path):
     with pytest.raises(UserError, match="is a directory"):
-        _texts([str(tmp_path)], SHAPE)
+        sources([str(tmp_path)], [SHAPE])
 
 
 @pytest.mark.parametrize("puzzle", ["1.3.4.2.........", "12x4............", "1..."])
 def test_puzzles_are_left_to_the_task(puzzle):
-    assert _texts([puzzle], SHAPE) == [puzzle]
+    assert sources([puzzle], [SHAPE]) == [(puzzle, "")]

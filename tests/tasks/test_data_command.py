@@ -71,11 +71,15 @@ def test_what_a_task_builds_by_default(request_of, name):
     assert settings.items() <= vars(found.settings).items()
 
 
-def test_arc_of_a_directory_has_the_concepts_too(request_of, tmp_path):
+def test_arc_of_a_directory_has_the_concepts_if_they_are_there(request_of, tmp_path, capsys):
     source = f"--source={tmp_path}"
+    assert request_of("arc1", source).settings.subsets == "training,evaluation"
+    assert "has no ConceptARC, so the data set is built without it" in capsys.readouterr().err
+    (tmp_path / "arc-agi_concept_challenges.json").write_text("{}")
     assert request_of("arc1", source).settings.subsets == "training,evaluation,concept"
     assert request_of("arc2", source).settings.subsets == "training2,evaluation2,concept"
     assert request_of("arc2", source, "--subsets=a,b").settings.subsets == "a,b"
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

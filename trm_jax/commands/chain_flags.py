@@ -6,7 +6,7 @@ from absl import flags
 
 from trm_jax.commands.search_flags import HALTING, SEARCHING, refuse
 from trm_jax.infer.chain_search import ChainSearch, Limits
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.tasks.task import task_of
 from trm_jax.train.trained import Trained
 

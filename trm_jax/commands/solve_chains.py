@@ -10,7 +10,7 @@ from trm_jax.commands import chain_flags, traces
 from trm_jax.core.errors import EXIT_DONE
 from trm_jax.infer.chain_search import ChainSearch, Found
 from trm_jax.infer.watch import watch
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render

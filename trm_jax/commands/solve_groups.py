@@ -13,7 +13,7 @@ from trm_jax.commands import common, traces
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.files import write_whole
 from trm_jax.infer.rollout import Rollout
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.serving.demonstrated import FIT_UPDATES, Attempted, Effort, attempted, solve_groups
 from trm_jax.show.panels import Panel

@@ -9,10 +9,10 @@ import gzip
 import hashlib
 import logging
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from operator import itemgetter
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -21,9 +21,13 @@ from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import mix
+from trm_jax.core.textfiles import GZIP, bounded_lines, check_file, refuse_encoding
+from trm_jax.data.columns import Columns, find_columns, length_problem, tidy
 
 Grid = NDArray[np.uint8]
 
+MOST_EMPTY = 100_000
+"""Empty lines in a row."""
 _BLOCK_CELLS = 2_654_208  # 32,768 rows of 81 cells
 
 
@@ -32,25 +36,31 @@ class Kind(NamedTuple):
 
     Attributes:
         cells: S, characters of a question and of an answer.
-        table: token of each byte, uint8 [256]; 0 where a byte stands for no cell.
+        table: token of each byte, uint8 [256]; 0 where a byte stands for no cell. Takes the first
+            answers of the file, by which it may tell one way of writing from another.
         symbols: what a cell may be, as an error says it after "use".
         other_size: what to change where rows have another length, as an error says it.
         first_wrong: takes questions and answers, uint8 [rows, S], and gives the first row that
             breaks a rule with a clause that says which; None if there is none.
+        first_unclear: takes the bytes of questions, uint8 [rows, S], and the table, and gives the
+            first row that may mean two things with a clause that says why; None if there is none.
+        padding: the character that a spreadsheet drops in front of a question; "" for none.
     """
 
     cells: int
-    table: Grid
+    table: Callable[[Sequence[str]], Grid]
     symbols: str
     other_size: str
     first_wrong: Callable[[Grid, Grid], tuple[int, str] | None]
+    first_unclear: Callable[[Grid, Grid], tuple[int, str] | None] = lambda raw, table: None
+    padding: str = ""
 
 
 def read_csv(path: str | os.PathLike[str], kind: Kind) -> tuple[Grid, Grid]:
     """Reads all puzzles of a file.
 
-    Columns are found by name in the header line; those other than `question` and `answer` are
-    ignored.
+    Columns are found by name in the header line, see `columns`; those other than the question's and
+    the answer's are ignored, and so are empty lines.
 
     Args:
         path: a CSV file, gzipped or not.
@@ -66,21 +76,25 @@ def read_csv(path: str | os.PathLike[str], kind: Kind) -> tuple[Grid, Grid]:
     questions: list[Grid] = []
     answers: list[Grid] = []
     done = 0
-    for block in _blocks(path, max(1, _BLOCK_CELLS // kind.cells)):
+    table: Grid | None = None
+    for block in _blocks(path, max(1, _BLOCK_CELLS // kind.cells), kind):
         texts = list(zip(*block, strict=True))
-        questions.append(_tokens(path, done, "question", texts[0], kind))
-        answers.append(_tokens(path, done, "answer", texts[1], kind))
-        wrong = kind.first_wrong(questions[-1], answers[-1])
+        table = kind.table(texts[1]) if table is None else table
+        raw, asked = _tokens(path, done, "question", texts[0], kind, table)
+        _, answered = _tokens(path, done, "answer", texts[1], kind, table)
+        wrong = kind.first_unclear(raw, table) or kind.first_wrong(asked, answered)
         if wrong:
             row, clause = wrong
-            raise UserError(
-                f"{path}, line {_line(path, done + row)}: {clause}; mend or remove the row."
-            )
+            line = _line(path, done + row, kind)
+            raise UserError(f"{path}, line {line}: {clause}; mend or remove the row.")
+        questions.append(asked)
+        answers.append(answered)
         done += len(block)
     if not done:
         raise UserError(f"{path} has a header line but no puzzles; give a file with puzzles.")
     inputs = np.concatenate(questions)
-    _check_duplicates(path, inputs, np.concatenate([_row_hashes(block) for block in questions]))
+    hashes = np.concatenate([_row_hashes(block) for block in questions])
+    _check_duplicates(path, inputs, hashes, kind)
     return inputs, np.concatenate(answers)
 
 
@@ -120,40 +134,71 @@ def hub_file(repository: str, split: str) -> Path:
 
 def file_facts(path: Path, repository: str | None) -> dict[str, Any]:
     """What a manifest says of a file as its source; `repository` where it is the hub's."""
+    check_file(path)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     facts = {"kind": "csv", "name": path.name, "sha256": digest}
     return facts | ({"kind": "hub", "repository": repository} if repository else {})
 
 
-def _open(path: Path) -> IO[str]:
+def _open(path: Path) -> tuple[IO[str], int]:
+    """The text of a file, and its size where it is gzipped; else 0.
+
+    Raises:
+        UserError: it is no regular file, or in another encoding than UTF-8.
+    """
+    size = check_file(path)
     with path.open("rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b" or path.suffix == ".gz"
+        head = stream.read(4096)
     # A byte that is no UTF-8 becomes a character that no cell may have: refused with its line.
-    if zipped:
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-    return path.open(encoding="utf-8-sig", errors="replace", newline="")
+    if head.startswith(GZIP) or path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline=""), size
+    refuse_encoding(head, path)
+    return path.open(encoding="utf-8-sig", errors="replace", newline=""), 0
 
 
-def _blocks(path: Path, size: int) -> Iterator[list[tuple[str, str]]]:
+class _Rows:
+    """The rows of a file that are not empty; `begin` is the line in which the last one begins."""
+
+    def __init__(self, path: Path, stream: IO[str], packed: int) -> None:
+        self.path, self.begin = path, 0
+        lines = bounded_lines(stream, path, packed)
+        first = next(lines, "")
+        delimiter = next((mark for mark in ",;\t" if mark in first), ",")
+        self.reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        empty = end = 0
+        for row in self.reader:
+            self.begin, end = end + 1, self.reader.line_num
+            empty = 0 if any(map(str.strip, row)) else empty + 1
+            if empty > MOST_EMPTY:
+                raise UserError(
+                    f"{self.path}, line {self.reader.line_num}: this is empty line number "
+                    f"{empty:,} in a row; remove them."
+                )
+            if not empty:
+                yield row
+
+
+def _blocks(path: Path, size: int, kind: Kind) -> Iterator[list[tuple[str, str]]]:
     """Yields (question, answer) texts, `size` rows at a time."""
     done = 0
+    rows: _Rows | None = None
     try:
-        with _open(path) as stream:
-            reader = csv.reader(stream, strict=True)
-            header = next(reader, [])
-            pick = itemgetter(*_columns(path, header))
-            while rows := list(islice(reader, size)):
-                for index, row in enumerate(rows):
-                    if len(row) != len(header):
-                        raise UserError(
-                            f"{path}, line {_line(path, done + index)}: the row has {len(row)} "
-                            f"fields and the header {len(header)}; mend or remove the row."
-                        )
-                yield [pick(row) for row in rows]
-                done += len(rows)
+        stream, packed = _open(path)
+        with stream:
+            rows = _Rows(path, stream, packed)
+            found = iter(rows)
+            first = next(found, [])
+            columns = find_columns(path, first, kind.cells)
+            found = found if columns.named else chain([first], found)
+            while block := list(islice(found, size)):
+                yield _pairs(path, done, block, columns, kind)
+                done += len(block)
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: not valid CSV ({error}).") from error
+        line = rows.reader.line_num if rows else 1
+        raise UserError(f"{path}, line {line}: not valid CSV ({error}).") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
             f"{path} is damaged or incomplete as a gzip file ({error}); fetch it again."
@@ -162,57 +207,77 @@ def _blocks(path: Path, size: int) -> Iterator[list[tuple[str, str]]]:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
 
 
-def _columns(path: Path, header: list[str]) -> tuple[int, int]:
-    names = [name.strip().lower() for name in header]
-    if not names:
-        raise UserError(f"{path} is empty; it needs the header source,question,answer,rating.")
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(f"{path}, line 1: column '{name}' stands there twice; keep one.")
-    for name in ("question", "answer"):
-        if name not in names:
-            raise UserError(
-                f"{path}, line 1: there is no column '{name}' in {','.join(header)[:80]!r}; "
-                "the header must be source,question,answer,rating."
-            )
-    return names.index("question"), names.index("answer")
+def _pairs(
+    path: Path, done: int, block: list[list[str]], columns: Columns, kind: Kind
+) -> list[tuple[str, str]]:
+    """Questions and answers of rows, before which the file has `done`."""
+    asked, answered, count = columns.question, columns.answer, columns.fields
+    cells = kind.cells
+    return [
+        (row[asked], row[answered])
+        if len(row) == count and len(row[asked]) == len(row[answered]) == cells
+        else _pick(path, done + index, row, columns, kind)
+        for index, row in enumerate(block)
+    ]
 
 
-def _line(path: Path, row: int) -> int:
+def _pick(path: Path, place: int, row: list[str], columns: Columns, kind: Kind) -> tuple[str, str]:
+    """Question and answer of a row; it may lack fields after them, or have empty ones more."""
+    texts = [
+        tidy(row[column], kind.cells, padding, padded=columns.padded) if column < len(row) else ""
+        for column, padding in ((columns.question, kind.padding), (columns.answer, ""))
+    ]
+    short = len(row) < columns.fields and {len(text) for text in texts} != {kind.cells}
+    if short or any(map(str.strip, row[columns.fields :])):
+        raise UserError(
+            f"{path}, line {_line(path, place, kind)}: the row has {len(row)} fields and the "
+            f"header {columns.fields}; mend or remove the row."
+        )
+    return texts[0], texts[1]
+
+
+def _line(path: Path, row: int, kind: Kind) -> int:
     """Line of the file where a row of data (counted from 0) begins."""
-    with _open(path) as stream:
-        reader = csv.reader(stream)
-        for _ in islice(reader, row + 1):
+    stream, packed = _open(path)
+    with stream:
+        rows = _Rows(path, stream, packed)
+        found = iter(rows)
+        named = find_columns(path, next(found, []), kind.cells).named
+        for _ in islice(found, row + named):
             pass
-        return reader.line_num + 1
+        return rows.begin
 
 
-def _tokens(path: Path, done: int, name: str, texts: Sequence[str], kind: Kind) -> Grid:
-    """Turns the texts of one column into tokens, uint8 [rows, S]; `done` rows came before them."""
+def _tokens(
+    path: Path, done: int, name: str, texts: Sequence[str], kind: Kind, table: Grid
+) -> tuple[Grid, Grid]:
+    """The texts of one column as bytes and as tokens, uint8 [rows, S]; `done` rows came before."""
     if set(map(len, texts)) != {kind.cells}:
         row = next(i for i, text in enumerate(texts) if len(text) != kind.cells)
-        raise UserError(
-            f"{path}, line {_line(path, done + row)}: the {name} has {len(texts[row])} characters "
-            f"instead of {kind.cells}; mend or remove the row, or {kind.other_size}."
+        problem = length_problem(name, texts[row], kind.cells) or (
+            f"the {name} has {len(texts[row])} characters instead of {kind.cells}; mend or remove "
+            f"the row, or {kind.other_size}"
         )
-    joined = "".join(texts).encode("latin-1", "replace").translate(kind.table.tobytes())
-    tokens = np.frombuffer(joined, np.uint8).reshape(-1, kind.cells)
+        raise UserError(f"{path}, line {_line(path, done + row, kind)}: {problem}.")
+    # what is no byte becomes one that is no cell: "?", the usual choice, may be a blank
+    raw = re.sub(r"[^\x00-\xff]", "\0", "".join(texts)).encode("latin-1")
+    tokens = np.frombuffer(raw.translate(table.tobytes()), np.uint8).reshape(-1, kind.cells)
     if not tokens.all():
         row, cell = (int(index) for index in np.argwhere(tokens == 0)[0])
         raise UserError(
-            f"{path}, line {_line(path, done + row)}: character {texts[row][cell]!r} at place "
-            f"{cell + 1} of the {name} is no cell; use {kind.symbols}."
+            f"{path}, line {_line(path, done + row, kind)}: character {texts[row][cell]!r} at "
+            f"place {cell + 1} of the {name} is no cell; use {kind.symbols}."
         )
-    return tokens
+    return np.frombuffer(raw, np.uint8).reshape(-1, kind.cells), tokens
 
 
-def _check_duplicates(path: Path, questions: Grid, hashes: NDArray[np.uint64]) -> None:
+def _check_duplicates(path: Path, questions: Grid, hashes: NDArray[np.uint64], kind: Kind) -> None:
     order = np.argsort(hashes, kind="stable")  # stable: equal rows stay in the file's order
     twins = np.flatnonzero(hashes[order[1:]] == hashes[order[:-1]])
     twins = twins[(questions[order[twins]] == questions[order[twins + 1]]).all(1)]
     if len(twins):
         where = int(twins[np.argmin(order[twins + 1])])
-        first, second = (_line(path, int(row)) for row in order[where : where + 2])
+        first, second = (_line(path, int(row), kind) for row in order[where : where + 2])
         raise UserError(
             f"{path}, line {second}: the question is the same as in line {first}; remove the row."
         )

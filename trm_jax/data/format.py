@@ -197,7 +197,7 @@ def _read_manifest(root: Path) -> dict[str, Any]:
             f"{path} cannot be read ({error.strerror}); a data set is a directory that "
             "'trm data' wrote."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}); build the data set anew.") from error
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version != FORMAT_VERSION:

@@ -23,7 +23,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import SLOTS, over_slots, replicated, to_global, whole_slots
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.models.lattice.deduce import Deduced, eliminate, guess
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.lattice.network import Said, fold
 from trm_jax.tasks.deduction import Deduction
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 
 from trm_jax.core.errors import UserError
-from trm_jax.models.lattice import lattice
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice import lattice_model
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
 from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
@@ -75,7 +75,7 @@ def _check_recursion(settings: ModelSettings) -> None:
 KINDS: dict[str, Kind] = {
     name: Kind(functools.partial(Model, variant=variant), _check_recursion, variant)
     for name, variant in VARIANTS.items()
-} | {lattice.KIND: Kind(LatticeModel, lattice.check)}
+} | {lattice_model.KIND: Kind(LatticeModel, lattice_model.check)}
 
 
 def check_training(

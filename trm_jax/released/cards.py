@@ -114,15 +114,14 @@ class Card:
         return next((each for each in self.record["measured"] if each["what"] == what), None)
 
     def reads(self, text: str) -> bool:
-        """Whether a text is a puzzle of this model's form."""
+        """Whether a text holds puzzles of this model's form."""
         task = task_of(self.shape)
         if task.symbols(self.shape) is None:
             return False
         try:
-            task.read(self.shape, text)
+            return bool(task.read_all(self.shape, text))
         except UserError:
             return False
-        return True
 
 
 def cards(folder: Path | None = None) -> list[Card]:
@@ -170,9 +169,11 @@ def fitting(texts: Sequence[str], folder: Path | None = None) -> Card:
     if not texts:
         raise UserError("There is no puzzle to solve; give one as an argument, a file, or '-'.")
     known = cards(folder)
-    cells = len("".join(texts[0].split()))
+    first = next((line for line in texts[0].splitlines() if line.strip()), "")
+    counts = [len("".join(text.split())) for text in (texts[0], first)]
+    cells = counts[0]
     # one whose characters are wrong is for the model of its size to refuse, which says why
-    sized = (card for card in known if card.shape["cells"] == cells)
+    sized = (card for card in known if card.shape["cells"] in counts)
     for card in (*(card for card in known if card.reads(texts[0])), *sized):
         return card
     raise UserError(

@@ -18,7 +18,7 @@ from trm_jax.data.rows import Rows
 from trm_jax.infer.chain_search import ChainSearch
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, judged
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.released.cards import cards, is_released, listed
 from trm_jax.released.stored import load_released
 from trm_jax.serving import hub

@@ -85,6 +85,28 @@ def choose(
     return [Puzzle(f"puzzle {n} [{split}]", nothing, one) for n, one in enumerate(chosen, first)]
 
 
+def find(dataset: Dataset, names: Sequence[str], splits: Sequence[str]) -> list[Puzzle]:
+    """Named puzzles, each of the first of `splits` that has it.
+
+    Raises:
+      UserError: no split has one of them, or puzzles have no names.
+    """
+    there = [split for split in splits if len(dataset.splits.get(split, ()))]
+    puzzle_of, found = dataset.puzzles(), []
+    for name in names:
+        holding = (
+            split
+            for split in there
+            if dataset.rows.grouped
+            and name in {dataset.rows.names[n] for n in puzzle_of[dataset.examples(split)]}
+        )
+        split = next(holding, None)
+        if split is None and dataset.rows.grouped:
+            pick(dataset.rows.names, "the data set", 0, 0, [name])  # refuses it
+        found += choose(dataset, split or there[0], 0, 0, [name])
+    return found
+
+
 def pick(
     there: Sequence[str], where: str, first: int, count: int, names: Sequence[str]
 ) -> list[int]:

@@ -13,7 +13,7 @@ from trm_jax.core.settings import tuples
 from trm_jax.data import format as dataset_format
 from trm_jax.data.format import MANIFEST, Dataset
 from trm_jax.tasks.settings import DataConfig
-from trm_jax.tasks.task import TASKS, same_form, task_of
+from trm_jax.tasks.task import TASKS, Shape, Task, task_of
 
 RENAMED = {"data.box": "data.sudoku.box", "data.extra_givens": "data.sudoku.extra_givens"}
 RENAMED |= {"data.arc.test": "data.arc.test_subset"}
@@ -172,20 +172,39 @@ def _places() -> str:
     return f"a data set directory, a file of puzzles, or one of {', '.join(SOURCES)}"
 
 
-def open_test_data(path: str, manifest: dict[str, Any]) -> Dataset:
-    """Puzzles to score on.
+def open_test_data(path: str, manifest: dict[str, Any], *, scored: bool = True) -> Dataset:
+    """Puzzles to score on, or to be looked at.
 
     Args:
       path: what the user named: a dataset directory, or a file (or "hub") whose puzzles are tests.
       manifest: of the data set that the model was trained on; the puzzles must be of its kind.
+      scored: whether they will be scored, and so must be new to the model.
 
     Raises:
       UserError: nothing can be read from it, or the puzzles are of another kind.
     """
     task = task_of(manifest)
-    dataset = load(path) if Path(path).is_dir() else task.build_test(path, manifest)
+    folder = task.takes_directories and not (Path(path) / MANIFEST).exists()
+    ready = Path(path).is_dir() and not folder
+    dataset = load(path) if ready else task.build_test(path, manifest)
     same_form(task, manifest, dataset.manifest, path)
+    if scored:
+        task.check_pair(manifest, dataset.manifest)
     return dataset
+
+
+def same_form(task: Task, trained: Shape, scored: Shape, where: str) -> None:
+    """Refuses puzzles of another form than a model was trained on.
+
+    Raises:
+      UserError: names the first difference.
+    """
+    for key in ("task", *task.shape_keys, "vocab", "cells"):
+        if scored.get(key) != trained.get(key):
+            raise UserError(
+                f"{where} has {key} {scored.get(key)} and the model was trained with "
+                f"{trained.get(key)}; give puzzles of the model's kind."
+            )
 
 
 def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

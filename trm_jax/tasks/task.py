@@ -24,6 +24,7 @@ from trm_jax.data.rows import Rows
 from trm_jax.data.views import Augment, Grids, Numbers, PlainView, View
 from trm_jax.tasks.board import Board, Grid
 from trm_jax.tasks.deduction import Deduction
+from trm_jax.tasks.given import Given, joined_lines, only
 
 Shape = Mapping[str, Any]
 """What fixes the form of a task's puzzles: a data set's manifest, or the part of it that does."""
@@ -132,6 +133,10 @@ class Task:
         """The settings of an edition for puzzles of a source."""
         return dict(edition)
 
+    def edition_remark(self, settings: Any, source: str) -> str:
+        """What is said where an edition is built without something that a source may have."""
+        return ""
+
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """All puzzles of a file as the split "test"; those of a model that knows `shape`.
 
@@ -156,22 +161,11 @@ class Task:
         self.lacks("a generator of questions", "leave the comparison out")
 
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
-        """Settings whose puzzles have so many token ids, for weights that come without any.
-
-        Each has all that a vocabulary says of a shape; the rest is left to the config.
-        """
+        """Settings whose puzzles have so many token ids, for weights that come without any."""
         self.lacks("shapes that follow from a vocabulary", "its weights cannot be converted")
 
     def rows_of_names(self, names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.int64]]:
-        """Rows of the puzzle table by names as published, and the place of each in `names`.
-
-        Args:
-          names: one for each row of a published table.
-          where: the file that has them, for errors.
-
-        Raises:
-          UserError: a name is none of this task's.
-        """
+        """Rows by their names as published, in the file `where`; the place of each in `names`."""
         self.lacks("rows of the puzzle table by name", "leave --data out")
 
     # ---- what the model sees
@@ -233,7 +227,7 @@ class Task:
         return tuple(token.text for token in self.board(shape).tokens)
 
     def read(self, shape: Shape, text: str) -> Tokens:
-        """Reads a puzzle from one line with all its cells, or from one line for each row.
+        """Reads the one puzzle of a text, in one line or in one line for each row.
 
         Returns:
           uint8 [S] tokens.
@@ -241,24 +235,19 @@ class Task:
         Raises:
           UserError: a character that is no cell (says which and where), or too few or too many.
         """
+        return only(self.read_all(shape, text))
+
+    def read_all(self, shape: Shape, text: str) -> list[Given]:
+        """Reads all puzzles of a text, such as a file holds.
+
+        Raises:
+          BadLineError: a line is no part of a puzzle.
+        """
         board, symbols = self.board(shape), self.symbols(shape)
         if symbols is None:
             self.lacks("a form as text", "give a file")
-        lines = [line.strip() for line in text.strip().splitlines()]
-        joined = "".join(lines)
-        if len(joined) != board.rows * board.columns:
-            raise UserError(
-                f"the puzzle has {len(joined)} cells instead of {board.rows * board.columns}; "
-                f"write {board.rows} rows of {board.columns}."
-            )
         known = {symbol: token for token, these in enumerate(symbols) for symbol in these}
-        for place, character in enumerate(joined, 1):
-            if character not in known:
-                raise UserError(
-                    f"character {character!r} at place {place} of the puzzle is no cell; use "
-                    f"{''.join(known)}."
-                )
-        return np.asarray([known[character] for character in joined], np.uint8)
+        return joined_lines(text, board.rows, board.columns, known)
 
     def write(self, shape: Shape, tokens: Tokens) -> str:
         """Writes tokens [S] as one line that `read` reads."""
@@ -408,18 +397,3 @@ def editions() -> dict[str, tuple[Task, Mapping[str, Any]]]:
 def main_score(task: Task, result: Mapping[str, Any]) -> float | None:
     """The one score of an evaluation by which checkpoints are chosen."""
     return result.get(task.main_score, result.get("exact_accuracy"))
-
-
-def same_form(task: Task, trained: Shape, scored: Shape, where: str) -> None:
-    """Refuses puzzles of another form than a model was trained on.
-
-    Raises:
-      UserError: names the first difference.
-    """
-    for key in ("task", *task.shape_keys, "vocab", "cells"):
-        if scored.get(key) != trained.get(key):
-            raise UserError(
-                f"{where} has {key} {scored.get(key)} and the model was trained with "
-                f"{trained.get(key)}; give puzzles of the model's kind."
-            )
-    task.check_pair(trained, scored)

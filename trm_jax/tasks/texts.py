@@ -1,31 +1,75 @@
-"""Puzzles that people give, read and checked one by one, with their number in every complaint."""
+"""Puzzles that people give, read and checked one by one, with their place in every complaint."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from trm_jax.core.errors import UserError
+from trm_jax.tasks.given import BadLineError
 from trm_jax.tasks.task import Shape, Tokens, task_of
 
 
-def read_puzzles(shape: Shape, texts: Sequence[str]) -> Tokens:
+class Source(NamedTuple):
+    """A text with puzzles, and the file that it is from; none for one that was typed."""
+
+    text: str
+    file: str = ""
+
+
+class Puzzles(NamedTuple):
+    """Puzzles of texts.
+
+    Attributes:
+      questions: uint8 [m, S] token ids.
+      notes: on texts that were read in another way than the usual one, with their places.
+    """
+
+    questions: Tokens
+    notes: list[str]
+
+
+def read_puzzles(shape: Shape, sources: Sequence[Source]) -> Puzzles:
     """Parses and checks puzzles.
 
     Args:
       shape: of the puzzles that a model knows.
-      texts: one puzzle each.
-
-    Returns:
-      uint8 [m, S] token ids.
+      sources: texts that hold any number of puzzles each.
 
     Raises:
-      UserError: a puzzle is malformed, contradicts itself, or has no solution.
+      UserError: a puzzle is malformed, contradicts itself, or has no solution; or there is none.
     """
     task = task_of(shape)
     if task.symbols(shape) is None:
         task.lacks("puzzles of text", "give a file")
-    return checked(shape, read_each(lambda text: task.read(shape, text), texts))
+    questions: list[Tokens] = []
+    places: list[str] = []
+    notes: list[str] = []
+    for text, file in sources:
+        try:
+            found = task.read_all(shape, text)
+        except BadLineError as error:
+            if file:
+                raise UserError(f"{file}, line {error.line}: {error.reason}") from error
+            raise UserError(f"Puzzle {len(questions) + 1}: {error}") from error
+        except UserError as error:
+            raise UserError(f"{file or f'Puzzle {len(questions) + 1}'}: {error}") from error
+        if not found and file:
+            raise UserError(f"{file} holds no puzzle; give a file with puzzles as text.")
+        for given in found:
+            questions.append(given.tokens)
+            places.append(
+                f"{file}, line {given.line}: the puzzle" if file else f"Puzzle {len(questions)}"
+            )
+        said = [given for given in found if given.note]
+        notes += [f"{file or 'puzzle'}, line {said[0].line}: {said[0].note}"] if said else []
+    if not questions:
+        raise _nothing()
+    stacked = np.stack(questions)
+    wrong = task.first_unsolvable(shape, stacked)
+    if wrong:
+        raise UserError(f"{places[wrong[0]]} {wrong[1].rstrip('.')}.")
+    return Puzzles(stacked, notes)
 
 
 def read_each(read: Callable[[Any], Tokens], puzzles: Sequence[Any]) -> Tokens:
@@ -35,7 +79,7 @@ def read_each(read: Callable[[Any], Tokens], puzzles: Sequence[Any]) -> Tokens:
       UserError: one is malformed, or there are none.
     """
     if not len(puzzles):
-        raise UserError("There is no puzzle to solve; give one as an argument, a file, or '-'.")
+        raise _nothing()
     questions = []
     for number, puzzle in enumerate(puzzles, start=1):
         try:
@@ -55,3 +99,7 @@ def checked(shape: Shape, questions: Tokens) -> Tokens:
     if found:
         raise UserError(f"Puzzle {found[0] + 1} {found[1].rstrip('.')}.")
     return questions
+
+
+def _nothing() -> UserError:
+    return UserError("There is no puzzle to solve; give one as an argument, a file, or '-'.")

@@ -35,5 +35,5 @@ def ask(dataset: Dataset, split: str, copies: int = 0, max_puzzles: int = 0) -> 
         if copies:
             task.lacks("copies that vote", "leave config.eval_copies at 0")
         if max_puzzles:
-            task.lacks("named puzzles to count", "leave --max-tasks out")
+            task.lacks("named puzzles to count", "leave --max_tasks out")
     return data_questions.ask(dataset, view(dataset, copies, 0, train=False), split, max_puzzles)

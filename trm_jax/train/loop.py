@@ -16,6 +16,7 @@ from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 from trm_jax.core.mesh import check_divides, make_mesh
 from trm_jax.core.signals import StopSignals
 from trm_jax.tasks.sources import open_training_data, training_data_path
+from trm_jax.tasks.task import task_of
 from trm_jax.train import pack
 from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.logbook import Logbook
@@ -121,6 +122,8 @@ def _fresh(run: Run) -> TrainState:
     if not run.experiment.init_from:
         return state
     trained = load(run.experiment.init_from, mesh=run.mesh)
+    if trained.manifest.get("task") == run.dataset.manifest.get("task"):
+        task_of(run.dataset.manifest).check_pair(trained.manifest, run.dataset.manifest)
     state = start_from(state, trained, run.dataset, run.experiment.optimizer.ema_scope)
     say(f"starting from checkpoint {trained.step} of {trained.workdir.root}")
     return state

@@ -21,7 +21,7 @@ from trm_jax.core.mesh import SLOTS
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.core.types import Batch
 from trm_jax.models.lattice.deduce import eliminate, guess
-from trm_jax.models.lattice.lattice import LatticeModel
+from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.lattice.loss import Truth
 from trm_jax.models.lattice.network import fold
 from trm_jax.models.lattice.settings import LatticeSettings

@@ -7,7 +7,8 @@ import pytest
 
 from tests.arc_tasks import record, some_task, source, write_subset
 from trm_jax.core.errors import UserError
-from trm_jax.tasks.arc.read import read_file, read_subset, solutions_beside, source_facts
+from trm_jax.tasks.arc.folders import solutions_beside
+from trm_jax.tasks.arc.read import read_file, read_subset, source_facts
 
 
 def assert_same(one, other):

@@ -66,12 +66,12 @@ def test_text_round_trips():
 def test_wrong_text_is_refused_with_the_place():
     rows = [QUESTION[i : i + 5] for i in range(0, 25, 5)]
     for text, message in (
-        (QUESTION[:-1], "line 1 of the maze has 24 characters instead of 25"),
-        ("", "0 characters"),
-        ("\n".join(rows[:4]), "4 lines"),
-        ("\n".join([*rows[:2], rows[2].rstrip(), *rows[3:]]), "line 3 of the maze has 4 .*'\\.'"),
-        (QUESTION.replace("G", "g"), "'g' at place 25 of line 1"),
-        ("\n".join(rows).replace("G", "\u0413"), "place 5 of line 5"),
+        (QUESTION[:-6], "the line has 19 cells, .* has 5, the whole maze 25"),
+        ("", "no puzzles"),
+        ("\n".join(rows[:4]), "line 1: the maze has 4 rows of 5 cells"),
+        ("\n".join([*rows[:2], "##", *rows[3:]]).replace(" ", "."), "line 3: .* has 2 cells"),
+        (QUESTION.replace("G", "g").replace("S", "x"), "'x' at place 1 of the maze"),
+        ("\n".join(rows).replace("G", "\u0413"), "line 5: .* place 5 of the line"),
         (QUESTION.replace("S", "\t"), "place 1 "),
     ):
         with pytest.raises(UserError, match=message) as error:

@@ -82,8 +82,8 @@ def test_sixteen_uses_letters():
 def test_wrong_text_is_refused_with_the_place():
     with pytest.raises(UserError, match="80 cells.*81"):
         NINE.parse(QUESTION[:-1])
-    with pytest.raises(UserError, match="'x' at place 4 "):
-        NINE.parse(QUESTION[:3] + "x" + QUESTION[4:])
+    with pytest.raises(UserError, match="'z' at place 4 "):
+        NINE.parse(QUESTION[:3] + "z" + QUESTION[4:])
     with pytest.raises(UserError, match="'5'"):
         Sudoku(2, 2).parse("1234341221435...")
     with pytest.raises(UserError, match="place 1 "):

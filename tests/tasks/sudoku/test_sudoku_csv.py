@@ -85,7 +85,7 @@ def wrong_digit(answer):
 BAD_ROWS = {
     "short question": (1, lambda text: text[:-1], "question has 15 characters"),
     "long answer": (2, lambda text: text + "1", "answer has 17 characters"),
-    "letter": (1, lambda text: "x" + text[1:], "'x' at place 1"),
+    "letter": (1, lambda text: "z" + text[1:], "'z' at place 1"),
     "digit too large": (2, lambda text: text[:5] + "5" + text[6:], "'5' at place 6"),
     "not ASCII": (1, lambda text: text[:5] + "\u0663" + text[6:], "place 6"),
     "wrong answer": (2, wrong_digit, "does not solve"),
@@ -138,7 +138,7 @@ def test_duplicates_are_refused(file):
         ([], "empty"),
         ([HEADER], "no puzzles"),
         (["source,answer"], "no column 'question'"),
-        (["question;answer"], "no column 'question'"),
+        (["question;reply"], "no column 'answer'"),
         (["question"], "no column 'answer'"),
         (["question,answer,question"], "'question' stands there twice"),
     ],

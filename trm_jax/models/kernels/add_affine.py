@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from trm_jax.models.kernels.rows import ROWS, Rows, given, whole
+from trm_jax.models.kernels.row_blocks import ROWS, Rows, given, whole
 from trm_jax.models.kernels.target import options
 
 COLUMNS = 32

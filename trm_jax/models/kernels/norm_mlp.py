@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from trm_jax.models.kernels.rows import (
+from trm_jax.models.kernels.row_blocks import (
     ROWS,
     WIDTHS,
     Rows,

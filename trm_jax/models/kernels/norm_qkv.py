@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
 
-from trm_jax.models.kernels.rows import ROWS, Rows, normalise, normalise_gradient, whole
+from trm_jax.models.kernels.row_blocks import ROWS, Rows, normalise, normalise_gradient, whole
 from trm_jax.models.kernels.target import options
 
 COLUMNS = 32

@@ -1,5 +1,6 @@
 """The network of lattice deduction: pre-norm transformer blocks, looped, with three heads."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from flax import struct
 from trm_jax.core.numerics import layer_norm, lecun_normal, normalised, truncated_normal, wide
 from trm_jax.models.attend import attend
 from trm_jax.models.kernels import add_affine, norm_mlp, norm_qkv
-from trm_jax.models.kernels.rows import CHANCES
+from trm_jax.models.kernels.row_blocks import CHANCES
 from trm_jax.models.kernels.target import fused
 from trm_jax.models.settings import ModelConfig
 
@@ -179,7 +180,7 @@ class Block(nn.Module):
 
 
 class LatticeNetwork(nn.Module):
-    """Holds the parameters; `trm_jax.models.lattice.lattice` loops over it.
+    """Holds the parameters; `trm_jax.models.lattice.lattice_model` loops over it.
 
     Attributes:
       config: of the model.
@@ -199,14 +200,14 @@ class LatticeNetwork(nn.Module):
         def linear(outputs: int) -> nn.Dense:
             return nn.Dense(outputs, dtype=c.dtype, kernel_init=lecun_normal)
 
-        def normal(std: float, *shape: int) -> tuple[object, ...]:
-            return (lambda key: truncated_normal(key, shape, std),)
+        def normal(std: float, *shape: int) -> Callable[[jax.Array], jax.Array]:
+            return lambda key: truncated_normal(key, shape, std)
 
         self.embedding = linear(c.width)
-        self.rows = self.param("rows", *normal(1.0, self.side, c.width))
-        self.columns = self.param("columns", *normal(1.0, self.side, c.width))
+        self.rows = self.param("rows", normal(1.0, self.side, c.width))
+        self.columns = self.param("columns", normal(1.0, self.side, c.width))
         if c.lattice.conflict_token:
-            self.conflict_token = self.param("conflict_token", *normal(CONFLICT_STD, c.width))
+            self.conflict_token = self.param("conflict_token", normal(CONFLICT_STD, c.width))
             self.conflict_head = linear(1)
         self.blocks = [Block(c, self.attention) for _ in range(c.layers)]
         self.norm = Scale(c.width)

@@ -1,7 +1,7 @@
 """Builds ARC data sets: which pairs are trained on, which are tests, and every task's copies."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +12,11 @@ from trm_jax.data.format import Dataset, assemble
 from trm_jax.data.rows import Rows
 from trm_jax.tasks.arc.canvas import VOCAB, to_canvas
 from trm_jax.tasks.arc.copies import plan_copies
+from trm_jax.tasks.arc.leaks import contents, leaks, refuse_leaks, refuse_overlap
 from trm_jax.tasks.arc.read import read_subset, source_facts
 from trm_jax.tasks.arc.records import IDENTITY, Pair, Puzzle
 
 BUILDER_VERSION = 1
-MOST_LEAKED = 0.1
-"""A larger share of test tasks whose answers stand in the training examples is refused."""
-
 
 NOTHING = np.zeros((0, 0), np.uint8)
 """The output that nobody told; its canvas is all pads, none of which is scored."""
@@ -76,21 +74,6 @@ class ArcRecipe:
                 raise UserError(f"{name} is {getattr(self, name)}; give 0 or more.")
 
 
-def refuse_overlap(trained: Iterable[str], test: str) -> None:
-    """Refuses to score ARC-AGI-1 where ARC-AGI-2 is trained on, which holds its answers.
-
-    Raises:
-        UserError: one of the `trained` subsets is of ARC-AGI-2, and `test` of ARC-AGI-1.
-    """
-    second = [name for name in trained if name in ("training2", "evaluation2")]
-    if second and test in ("training", "evaluation"):
-        raise UserError(
-            f"{second[0]} (ARC-AGI-2) is trained on and {test} (ARC-AGI-1) would be scored, but "
-            "most of ARC-AGI-1's tests stand in ARC-AGI-2 with their answers; "
-            "score evaluation2, or train on ARC-AGI-1 alone."
-        )
-
-
 def build(recipe: ArcRecipe) -> Dataset:
     """Builds a data set; the same recipe and source give the same one, bit for bit.
 
@@ -111,7 +94,7 @@ def build(recipe: ArcRecipe) -> Dataset:
         "source": source_facts(recipe.source, recipe.subsets),
     }
     dataset = _assemble(chosen, recipe.side, recipe.copies, recipe.seed, facts)
-    _refuse_leaks(dataset.manifest["leaks"], sum(role != TRAIN for _, role in chosen))
+    refuse_leaks(dataset.manifest["leaks"], sum(role != TRAIN for _, role in chosen))
     return dataset
 
 
@@ -190,7 +173,7 @@ def _assemble(
             tasks += [number] * len(those)
     plans = [plan_copies(task, copies, seed) for task, _ in chosen]
     rows = Rows.of([task.name for task, _ in chosen], plans, IDENTITY)
-    leaks = _leaks(pairs, [rows.names[task] for task in tasks], splits)
+    found = leaks(pairs, [rows.names[task] for task in tasks], splits)
     outputs = [pair.output if pair.output is not None else NOTHING for pair in pairs]
     return assemble(
         np.stack([to_canvas(pair.input, side) for pair in pairs]),
@@ -202,37 +185,14 @@ def _assemble(
             "side": side,
             "vocab": VOCAB,
             "copies": copies,
-            "leaks": leaks,
+            "leaks": found,
             "seed": seed,
             "builder_version": BUILDER_VERSION,
             **facts,
+            "source": facts["source"] | contents(pairs, splits),
         },
         rows,
     )
-
-
-def _leaks(
-    pairs: Sequence[Pair], names: Sequence[str], splits: dict[str, list[int]]
-) -> dict[str, str]:
-    """Tasks of which a test stands among the training pairs, and where."""
-    trained = {_content(pairs[i]): names[i] for i in splits.get("train", ())}
-    tests = [i for name in ("test", "heldout") for i in splits.get(name, ())]
-    return {names[i]: trained[key] for i in tests if (key := _content(pairs[i])) in trained}
-
-
-def _refuse_leaks(leaks: Mapping[str, str], tested: int) -> None:
-    """Refuses leaks that are too many for an accident, of which there are a few as published."""
-    if len(leaks) > max(1, MOST_LEAKED * tested):
-        name, where = next(iter(leaks.items()))
-        raise UserError(
-            f"{len(leaks)} tasks, {name} among them, have tests that are trained on with their "
-            f"answers (in {where}); leave out the subset that holds them."
-        )
-
-
-def _content(pair: Pair) -> tuple[Any, ...]:
-    grids = [grid for grid in pair if grid is not None]
-    return tuple((grid.shape, grid.tobytes()) for grid in grids)
 
 
 def _largest(task: Puzzle) -> int:

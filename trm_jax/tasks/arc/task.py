@@ -14,10 +14,11 @@ from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
 from trm_jax.data.rows import Rows
-from trm_jax.tasks.arc import build
+from trm_jax.tasks.arc import build, leaks
 from trm_jax.tasks.arc.canvas import VOCAB, crop, sizes, to_canvas
+from trm_jax.tasks.arc.folders import CONCEPT, has_place
 from trm_jax.tasks.arc.judge import ArcJudge
-from trm_jax.tasks.arc.read import EMBEDDED, read_file, read_tasks, solutions_beside
+from trm_jax.tasks.arc.read import EMBEDDED, read_path, read_tasks
 from trm_jax.tasks.arc.records import COLOURS, MOST_SIDE, Puzzle, row_name
 from trm_jax.tasks.arc.row_names import read_row_names
 from trm_jax.tasks.arc.view import ArcView
@@ -134,10 +135,18 @@ class ArcTask(Task):
         """See `Task`: ConceptARC is in no package, but usually beside the others' files."""
         if source == EMBEDDED:
             return dict(edition)
-        return {**edition, "subsets": f"{edition['subsets']},concept"}
+        if not has_place(Path(source), CONCEPT):
+            return dict(edition)
+        return {**edition, "subsets": f"{edition['subsets']},{CONCEPT}"}
+
+    def edition_remark(self, settings: Any, source: str) -> str:
+        """See `Task`."""
+        if source == EMBEDDED or CONCEPT in settings.subsets.split(","):
+            return ""
+        return f"{source} has no ConceptARC, so the data set is built without it"
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
-        """See `Task`: a JSON file of tasks."""
+        """See `Task`: a JSON file of tasks, or a folder of them."""
         return self.groups_of_files([path], shape, shape["copies"])
 
     def shapes(self, settings: Any) -> dict[str, Any]:
@@ -200,14 +209,14 @@ class ArcTask(Task):
     def dataset_of_file(self, path: Path, copies: int, shape: Shape | None = None) -> list[Dataset]:
         """See `Task`: each ARC task on a canvas of its own."""
         side = MOST_SIDE if shape is None else shape["side"]
-        tasks = read_file(path, solutions_beside(path))
+        tasks = read_path(path)
         return [build.build_tasks([task], side, copies, 0, str(path)) for task in tasks]
 
     def groups_of_files(self, paths: list[str], shape: Shape, copies: int) -> Dataset:
-        """See `Task`: JSON files in the form of ARC's."""
+        """See `Task`: JSON files in the form of ARC's, and folders of them."""
         found: list[Puzzle] = []
         for path in map(Path, paths):
-            found += read_file(path, solutions_beside(path))
+            found += read_path(path)
         return self._groups(found, shape, copies, ", ".join(paths))
 
     def groups_of(self, content: Any, shape: Shape, copies: int) -> Dataset:
@@ -238,4 +247,5 @@ class ArcTask(Task):
     def check_pair(self, trained: Shape, scored: Shape) -> None:
         """See `Task`: ARC-AGI-2 holds most of ARC-AGI-1's answers."""
         if "test_subset" in scored:
-            build.refuse_overlap(trained.get("subsets", ()), scored["test_subset"])
+            leaks.refuse_overlap(trained.get("subsets", ()), scored["test_subset"])
+        leaks.refuse_trained_tests(trained, scored)

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
-from trm_jax.tasks.maze.paths import FREE, GOAL, PATH, START, WALL, find, passable, search
+from trm_jax.tasks.given import Given, only
+from trm_jax.tasks.maze.floor import TOKENS, read_floors
+from trm_jax.tasks.maze.paths import FREE, GOAL, PATH, START, find, passable, search
 
 SYMBOLS = "# SGo"
 """How wall, free cell, start, goal and path are written; their tokens are 1 to 5."""
@@ -63,15 +65,14 @@ class Maze:
     def token_table(self) -> Grid:
         """Token of each byte of text, uint8 [256]; 0 where a byte stands for no cell."""
         table = np.zeros(256, np.uint8)
-        table[ord(DOT)] = FREE
-        for token, symbol in enumerate(SYMBOLS, WALL):
+        for symbol, token in TOKENS.items():
             table[ord(symbol)] = token
         return table
 
     def parse(self, text: str) -> Grid:
-        """Reads a maze from one line with all its cells, or from one line for each row.
+        """Reads the one maze of a text, in one line or in one line for each row.
 
-        A space is a cell, so none is skipped; `.` is a free cell too.
+        A space is a cell, so none is skipped; `.` is a free cell too. See `floor.read_floors`.
 
         Returns:
             uint8 [S] tokens.
@@ -79,29 +80,15 @@ class Maze:
         Raises:
             UserError: a character that is no cell (says which and where), or too few or too many.
         """
-        lines = text.replace("\r\n", "\n").strip("\n").split("\n")
-        width = self.cells if len(lines) == 1 else self.side
-        if len(lines) not in (1, self.side):
-            raise UserError(
-                f"the maze has {len(lines)} lines; a {self.side}x{self.side} maze needs "
-                f"{self.side}, or one line of {self.cells} characters."
-            )
-        table = self.token_table()
-        for row, line in enumerate(lines, 1):
-            if len(line) != width:
-                raise UserError(
-                    f"line {row} of the maze has {len(line)} characters instead of {width}; write "
-                    f"every cell of the {self.side}x{self.side} maze, with '{DOT}' or a space for "
-                    "a free one."
-                )
-            for place, character in enumerate(line, 1):
-                if ord(character) > 255 or not table[ord(character)]:
-                    raise UserError(
-                        f"character {character!r} at place {place} of line {row} of the maze is "
-                        f"no cell; use '#' for a wall, '{DOT}' or a space for a free cell, S, G "
-                        "and 'o' for the path."
-                    )
-        return table[np.frombuffer("".join(lines).encode("latin-1"), np.uint8)]
+        return only(self.parse_all(text))
+
+    def parse_all(self, text: str) -> list[Given]:
+        """Reads all mazes of a text.
+
+        Raises:
+            BadLineError: a line is no part of a maze.
+        """
+        return read_floors(text, self.side)
 
     def format_line(self, tokens: Grid) -> str:
         """Writes tokens [S] as one line that `parse` reads; pads become free cells."""

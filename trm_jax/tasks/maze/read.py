@@ -28,8 +28,8 @@ def read_csv(path: str | os.PathLike[str], maze: Maze) -> tuple[Grid, Grid]:
     """
     kind = csv_rows.Kind(
         cells=maze.cells,
-        table=maze.token_table(),
-        symbols="'#' for a wall, ' ' or '.' for a free cell, S, G, and 'o' for the path",
+        table=lambda answers: maze.token_table(),
+        symbols="'#' for a wall, ' ' or '.' for a free cell, S, G (or E), and 'o' for the path",
         other_size="give another side",
         first_wrong=lambda questions, answers: _first_wrong(maze, questions, answers),
     )

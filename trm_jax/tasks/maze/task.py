@@ -13,6 +13,7 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
 from trm_jax.data.views import Augment, Grids
 from trm_jax.tasks.board import Board, Token
+from trm_jax.tasks.given import Given
 from trm_jax.tasks.maze import build, score
 from trm_jax.tasks.maze.generate import generate
 from trm_jax.tasks.maze.judge import MazeJudge
@@ -101,6 +102,10 @@ class MazeTask(Task):
     def read(self, shape: Shape, text: str) -> Tokens:
         """See `Task`."""
         return Maze.from_manifest(shape).parse(text)
+
+    def read_all(self, shape: Shape, text: str) -> list[Given]:
+        """See `Task`."""
+        return Maze.from_manifest(shape).parse_all(text)
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
         """See `Task`."""

@@ -14,7 +14,8 @@ from pysat.solvers import Solver
 from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import random_permutations, random_words
 from trm_jax.core.symmetries import FIRST_DIGIT
-from trm_jax.tasks.sudoku.sudoku import BLANK, Grid, Sudoku
+from trm_jax.tasks.sudoku.alphabet import BLANK
+from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku
 from trm_jax.tasks.sudoku.symmetry import cell_maps
 
 _FRUITLESS = 500

@@ -1,4 +1,4 @@
-"""Reads Sudoku-Extreme's CSV columns (`source,question,answer,rating`), plain or gzipped."""
+"""Reads Sudoku-Extreme's CSV columns (`source,question,answer,rating`) and their like."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data import csv_rows
+from trm_jax.tasks.sudoku.alphabet import alphabet_of_answers, first_mixed
 from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku
 
 HUB_REPOSITORY = "sapientinc/sudoku-extreme"
@@ -29,10 +30,12 @@ def read_csv(path: str | os.PathLike[str], sudoku: Sudoku) -> tuple[Grid, Grid]:
     """
     kind = csv_rows.Kind(
         cells=sudoku.cells,
-        table=sudoku.token_table(),
+        table=lambda answers: alphabet_of_answers(sudoku.side, "".join(answers)).table(),
         symbols=f"{sudoku.symbols[0]} to {sudoku.symbols[-1]}, and '.' for a blank",
         other_size="give another box shape",
         first_wrong=lambda questions, answers: _first_wrong(sudoku, questions, answers),
+        first_unclear=first_mixed,
+        padding="0",
     )
     return csv_rows.read_csv(path, kind)
 

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.symmetries import FIRST_DIGIT
-
-BLANK = 1
-BLANKS = "._0"
-SYMBOLS = "123456789ABCDEFGHIJKLMNOP"
-_BETWEEN_CELLS = "|-+│─┼┌┐└┘├┤┬┴"
+from trm_jax.tasks.given import Given, only
+from trm_jax.tasks.sudoku.alphabet import SYMBOLS
+from trm_jax.tasks.sudoku.grids import read_grids
 
 Grid = NDArray[np.uint8]
 
@@ -75,18 +73,8 @@ class Sudoku:
         """The digits as they are written: 1 to 9, then A for 10 and so on."""
         return SYMBOLS[: self.side]
 
-    def token_table(self) -> Grid:
-        """Token of each byte of text, uint8 [256]; 0 where a byte stands for no cell."""
-        table = np.zeros(256, np.uint8)
-        table[[ord(blank) for blank in BLANKS]] = BLANK
-        for token, symbol in enumerate(self.symbols, FIRST_DIGIT):
-            table[[ord(symbol), ord(symbol.lower())]] = token
-        return table
-
     def parse(self, text: str) -> Grid:
-        """Reads a grid, row by row, from text such as a line of 81 characters or a drawn grid.
-
-        White space and frame characters between cells are skipped; `.`, `_` and `0` are blanks.
+        """Reads the one puzzle of a text, written in any of the ways of `grids.read_grids`.
 
         Returns:
             uint8 [S] tokens.
@@ -94,24 +82,15 @@ class Sudoku:
         Raises:
             UserError: a character that is no cell (says which and where), or too few or too many.
         """
-        table, tokens = self.token_table(), []
-        for place, character in enumerate(text, 1):
-            if character.isspace() or character in _BETWEEN_CELLS:
-                continue
-            token = table[ord(character)] if ord(character) < 256 else 0
-            if not token:
-                raise UserError(
-                    f"character {character!r} at place {place} of the puzzle is no cell of a "
-                    f"{self.side}x{self.side} Sudoku; use {self.symbols[0]} to "
-                    f"{self.symbols[-1]}, and '.' for a blank."
-                )
-            tokens.append(token)
-        if len(tokens) != self.cells:
-            raise UserError(
-                f"the puzzle has {len(tokens)} cells and a {self.side}x{self.side} Sudoku has "
-                f"{self.cells}; write every cell, with '.' for a blank."
-            )
-        return np.asarray(tokens, np.uint8)
+        return only(self.parse_all(text))
+
+    def parse_all(self, text: str) -> list[Given]:
+        """Reads all puzzles of a text.
+
+        Raises:
+            BadLineError: a line is no part of a puzzle.
+        """
+        return read_grids(text, self.box_rows, self.side)
 
     def format_line(self, tokens: Grid) -> str:
         """Writes tokens [S] as one line that `parse` reads; pads and blanks become '.'."""

@@ -13,9 +13,11 @@ from trm_jax.data.format import Dataset
 from trm_jax.data.views import Augment, Grids
 from trm_jax.tasks.board import Board, Token
 from trm_jax.tasks.deduction import Deduction
+from trm_jax.tasks.given import Given
 from trm_jax.tasks.sudoku import build, on_device, symmetry
+from trm_jax.tasks.sudoku.alphabet import BLANKS
 from trm_jax.tasks.sudoku.generate import first_unsolvable, generate
-from trm_jax.tasks.sudoku.sudoku import BLANKS, Sudoku
+from trm_jax.tasks.sudoku.sudoku import Sudoku
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
 GENERATED_SIDE = 16
@@ -110,6 +112,10 @@ class SudokuTask(Task):
     def read(self, shape: Shape, text: str) -> Tokens:
         """See `Task`."""
         return Sudoku.from_manifest(shape).parse(text)
+
+    def read_all(self, shape: Shape, text: str) -> list[Given]:
+        """See `Task`: in any of the ways that `notation` knows."""
+        return Sudoku.from_manifest(shape).parse_all(text)
 
     def write(self, shape: Shape, tokens: Tokens) -> str:
         """See `Task`."""

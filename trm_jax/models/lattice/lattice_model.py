@@ -130,7 +130,7 @@ class LatticeModel:
         """
         nothing = jnp.zeros((), jnp.float32)
         (h, token), _ = self._scan(params, candidates, dropout, keys, lambda *_: nothing)
-        return self._network(h.shape[0]).apply({"params": params}, h, token, method="read")
+        return self._read(params, h, token)
 
     def losses(self, params: Any, truth: Truth, keys: jax.Array) -> tuple[Losses, Said]:
         """The losses of the loops that are trained on, on average, and what the last one says.
@@ -141,10 +141,9 @@ class LatticeModel:
           keys: random keys [B] for the dropout.
         """
         c = self.config
-        network = self._network(len(truth.candidates))
 
         def read(params: Any, h: jax.Array, token: jax.Array) -> Any:
-            said = network.apply({"params": params}, h, token, method="read")
+            said = self._read(params, h, token)
             return loop_losses(said, truth, c.lattice), said
 
         every = not c.lattice.last_loop_only
@@ -163,6 +162,10 @@ class LatticeModel:
             return last, said
         return Losses(*(jnp.mean(a) for a in each)), jax.lax.stop_gradient(said)
 
+    def _read(self, params: Any, h: jax.Array, token: jax.Array) -> Said:
+        said: Any = self._network(h.shape[0]).apply({"params": params}, h, token, method="read")
+        return said
+
     def _scan(
         self,
         params: Any,
@@ -174,7 +177,7 @@ class LatticeModel:
         """The states after n loops, and what `record` makes of those after each."""
         c = self.config
         network = self._network(candidates.shape[0])
-        h0 = network.apply({"params": params}, candidates, method="embed")
+        h0: Any = network.apply({"params": params}, candidates, method="embed")
 
         def loop(params: Any, h: jax.Array, number: jax.Array) -> Any:
             its_keys = None

@@ -1,0 +1,71 @@
+"""What the arguments of `trm solve` hold: puzzles, files of them, and standard input."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.textfiles import read_stdin, read_text
+from trm_jax.tasks.given import BadLineError
+from trm_jax.tasks.task import Shape, task_of
+from trm_jax.tasks.texts import Source
+
+MOST_NAME = 256
+"""Characters; a longer argument is a puzzle, and asking the disk would fail."""
+_PATH = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,5}$|^~|^[A-Za-z]:\\")
+
+
+def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
+    """The texts of the arguments.
+
+    Args:
+      rest: puzzles, names of files, and "-" for standard input.
+      shapes: that the puzzles may have.
+
+    Raises:
+      UserError: a file cannot be read, or is not there.
+    """
+    known: Sequence[Shape | None] = shapes or [None]
+    found: list[Source] = []
+    for argument in rest:
+        if argument == "-":
+            found.append(Source(read_stdin(), "standard input"))
+        elif _is_there(argument):
+            found.append(Source(read_text(Path(argument)), argument))
+        elif all(_names_a_file(argument, shape) for shape in known):
+            raise UserError(
+                f"{argument}: no such file, and it is no puzzle either; give the path of a file "
+                "with puzzles, or the cells of one."
+            )
+        elif argument.strip():
+            found.append(Source(argument))
+    return found
+
+
+def _is_there(argument: str) -> bool:
+    try:
+        return len(argument) < MOST_NAME and Path(argument).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _names_a_file(argument: str, shape: Shape | None) -> bool:
+    """Whether an argument is the name of a file that is not there, and cannot be a puzzle.
+
+    Of puzzles of no known shape, it is if it looks like a name.
+    """
+    named = "/" in argument or bool(_PATH.search(argument))
+    if shape is None:
+        return named and "\n" not in argument and len(argument) < MOST_NAME
+    task = task_of(shape)
+    if len(argument) >= MOST_NAME or "\n" in argument or task.symbols(shape) is None:
+        return False
+    try:
+        return not task.read_all(shape, argument)
+    except BadLineError:
+        known = {*"".join(task.symbols(shape) or ()), *" ._-*?xX|,"}
+        foreign = [character for character in argument if character not in known]
+        short = len(argument) < task.board(shape).rows * task.board(shape).columns
+        return bool(foreign) and (named or short or 2 * len(foreign) > len(argument))
+    except UserError:
+        return False

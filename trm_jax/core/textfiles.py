@@ -1,0 +1,218 @@
+"""Text and JSON files that people bring: bounded, in UTF-8, or refused in one sentence."""
+
+import gzip
+import io
+import json
+import stat
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from trm_jax.core.errors import UserError
+
+MOST_BYTES = 1 << 28
+"""Of a file that is read as a whole."""
+MOST_LINE = 1 << 20
+"""Characters of one line."""
+MOST_RATIO, LEAST_SUSPECT = 100, 1 << 24
+"""Text that gzip made smaller by more than the ratio, and is larger than this, is no puzzles."""
+
+_MARKS = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_BINARY = {
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "an old spreadsheet or document",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"PAR1": "a Parquet file",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself",
+}
+GZIP = b"\x1f\x8b"
+
+
+def check_file(path: Path) -> int:
+    """Size in bytes of a regular file.
+
+    Raises:
+      UserError: there is no such file, or it is a directory, a pipe or a device.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        reason = "no such file" if missing else getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read: {reason}; check the path.") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise UserError(f"{path} cannot be read: it is a directory; give a file.")
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(
+            f"{path} cannot be read: it is a pipe or a device and no file; save its content to a "
+            "file, and give that."
+        )
+    return found.st_size
+
+
+def refuse_encoding(head: bytes, where: object) -> None:
+    """Refuses what begins like another encoding than UTF-8, or like no text at all.
+
+    Args:
+      head: the first bytes.
+      where: they are from, for the error.
+
+    Raises:
+      UserError: names the encoding, or what it is.
+    """
+    for mark, name in _MARKS.items():
+        if head.startswith(mark):
+            raise UserError(f"{where} is encoded in {name}; save it as UTF-8.")
+    for mark, name in _BINARY.items():
+        if head.startswith(mark):
+            raise UserError(f"{where} is {name}; give plain text in UTF-8.")
+    if b"\x00" in head:
+        raise UserError(
+            f"{where} is binary, or encoded in UTF-16 without a mark; give plain text in UTF-8."
+        )
+
+
+def decode(data: bytes, where: object) -> str:
+    """Bytes as text; a byte-order mark of UTF-8 is dropped, gzip undone.
+
+    Raises:
+      UserError: they are in another encoding, or no text.
+    """
+    if data.startswith(GZIP):
+        data = _unzip(data, where)
+    refuse_encoding(data[:4096], where)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        # `object` is without the mark, and so are the places in it
+        before = error.object[: error.start]
+        line = before.count(b"\n") + 1
+        raise UserError(
+            f"{where}, line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8 (the file "
+            "may be in Latin-1 or Windows-1252); save it as UTF-8."
+        ) from error
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file, gzipped or not.
+
+    Raises:
+      UserError: it is not there, is no regular file, too large, or no text in UTF-8.
+    """
+    size = check_file(path)
+    if size > MOST_BYTES:
+        raise UserError(
+            f"{path} has {size:,} bytes and at most {MOST_BYTES:,} are read at once; split it."
+        )
+    try:
+        return decode(path.read_bytes(), path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}; check the path.") from error
+
+
+def read_stdin(stream: IO[str] | None = None) -> str:
+    """Reads standard input.
+
+    Raises:
+      UserError: it is too large, or no text in UTF-8.
+    """
+    stream = stream or sys.stdin
+    where = "standard input"
+    raw = getattr(stream, "buffer", None)
+    data = raw.read(MOST_BYTES + 1) if raw else stream.read(MOST_BYTES + 1).encode()
+    if len(data) > MOST_BYTES:
+        raise UserError(f"{where} has more than {MOST_BYTES:,} bytes; give a smaller part of it.")
+    return decode(data, where)
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+      UserError: it cannot be read, is not valid JSON, or is nested too deeply.
+    """
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, where: object) -> Any:
+    """Reads JSON.
+
+    Raises:
+      UserError: it is empty, not valid, or nested too deeply.
+    """
+    if not text.strip():
+        raise UserError(f"{where} is empty; give a JSON file.")
+    if text.lstrip()[:1] == "<":
+        raise UserError(f"{where} is a web page and not valid JSON; download the file itself.")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and error.lineno > 1:
+            raise UserError(
+                f"{where} is not valid JSON as a whole: line {error.lineno} begins another value "
+                "(is it JSON Lines?); give one JSON object a file."
+            ) from error
+        raise UserError(f"{where} is not valid JSON ({error}); fetch it again.") from error
+    except ValueError as error:  # integers of thousands of digits
+        reason = str(error).split(";")[0]
+        raise UserError(f"{where} is not valid JSON ({reason}); fetch it again.") from error
+    except RecursionError as error:
+        raise UserError(f"{where} is not usable JSON: it is nested too deeply.") from error
+
+
+def bounded_lines(stream: IO[str], path: Path, packed: int) -> Iterator[str]:
+    """The lines of an open text file, with their ends.
+
+    Args:
+      stream: opened with newline="".
+      path: of the file, for errors.
+      packed: its size on the disk where it is gzipped; else 0.
+
+    Raises:
+      UserError: a line is too long, or the text is far larger than gzipped puzzles can be.
+    """
+    number = total = 0
+    while line := stream.readline(MOST_LINE):
+        number, total = number + 1, total + len(line)
+        if len(line) >= MOST_LINE:
+            raise UserError(
+                f"{path}, line {number}: the line has {MOST_LINE:,} characters or more; a file of "
+                "puzzles has one puzzle a line."
+            )
+        if packed and total > LEAST_SUSPECT and total > MOST_RATIO * packed:
+            raise _bomb(path)
+        yield line
+
+
+def _unzip(data: bytes, where: object) -> bytes:
+    """Undoes gzip, as far as the bounds."""
+    most = min(MOST_BYTES, max(LEAST_SUSPECT, MOST_RATIO * len(data)))
+    try:
+        with gzip.open(io.BytesIO(data)) as stream:
+            found = stream.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{where} is damaged or incomplete as a gzip file ({error}); fetch it again."
+        ) from error
+    if len(found) > most:
+        raise _bomb(where)
+    return found
+
+
+def _bomb(where: object) -> UserError:
+    return UserError(
+        f"{where} becomes more than {MOST_RATIO} times as large when it is unpacked, which no "
+        "puzzles do; unpack it and look what it holds."
+    )

@@ -1,0 +1,115 @@
+"""Which columns of a table hold puzzles and their answers, and what a field of them is."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from trm_jax.core.errors import UserError
+
+QUESTION_NAMES = ("question", "puzzle", "puzzles", "quiz", "quizzes", "sudoku", "maze", "problem")
+ANSWER_NAMES = ("answer", "answers", "solution", "solutions", "solved")
+"""What the columns are called in the files that people have, in any case."""
+MOST_COLUMNS = 1000
+
+_AROUND = " \t\r\n'\"=\u00a0\ufeff"
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d*)?[eE]\+?\d+")
+
+
+class Columns(NamedTuple):
+    """Places of the columns in a row.
+
+    Attributes:
+      question: of the column with puzzles.
+      answer: of the column with answers.
+      fields: of a row.
+      named: whether the first row has their names, and no puzzle.
+      padded: whether a space stands before each field.
+    """
+
+    question: int
+    answer: int
+    fields: int
+    named: bool = True
+    padded: bool = False
+
+
+def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
+    """The columns of a table, by their names in its first row.
+
+    A table without names has its puzzles where the first two fields of the right length are.
+
+    Args:
+      path: of the file, for errors.
+      first: the fields of the first row that is not empty.
+      cells: of a puzzle.
+
+    Raises:
+      UserError: they are not to be found.
+    """
+    if not first:
+        raise UserError(f"{path} is empty; it needs the header source,question,answer,rating.")
+    if len(first) > MOST_COLUMNS:
+        raise UserError(
+            f"{path}, line 1: there are {len(first):,} columns, and at most {MOST_COLUMNS:,} are "
+            "read; keep those with the question and the answer."
+        )
+    whole = [place for place, field in enumerate(first) if len(field.strip(_AROUND)) == cells]
+    if len(whole) == 2:
+        return Columns(whole[0], whole[1], len(first), named=False)
+    if len(whole) == 1 and len(first) == 1:
+        raise UserError(
+            f"{path}, line 1: there is a puzzle and no answer, and no names of columns; data sets "
+            "and scores need answers, in columns question,answer (`trm solve` needs none)."
+        )
+    names = [name.strip(_AROUND).lower() for name in first]
+    for name, count in Counter(names).items():
+        if count > 1 and name in (*QUESTION_NAMES, *ANSWER_NAMES):
+            raise UserError(f"{path}, line 1: column '{name}' stands there twice; keep one.")
+    places = []
+    for known in (QUESTION_NAMES, ANSWER_NAMES):
+        found = [names.index(name) for name in known if name in names]
+        if not found:
+            raise UserError(
+                f"{path}, line 1: there is no column '{known[0]}' (or {', '.join(known[1:])}) in "
+                f"{','.join(first)[:80]!r}; the header must be source,question,answer,rating."
+            )
+        places.append(found[0])
+    padded = all(name.startswith(" ") for name in first[1:])
+    return Columns(places[0], places[1], len(first), padded=padded)
+
+
+def tidy(field: str, cells: int, padding: str, *, padded: bool = False) -> str:
+    """A field without what editors and spreadsheets put around a puzzle.
+
+    Args:
+      field: as it stands in the file.
+      cells: of a puzzle.
+      padding: the digit for a blank, which spreadsheets drop in front of numbers; "" for none.
+      padded: whether a space stands before the field.
+
+    Returns:
+      A text of `cells` characters if that is what the field can be, else the field.
+    """
+    if padded and len(field) > cells:
+        field = field.removeprefix(" ")
+    if len(field) == cells:
+        return field
+    if len(bare := field.strip(_AROUND)) == cells:
+        return bare
+    digits = padding and bare.isascii() and bare.isdigit() and padding in bare
+    # a row's worth of zeros at most; if it is something else, the answer will not fit
+    return bare.zfill(cells) if digits and cells > len(bare) > cells - cells**0.5 else field
+
+
+def length_problem(name: str, field: str, cells: int) -> str:
+    """What is wrong with a field that has not as many characters as a puzzle, in words."""
+    if _SCIENTIFIC.fullmatch(field.strip()):
+        return (
+            f"the {name} is {field.strip()}, a number that a spreadsheet has rounded, and its "
+            "digits are lost; export the column as text"
+        )
+    if not field.strip():
+        return f"the {name} is empty; mend or remove the row"
+    return ""

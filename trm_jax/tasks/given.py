@@ -1,0 +1,125 @@
+"""Puzzles of a text, each with the line that it begins in."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.data.columns import QUESTION_NAMES
+
+_SEPARATOR = re.compile(r"[,;\t]")
+_WORDS = re.compile(r"[A-Za-z_][\w .%-]*")
+
+
+class Given(NamedTuple):
+    """One puzzle of a text.
+
+    Attributes:
+      line: that it begins in, from 1.
+      tokens: uint8 [S].
+      note: how it was read, where that is not the usual way; else empty.
+    """
+
+    line: int
+    tokens: NDArray[np.uint8]
+    note: str = ""
+
+
+class BadLineError(UserError):
+    """Something in a line of a text is no part of a puzzle.
+
+    Attributes:
+      line: its number, from 1.
+      reason: what is wrong with it, and the remedy.
+    """
+
+    def __init__(self, line: int, reason: str, *, alone: bool = False) -> None:
+        """Says the line, unless it is the only one of its text (`alone`)."""
+        super().__init__(reason if alone else f"line {line}: {reason}")
+        self.line, self.reason = line, reason
+
+
+def take_column(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Numbered lines of a table without the names of its columns, and only their puzzles.
+
+    Of a text that does not begin with such names, and so is no table, they are as they were.
+    """
+    place = next((place for place, (_, raw) in enumerate(lines) if raw.strip()), None)
+    if place is None:
+        return lines
+    names = [name.strip(" \"'").lower() for name in _SEPARATOR.split(lines[place][1])]
+    known = [name for name in QUESTION_NAMES if name in names]
+    if not known or not all(not name or _WORDS.fullmatch(name) for name in names):
+        return lines
+    if len(names) == 1:
+        return lines[place + 1 :]
+    column, found = names.index(known[0]), []
+    for number, raw in lines[place + 1 :]:
+        fields = _SEPARATOR.split(raw)
+        found.append((number, fields[column].strip("\"'") if len(fields) > column else ""))
+    return found
+
+
+def only(found: Sequence[Given]) -> NDArray[np.uint8]:
+    """The tokens [S] of the one puzzle that a text holds.
+
+    Raises:
+      UserError: it holds none or several.
+    """
+    if len(found) != 1:
+        raise UserError(f"the text holds {len(found) or 'no'} puzzles, and one was asked for.")
+    return found[0].tokens
+
+
+def joined_lines(text: str, rows: int, columns: int, known: Mapping[str, int]) -> list[Given]:
+    """Reads puzzles of which each character is a cell: lines are joined until a grid is full.
+
+    Args:
+      text: any number of puzzles, each in one line or in one line for each row; empty lines and
+        those that start with '#', unless it is a cell, are passed over.
+      rows: of a puzzle.
+      columns: of a puzzle.
+      known: token of each character.
+
+    Raises:
+      BadLineError: a character that is no cell, or too few or too many in a line or a puzzle.
+    """
+    lines, cells = text.splitlines(), rows * columns
+    alone = sum(bool(line.strip()) for line in lines) == 1
+    found: list[Given] = []
+    grid, begun = "", 0
+    for number, raw in enumerate(lines, 1):
+        line = raw.strip()
+        if not line or (line.startswith("#") and "#" not in known):
+            continue
+        place = next((i for i, cell in enumerate(line, 1) if cell not in known), 0)
+        if place:
+            raise BadLineError(
+                number,
+                f"character {line[place - 1]!r} at place {place} of the puzzle is no cell; use "
+                f"{''.join(known)}.",
+                alone=alone,
+            )
+        wanted = (columns,) if grid else (cells, columns)
+        if len(line) not in wanted:
+            raise BadLineError(
+                number,
+                f"the puzzle has {len(line)} cells instead of {cells}; write {rows} rows of "
+                f"{columns}.",
+                alone=alone,
+            )
+        begun = begun if grid else number
+        grid += line
+        if len(grid) == cells:
+            found.append(Given(begun, np.asarray([known[cell] for cell in grid], np.uint8)))
+            grid = ""
+    if grid:
+        raise BadLineError(
+            begun,
+            f"the puzzle has {len(grid)} cells instead of {cells}; write {rows} rows of {columns}.",
+            alone=alone,
+        )
+    return found
