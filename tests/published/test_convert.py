@@ -12,7 +12,6 @@ from tests.published.arrays import (
     ATTENTION,
     FILE,
     LAYER,
-    TORCH,
     arrays_of,
     assert_same,
     config_of,
@@ -191,8 +190,9 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
     assert code == 2 and error.count("\n") == 1
     asked = ("kind", "heads", "positions", "T", "n", "N", "prefix_tokens", "halt_exploration")
     told = ", ".join(f"config.model.{name}" for name in asked)
-    assert f"{FILE} does not tell config.data.task, {told};" in error
-    assert "--config experiments/sudoku.py:extreme_attention --config.model.heads=8" in error
+    assert f"{FILE} does not tell config.data.task, config.data.maze.side, {told};" in error
+    assert "(puzzles of 6 tokens: maze or sudoku)" in error
+    assert "--config experiments/maze.py:hard --config.model.heads=8" in error
     token_mixing = infer(arrays_of(model_of()), FILE).not_told()
     assert not {"model.heads", "model.positions", "model.prefix_tokens"} & set(token_mixing)
 
@@ -279,12 +279,11 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_files(tmp_path, capsys, puzzles, name):
-    pytest.importorskip("torch", reason=TORCH)
     file = SHARED / f"{name}.pt"
     if not file.exists():
         pytest.skip(f"{file} is not here")
     settings = [*overrides(heads=4, N=3, **PUBLISHED[name]), "--puzzles=2"]
-    out, back = tmp_path / "out", tmp_path / "back.pt"
+    out, back = tmp_path / "out", tmp_path / "back.safetensors"
     code, text, error = trm(
         capsys, "convert", "from-torch", file, "--out", out, "--puzzles=2", *settings
     )

@@ -5,10 +5,20 @@ import pickle
 import numpy as np
 import pytest
 
-from tests.published.arrays import FILE, TORCH, arrays_of, assert_same, model_of, saved
+from tests.published.arrays import (
+    FILE,
+    TORCH,
+    Saved,
+    arrays_of,
+    assert_same,
+    model_of,
+    saved,
+    state_dict,
+    torch_saved,
+)
 from trm_jax.core.errors import UserError
 from trm_jax.published import torch_files
-from trm_jax.published.torch_files import PREFIXES, read, write
+from trm_jax.published.torch_files import PREFIXES, read, read_said, write
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -33,14 +43,13 @@ def test_what_torch_makes_of_our_file(tmp_path):
     assert weight.shape == (6, 16) and weight.is_contiguous()
 
 
-def test_names_without_a_suffix_and_wrapped_state_dicts(tmp_path):
-    torch = pytest.importorskip("torch", reason=TORCH)
-    tensors = {"inner.a": torch.arange(6.0).reshape(2, 3).T, "inner.b": torch.zeros(())}
-    for content in (tensors, {"model": tensors}, {"state_dict": tensors}):
-        torch.save(content, tmp_path / "step_12")
-        found = read(tmp_path / "step_12")
-        np.testing.assert_array_equal(found["a"], [[0, 3], [1, 4], [2, 5]])
-        assert found["b"].shape == ()
+def test_names_without_a_suffix_and_views(tmp_path):
+    numbers = np.arange(7, dtype=np.float32)
+    turned = Saved(np.zeros((3, 2), np.float32), storage=numbers, offset=1, stride=(1, 3))
+    tensors = {"inner.a": turned, "inner.b": Saved(np.zeros((), np.float16))}
+    found = read(torch_saved(tmp_path / "step_12", tensors))
+    np.testing.assert_array_equal(found["a"], [[1, 4], [2, 5], [3, 6]])
+    assert found["b"].shape == () and found["b"].dtype == np.float16
 
 
 def test_arrays_of_a_file_that_holds_more(tmp_path):
@@ -61,39 +70,46 @@ class Evil:
 
 @pytest.mark.parametrize("suffix", [".pt", "", ".npz"])
 def test_a_pickle_is_refused_and_not_run(tmp_path, suffix):
-    torch = pytest.importorskip("torch", reason=TORCH)
     trace, file = tmp_path / "trace", tmp_path / f"evil{suffix}"
     if suffix == ".npz":
         with file.open("wb") as stream:
             np.savez(stream, a=np.asarray([Evil(trace)], object))
     else:
-        torch.save({"inner.a": Evil(trace)}, file)
+        torch_saved(file, {"inner.a": Evil(trace)})
     with pytest.raises(UserError, match="more than weights|cannot be read"):
         read(file)
     assert not trace.exists()
 
 
 def test_an_old_plain_pickle_is_refused_and_not_run(tmp_path):
-    pytest.importorskip("torch", reason=TORCH)
     (tmp_path / "a.pt").write_bytes(pickle.dumps(Evil(tmp_path / "trace")))
     with pytest.raises(UserError, match="more than weights"):
         read(tmp_path / "a.pt")
     assert not (tmp_path / "trace").exists()
 
 
+def test_a_pickle_beside_the_weights_is_not_run(tmp_path):
+    """Trainers keep their own objects in a checkpoint; the weights are read, and nothing else."""
+    content = {"state_dict": {"inner.a": Saved(np.ones(2, np.float32))}}
+    torch_saved(tmp_path / "a.ckpt", content | {"callbacks": [Evil(tmp_path / "trace")]})
+    arrays, words = read_said(tmp_path / "a.ckpt")
+    assert list(arrays) == ["a"] and words == ["took the weights under 'state_dict'"]
+    assert not (tmp_path / "trace").exists()
+
+
 @pytest.mark.parametrize("content", [[1, 2], {"inner.a": 3}, {}])
 def test_files_of_something_else(tmp_path, content):
-    torch = pytest.importorskip("torch", reason=TORCH)
-    torch.save(content, tmp_path / "a.pt")
+    torch_saved(tmp_path / "a.pt", content)
     with pytest.raises(UserError, match="a.pt holds"):
         read(tmp_path / "a.pt")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".npz", ".safetensors"])
 def test_damaged_and_missing_files(tmp_path, suffix):
-    if suffix == ".pt":
-        pytest.importorskip("torch", reason=TORCH)
-    file = saved(tmp_path / f"a{suffix}", {"a": np.ones(1000, np.float32)})
+    arrays = {"a": np.ones(1000, np.float32)}
+    write_one = torch_saved if suffix == ".pt" else saved
+    given = state_dict(arrays) if suffix == ".pt" else arrays
+    file = write_one(tmp_path / f"a{suffix}", given)
     file.write_bytes(file.read_bytes()[:1500])
     with pytest.raises(UserError, match=r"a\..* cannot be read as"):
         read(file)
@@ -102,13 +118,17 @@ def test_damaged_and_missing_files(tmp_path, suffix):
 
 
 def test_without_torch_the_extra_is_named(tmp_path, monkeypatch):
+    """It is needed to write such files; reading them takes none."""
+
     def missing(name):
         raise ImportError(name)
 
-    (tmp_path / "a.pt").touch()
+    arrays = {"a": np.ones(3, np.float32)}
+    file = torch_saved(tmp_path / "a.pt", state_dict(arrays))
     monkeypatch.setattr(torch_files.importlib, "import_module", missing)
+    assert_same(read(file), arrays)
     with pytest.raises(UserError, match=r"pip install 'trm-jax\[torch\]'"):
-        read(tmp_path / "a.pt")
+        write(tmp_path / "b.pt", arrays, "inner.")
 
 
 def test_prefixes_unknown_and_mixed(tmp_path):
@@ -135,3 +155,59 @@ def test_a_failed_or_refused_write_leaves_things_as_they_were(tmp_path, monkeypa
     with pytest.raises(UserError, match="exists already"):
         write(tmp_path / "a.npz", {}, "inner.")
     assert (tmp_path / "a.npz").read_text() == "mine"
+
+
+def changed(name, raw):
+    """Another file of that name in the archive; None for none at all."""
+
+    def damage(files):
+        rest = {key: value for key, value in files.items() if key != name}
+        return rest if raw is None else rest | {name: raw}
+
+    return damage
+
+
+ONE = Saved(np.ones(4, np.float32))
+FAR = Saved(np.ones((2, 2), np.float32), stride=(9, 1))
+WIDE = np.broadcast_to(np.float32(1), (10**6, 10**6))
+LARGE = Saved(WIDE, storage=np.ones(4, np.float32), stride=(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "damage", "words"),
+    [
+        (ONE, changed("data/0", None), "it is incomplete: it has no archive/data/0"),
+        (ONE, changed("data/0", b"1234"), "it has 1 numbers where 4"),
+        (ONE, changed("data/0", bytes(999)), "larger than it can be"),
+        (ONE, changed("data.pkl", None), "without the data.pkl"),
+        (ONE, changed("data.pkl", b"\x80\x02nonsense"), "its data.pkl cannot be read"),
+        (ONE, changed("constants.pkl", b""), "TorchScript"),
+        (ONE, changed("byteorder", b"big"), "big-endian"),
+        (FAR, changed("x", b""), r"a tensor of shape \(2, 2\) over 4 stored"),
+        (LARGE, changed("x", b""), r"a tensor of shape \(1000000, 1000000\) over 4 stored"),
+    ],
+)
+def test_archives_that_contradict_themselves(tmp_path, tensor, damage, words):
+    file = torch_saved(tmp_path / "a.pt", {"inner.a": tensor}, damage)
+    with pytest.raises(UserError, match=words) as error:
+        read(file)
+    assert "a.pt cannot be read as PyTorch: it" in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["", ".pt", ".npz", ".safetensors"])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 2\n", "Git LFS pointer"),
+        ("\ufeff <!DOCTYPE html><html></html>", "is a web page"),
+        ("<html>", "is a web page"),
+        ("Invalid username or password.", "is a text"),
+        ("", "is empty"),
+    ],
+)
+def test_what_downloads_leave_is_named(tmp_path, suffix, content, words):
+    file = tmp_path / f"weights{suffix}"
+    file.write_text(content, "utf-8")
+    with pytest.raises(UserError, match=words) as error:
+        read(file)
+    assert str(error.value).startswith(str(file)) and "\n" not in str(error.value)

@@ -1,10 +1,12 @@
 """Exports: portable, complete, the same answers, and no half ones."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import jax
 import numpy as np
@@ -18,7 +20,7 @@ from trm_jax.data.rows import BLANK_ROWS
 from trm_jax.infer.rollout import Rollout
 from trm_jax.models import get_model
 from trm_jax.models.weights import init_weights
-from trm_jax.serving import export, load
+from trm_jax.serving import export, load, solver
 from trm_jax.serving.export import Form, save
 from trm_jax.serving.program import export_function
 from trm_jax.train.trained import Trained
@@ -199,9 +201,101 @@ def test_what_is_no_export_or_a_later_one_is_said(exported, tmp_path):
         load.load(exported)
     # a program of another JAX: its bytes make no sense to this one
     (exported / "program.bin").write_bytes(b"something else entirely")
-    (exported / "manifest.json").write_text(json.dumps(manifest | {"jax": "9.9", "sha256": {}}))
+    edit(exported, jax="9.9", trm_export=1)
     with pytest.raises(ValueError, match=r"was written by JAX 9\.9 and JAX .* cannot read it"):
         load.load(exported)
+
+
+def edit(exported, **changes):
+    """Changes what manifest.json says, with hashes of the files as they are now."""
+    path = exported / "manifest.json"
+    manifest = json.loads(path.read_text())
+    names = list(manifest["sha256"])
+    digests = {n: hashlib.sha256((exported / n).read_bytes()).hexdigest() for n in names}
+    path.write_text(json.dumps(manifest | {"sha256": digests} | changes))
+
+
+def with_array(exported, value, dtype=np.float32):
+    with np.load(exported / "weights.npz") as archive:
+        arrays = dict(archive)
+    name = next(iter(arrays))
+    arrays[name] = np.full(arrays[name].shape, value, dtype)
+    np.savez(exported / "weights.npz", **arrays)
+
+
+def bomb(exported):
+    with zipfile.ZipFile(exported / "weights.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", bytes(1 << 24))
+
+
+def table(array):
+    return lambda exported: np.save(exported / "table.npy", array)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda e: with_array(e, np.nan), "weights.npz is damaged .*finite numbers"),
+        (lambda e: with_array(e, np.inf), "weights.npz is damaged .*finite numbers"),
+        (lambda e: with_array(e, 0x7F81, np.uint16), "weights.npz is damaged .*finite numbers"),
+        (lambda e: with_array(e, 1, np.float64), "weights.npz is damaged .*finite numbers"),
+        (bomb, "weights.npz is damaged .*unpacks to"),
+        (lambda e: (e / "weights.npz").write_bytes(b""), "weights.npz is damaged"),
+        (lambda e: (e / "weights.npz").write_bytes(b"PK" + bytes(99)), "weights.npz is damaged"),
+        (lambda e: np.savez(e / "weights.npz", a=np.ones(1, np.float32)), "another model than"),
+        (lambda e: (e / "table.npy").write_bytes(b"x"), "table.npy is damaged"),
+        (table(np.full((1, 16), np.nan, np.float32)), "table.npy is damaged .*finite"),
+        (table(np.ones((1, 17), np.float32)), "another model than the weights"),
+        (table(np.ones(16, np.float32)), "table.npy is damaged .*no table"),
+        (table(np.asarray([{}], object)), "table.npy is damaged"),
+    ],
+)
+def test_broken_archives_end_in_one_kind_of_error(exported, damage, words):
+    damage(exported)
+    edit(exported)
+    with pytest.raises(ValueError, match=words):
+        load.load(exported)
+    with pytest.raises(UserError, match=words) as error:
+        solver.load(exported)
+    assert "\n" not in str(error.value)
+
+
+HASH = "0" * 64
+OUTSIDE = {"program.bin": HASH, "weights.npz": HASH, "table.npy": HASH, "../secret": HASH}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"sha256": {}},
+        {"sha256": {"program.bin": HASH}},
+        {"sha256": {"../weights.npz": HASH}},
+        {"sha256": OUTSIDE},
+        {"sha256": []},
+        {"sha256": None},
+        {"kind": None},
+        {"kind": {"task": "sudoku"}},
+        {"kind": {"task": "arc", "side": 4}},
+        {"cells": "16"},
+        {"cells": 17},
+        {"cells": True},
+        {"vocab": 0},
+        {"steps": None},
+        {"batch_size": 0},
+        {"batch_size": "few"},
+        {"symbols": [1]},
+        {"symbols": "abc"},
+        {"jax": None},
+    ],
+    ids=str,
+)
+def test_a_manifest_of_another_shape_is_one_sentence(exported, changes):
+    (exported.parent / "secret").write_text("mine")
+    edit(exported, **changes)
+    with pytest.raises(UserError) as error:
+        solver.load(exported)
+    message = str(error.value)
+    assert str(exported) in message and "\n" not in message and "anew" in message
 
 
 def test_what_tokens_and_rows_may_be_is_checked(exported):

@@ -126,7 +126,7 @@ def test_a_damaged_checkpoint_is_named_and_no_other_taken(tmp_path, run, state):
     for data in (tmp_path / "4" / "state").glob("**/d"):
         shutil.rmtree(data)
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
-        words = rf"Checkpoint 4 in {tmp_path} cannot be read .*--checkpoint \(there are 3\)"
+        words = rf"Checkpoint 4 in {tmp_path} is damaged .*--checkpoint \(the newest sound one is 3"
         with pytest.raises(UserError, match=words):
             checkpoints.restore(4, run.shapes, run.shardings)
         with pytest.raises(UserError, match=words):

@@ -77,3 +77,31 @@ def test_wandb_gets_the_finite_numbers(path, monkeypatch):
     book.write(1, {"loss": 2.0, "bad": float("nan")})
     book.close()
     assert seen == [("p", "x"), (1, {"loss": 2.0}), "finished"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"step": 2, "lo{"step": 3}',
+        b"\xff\xfe\x00",
+        b"[1]",
+        b"3",
+        b"{}",
+        b'{"step": "2"}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_line_in_the_middle_costs_that_line(path, capsys, line):
+    path.parent.mkdir()
+    path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 4}\n')
+    assert [entry["step"] for entry in read(path)] == [1, 4]
+    assert "has 1 damaged line (2), left out" in capsys.readouterr().err
+    book = open_at(path, 4)
+    book.close()
+    assert [entry["step"] for entry in read(path)] == [1, 4]
+
+
+def test_a_folder_called_metrics_is_one_sentence(path):
+    path.mkdir(parents=True)
+    with pytest.raises(UserError, match="metrics.jsonl is no file; move it away"):
+        open_at(path, 0)

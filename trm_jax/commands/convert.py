@@ -12,7 +12,7 @@ from trm_jax.published import convert, parity, torch_files
 EXIT_DISAGREES = 1
 PUZZLES = 2
 DIRECTIONS = {
-    "from-torch": ("out", "config", "rows", "step", "puzzles"),
+    "from-torch": ("out", "config", "rows", "data", "step", "puzzles"),
     "to-torch": ("out", "workdir", "checkpoint", "raw", "prefix"),
 }
 
@@ -23,6 +23,8 @@ def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     common.define_config(values, arguments)
     rows = "from-torch: JSON list, the file's row (or null) for each row of the new puzzle table."
     flags.DEFINE_string("rows", None, rows, flag_values=values)
+    data = "from-torch: the data set of the weights, whose names the rows of an ARC table take."
+    flags.DEFINE_string("data", None, data, flag_values=values)
     step = "from-torch: updates trained; default: from a name like step_65104, else 0."
     flags.DEFINE_integer("step", None, step, flag_values=values)
     puzzles = "from-torch: puzzles of the parity report; 0 for none."
@@ -60,7 +62,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
 def _from_torch(values: flags.FlagValues, file: str) -> int:
     config = None if values.config is None else common.settings(values)
-    plan = convert.plan(file, config, values.rows, values.step)
+    plan = convert.plan(file, config, values.rows, values.step, values.data)
     out = common.need(values, "out")
     report = convert.from_torch(plan, out, values.puzzles)
     for note in plan.notes:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 import jax
@@ -101,6 +101,14 @@ def check_agree(text: str, what: str) -> None:
             f"process {', '.join(map(str, different))} has another {what} than process 0; "
             "give all processes the same command and the same data."
         )
+
+
+def from_first(compute: Callable[[], int]) -> int:
+    """A whole number that process 0 finds, and all others are told; what it does, is done then."""
+    number = compute() if is_first() else 0
+    if jax.process_count() == 1:
+        return number
+    return int(multihost_utils.broadcast_one_to_all(np.int64(number).astype(np.int32)))
 
 
 class Agreement:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.models import MIXERS, AnyModel, LatticeModel, Model, get_model
 from trm_jax.models.settings import ModelSettings
 from trm_jax.models.weights import Weights, init_weights
-from trm_jax.published import torch_files, torch_names
+from trm_jax.published import table_rows, torch_files, torch_names
 from trm_jax.published.parity import compare
 from trm_jax.published.settle import ask, settle, unsettled
 from trm_jax.published.shapes import TABLE, Told, infer, is_finite
@@ -32,8 +32,6 @@ from trm_jax.train.workdir import CONVERTED, WorkDir
 
 Arrays = dict[str, NDArray[Any]]
 MOST_NAMED = 4
-SHARED_ROWS = 1
-"""Rows of a data set whose puzzles have none of their own: all of them share one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +47,7 @@ class Plan:
       model: with these settings.
       notes: settings of the config that the file overruled, a sentence each.
       step: updates that the weights were trained for, as far as is known.
+      named: whose the rows of the puzzle table are.
     """
 
     file: Path
@@ -59,6 +58,7 @@ class Plan:
     model: Model
     notes: list[str]
     step: int
+    named: table_rows.Named
 
 
 def plan(
@@ -66,6 +66,7 @@ def plan(
     config: Mapping[str, Any] | None,
     rows: str | os.PathLike[str] | None = None,
     step: int | None = None,
+    data: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """Reads a file and checks all of it; nothing is written yet.
 
@@ -74,35 +75,35 @@ def plan(
       config: nested settings, for what the shapes do not tell; what they tell comes before it.
       rows: JSON file, a list with an entry for each row of the new puzzle table: a row of the
         file's, or null for zeros. None keeps the table as it is.
+      data: data set that the file's puzzle table is of, see `table_rows.named_by`; None where it is
+        not known.
       step: updates trained; None takes it from a published name like step_65104, else 0.
 
     Raises:
       UserError: something in the file contradicts itself or the config, or there is no config.
     """
     path = Path(file)
-    arrays = torch_files.read(path)
+    arrays, said = torch_files.read_said(path)
     told = infer(arrays, path.name)
     if config is None:
         raise UserError(ask(told, path))
     config, notes = settle(told, config, path.name)
-    table_rows = told.rows
-    if rows is not None:
-        if not told.rows:
-            raise UserError(f"--rows {rows} is given and {path.name} has no {TABLE}; leave it out.")
-        arrays[TABLE] = _remapped(arrays[TABLE], Path(rows))
-        table_rows = len(arrays[TABLE])
+    notes = [*said, *notes]
+    named = _named(arrays, told, config["data"]["task"], rows, data, path.name)
+    notes += named.words
+    count = len(arrays[TABLE]) if told.rows else 0
     # A data set of one row needs no setting; a larger table has to be asked for.
-    config["table"]["rows"] = table_rows if table_rows > SHARED_ROWS else 0
+    config["table"]["rows"] = count if count > table_rows.SHARED_ROWS else 0
     experiment = from_dict(config)
-    manifest = _manifest(experiment, path)
+    manifest = _manifest(experiment, path, arrays, named)
     model = _published_model(get_model(experiment.model_config(manifest)))
-    check(arrays, model, max(table_rows, 1), path.name)
+    check(arrays, model, max(count, 1), path.name)
     if step is None:
         match = re.search(r"step_(\d+)", path.name)
         step = int(match[1]) if match else 0
     elif step < 0:
         raise UserError(f"--step is {step}; give 0 or more updates.")
-    return Plan(path, arrays, told, experiment, manifest, model, notes, step)
+    return Plan(path, arrays, told, experiment, manifest, model, notes, step, named)
 
 
 def taken(plan: Plan) -> dict[str, Any]:
@@ -162,6 +163,7 @@ def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[st
         raise UserError(f"{target} already holds something; give a new or an empty directory.")
     scope = plan.experiment.optimizer.ema_scope
     weights = weights_of(plan.arrays, plan.model)
+    weights = weights.replace(table=table_rows.padded(weights.table, plan.experiment.table.rows))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
@@ -169,7 +171,8 @@ def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[st
             record = draft.claim(plan.experiment, plan.manifest)
             with Checkpoints(draft.checkpoints) as checkpoints:
                 light = {"weights": weights, "ema": init_ema(weights, scope)}
-                checkpoints.save(plan.step, light, record, score=None)
+                checkpoints.save(plan.step, light, record, score=None, rows=plan.named.rows)
+            table_rows.write_order(Path(draft.root), plan.named)
             report = None
             if puzzles:
                 report = compare(trained.load(draft.root), plan.arrays, puzzles)
@@ -243,36 +246,49 @@ def to_torch(
     for name in arrays:
         if name.endswith("_init"):
             arrays[name] = arrays[name].astype(dtype)
+    if found.manifest["source"].get("kind") == CONVERTED:
+        arrays = table_rows.as_in_the_file(found, arrays)
     return torch_files.write(out, arrays, prefix)
 
 
-def _remapped(table: NDArray[Any], path: Path) -> NDArray[Any]:
-    """The rows that the map names, zeros where it has null."""
-    try:
-        rows = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"--rows {path} cannot be read ({error}); give a JSON list.") from error
-    if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
-        raise UserError(f"--rows {path} holds no list of rows; write one like [0, 2, null].")
-    for place, row in enumerate(rows):
-        if row is not None and (type(row) is not int or not 0 <= row < len(table)):
-            raise UserError(
-                f"--rows {path}: entry {place} is {row!r}; {TABLE} has rows 0 to {len(table) - 1}, "
-                "and null stands for a fresh one."
-            )
-    zero = np.zeros_like(table[0])
-    return np.stack([zero if row is None else table[row] for row in rows])
+def _named(
+    arrays: Arrays,
+    told: Told,
+    task: str,
+    rows: str | os.PathLike[str] | None,
+    data: str | os.PathLike[str] | None,
+    file: str,
+) -> table_rows.Named:
+    """Whose the rows of the table are; brings it into that order, or into that of a row map."""
+    for flag, value in (("--rows", rows), ("--data", data)):
+        if value is not None and not told.rows:
+            raise UserError(f"{flag} {value} is given and {file} has no {TABLE}; leave it out.")
+    if rows is not None and data is not None:
+        raise UserError(f"--rows {rows} and --data {data} both order {TABLE}; give one of them.")
+    if rows is not None:
+        arrays[TABLE] = table_rows.remapped(arrays[TABLE], Path(rows))
+    named = table_rows.named_by(data, task, len(arrays[TABLE]) if told.rows else 0, file)
+    if named.order is not None:
+        arrays[TABLE] = arrays[TABLE][named.order]
+    return named
 
 
-def _manifest(experiment: Experiment, file: Path) -> dict[str, Any]:
+def _manifest(
+    experiment: Experiment, file: Path, arrays: Arrays, named: table_rows.Named
+) -> dict[str, Any]:
     """What evaluation and solving ask of the data set, which itself is not known."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {
         "task": experiment.data.task,
         **(TASKS.get(experiment.data.task).shapes(experiment.data.options) or {}),
-        "table_rows": SHARED_ROWS,
-        "source": {"kind": CONVERTED, "name": file.name, "sha256": digest},
+        **named.facts(experiment.data),
+        "source": {
+            "kind": CONVERTED,
+            "name": file.name,
+            "sha256": digest,
+            **table_rows.form_of(arrays, experiment.model.dtype),
+        },
         "counts": {},
         "fingerprint": f"{CONVERTED} {file.name} {digest}",
     }

@@ -15,24 +15,53 @@ from trm_jax.tasks.task import TASKS
 
 def ask(told: Told, file: Path) -> str:
     """One sentence: what the file does not tell, and a command that does."""
+    names = candidates(told)
+    task = next((name for name in names if _default_vocab(name) == told.vocab), DataConfig.task)
     example = {"heads": 8, "T": 3, "n": 6, "N": 16, "positions": "rotary", "prefix_tokens": 16}
     if told.kinds[0] == "hrm":
         example |= {"T": 2, "n": 2, "prefix_tokens": 1}
-    asked = told.not_told(unsettled(told, DataConfig.task))
+    asked = told.not_told(unsettled(told, task))
     settings = [f"--config.{k}={example[k[6:]]}" for k in asked if k[6:] in example]
-    known = MIXERS.get(told.model["mixer"]).published
-    variant = "extreme_attention" if known and known.positions == "rotary" else "extreme"
+    configs = TASKS.get(task).published
+    config = configs.get(told.model["mixer"]) or next(iter(configs.values()), "FILE.py:VARIANT")
+    of = f" (puzzles of {told.vocab} tokens: {' or '.join(names)})" if len(names) > 1 else ""
     return (
         f"{file.name} does not tell {', '.join(f'config.{name}' for name in asked)}; give a "
-        f"config that does, for example: trm convert from-torch {file} --out DIR --config "
-        f"experiments/sudoku.py:{variant} {' '.join(settings)}"
+        f"config that does{of}, for example: trm convert from-torch {file} --out DIR --config "
+        f"{config} {' '.join(settings)}"
     )
 
 
 def unsettled(told: Told, task: str) -> list[str]:
     """Settings of the data that the vocabulary leaves open."""
-    choices = TASKS.get(task).settings_for_vocab(told.vocab)
-    return [f"data.{task}.{key}" for key in choices[0]] if len(choices) > 1 else []
+    choices = _choices(task, told.vocab)
+    keys = list(choices[0]) if len(choices) > 1 else []
+    if choices:
+        keys = [*keys, *(key for key in TASKS.get(task).shape_keys if key not in choices[0])]
+    return [f"data.{task}.{key}" for key in keys]
+
+
+def candidates(told: Told) -> list[str]:
+    """Tasks whose puzzles can have these tokens; shapes cannot tell them apart any further."""
+    most = told.tokens[0]
+    return [
+        name
+        for name, task in sorted(TASKS.all().items())
+        if (most is None or task.fewest_cells <= most) and _choices(name, told.vocab)
+    ]
+
+
+def _choices(task: str, vocab: int) -> list[dict[str, Any]]:
+    """Settings of a task with so many token ids; none where it cannot say."""
+    try:
+        return TASKS.get(task).settings_for_vocab(vocab)
+    except UserError:
+        return []
+
+
+def _default_vocab(name: str) -> int:
+    task = TASKS.get(name)
+    return int((task.shapes(task.settings()) or {}).get("vocab", 0))
 
 
 def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, Any], list[str]]:
@@ -55,6 +84,12 @@ def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, A
     prefix = _prefix(told, model, shapes["cells"], file)
     found |= {f"model.{key}": value for key, value in {**told.model, **prefix}.items()}
     notes = []
+    others = [name for name in candidates(told) if name != data["task"]]
+    if others:
+        notes.append(
+            f"{file} is taken for a model of the task {data['task']!r}, as the config says; its "
+            f"{told.vocab} tokens are also those of {' and '.join(others)}"
+        )
     for name, value in found.items():
         *groups, key = name.split(".")
         place = config
@@ -76,19 +111,24 @@ def _options(told: Told, data: Mapping[str, Any], file: str) -> dict[str, Any]:
     """The task's settings that the vocabulary settles."""
     task = data["task"]
     choices = TASKS.get(task).settings_for_vocab(told.vocab)
+    others = [name for name in candidates(told) if name != task]
+    instead = (
+        f"; it may be of the task {' or '.join(others)}: set config.data.task" if others else ""
+    )
     if not choices:
         raise UserError(
             f"{file}: {EMBEDDING} has {told.vocab} rows, and no {task} puzzle has so many tokens "
-            "(a 9x9 Sudoku has 11: two more than digits)."
+            f"(a 9x9 Sudoku has 11: two more than digits){instead}."
         )
     mine = {key: data[task][key] for key in choices[0]}
     same = [choice for choice in choices if choice == mine]
-    if not same and len(choices) > 1:
+    if not same and (len(choices) > 1 or others):
         each = " or ".join(", ".join(f"{k}={v}" for k, v in choice.items()) for choice in choices)
         name, value = next(iter(mine.items()))
+        one = "one of: " if len(choices) > 1 else ""
         raise UserError(
             f"{file} is of a puzzle with {told.vocab} tokens ({EMBEDDING} has as many rows) and "
-            f"config.data.{task}.{name} is {value}; set it to one of: {each}."
+            f"config.data.{task}.{name} is {value}; set it to {one}{each}{instead}."
         )
     return (same or choices)[0]
 

@@ -180,12 +180,13 @@ def _activations(arrays: Mapping[str, NDArray[Any]], file: str) -> str:
     """The published code keeps the initial vectors in the type that it computes in."""
     initial = sorted(name for name in arrays if name.endswith("_init"))
     types = sorted({str(arrays[name].dtype) for name in initial})
-    if len(types) != 1 or types[0] not in ("float32", "bfloat16"):
+    if len(types) != 1 or types[0] not in ("float32", "bfloat16", "float16"):
         raise UserError(
             f"{file}: the initial vectors {', '.join(initial) or '(H_init, L_init)'} are of type "
-            f"{', '.join(types) or 'none: they are missing'}; all must be float32 or all bfloat16."
+            f"{', '.join(types) or 'none: they are missing'}; all must be of one type: "
+            "float32, bfloat16 or float16."
         )
-    return types[0]
+    return "bfloat16" if types[0] == "bfloat16" else "float32"  # which holds each float16
 
 
 def is_finite(array: NDArray[Any]) -> bool:

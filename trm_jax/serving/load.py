@@ -12,6 +12,7 @@ file is complete in itself; a copy of it lies in every exported directory:
 import hashlib
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,20 @@ import jax.numpy as jnp
 import numpy as np
 
 FORMAT_VERSION = 1
+FILES = ("program.bin", "weights.npz", "table.npy")
+ROWS = "rows.npz"  # of tasks whose puzzles have rows of their own
+MOST_ROWS = 1 << 32  # bytes of ROWS, unpacked
+CHUNK = 1 << 14  # rows of the table that are looked at at a time
+KEYS: dict[str, Any] = {
+    "sha256": dict,
+    "kind": dict,
+    "jax": str,
+    "symbols": (list, type(None)),
+    "cells": int,
+    "vocab": int,
+    "steps": int,
+    "batch_size": (int, str),
+}  # of manifest.json
 MOST = 64  # questions per call, where the program takes any number
 
 
@@ -98,42 +113,132 @@ def load(directory: str | Path) -> Program:
             f"{root / 'program.bin'} was written by JAX {manifest['jax']} and JAX "
             f"{jax.__version__} cannot read it ({reason}); export the model anew"
         ) from error
-    with np.load(root / "weights.npz", allow_pickle=False) as archive:
-        weights = tree({name: floats(archive[name]) for name in archive.files})
+    weights = tree({name: floats(array) for name, array in read_arrays(root).items()})
     # not read into memory: an ARC table is large, and few of its rows are asked for at a time
-    table = np.load(root / "table.npy", mmap_mode="r", allow_pickle=False)
+    table = read_table(root)
+    check_fit(root, exported, weights, table, manifest)
     return Program(manifest, exported.call, weights, table)
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
     """What manifest.json of an exported directory says; ValueError where it is not one."""
+    path = root / "manifest.json"
     try:
-        manifest = json.loads((root / "manifest.json").read_text("utf-8"))
+        manifest = json.loads(path.read_text("utf-8"))
         version = manifest["trm_export"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else repr(error)
         raise ValueError(
-            f"{root} is no exported model: its manifest.json cannot be read ({error!r})"
+            f"{root} is no exported model: its manifest.json cannot be read ({reason[:200]})"
         ) from error
     if version != FORMAT_VERSION:
         raise ValueError(
             f"{root} has format version {version} and this program reads {FORMAT_VERSION}; "
             "export the model anew, or take the load.py that lies beside it"
         )
+    for key, kinds in KEYS.items():
+        if key not in manifest:
+            raise ValueError(f"{path} lacks {key!r}; export the model anew")
+        value = manifest[key]
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise ValueError(f"{path} has {key} {str(value)[:80]!r}; export the model anew")
+    symbols, size = manifest["symbols"], manifest["batch_size"]
+    if symbols is not None and not all(isinstance(symbol, str) for symbol in symbols):
+        raise ValueError(f"{path} has symbols that are no texts; export the model anew")
+    numbers = [manifest[key] for key in ("cells", "vocab", "steps")]
+    if min(numbers) < 1 or (size != "any" and (isinstance(size, str) or size < 1)):
+        raise ValueError(f"{path} has sizes {[*numbers, size]}; export the model anew")
     return manifest
 
 
 def check_files(root: Path, manifest: dict[str, Any]) -> None:
-    """Raises ValueError, which names the file, where one is not as it was written."""
-    for name, digest in manifest["sha256"].items():
+    """Raises ValueError, which names the file, where one is not as it was written.
+
+    The files of an export have fixed names, so nothing outside of its directory is ever read.
+    """
+    digests = manifest["sha256"]
+    if set(digests) not in (set(FILES), {*FILES, ROWS}):
+        names = sorted(
+            str(name)[:80] for name in {*FILES, *digests} if (name in FILES) != (name in digests)
+        )
+        raise ValueError(
+            f"{root / 'manifest.json'} has hashes of other files than an export has ({names}); "
+            "fetch it again, or export the model anew"
+        )
+    for name in sorted(digests):
         try:
             with (root / name).open("rb") as stream:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ValueError(f"{root / name} cannot be read ({error.strerror})") from error
-        if found != digest:
+        if found != digests[name]:
             raise ValueError(
                 f"{root / name} is not as it was written (its SHA-256 differs); fetch it again"
             )
+
+
+def read_arrays(root: Path, name: str = "weights.npz") -> dict[str, np.ndarray]:
+    """The arrays of an archive, none of which are more than they say; ValueError where damaged."""
+    path = root / name
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = sum(entry.file_size for entry in archive.infolist())
+        if sizes > (path.stat().st_size if name in FILES else MOST_ROWS):
+            raise ValueError(f"it unpacks to {sizes:,} bytes")
+        with np.load(path, allow_pickle=False) as found:
+            arrays = {key: found[key] for key in found.files}
+        for key, array in arrays.items():
+            if name in FILES and not finite(array):
+                raise ValueError(f"{key} holds other things than finite numbers")
+    except Exception as error:  # zipfile, zlib and NumPy have many
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}); export the model anew"
+        ) from error
+    return arrays
+
+
+def read_table(root: Path) -> np.ndarray:
+    """The puzzle table, [R, E] on the disk; ValueError where it is damaged."""
+    path = root / "table.npy"
+    try:
+        table = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(table, np.ndarray) or table.ndim != 2 or not len(table):
+            raise ValueError("it is no table")
+        for first in range(0, len(table), CHUNK):
+            if not finite(table[first : first + CHUNK]):
+                raise ValueError("it holds other things than finite numbers")
+    except Exception as error:
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}); export the model anew"
+        ) from error
+    return table
+
+
+def check_fit(
+    root: Path, exported: Any, weights: Any, table: Any, manifest: dict[str, Any]
+) -> None:
+    """Raises ValueError where the program wants other arrays than there are."""
+    have = [(array.shape, "float32") for array in jax.tree.leaves(weights)]
+    *want, inputs, rows = [(aval.shape, str(aval.dtype)) for aval in exported.in_avals]
+    cells, width = int(inputs[0][1]), int(rows[0][1])
+    structure = jax.tree.structure(((weights, 0, 0), {}))
+    if have != want or exported.in_tree != structure or width != table.shape[1]:
+        raise ValueError(
+            f"{root / 'program.bin'} is of another model than the weights beside it; export the "
+            "model anew"
+        )
+    if cells != manifest["cells"]:
+        raise ValueError(
+            f"{root / 'manifest.json'} has cells {manifest['cells']} and its program takes "
+            f"{cells}; export the model anew"
+        )
+
+
+def finite(array: np.ndarray) -> bool:
+    """Whether an array is float32, or bfloat16 as it is kept, and every number of it finite."""
+    if array.dtype == np.uint16:  # an exponent of ones alone is an infinity, or no number
+        return bool(((array & 0x7F80) != 0x7F80).all())
+    return array.dtype == np.float32 and bool(np.isfinite(array).all())
 
 
 def floats(array: np.ndarray) -> np.ndarray:
@@ -149,6 +254,8 @@ def tree(arrays: dict[str, Any]) -> dict[str, Any]:
         place = root
         for group in groups:
             place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{name} is below an array; export the model anew")
         place[last] = array
     return root
 

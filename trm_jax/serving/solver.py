@@ -88,10 +88,33 @@ def _exported(root: Path, checkpoint: int | None) -> "OfExport":
         return OfExport(root)
     except ValueError as error:
         raise UserError(f"{error}.") from error
-    except KeyError as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{root / 'manifest.json'} lacks {error}; export the model anew."
+            f"{root / 'manifest.json'} is damaged ({type(error).__name__}: {error}); export the "
+            "model anew."
         ) from error
+
+
+def _rows(root: Path, manifest: Mapping[str, Any]) -> Rows:
+    """Whose the rows of an export's table are; ValueError where that is damaged."""
+    if exports.ROWS not in manifest["sha256"]:
+        raise ValueError(
+            f"{root / 'manifest.json'} has no hash of {exports.ROWS}, which names the rows of its "
+            "table; export the model anew"
+        )
+    found = exports.read_arrays(root, exports.ROWS)
+    if not {"tasks", "first", "transforms"} <= set(found) or (
+        found["tasks"].dtype.kind != "U"
+        or found["transforms"].ndim != 2
+        or found["transforms"].dtype != np.uint8
+        or found["first"].shape != (len(found["tasks"]) + 1,)
+        or found["first"].dtype.kind != "i"
+        or found["first"][0] != 1
+        or (np.diff(found["first"]) < 1).any()
+        or found["first"][-1] != len(found["transforms"])
+    ):
+        raise ValueError(f"{root / exports.ROWS} names no rows of a table; export the model anew")
+    return Rows(tuple(found["tasks"].tolist()), found["first"], found["transforms"])
 
 
 class Solver(abc.ABC):
@@ -225,10 +248,14 @@ class OfExport(Solver):
         self._program = exports.load(root)
         manifest = self._program.manifest
         self.kind, self.steps = manifest["kind"], manifest["steps"]
-        if task_of(self.kind).grouped:
-            with np.load(root / "rows.npz", allow_pickle=False) as found:
-                names = tuple(found["tasks"].tolist())
-                self._rows = Rows(names, found["first"], found["transforms"])
+        task = task_of(self.kind)
+        for key in (*task.shape_keys, "vocab", "cells", *(("copies", "seed") * task.grouped)):
+            if key not in self.kind:
+                raise ValueError(
+                    f"{root / 'manifest.json'} has a kind without {key!r}; export the model anew"
+                )
+        if task.grouped:
+            self._rows = _rows(root, manifest)
 
     def _answers(
         self, questions: NDArray[np.uint8], steps: int

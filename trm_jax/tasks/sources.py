@@ -250,8 +250,10 @@ def _asked(request: Path) -> DataConfig:
     """What a cached data set was built from."""
     try:
         record = json.loads(request.read_text())
+        if not isinstance(record, dict):
+            raise ValueError(f"it holds a {type(record).__name__} and no settings")
         return DataConfig.read(renamed({"data": record}, RENAMED)["data"])
-    except (ValueError, OSError, UserError) as error:
+    except (ValueError, OSError, UserError, TypeError, RecursionError) as error:
         raise UserError(
             f"{request} is damaged ({str(error).rstrip('.')}); remove it and the folder "
             f"{request.stem} beside it, or give a new --workdir."

@@ -7,7 +7,7 @@ else as far as it can.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol
 
@@ -20,6 +20,7 @@ from trm_jax.core.settings import Settings
 from trm_jax.core.symmetries import GridSymmetry
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
+from trm_jax.data.rows import Rows
 from trm_jax.data.views import Augment, Grids, Numbers, PlainView, View
 from trm_jax.tasks.board import Board, Grid
 from trm_jax.tasks.deduction import Deduction
@@ -98,6 +99,8 @@ class Task:
       alike_symbols: renaming the tokens from FIRST_DIGIT on changes nothing about a puzzle.
       file_suffixes: of files that `dataset_of_file` reads without knowing a data set.
       takes_directories: a source may be a directory that is no data set.
+      fewest_cells: of any of its puzzles, as far as is known.
+      published: config with which its published weights were trained, by mixer.
     """
 
     name: ClassVar[str]
@@ -113,6 +116,8 @@ class Task:
     alike_symbols: ClassVar[bool] = False
     file_suffixes: ClassVar[tuple[str, ...]] = ()
     takes_directories: ClassVar[bool] = False
+    fewest_cells: ClassVar[int] = 1
+    published: ClassVar[Mapping[str, str]] = {}
 
     # ---- data sets
 
@@ -158,6 +163,10 @@ class Task:
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
         """Settings whose puzzles have so many token ids, for weights that come without any."""
         self.lacks("shapes that follow from a vocabulary", "its weights cannot be converted")
+
+    def rows_of_names(self, names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.int64]]:
+        """Rows by their names as published, in the file `where`; the place of each in `names`."""
+        self.lacks("rows of the puzzle table by name", "leave --data out")
 
     # ---- what the model sees
 

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ ENTRY_BYTES = 1024
 
 HASH = "sha256"
 """What the hash of all else in the one file is called there."""
+DIGEST = re.compile(r"[0-9a-f]{64}")
 PART_NAME = re.compile(r"[^/\\\0]+\.npz")
 """Of a file beside the one file, and nowhere else."""
 
@@ -121,6 +123,8 @@ def check(record: Mapping[str, Any]) -> None:
             not isinstance(entry.get(key), kind) for key, kind in kinds.items()
         ):
             raise ValueError(f"a part is listed as {entry!r}")
+        if not DIGEST.fullmatch(entry["sha256"]) or isinstance(entry["bytes"], bool):
+            raise ValueError(f"a part is listed as {entry!r}")
         if not PART_NAME.fullmatch(entry["file"]):
             raise ValueError(f"a part is called {entry['file']!r}")
     if len({entry["file"] for entry in parts}) < len(parts):
@@ -140,7 +144,11 @@ def read(path: epath.Path, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any
     pieces: dict[str, list[NDArray[Any]]] = {}
     for entry in parts:
         try:
-            with np.load(io.BytesIO(_content(path, entry)), allow_pickle=False) as part:
+            content = _content(path, entry)
+            with zipfile.ZipFile(io.BytesIO(content)) as packed:
+                if sum(each.file_size for each in packed.infolist()) > len(content):
+                    raise ValueError("it unpacks to more than it has")
+            with np.load(io.BytesIO(content), allow_pickle=False) as part:
                 for name in part.files:
                     found = pieces.setdefault(name, [])
                     found.append(part[name].reshape(-1))
@@ -161,12 +169,12 @@ def _content(path: epath.Path, entry: Mapping[str, Any]) -> bytes:
     file = path.parent / entry["file"]
     if not file.exists():
         raise UserError(f"{file} is missing, a part of {path}; copy it there as well.")
-    content: bytes = file.read_bytes()
-    if len(content) != entry["bytes"]:
+    if not file.is_dir() and file.stat().length != entry["bytes"]:
         raise UserError(
-            f"{file} has {len(content):,} bytes and {path} lists it with {entry['bytes']:,}; "
+            f"{file} has {file.stat().length:,} bytes and {path} lists it with {entry['bytes']:,}; "
             "copy it once more."
         )
+    content: bytes = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise UserError(
             f"{file} is not the part that {path} lists (its SHA-256 differs); copy it once more."

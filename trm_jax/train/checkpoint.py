@@ -5,9 +5,8 @@ step), so no iterator state is saved, and a run may resume on another number of 
 """
 
 import contextlib
-import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,58 +16,44 @@ import orbax.checkpoint as ocp
 from etils import epath
 from orbax.checkpoint import checkpoint_managers as ocm
 
+from trm_jax.core.distributed import from_first
 from trm_jax.core.errors import UserError
+from trm_jax.core.files import writing
 from trm_jax.data.rows import BLANK_ROWS, Rows
 from trm_jax.models.weights import Weights
+from trm_jax.train import hashes, soundness
+from trm_jax.train.hashes import UnsoundError
+from trm_jax.train.orbax_words import first_words, misfit, quiet
+from trm_jax.train.soundness import DamagedError
 from trm_jax.train.state import TrainState
 
-SCORE = "exact_accuracy"  # its name on disk, whatever the task's main score is
 KEEP_LATEST = 2
 KEEP_BEST = 1
-MOST_REASON = 240
 
 
 def _score(metrics: Mapping[str, float]) -> float:
-    return metrics[SCORE]
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Orbax warns of what is meant here: saves without a score, opening read-only, and looking."""
-    message = record.getMessage()
-    meant = ("tracked_metric", "read_only", "read only", "Metadata file does", "get item metadata")
-    return not any(words in message for words in meant)
-
-
-logging.getLogger("absl").addFilter(_is_news)
+    return metrics[soundness.SCORE]
 
 
 class Checkpoints:
     """The checkpoints of one work directory: the newest two, and the best on held-out puzzles.
 
     Saving is asynchronous; leave through `close` or a `with` block, which wait for it.
-    A save that was cut short is never seen: Orbax renames it into place when it is complete.
+    A save that was cut short is never seen: Orbax renames it into place when it is complete, and
+    its files are hashed before (`hashes`). Whatever is read is checked against these hashes.
     """
 
     def __init__(self, directory: epath.PathLike, *, read_only: bool = False) -> None:
         """Opens an absolute directory, and makes it if need be and allowed."""
         self.directory = epath.Path(directory)
-        # Not max_to_keep with best_fn: that pair deletes the newest checkpoint if it scores badly.
-        keep = ocm.AnyPreservationPolicy(
-            [
-                ocm.LatestN(KEEP_LATEST),
-                ocm.BestN(
-                    get_metric_fn=_score, n=KEEP_BEST, keep_checkpoints_without_metrics=False
-                ),
-            ]
-        )
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=keep,
-            best_fn=_score,
-            best_mode="max",
-            create=not read_only,
-            read_only=read_only,
-        )
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        self._read_only = read_only
+        self._saving: int | None = None
+        self._sound: set[int] = set()
+        self._unsound: dict[int, str] = {}
+        self._manager: ocp.CheckpointManager | None = None
+        if not read_only:
+            with writing(self.directory):
+                self.directory.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
         """Gives itself."""
@@ -84,23 +69,64 @@ class Checkpoints:
         self.close()
 
     def steps(self) -> list[int]:
-        """The complete checkpoints, oldest first."""
-        return sorted(self._manager.all_steps())
+        """The complete checkpoints, oldest first; some may be damaged."""
+        return soundness.numbered(self.directory)
 
     def torn(self) -> list[str]:
         """Names of saves that were cut short; they are never read."""
-        if not self.directory.exists():
-            return []
-        names = (path.name for path in self.directory.iterdir())
-        return sorted(name for name in names if ".orbax-checkpoint-tmp" in name)
+        return soundness.torn(self.directory)
+
+    def go_on_from(self) -> tuple[int | None, list[str]]:
+        """The newest sound checkpoint, for training; whatever is none is set aside.
+
+        Returns:
+          Its step, None where there is none, and a sentence about each that was set aside. With
+          several processes the first one looks, and all are told.
+
+        Raises:
+          UserError: there are checkpoints and not one is sound.
+        """
+        words: list[str] = []
+        found = from_first(lambda: self._newest_sound(words))
+        if self._manager is not None:
+            self._manager.reload()
+        if found < 0:
+            return None, words
+        self._sound.add(found)
+        return found, words
+
+    def _newest_sound(self, words: list[str]) -> int:
+        """See `go_on_from`; -1 for none."""
+        found = soundness.unsound(self.directory, self._unsound)
+        sound = [step for step in soundness.numbered(self.directory) if step not in found]
+        lost = [step for step in found if soundness.held_work(self.directory, step)]
+        if lost and not sound:
+            raise UserError(
+                f"Checkpoint {lost[-1]} in {self.directory} is damaged ({found[lost[-1]]}) and no "
+                f"other one is sound; restore its files, or move {self.directory} away, and the "
+                "training begins anew."
+            )
+        for step, reason in found.items():
+            name = soundness.set_aside(self.directory, step)
+            words.append(
+                f"passing over {step} in {self.directory}, no sound checkpoint ({reason}); it is "
+                f"called {name} now"
+            )
+        self._unsound.clear()
+        if not sound:
+            return -1
+        self._refuse_unsound(sound[-1])  # says so where it has no hashes
+        return sound[-1]
 
     def latest_step(self) -> int | None:
         """The newest complete checkpoint, None where there is none."""
-        return self._manager.latest_step()
+        return max(self.steps(), default=None)
 
     def best_step(self) -> int | None:
         """The one that scored best on held-out puzzles; the newest where none was scored."""
-        return self._manager.best_step() or self.latest_step()
+        scores = {step: soundness.score(self.directory / str(step)) for step in self.steps()}
+        scored = [(score, step) for step, score in scores.items() if score is not None]
+        return max(scored)[1] if scored else self.latest_step()
 
     def save(
         self,
@@ -119,16 +145,31 @@ class Checkpoints:
           score: the main score on the held-out slice, None where it was not measured.
           rows: whose the rows of the puzzle table are.
         """
-        items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(dict(meta))}
+        marked = {**meta, soundness.MARK: hashes.FORMAT}
+        items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(marked)}
         if rows.grouped:
             names = {"first": rows.first, "transforms": rows.transforms}
             items["rows"] = ocp.args.StandardSave(names)
+        if self._manager is None:  # not before: it chokes on damaged ones
+            self._manager = _manager(self.directory, self._vouch)
+        self._manager.wait_until_finished()  # as saving would; the one before is hashed until then
+        self._saving = step
         self._manager.save(
             step,
             args=ocp.args.Composite(**items),
-            metrics=None if score is None else {SCORE: score},
+            metrics=None if score is None else {soundness.SCORE: score},
             force=True,
         )
+
+    def _vouch(self) -> None:
+        """Hashes what is being saved; on the first process, once all have written their files.
+
+        Orbax calls it in the background, before the checkpoint is renamed into place. So there is
+        no moment at which a kill leaves one in place without hashes.
+        """
+        place = self.directory / str(self._saving)
+        draft = place.parent / f"{place.name}{soundness.TORN}"
+        hashes.write(draft if draft.exists() else place)  # a bucket's has its name from the start
 
     def restore(self, step: int, shapes: TrainState, shardings: TrainState) -> TrainState:
         """Reads a whole experiment onto a mesh, which may differ from the one that saved it.
@@ -146,9 +187,8 @@ class Checkpoints:
             shapes,
             shardings,
         )
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(target))
         with self._reading(step, target):
-            return self._manager.restore(step, args=args)["state"]
+            return self._read(step, state=ocp.args.StandardRestore(target))["state"]
 
     def rows(self, step: int, manifest: Mapping[str, Any]) -> Rows:
         """Whose the rows of the puzzle table are that a checkpoint holds.
@@ -197,100 +237,79 @@ class Checkpoints:
         return found["weights"].replace(**found.get("ema", {}))
 
     def _read(self, step: int, **items: Any) -> Any:
-        """Reads items of a checkpoint otherwise than `restore` does."""
-        # a manager of its own: each remembers how it has read an item before
-        options = ocp.CheckpointManagerOptions(read_only=True)
-        with ocp.CheckpointManager(self.directory, options=options) as manager:
-            return manager.restore(step, args=ocp.args.Composite(**items))
+        """Reads items of a checkpoint."""
+        # not by a manager, which looks into the others, too; nor twice by one checkpointer, which
+        # remembers how it has read an item
+        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
+            return reader.restore(self.directory / str(step), args=ocp.args.Composite(**items))
 
     @contextlib.contextmanager
     def _reading(self, step: int, want: Any = None) -> Iterator[None]:
         """Turns what Orbax and its storage say against reading a checkpoint into one sentence."""
-        self._manager.wait_until_finished()
-        misfit = None if want is None else self._misfit(step, want)
-        if misfit:  # looked for first: Orbax fails loudly, and not only by raising
+        if self._manager is not None:
+            self._manager.wait_until_finished()
+        self._refuse_unsound(step)
+        other = None if want is None else misfit(self.directory / str(step) / "state", want)
+        if other:  # looked for first: Orbax fails loudly, and not only by raising
             raise UserError(
                 f"Checkpoint {step} in {self.directory} does not fit this configuration "
-                f"({misfit}); use the config.json with which it was trained."
+                f"({other}); use the config.json with which it was trained."
             )
         try:
-            with _quiet():
+            with quiet():
                 yield
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise UserError(
-                f"Checkpoint {step} in {self.directory} cannot be read ({_reason(error)}); restore "
-                f"its files, or {self._instead(step)}."
-            ) from error
+            raise self._damaged(step, f"it cannot be read: {first_words(error)}") from error
 
-    def _misfit(self, step: int, want: Any) -> str | None:
-        """The first array that is saved in another shape than wanted, or not at all, in words."""
+    def _refuse_unsound(self, step: int) -> None:
+        """Checks a checkpoint against its hashes, once; says so where it has none."""
+        if step in self._sound:
+            return
         try:
-            with ocp.StandardCheckpointer() as reader:
-                kept = _shapes(reader.metadata(self.directory / str(step) / "state").item_metadata)
-        except (ValueError, KeyError, TypeError, OSError):
-            kept = {}
-        if not kept:
-            return None  # it does not even say what it holds
-        for name, shape in _shapes(want).items():
-            if name not in kept:
-                return f"it has no {name}"
-            if kept[name] != shape:
-                return f"{name} is {kept[name]} there and {shape} here"
-        return None
+            hashed = soundness.check(self.directory / str(step))
+        except UnsoundError as error:
+            raise self._damaged(step, str(error)) from error
+        if not hashed:
+            print(
+                f"trm: checkpoint {step} in {self.directory} has no hashes, as an older version "
+                "wrote it; it is read without being checked",
+                file=sys.stderr,
+            )
+        self._sound.add(step)
+
+    def _damaged(self, step: int, reason: str) -> DamagedError:
+        self._unsound[step] = reason
+        return DamagedError(
+            f"Checkpoint {step} in {self.directory} is damaged ({reason}); restore its files, or "
+            f"{self._instead(step)}."
+        )
 
     def _instead(self, step: int) -> str:
         """What to do about a checkpoint that is lost."""
-        others = [other for other in self.steps() if other != step]
-        if not others:
-            return "train in a new --workdir, since there is no other checkpoint"
+        newest = soundness.newest_sound(self.directory, {step: "", **self._unsound})
+        if newest is None:
+            return "train in a new --workdir, since there is no other sound checkpoint"
         return (
-            f"take another one with --checkpoint (there are {', '.join(map(str, others))}); "
-            f"training goes on from {others[-1]} once {self.directory / str(step)} is moved away"
+            f"take another one with --checkpoint (the newest sound one is {newest}, from which "
+            "`trm train` goes on)"
         )
 
     def close(self) -> None:
         """Waits for the saves under way and lets go."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        if self._manager is not None:
+            self._manager.wait_until_finished()
+            self._manager.close()
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps a failed read from printing tracebacks of what was still under way.
-
-    They come from the storage's own threads, also after the read has failed; so the hook stays.
-    """
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if str(error) != "Event loop is closed":
-            before(kind, error, trace)
-
-    sys.excepthook = hook
-    yield
-    sys.excepthook = before
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Shape of each array of a tree, by its dotted name, whatever the tree is made of.
-
-    Random keys are left out, whose shape on disk is that of their raw words.
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {_dotted(path): tuple(leaf.shape) for path, leaf in leaves if _is_plain(leaf)}
-
-
-def _is_plain(leaf: Any) -> bool:
-    """Whether a leaf is an array, or stands for one, and holds no random keys."""
-    return hasattr(leaf, "shape") and not jax.numpy.issubdtype(leaf.dtype, jax.dtypes.extended)
-
-
-def _dotted(path: tuple[Any, ...]) -> str:
-    """A place in a tree as Orbax names it, whether its containers are classes, dicts or lists."""
-    return jax.tree_util.keystr(path, simple=True, separator=".")
-
-
-def _reason(error: Exception) -> str:
-    """The beginning of what an error says, in one line; the rest is for those who wrote Orbax."""
-    text = " ".join((str(error) or type(error).__name__).split(" [")[0].split())
-    return text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]}..."
+def _manager(directory: epath.Path, vouch: Callable[[], None]) -> ocp.CheckpointManager:
+    """What saves, and deletes those that are not to be kept."""
+    # Not max_to_keep with best_fn: that pair deletes the newest checkpoint if it scores badly.
+    best = ocm.BestN(get_metric_fn=_score, n=KEEP_BEST, keep_checkpoints_without_metrics=False)
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=ocm.AnyPreservationPolicy([ocm.LatestN(KEEP_LATEST), best]),
+        best_fn=_score,
+        best_mode="max",
+        create=True,
+        async_options=ocp.AsyncOptions(post_finalization_callback=vouch),
+    )
+    return ocp.CheckpointManager(directory, options=options)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,10 @@ from etils import epath
 from tensorboardX import SummaryWriter
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.files import write_whole
+from trm_jax.core.files import append_text, write_whole
+
+MOST_NAMED = 5
+"""Damaged lines that are named."""
 
 
 class Logbook:
@@ -41,8 +45,7 @@ class Logbook:
         if "://" in str(self._path):  # objects in a bucket cannot be appended to
             self._path.write_text("".join(self._lines))
         else:
-            with self._path.open("a") as file:
-                file.write(self._lines[-1])
+            append_text(self._path, self._lines[-1])
         finite = {k: v for k, v in values.items() if math.isfinite(v)}
         for key, value in finite.items():
             self._events.add_scalar(key, value, step)
@@ -57,18 +60,48 @@ class Logbook:
 
 
 def read(metrics: epath.Path, up_to: int | None = None) -> list[dict[str, Any]]:
-    """Lines of a metrics.jsonl up to a step, without a last one that a kill cut short."""
+    """Lines of a metrics.jsonl up to a step.
+
+    A last line that a kill cut short is left out; so is every other that is damaged, with a word.
+
+    Raises:
+      UserError: it cannot be read at all.
+    """
     if not metrics.exists():
         return []
-    entries = []
-    for line in metrics.read_text().splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            break
-        if up_to is None or entry["step"] <= up_to:
+    try:
+        if "://" not in str(metrics) and not metrics.is_file():
+            raise UserError(f"{metrics} is no file; move it away, and it is begun anew.")
+        text = metrics.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{metrics} cannot be read ({reason}); move it away.") from error
+    entries, damaged = [], []
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        entry = _entry(line)
+        if entry is None:
+            if line.strip() and number < len(lines):
+                damaged.append(number)
+        elif up_to is None or entry["step"] <= up_to:
             entries.append(entry)
+    if damaged:
+        which = ", ".join(map(str, damaged[:MOST_NAMED])) + ", ..." * (len(damaged) > MOST_NAMED)
+        plural = "s" * (len(damaged) > 1)
+        print(
+            f"trm: {metrics} has {len(damaged)} damaged line{plural} ({which}), left out",
+            file=sys.stderr,
+        )
     return entries
+
+
+def _entry(line: str) -> dict[str, Any] | None:
+    """What a line says; None where it is damaged."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and type(entry.get("step")) is int else None
 
 
 def _wandb_run(project: str, name: str) -> Any:

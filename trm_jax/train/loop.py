@@ -22,6 +22,7 @@ from trm_jax.train.checkpoint import Checkpoints
 from trm_jax.train.logbook import Logbook
 from trm_jax.train.reporter import Reporter, say
 from trm_jax.train.run import HELDOUT, Run, prepare, training_batches
+from trm_jax.train.soundness import DamagedError
 from trm_jax.train.state import TrainState
 from trm_jax.train.trained import load
 from trm_jax.train.transfer import start_from
@@ -94,12 +95,21 @@ def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
     )
     for name in checkpoints.torn():
         say(f"passing over {name}, a checkpoint that was not finished")
-    latest = checkpoints.latest_step()
-    if latest is None:
-        return _fresh(run)
-    done = latest >= run.experiment.steps
-    say(f"finished already, at {latest}" if done else f"going on from checkpoint {latest}")
-    return checkpoints.restore(latest, run.shapes, run.shardings)
+    while True:
+        latest, words = checkpoints.go_on_from()
+        for word in words:
+            say(word)
+        if latest is None:
+            return _fresh(run)
+        done = latest >= run.experiment.steps
+        try:
+            state = checkpoints.restore(latest, run.shapes, run.shardings)
+        except DamagedError:  # of an older version, so that only reading it could tell
+            if jax.process_count() > 1:
+                raise
+            continue
+        say(f"finished already, at {latest}" if done else f"going on from checkpoint {latest}")
+        return state
 
 
 def _fresh(run: Run) -> TrainState:

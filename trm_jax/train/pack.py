@@ -158,6 +158,11 @@ class Pack:
         for name, about in self.record["arrays"].items():
             if about["kept"] == DIFFERENCE:
                 arrays[name] += arrays[_averaged(name)]
+            if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+                raise UserError(
+                    f"{self.path} holds {name} with numbers that are not finite; pack a checkpoint "
+                    "from before that."
+                )
         return arrays
 
 

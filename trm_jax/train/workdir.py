@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,8 +12,9 @@ from etils import epath
 from trm_jax.config.dotted import identity
 from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.core.errors import UserError
-from trm_jax.core.files import write_whole, writing
+from trm_jax.core.files import open_own, write_whole, writing
 from trm_jax.tasks.task import TASKS
+from trm_jax.train.soundness import numbered
 
 CONVERTED = "converted"
 """Kind of source, in the manifest, of a directory whose weights came out of a file."""
@@ -23,6 +25,42 @@ NEEDED |= {"source": dict, "counts": dict}
 """What is read from the manifest in a config.json, besides what a task adds."""
 
 
+BUCKETS = ("gs", "s3", "az")
+"""Kinds of addresses that a work directory may have."""
+
+
+def _place(root: epath.PathLike) -> epath.Path:
+    """Where a work directory is, or would be: absolute, as Orbax fails late on others.
+
+    Raises:
+      UserError: nothing can be there.
+    """
+    text = os.fspath(root)
+    wants = "give the path of a work directory."
+    if not text.strip():
+        raise UserError(f"The path of the work directory is empty; {wants}")
+    scheme, bucket, rest = text.partition("://")
+    if bucket and (scheme not in BUCKETS or not rest.strip("/")):
+        raise UserError(
+            f"{text} is no address of a work directory; give a local path, or one like "
+            "gs://BUCKET/RUN."
+        )
+    try:
+        place = epath.Path(text).expanduser()
+        if not bucket:
+            if text.startswith("~") and str(place).startswith("~"):
+                raise ValueError("there is no such user")
+            os.stat(place)  # raises where no such name is possible; epath would not
+            place = place.resolve()
+            os.stat(place / "config.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return place.resolve()
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(f"{text[:200]} cannot be a work directory ({reason}); {wants}") from error
+    return place
+
+
 class WorkDir:
     """Paths of a work directory, a local one or a bucket's, and its config.json."""
 
@@ -30,11 +68,10 @@ class WorkDir:
         """Names the directory; nothing is made or read yet.
 
         Raises:
-          UserError: no directory can be there, since a file is.
+          UserError: no directory can be there.
         """
-        self.root = epath.Path(root).expanduser()
+        self.root = _place(root)
         if "://" not in str(root):
-            self.root = self.root.resolve()  # Orbax fails late, in the background, on others
             self._refuse_file()
         self.config = self.root / "config.json"
         self.metrics = self.root / "metrics.jsonl"
@@ -51,7 +88,7 @@ class WorkDir:
         Raises:
           UserError: there is no experiment here, or its config.json is damaged.
         """
-        if not self.config.exists():
+        if not self._has_config():
             raise UserError(
                 f"{self.root} is no work directory (it has no config.json); "
                 "give the one that `trm train` wrote."
@@ -61,18 +98,28 @@ class WorkDir:
         self._refuse_form(experiment, record["data"])
         return experiment, record["data"]
 
+    def _has_config(self) -> bool:
+        """Whether config.json is here; the first that is asked of a bucket."""
+        try:
+            return bool(self.config.exists())
+        except Exception as error:  # of the library that reaches a bucket, or its absence
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"{self.root} cannot be reached ({reason}); mend that, or give a local path."
+            ) from error
+
     def has_checkpoints(self) -> bool:
         """Whether a complete checkpoint is here."""
-        folder = self.checkpoints
-        return folder.exists() and any(path.name.isdigit() for path in folder.iterdir())
+        return bool(numbered(self.checkpoints))
 
     def _refuse_file(self) -> None:
         for place in (self.root, *self.root.parents):
             if place.is_dir():
                 return
-            if place.exists():
+            if os.path.lexists(place):
                 which = "is" if place == self.root else f"cannot be a directory, since {place} is"
-                raise UserError(f"{self.root} {which} a file; give the path of a work directory.")
+                what = "a file" if place.exists() else "a symbolic link that leads nowhere"
+                raise UserError(f"{self.root} {which} {what}; give the path of a work directory.")
 
     def _damaged(self, reason: str) -> UserError:
         return UserError(
@@ -83,7 +130,7 @@ class WorkDir:
         """What config.json holds: two mappings, `config` and `data`."""
         try:
             record = json.loads(self.config.read_text())
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise self._damaged(f"it cannot be read ({error})") from error
         if not isinstance(record, dict):
             raise self._damaged(f"it holds a {type(record).__name__} and no settings")
@@ -132,7 +179,7 @@ class WorkDir:
           UserError: another experiment lives here.
         """
         record = {"config": experiment.to_dict(), "data": dict(manifest)}
-        if self.config.exists():
+        if self._has_config():
             before, data = self.read()
             source = data.get("source", {})
             if source.get("kind") == CONVERTED:
@@ -175,7 +222,7 @@ class WorkDir:
             yield
             return
         with writing(self.root / "lock"):
-            lock = open(self.root / "lock", "w")  # noqa: SIM115, it is closed below
+            lock = open_own(self.root / "lock", os.O_RDWR)
         with lock as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,23 +1,26 @@
 """ARC-AGI as a task: grids of any size on a canvas, puzzles with rows of the table of their own."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.settings import Settings, setting
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
+from trm_jax.data.rows import Rows
 from trm_jax.tasks.arc import build, leaks
-from trm_jax.tasks.arc.canvas import VOCAB, crop, sizes
+from trm_jax.tasks.arc.canvas import VOCAB, crop, sizes, to_canvas
 from trm_jax.tasks.arc.folders import CONCEPT, has_place
 from trm_jax.tasks.arc.judge import ArcJudge
 from trm_jax.tasks.arc.read import EMBEDDED, read_path, read_tasks
 from trm_jax.tasks.arc.records import COLOURS, MOST_SIDE, Puzzle, row_name
+from trm_jax.tasks.arc.row_names import read_row_names
 from trm_jax.tasks.arc.view import ArcView
 from trm_jax.tasks.arc.vote import VOTING
 from trm_jax.tasks.board import Board, Grid, Token
@@ -104,6 +107,7 @@ class ArcTask(Task):
     source = EMBEDDED
     counts: ClassVar = {"train": 0, "heldout": 0, "copies": 1000}
     shape_keys = ("side",)
+    published: ClassVar = {"attention": "experiments/arc.py:arc1"}
     scores: ClassVar = {"pass@1": "pass@1", "pass@2": "pass@2"}
     main_score = "pass@2"
     votings = tuple(VOTING)
@@ -148,6 +152,21 @@ class ArcTask(Task):
     def shapes(self, settings: Any) -> dict[str, Any]:
         """See `Task`."""
         return {"vocab": VOCAB, "cells": settings.side**2, "side": settings.side}
+
+    def random_questions(self, shape: Shape, count: int) -> Tokens:
+        """See `Task`: grids of random colours and sizes."""
+        draw, side = np.random.default_rng(0), shape["side"]
+        sizes = draw.integers(1, side, (count, 2), endpoint=True)
+        grids = [draw.integers(0, COLOURS, tuple(size)).astype(np.uint8) for size in sizes]
+        return np.stack([to_canvas(grid, side) for grid in grids])
+
+    def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
+        """See `Task`: canvases of any side have the same tokens."""
+        return [{}] if vocab == VOCAB else []
+
+    def rows_of_names(self, names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.int64]]:
+        """See `Task`."""
+        return read_row_names(names, where)
 
     def check_dataset(self, dataset: Dataset) -> None:
         """See `Task`."""

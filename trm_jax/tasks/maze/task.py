@@ -45,6 +45,8 @@ class MazeTask(Task):
     name = "maze"
     settings = MazeSettings
     shape_keys = ("side",)
+    fewest_cells = LEAST_SIDE**2
+    published: ClassVar = {"attention": "experiments/maze.py:hard"}
     scores: ClassVar = {"valid_path": "paths", "shortest_path": "shortest"}
 
     def build(self, request: Request) -> Dataset:
@@ -70,6 +72,10 @@ class MazeTask(Task):
     def random_questions(self, shape: Shape, count: int) -> Tokens:
         """See `Task`."""
         return generate(Maze.from_manifest(shape), 0, count)[0]
+
+    def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
+        """See `Task`: mazes of any side have the same tokens."""
+        return [{}] if vocab == Maze(LEAST_SIDE).vocab else []
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int]:
         """See `Task`: turns or mirrors, uniformly in one of the eight ways."""

@@ -45,6 +45,11 @@ class SudokuTask(Task):
     settings = SudokuSettings
     shape_keys = ("box",)
     alike_symbols = True
+    fewest_cells = 16
+    published: ClassVar = {
+        "mlp": "experiments/sudoku.py:extreme",
+        "attention": "experiments/sudoku.py:extreme_attention",
+    }
 
     def build(self, request: Request) -> Dataset:
         """See `Task`."""

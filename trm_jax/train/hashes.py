@@ -1,0 +1,132 @@
+"""Folders that know what was written to them: a file with the size and SHA-256 of every other file.
+
+A folder is hashed before it is renamed into place, so one that is in place has its hashes, or is
+of a version of trm_jax that wrote none.
+"""
+
+import concurrent.futures
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from etils import epath
+
+from trm_jax.core.files import write_whole
+
+NAME = "hashes.json"
+FORMAT = 1
+LATER = ("_CHECKPOINT_METADATA", "commit_success.txt")
+"""Files at the top of a checkpoint that Orbax writes when it commits; none holds weights."""
+CHUNK = 1 << 22
+SMALL = 1 << 16
+"""Bytes of a file that is read at every look."""
+THREADS = 4
+"""Files that are hashed at a time; hashing lets go of Python's lock."""
+
+
+class UnsoundError(Exception):
+    """A folder is not as it was written; the message says in what, after its name."""
+
+
+def write(folder: epath.Path) -> None:
+    """Hashes every file of a folder, and writes that down in it, in one piece.
+
+    Raises:
+      UserError, OSError: it cannot be written or read.
+    """
+    names = sorted(name for name in _files(folder) if _vouched(name))
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(lambda name: _measured(folder / name), names))
+    files = {
+        n: {"bytes": size, "sha256": digest} for n, (size, digest) in zip(names, found, strict=True)
+    }
+    write_whole(folder / NAME, json.dumps({"format": FORMAT, "files": files}, indent=1) + "\n")
+
+
+def read(folder: epath.Path) -> Mapping[str, Mapping[str, Any]] | None:
+    """What was written down: `bytes` and `sha256` of each file; None where nothing was.
+
+    Raises:
+      UnsoundError: what is there is damaged.
+    """
+    path = folder / NAME
+    try:
+        if not path.exists():
+            return None
+        record = json.loads(path.read_text())
+        files: dict[str, Any] = record["files"]
+        for name, about in files.items():
+            parts = PurePosixPath(name).parts
+            if not parts or parts[0] == "/" or {"..", "."} & set(parts) or "\\" in name:
+                raise ValueError(f"it lists {name!r}")
+            if type(about["bytes"]) is not int or not isinstance(about["sha256"], str):
+                raise ValueError(f"it lists {name!r} as {about!r}")
+        if record["format"] != FORMAT or not files:
+            raise ValueError(f"it is of format {record['format']!r} and lists {len(files)} files")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UnsoundError(f"its {NAME} is damaged ({reason})") from error
+    return files
+
+
+def check(folder: epath.Path, *, contents: bool = True) -> bool:
+    """Whether a folder has hashes at all; if so, every file is as it was written.
+
+    Args:
+      folder: a local one or a bucket's.
+      contents: whether large files are read; else only their sizes are looked at, at once.
+
+    Raises:
+      UnsoundError: names the first file that is missing, or is another.
+    """
+    files = read(folder)
+    if files is None:
+        return False
+
+    def look(name: str) -> None:
+        path, about = folder / name, files[name]
+        try:
+            if not path.exists():
+                raise UnsoundError(f"its {name} is missing")
+            large = about["bytes"] > SMALL
+            size, digest = path.stat().length, about["sha256"]
+            if contents or not large:
+                size, digest = _measured(path)
+        except OSError as error:
+            raise UnsoundError(f"its {name} cannot be read ({error.strerror or error})") from error
+        if size != about["bytes"]:
+            raise UnsoundError(
+                f"its {name} has {size:,} bytes and was written with {about['bytes']:,}"
+            )
+        if digest != about["sha256"]:
+            raise UnsoundError(f"its {name} is not as it was written (its SHA-256 differs)")
+
+    with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(look, files))
+    return True
+
+
+def _vouched(name: str) -> bool:
+    return name not in (NAME, *LATER) and not name.startswith(f"{NAME}.")
+
+
+def _files(folder: epath.Path, above: str = "") -> Iterator[str]:
+    """Names of all files below a folder, with slashes."""
+    for path in folder.iterdir():
+        name = above + path.name
+        if path.is_dir():
+            yield from _files(path, f"{name}/")
+        else:
+            yield name
+
+
+def _measured(path: epath.Path) -> tuple[int, str]:
+    """Bytes and SHA-256 of a file, which may be larger than memory."""
+    size, digest = 0, hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
+            digest.update(chunk)
+    return size, digest.hexdigest()
