@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from . import tpu_slices
 from .errors import LaunchError
 
-
 MOST = {"processes": 1024, "gpus_per_process": 64, "gpus": 64, "gpus_per_node": 64}
 MOST |= {"tasks_per_node": 1024, "grace": 86_400, "warning": 86_400, "max_hours": 8784}
 MOST_OTHERS = 10_000

@@ -14,7 +14,6 @@ from .job import Job
 from .patterns import shown
 from .source import Source
 
-
 TITLE = re.compile(r"[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*")
 SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 

@@ -8,7 +8,7 @@ from .errors import LaunchError
 LONGEST, LARGEST = 10_000, 1_000_000
 """Characters of a text and the largest whole number, where a key says nothing closer."""
 UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
-"""Characters that no shell, YAML reader or terminal takes as they are; tab and line feed are fine."""
+"""Characters that no shell, YAML reader or terminal takes as they are, unlike tab and line feed."""
 
 WORD = (r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "letters, digits, '.', '_' and '-'")
 WORDS = (r"[A-Za-z0-9][A-Za-z0-9._,-]{0,250}", "letters, digits, '.', '_', '-' and ','")
@@ -46,7 +46,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     "sky.accelerators": (r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}(:[0-9]{1,5})?", "a name such as H100:8"),
     "sky.infra": (r"[A-Za-z0-9*][A-Za-z0-9._/*-]{0,200}", "a cloud and region: gcp/us-central1"),
 }
-"""By section and key. What is missing here is free text, which is quoted wherever it is rendered."""
+"""By section and key. What is missing here is free text, quoted wherever it is rendered."""
 
 
 def check_fields(section: str, values: dict[str, object]) -> None:

@@ -308,3 +308,8 @@ def test_settings_of_a_plugins_task_can_be_set(plugin, flag):
 def test_the_file_is_asked_for_where_it_is_missing():
     with pytest.raises(UserError, match="--config is missing"):
         common.experiment(parsed())
+
+
+@pytest.mark.parametrize("word", ["--config.data.box=3x3", "--config.data.sudoku.box=3x3"])
+def test_a_box_may_be_written_as_people_write_it(word):
+    assert rewritten(["--config=sudoku", word])[-1] == "--config.data.sudoku.box=(3, 3)"

@@ -8,9 +8,8 @@ from pathlib import Path
 import jax
 
 from trm_jax.core.errors import DOES_NOT_FIT, UserError
+from trm_jax.core.frame import NO_MEMORY, full_disk
 
-_REFUSED = ("RESOURCE_EXHAUSTED", "bad_alloc", "Out of memory", "out of memory")
-"""In what a device's runtime says when it has no memory left."""
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -19,7 +18,7 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     spoken = isinstance(error, jax.errors.JaxRuntimeError | RuntimeError | ValueError)
-    return spoken and any(word in str(error) for word in _REFUSED)
+    return spoken and not full_disk(error) and any(word in str(error) for word in NO_MEMORY)
 
 
 @contextlib.contextmanager
