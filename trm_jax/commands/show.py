@@ -59,7 +59,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm show DIR
     trm show --workdir DIR [--data DATASET] [--split test] [--count 3] [--picture out.png]
 
-    FILE.json holds ARC tasks in Kaggle's form. DIR is a work directory, with --workdir or without. With one the answers of the run's model after
+    FILE.json holds ARC tasks in Kaggle's form. DIR is a work directory, with --workdir or
+    without. With one the answers of the run's model after
     its last step stand beside the right ones, wrong cells marked, with the halting probability.
     """
     figures.check_picture("--picture", values.picture)

@@ -21,9 +21,9 @@ from trm_jax.models.puzzle_table import padded_rows
 from trm_jax.tasks.views import ask, view
 from trm_jax.train.bulk import refuse_bulk
 from trm_jax.train.curriculum import stages
+from trm_jax.train.recipes import recipe_of
 from trm_jax.train.state import TrainState
 from trm_jax.train.step import TrainStep
-from trm_jax.train.recipes import recipe_of
 from trm_jax.train.trainer import Trainer, make_trainer
 
 HELDOUT = "heldout"
