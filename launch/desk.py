@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -18,6 +19,9 @@ from .errors import LaunchError
 
 PATIENCE = 300.0
 """Seconds after which a command counts as hung; `gcloud` may take minutes over many hosts."""
+
+
+MARK = re.compile("@([A-Z]+)@")
 
 
 class Done(NamedTuple):
@@ -167,9 +171,8 @@ def fill(name: str, **values: str) -> str:
             text = values[line.strip().strip("@")]
             out += [text] if text else []
             continue
-        for key, value in values.items():
-            line = line.replace(f"@{key}@", value)
-        out.append(line)
+        # in one pass, so that a value may hold such a word itself
+        out.append(MARK.sub(lambda found: values.get(found[1], found[0]), line))
     return "\n".join(out) + "\n"
 
 

@@ -7,6 +7,7 @@ import typing
 from typing import Any, TypeVar
 
 from .errors import LaunchError
+from .patterns import check_fields, check_number, check_text, shown
 
 T = TypeVar("T")
 KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
@@ -25,17 +26,18 @@ def build(cls: type[T], raw: object, where: str) -> T:
       LaunchError: a key is unknown or missing, or a value has the wrong type.
     """
     if not isinstance(raw, dict):
-        raise LaunchError(f"{where} must be a mapping of keys to values, not {raw!r}.")
+        raise LaunchError(f"{where} must be a mapping of keys to values, not {shown(raw)}.")
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in raw:
         if key not in fields:
-            raise LaunchError(f"{where} has no key {key!r}{suggestion(str(key), fields)}")
+            raise LaunchError(f"{where} has no key {shown(key)}{suggestion(str(key), fields)}")
     hints = typing.get_type_hints(cls)
     values = {key: _value(hints[key], value, f"{where}: {key}") for key, value in raw.items()}
     for name, field in fields.items():
         needed = field.default is field.default_factory is dataclasses.MISSING
         if needed and name not in values:
             raise LaunchError(f"{where} lacks the key {name!r}.")
+    check_fields(where.rpartition(": ")[2], values)
     return cls(**values)
 
 
@@ -55,20 +57,27 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return build(hint, value, where)
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
-            raise LaunchError(f"{where} must be a list, not {value!r}.")
+            raise LaunchError(f"{where} must be a list, not {shown(value)}.")
         return tuple(_text(item, where) for item in value)
     if typing.get_origin(hint) is dict:
         if not isinstance(value, dict):
-            raise LaunchError(f"{where} must be a mapping, not {value!r}.")
+            raise LaunchError(f"{where} must be a mapping, not {shown(value)}.")
         return {_text(key, where): _text(item, f"{where}: {key}") for key, item in value.items()}
     # YAML's 1 is no boolean and its true no number, though Python's bool is an int.
     if type(value) is not hint:
-        raise LaunchError(f"{where} must be {KINDS[hint]}, not {value!r}.")
+        raise LaunchError(f"{where} must be {KINDS[hint]}, not {shown(value)}.")
+    if isinstance(value, str):
+        check_text(where, value)
+    elif isinstance(value, int):
+        check_number(where, value)
     return value
 
 
 def _text(value: Any, where: str) -> str:
     # Numbers are taken for texts where they cannot be misread; `yes`, `1.0` and dates can be.
-    if isinstance(value, str) or type(value) is int:
-        return str(value)
-    raise LaunchError(f"{where} must hold texts; put {value!r} in quotes.")
+    if type(value) is int:
+        check_number(where, value)
+    if not isinstance(value, str) and type(value) is not int:
+        raise LaunchError(f"{where} must hold texts; put {shown(value)} in quotes.")
+    check_text(where, str(value))
+    return str(value)

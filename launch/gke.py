@@ -184,7 +184,7 @@ def _pod(layout: Layout, run: LaunchRun, section: Gke) -> dict[str, Any]:
             {
                 "name": "trm",
                 "image": layout.job.code.image,
-                "command": list(run.command),
+                "command": [_literal(word) for word in run.command],
                 "env": _environment(layout, run, section),
                 "resources": {"requests": {resource: count}, "limits": {resource: count}},
                 "volumeMounts": mounts,
@@ -205,12 +205,17 @@ def _pod(layout: Layout, run: LaunchRun, section: Gke) -> dict[str, Any]:
 
 
 def _environment(layout: Layout, run: LaunchRun, section: Gke) -> list[dict[str, Any]]:
-    given = [{"name": key, "value": value} for key, value in layout.environment().items()]
+    given = [{"name": key, "value": _literal(value)} for key, value in layout.environment().items()]
     secrets = [
         {"name": name, "valueFrom": {"secretKeyRef": {"name": section.secret, "key": name}}}
         for name in layout.job.secrets
     ]
     return [*given, *secrets, *_place(run, section)]
+
+
+def _literal(text: str) -> str:
+    """A text as Kubernetes hands it on: it would take $(NAME) for a variable, and $$ for $."""
+    return text.replace("$", "$$")
 
 
 def _place(run: LaunchRun, section: Gke) -> list[dict[str, Any]]:

@@ -6,6 +6,11 @@ from dataclasses import dataclass, field
 from . import tpu_slices
 from .errors import LaunchError
 
+MOST = {"processes": 1024, "gpus_per_process": 64, "gpus": 64, "gpus_per_node": 64}
+MOST |= {"tasks_per_node": 1024, "grace": 86_400, "warning": 86_400, "max_hours": 8784}
+MOST_OTHERS = 10_000
+"""Of each thing, more than anybody has."""
+
 
 @dataclass(frozen=True)
 class Tpu:
@@ -79,6 +84,7 @@ class Gke:
     def __post_init__(self) -> None:
         """Checks what the type alone does not say."""
         at_least("gke", slices=self.slices, nodes=self.nodes, grace=self.grace)
+        at_least("gke", low=0, gpus=self.gpus)
         if (self.topology is None) == (self.gpus == 0):
             raise LaunchError("gke: set either `topology` (TPU) or `gpus` (GPUs of each node).")
         if self.topology is not None:
@@ -157,6 +163,7 @@ class Local:
     def __post_init__(self) -> None:
         """Checks what the type alone does not say."""
         at_least("local", processes=self.processes, grace=self.grace)
+        at_least("local", low=0, gpus_per_process=self.gpus_per_process)
 
 
 @dataclass(frozen=True)
@@ -180,6 +187,9 @@ class Sky:
     def __post_init__(self) -> None:
         """Checks what the type alone does not say."""
         at_least("sky", nodes=self.nodes)
+        for word in (*self.labels, *self.labels.values()):
+            if not re.fullmatch("([A-Za-z0-9][A-Za-z0-9_.-]{0,62})?", word):
+                raise LaunchError("sky: labels must be of 63 letters, digits, '_', '.' and '-'.")
 
     @property
     def tpu(self) -> bool:
@@ -187,8 +197,12 @@ class Sky:
         return self.accelerators.lower().startswith("tpu")
 
 
-def at_least(section: str, **numbers: int) -> None:
-    """Refuses numbers below 1."""
+def at_least(section: str, low: int = 1, **numbers: int) -> None:
+    """Refuses numbers below `low`, and those that no such thing has."""
     for key, number in numbers.items():
-        if number < 1:
-            raise LaunchError(f"{section}: {key} must be 1 or more, not {number}.")
+        if number < low:
+            raise LaunchError(f"{section}: {key} must be {low} or more, not {number}.")
+        if number > MOST.get(key, MOST_OTHERS):
+            raise LaunchError(
+                f"{section}: {key} must be {MOST.get(key, MOST_OTHERS)} or less, not {number}."
+            )

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from . import hardware, names, private
+from . import documents, hardware, names, private
 from .errors import LaunchError
 from .fields import build
 
@@ -76,6 +74,8 @@ class Job:
             raise LaunchError("command: leave --workdir out and write it as the key `workdir`.")
         if self.restarts < 0:
             raise LaunchError(f"restarts must be 0 or more, not {self.restarts}.")
+        if not self.workdir or "\n" in self.workdir or "\t" in self.workdir:
+            raise LaunchError("workdir must be a bucket or directory, in one line.")
         check_variables(self.environment, self.secrets)
         private.check_text("command", self.command)
         private.check_text("code: repository", [self.code.repository or ""])
@@ -107,17 +107,13 @@ def load(path: Path, changes: Sequence[str] = ()) -> Job:
     Raises:
       LaunchError: the file cannot be read, or something in it is wrong.
     """
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise LaunchError(f"{path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise LaunchError(f"{path} is no YAML: {' '.join(str(error).split())}.") from error
+    raw = documents.parse_yaml(documents.read_text(path, str(path)), str(path))
     if not isinstance(raw, dict):
         raise LaunchError(f"{path} must hold keys and values, beginning with `name`.")
     for change in changes:
         _set(raw, change)
     try:
+        private.check_all(raw)
         return build(Job, raw, str(path))
     except LaunchError as error:
         text = str(error)
@@ -129,10 +125,7 @@ def _set(raw: dict[str, Any], change: str) -> None:
     parts = key.split(".")
     if not equals or not all(parts):
         raise LaunchError(f"--set {change!r} must be KEY=VALUE, such as tpu.zone=us-west4-a.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LaunchError(f"--set {change!r}: the value is no YAML.") from error
+    value = documents.parse_yaml(text, f"--set {key}: the value")
     for part in parts[:-1]:
         raw = raw.setdefault(part, {})
         if not isinstance(raw, dict):

@@ -1,6 +1,6 @@
 """A job laid out: the code it runs, and its runs, which are one or those of a sweep."""
 
-import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import names, places, private
+from . import documents, names, places, private
 from .errors import LaunchError
 from .job import Job
+from .patterns import shown
 from .source import Source
+
+TITLE = re.compile(r"[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*")
+SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,7 @@ def read_sweep(spec: str, seeds: int) -> list[tuple[str, dict[str, Any]]]:
       LaunchError: it cannot be read, or holds something else.
     """
     if spec.endswith(".json"):
-        try:
-            text = Path(spec).read_text()
-        except OSError as error:
-            raise LaunchError(f"--sweep {spec} cannot be read: {error.strerror}.") from error
+        text = documents.read_text(Path(spec), f"--sweep {spec}")
     else:
         file, colon, name = spec.partition(":")
         builder = places.EXPERIMENTS / "sweep.py"
@@ -117,10 +118,38 @@ def read_sweep(spec: str, seeds: int) -> list[tuple[str, dict[str, Any]]]:
             words = done.stderr.strip().splitlines() or ["it printed nothing"]
             raise LaunchError(f"--sweep {spec} gives no sweep: {words[-1]}")
         text = done.stdout
-    try:
-        runs = [(str(name), dict(overrides)) for name, overrides in json.loads(text)]
-    except (ValueError, TypeError) as error:
-        raise LaunchError(f"--sweep {spec} must hold a JSON list of [name, settings].") from error
-    if not runs:
-        raise LaunchError(f"--sweep {spec} has no runs.")
+    found = documents.parse_json(text, f"--sweep {spec}")
+    if not isinstance(found, list) or not found:
+        raise LaunchError(f"--sweep {spec} must hold a JSON list of [name, settings], not empty.")
+    for entry in found:
+        _check_entry(f"--sweep {spec}", entry)
+    runs = [(name, overrides) for name, overrides in found]
+    titles = [title for title, _ in runs]
+    for one in titles:
+        if titles.count(one) > 1 or any(other.startswith(f"{one}/") for other in titles):
+            raise LaunchError(
+                f"--sweep {spec}: run {one!r} shares its work directory with another; rename one."
+            )
     return runs
+
+
+def _check_entry(where: str, entry: Any) -> None:
+    """Refuses what is no run of a sweep; names are what `trm sweep` takes."""
+    match entry:
+        case [str(title), dict(overrides)]:
+            pass
+        case _:
+            raise LaunchError(f"{where} must hold a JSON list of [name, settings].")
+    if len(title) > 200 or not TITLE.fullmatch(title) or {".", ".."} & set(title.split("/")):
+        raise LaunchError(
+            f"{where}: {shown(title)} names no directory; use letters, digits, '.', '_', '-', '=' "
+            "and single '/' between them."
+        )
+    for key, value in overrides.items():
+        if not SETTING.fullmatch(key):
+            raise LaunchError(f"{where}: {shown(key)} is no dotted name of a setting.")
+        if isinstance(value, dict) or value is None:
+            raise LaunchError(f"{where}: {key} must be a number, a text, true, false or a list.")
+        if isinstance(value, int) and abs(value) > 2**63:
+            raise LaunchError(f"{where}: {key} is out of all proportion.")
+        private.check_text(where, [f"--config.{key}={_text(value)}"])

@@ -30,6 +30,8 @@ def job_file(name: str) -> Path:
     Raises:
       LaunchError: there is neither; the sentence lists the ready-made ones.
     """
+    if "\0" in name:
+        raise LaunchError("the name of the job file has a NUL character; leave it out.")
     own = [Path(name), *(Path(name + suffix) for suffix in SUFFIXES)]
     # A pipe is a job file too (`<(...)` of the shell), hence not `is_file`.
     found = [path for path in own if path.exists() and not path.is_dir()]

@@ -1,19 +1,45 @@
 """Keeps secrets out of what is rendered: job files name them, they never hold them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from .errors import LaunchError
 
 WORDS = r"(?:tokens?|secrets?|passwords?|passwd|api[_-]?keys?|credentials?|private[_-]?key)"
 ENVIRONMENT = re.compile(rf"(?:^|_){WORDS}(?:_|$)|_KEY$", re.IGNORECASE)
-FLAG = re.compile(r"--(?:[\w.-]*[._-])?(?:token|secret|password|passwd|api[_-]?key)=.", re.I)
+NAMED = r"(?:[\w.-]*[._-])?(?:token|secret|password|passwd|passphrase|api[_-]?key|access[_-]?key)"
+PLAIN = r"(?!['\"]?(?:\$|`|true\b|false\b|none\b|null\b|[\d.]+(?:['\"\s]|$)))"
+"""What follows is no reference to a variable or command, no flag and no number."""
+FLAG = re.compile(rf"(?<![\w-])--?{NAMED}(?:=|\s+){PLAIN}[^\s-]", re.IGNORECASE)
+FLAG_ALONE = re.compile(rf"--?{NAMED}", re.IGNORECASE)
+ASSIGNED = re.compile(
+    rf"(?<![\w.$-])[A-Za-z_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)={PLAIN}['\"]?[^\s'\"]",
+    re.IGNORECASE,
+)
 VALUES = (
     re.compile(r"://[^/\s:@]*:[^/\s@]+@"),
+    re.compile(r"://(?=[^/\s:@]*\d)[^/\s:@]{16,}@"),
+    re.compile(r"[?&](?:[\w-]*token|key|api[_-]?key|sig|signature|password|secret)=[^&\s]", re.I),
+    re.compile(r"\bauthorization:\s*(?:bearer|basic|token)\s+(?![\"']?\$)\S", re.I),
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY"),
-    re.compile(r"\b(?:gh[opsu]|hf|sk)_[A-Za-z0-9]{20,}"),
+    re.compile(r"\b(?:gh[oprsu]|hf|sk|rk|pk|npm)_(?:live_|test_)?[A-Za-z0-9]{16,}"),
+    re.compile(r"\bgithub_pat_\w{20,}"),
+    re.compile(r"\bglpat-[\w-]{16,}"),
+    re.compile(r"\bxox[a-z]-[\w-]{8,}"),
+    re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"),
+    re.compile(r"\bwandb_v\d_\w{16,}"),
+    re.compile(r"\bpypi-[\w-]{16,}"),
+    re.compile(r"\bdckr_pat_[\w-]{16,}"),
+    re.compile(r"\b(?:AKIA|ASIA|AROA)[A-Z0-9]{12,}"),
     re.compile(r"\bAIza[A-Za-z0-9_-]{30,}"),
+    re.compile(r"\bya29\.[\w-]{16,}"),
+    re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}"),
+    # a key of wandb; as long is a commit of git, which stands behind such words
+    re.compile(r"(?<![\w@/=-])(?<!checkout )(?<!commit )(?<!--hard )[0-9a-f]{40}(?![\w/.-])"),
+    re.compile(r"(?<==)(?<!commit=)(?<!sha=)(?<!revision=)(?<!rev=)[0-9a-f]{40}(?![\w/.-])"),
 )
+COMMIT = ("code", "commit")
+"""The one place of a job file that holds 40 hexadecimal digits."""
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
@@ -36,14 +62,47 @@ def check_text(where: str, texts: Iterable[str]) -> None:
     Raises:
       LaunchError: names the place, not the secret.
     """
-    for text in texts:
-        if looks_secret(text) or FLAG.match(text):
-            raise LaunchError(
-                f"{where}: one of the words looks like it holds a secret; pass it as an "
-                "environment variable and put that variable's name under `secrets:`."
-            )
+    words = list(texts)
+    pairs = zip(words, [*words[1:], "-"], strict=False)
+    waits = any(FLAG_ALONE.fullmatch(word) and not after.startswith("-") for word, after in pairs)
+    if waits or any(looks_secret(word) for word in words):
+        raise LaunchError(
+            f"{where}: one of the words looks like it holds a secret; pass it as an "
+            "environment variable and put that variable's name under `secrets:`."
+        )
+
+
+def check_all(raw: object) -> None:
+    """Refuses secrets in any text of a job file, keys too, whatever it is for.
+
+    Args:
+      raw: what YAML read.
+
+    Raises:
+      LaunchError: names the place, not the secret.
+    """
+    for place, texts in _texts(raw, ()):
+        if place == COMMIT or place[:1] == ("environment",):  # the latter has words of its own
+            continue
+        check_text(": ".join(place) or "the file", texts)
 
 
 def looks_secret(text: str) -> bool:
     """Whether a text looks like a password in an address, a private key or a well-known token."""
-    return any(pattern.search(text) for pattern in VALUES)
+    return any(pattern.search(text) for pattern in (*VALUES, FLAG, ASSIGNED))
+
+
+def _texts(value: object, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """Every text with its place; those of a list together, since a flag's value is the next one."""
+    if isinstance(value, str):
+        yield place, [value]
+    elif isinstance(value, Mapping):
+        yield place, [str(key) for key in value if isinstance(key, str)]
+        for key, inner in value.items():
+            named = key if isinstance(key, str) and not looks_secret(key) else "a key"
+            yield from _texts(inner, (*place, named))
+    elif isinstance(value, list):
+        yield place, [word for word in value if isinstance(word, str)]
+        for inner in value:
+            if isinstance(inner, list | Mapping):
+                yield from _texts(inner, place)

@@ -32,7 +32,11 @@ def render(layout: Layout) -> dict[str, str]:
             NAME=layout.name,
             COMMIT=layout.source.commit,
             RUNS="\n".join(runs),
-            EXPORTS="\n".join("  " + line for line in exports(layout.environment()).splitlines()),
+            EXPORTS="\n".join(
+                # a value of several lines stays as it is
+                f"  {exports({key: value})}"
+                for key, value in layout.environment().items()
+            ),
             SECRETS="\n".join(_secret(name, section) for name in layout.job.secrets),
             GRACE="60",
         ),

@@ -256,10 +256,12 @@ def test_report_draws_the_run(capsys, workdir, tmp_path):
 def test_data_builds_inspects_and_refuses(capsys, tmp_path):
     out = tmp_path / "four"
     flags = ["--box=2x2", "--train=20", "--heldout=5", "--extra_givens=4", f"--out={out}"]
-    assert main(["data", "sudoku", *flags]) == 0
+    assert main(["data", "sudoku", "--json", *flags]) == 0
     built = json.loads(capsys.readouterr().out)
     assert built["counts"] == {"train": 20, "heldout": 5}
     assert main(["data", str(out)]) == 0
+    assert "train 20, heldout 5" in capsys.readouterr().out
+    assert main(["data", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == built
     array = np.load(out / "labels.npy")
     array[0, 0] ^= 1

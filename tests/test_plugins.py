@@ -90,9 +90,9 @@ def test_show_draws_questions_answers_and_predictions(workdir, tmp_path, capsys)
 
 def test_data_builds_it_and_its_settings_are_flags(tmp_path, capsys):
     command = ["data", "latin", PLUGINS, f"--out={tmp_path / 'data'}", "--side=5", "--train=20"]
-    assert main([*command, "--heldout=5"]) == 0
+    assert main([*command, "--heldout=5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cells"] == 25
-    assert main(["data", PLUGINS, str(tmp_path / "data")]) == 0
+    assert main(["data", PLUGINS, "--json", str(tmp_path / "data")]) == 0
     assert json.loads(capsys.readouterr().out)["task"] == "latin"
 
 

@@ -1,6 +1,11 @@
 """`python -m trm_jax` is `trm`."""
 
-from trm_jax.cli import module
+import os
 
 if __name__ == "__main__":
-    module()
+    try:
+        from trm_jax.cli import module
+
+        module()
+    except KeyboardInterrupt:  # while the first modules are imported
+        os._exit(130)

@@ -1,7 +1,9 @@
 """The `trm` command: finds the sub-command, parses its flags, turns mistakes into one sentence."""
 
 import importlib
+import importlib.metadata
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +11,7 @@ from absl import flags
 
 from trm_jax.core.cache import keep_programs
 from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.core.frame import framed, leave, silence_runtimes, use_plain_characters
 
 # Modules of trm_jax.commands, imported only when asked for: `--help` should not wait for JAX.
 COMMANDS = {
@@ -26,6 +29,15 @@ COMMANDS = {
     "plan": "compile for TPUs or GPUs that you do not have: memory, exchanges, whether it fits",
     "bench": "time the train step, the rollout, the input, checkpoints, start-up",
 }
+HEADINGS = {
+    "cli": "for all commands",
+    "common": "which run, and which data",
+    "search_flags": "search",
+    "chain_flags": "search of lattice models",
+    "traces": "drawing",
+    "solve_groups": "puzzles with demonstrations (ARC)",
+}
+"""Of the flags in help, by the module that defines them."""
 MALLOC = ":".join(
     f"glibc.malloc.{setting}"
     for setting in ("hugetlb=1", "mmap_max=0", "arena_max=1", f"trim_threshold={2**40}")
@@ -44,28 +56,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (None: this process's) and returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = arguments[0] if arguments else "--help"
-    if name in ("--help", "-h", "help"):
-        print(_overview())
-        return EXIT_DONE
-    try:
-        return _run(name, arguments[1:])
-    except UserError as error:
-        print(f"trm: {error}", file=sys.stderr)
-        return error.exit_code
+    use_plain_characters()
+    return framed(lambda: _named(name, arguments[1:]))
 
 
 def console() -> None:
     """Entry point of the console script; like it, keeps the current folder out of the imports."""
     _tune_malloc("-P")
+    _prepare()
+    leave(main())
+
+
+def _prepare() -> None:
+    """What has to be said before JAX is imported."""
+    silence_runtimes()
     keep_programs()
-    sys.exit(main())
 
 
 def module() -> None:
     """Entry point of `python -m trm_jax`, which imports from the current folder too."""
     _tune_malloc()
-    keep_programs()
-    sys.exit(main())
+    _prepare()
+    leave(main())
+
+
+def _named(name: str, arguments: list[str]) -> int:
+    if name in ("--help", "-h", "help"):
+        print(_overview())
+        return EXIT_DONE
+    if name in ("--version", "-V", "version"):
+        print(f"trm {importlib.metadata.version('trm-jax')}")
+        return EXIT_DONE
+    return _run(name, arguments)
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -78,7 +100,7 @@ def _run(name: str, arguments: list[str]) -> int:
     flags.DEFINE_list("plugin", [], plugin, flag_values=values)
     if {"-h", "--help"} & set(arguments):
         command.define(values, [])
-        print(f"{command.run.__doc__}\nflags:\n{values.get_help(include_special_flags=False)}")
+        print(f"{command.run.__doc__}\nflags:\n{_headed(values, name)}")
         return EXIT_DONE
     arguments = list(map(_with_underscores, arguments))
     ours = ("--config", "--plugin", "-config", "-plugin", "--noconfig.", "-noconfig.")
@@ -94,6 +116,17 @@ def _run(name: str, arguments: list[str]) -> int:
     except Exception as error:  # what absl and ml_collections find wrong has many types
         raise UserError(f"{_sentence(error)}; `trm {name} --help` explains the flags.") from error
     return command.run(values, rest)
+
+
+def _headed(values: flags.FlagValues, command: str) -> str:
+    """The flags' explanations, under words that people know in place of modules' names."""
+    text = values.get_help(include_special_flags=False)
+
+    def heading(found: re.Match[str]) -> str:
+        module = found[1].rpartition(".")[2]
+        return f"\n\n{HEADINGS.get(module, command if module == command else 'config')}:\n"
+
+    return re.sub(r"\n*^(?:\S*python\S*|([\w./-]+)):\n", heading, text, flags=re.MULTILINE)
 
 
 def _with_underscores(argument: str) -> str:
@@ -122,7 +155,13 @@ def _sentence(error: Exception) -> str:
 def _overview() -> str:
     lines = ["trm: tiny recursive reasoners in JAX", ""]
     lines += [f"  trm {name:7} {purpose}" for name, purpose in COMMANDS.items()]
-    return "\n".join([*lines, "", "`trm COMMAND --help` explains each."])
+    lines += [
+        "",
+        "`trm COMMAND --help` explains each; `trm --version` says which this is.",
+        "Exit codes: 0 done, 2 a mistake, or no space or memory left, 130 Ctrl-C, 141 a closed",
+        "pipe; what else there is, each command's help says.",
+    ]
+    return "\n".join(lines)
 
 
 def _tune_malloc(*options: str) -> None:

@@ -253,15 +253,15 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
         (["--config.model_width=3"], "model_width is no setting; did you mean config.model.width?"),
         (["--config.data.sudoku.box[0]=3"], "did you mean config.data.sudoku.box?"),
         (["--noconfig.model.unrol"], "unrol is no setting; did you mean config.model.unroll"),
-        (["--config.optimizer.lr=inf"], "lr is inf; it must be finite and above 0."),
+        (["--config.optimizer.lr=inf"], "lr is inf; it must be finite and in (0, 1e+09]."),
         (["--config.plugins=(3,)"], "plugin 3: this is the name of no module"),
         (["--config.", "3"], "--config. names no setting; docs/settings.md lists all of them."),
         (["--config.model=3"], "config.model is a group of settings; name one of them, as in "),
-        (["--config.steps=0"], "config.steps is 0; it must be 1 or more."),
+        (["--config.steps=0"], "config.steps is 0; it must be in [1, 1000000000]."),
         (["--config.seed", "-1"], "config.seed is -1; it must be in [0, 2147483647]."),
         (
             ["--config.optimizer.lr=nan"],
-            "config.optimizer.lr is nan; it must be finite and above 0.",
+            "config.optimizer.lr is nan; it must be finite and in (0, 1e+09].",
         ),
         (["--config.data.box=(3,)"], "config.data.sudoku.box is (3,); it must be of type tuple"),
         (["--config.data.task=chess"], "config.data.task is 'chess'; the known tasks are sudoku"),
@@ -308,3 +308,8 @@ def test_settings_of_a_plugins_task_can_be_set(plugin, flag):
 def test_the_file_is_asked_for_where_it_is_missing():
     with pytest.raises(UserError, match="--config is missing"):
         common.experiment(parsed())
+
+
+@pytest.mark.parametrize("word", ["--config.data.box=3x3", "--config.data.sudoku.box=3x3"])
+def test_a_box_may_be_written_as_people_write_it(word):
+    assert rewritten(["--config=sudoku", word])[-1] == "--config.data.sudoku.box=(3, 3)"

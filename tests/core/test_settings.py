@@ -147,7 +147,7 @@ def test_lists_stand_for_tuples_at_any_depth():
         ({"weight": float("-inf")}, "config.weight is -inf; it must be finite and below 10."),
         (
             {"oven": {"degrees": 10**400}},
-            f"config.oven.degrees is {10**400}; it must be finite and in [0, 300].",
+            f"config.oven.degrees is 1{'0' * 119}...; it must be finite and in [0, 300].",
         ),
         ({"oven": {"degrees": 301}}, "config.oven.degrees is 301; it must be in [0, 300]."),
         ({"oven": {"racks": (1, 5)}}, "config.oven.racks is (1, 5); it must be in [1, 4]."),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from trm_jax.core.errors import NonFiniteLossError
 from trm_jax.infer.calibration import CONFIDENT, auc, first_confident, summary
 
 
@@ -87,3 +88,9 @@ def test_confident_is_what_training_takes_for_wanting_to_halt():
     probabilities = 1 / (1 + np.exp(-logits))
     assert CONFIDENT == 0.5
     assert first_confident(probabilities) == int((logits > 0).argmax()) + 1
+
+
+def test_logits_that_are_no_numbers_end_with_the_exit_code_of_broken_weights():
+    with pytest.raises(NonFiniteLossError) as error:
+        summary(np.asarray([0.0, np.nan]), np.asarray([True, False]))
+    assert error.value.exit_code == 3 and "config.optimizer.lr" in str(error.value)

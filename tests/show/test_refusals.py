@@ -15,9 +15,9 @@ def refusal(capsys, *arguments):
     return capsys.readouterr().err
 
 
-def test_a_work_directory_and_its_files_are_no_source(tmp_path, capsys):
+def test_a_work_directory_is_taken_as_one_and_its_files_are_no_source(tmp_path, capsys):
     (tmp_path / "config.json").write_text("{}")
-    assert f"give it as --workdir {tmp_path}" in refusal(capsys, tmp_path)
+    assert f"{tmp_path}/config.json is damaged" in refusal(capsys, tmp_path)
     error = refusal(capsys, tmp_path / "config.json")
     assert "neither a work directory, a data set nor a file of puzzles" in error
 

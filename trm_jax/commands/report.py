@@ -1,11 +1,13 @@
 """`trm report`."""
 
+import sys
 from collections.abc import Sequence
 
 from absl import flags
 
 from trm_jax.commands import common
 from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.show.figures import can_draw
 from trm_jax.sweep.report import report
 
 
@@ -29,4 +31,6 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         raise UserError("`trm report` takes one or more work directories, or folders of them.")
     for path in report(rest, common.need(values, "out"), values.reach):
         print(f"wrote {path}")
+    if not can_draw():
+        print("no picture, which needs matplotlib: pip install 'trm-jax[plot]'", file=sys.stderr)
     return EXIT_DONE

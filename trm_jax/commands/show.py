@@ -60,25 +60,27 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Draws puzzles, and what a model makes of them.
 
     trm show DATASET_DIR | FILE.json [--task NAME,NAME] [--copies 3] [--picture out.png]
+    trm show DIR
     trm show --workdir DIR | --model NAME [--data DATASET] [--split test] [--count 3]
              [--picture out.png]
 
-    FILE.json holds ARC tasks in Kaggle's form; a folder of such files will do. With --workdir the
-    answers of the run's model after its last step stand beside the right ones, wrong cells marked,
-    with the halting probability.
+    FILE.json holds ARC tasks in Kaggle's form; a folder of such files will do. DIR is a work
+    directory, with --workdir or without. With one the answers of the run's model after its last
+    step stand beside the right ones, wrong cells marked, with the halting probability.
     """
     figures.check_picture("--picture", values.picture)
+    if not model_flags.given(values) and len(rest) == 1 and _is_workdir(Path(rest[0])):
+        values["workdir"].value, rest = rest[0], []
     if not model_flags.given(values):
         board, shown = _of_source(values, rest)
     else:
         common.refuse_rest(rest)
         board, shown = _of_workdir(values)
-    if values.picture:
-        figures.save(pictures.figure(board, shown), values.picture)
     colour = terminal.use_colour(values.colour, sys.stdout)
     width = shutil.get_terminal_size().columns
     print("\n\n".join(terminal.show(board, exhibit, width, colour) for exhibit in shown))
     if values.picture:
+        figures.save(pictures.figure(board, shown), values.picture)
         print(f"wrote {values.picture}", file=sys.stderr)
     return EXIT_DONE
 
@@ -111,14 +113,16 @@ def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Board, li
     return _of_file(readers[0], path, values)
 
 
+def _is_workdir(path: Path) -> bool:
+    return path.is_dir() and WorkDir(path).config.exists()
+
+
 def _refuse_workdir(path: Path) -> None:
-    """Refuses a work directory, and what is written beside runs and data sets, for a source.
+    """Refuses what is written beside runs and data sets for a source.
 
     Raises:
       UserError: says what to give in its place.
     """
-    if path.is_dir() and WorkDir(path).config.exists():
-        raise UserError(f"{path} is a work directory and no data set; give it as --workdir {path}.")
     if path.name in OURS and path.is_file():
         raise UserError(
             f"{path} is neither a work directory, a data set nor a file of puzzles; give the "

@@ -1,6 +1,7 @@
 """The command line's --config and --config.NAME=VALUE, before ml_collections reads them."""
 
 import ast
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.registry import load_plugins
 
 FILL = str(Path(__file__).with_name("fill.py"))
+PAIR, PAIRS = re.compile(r"\d+[xX]\d+"), ("data.sudoku.box",)
+"""3x3 for (3, 3), and the settings that are such pairs."""
 CONFIG, SETTING, UNSET, PLUGIN = "--config", "--config.", "--noconfig.", "--plugin"
 
 
@@ -107,7 +110,12 @@ def _rewritten(word: str) -> str:
     name = _name(word)
     if flag in (SETTING, UNSET):
         raise UserError(f"{flag} names no setting; docs/settings.md lists all of them.")
-    return f"{flag.removesuffix(name)}{known_name(name)}{equals}{value}" if name else word
+    if not name:
+        return word
+    known = known_name(name)
+    if known in PAIRS and PAIR.fullmatch(value):  # as `trm data` has it, and as people write it
+        value = f"({value.lower().replace('x', ', ')})"
+    return f"{flag.removesuffix(name)}{known}{equals}{value}"
 
 
 def _plugins_together(words: list[str]) -> list[str]:

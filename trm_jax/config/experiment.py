@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from trm_jax.core.errors import UserError
-from trm_jax.core.settings import Settings, flat_names, group, setting
+from trm_jax.core.mesh import ROW_MULTIPLE
+from trm_jax.core.settings import Settings, flat_names, group, setting, shown
 from trm_jax.models import MIXERS, check_model, check_training
-from trm_jax.models.settings import LossConfig, ModelConfig, ModelSettings
+from trm_jax.models.settings import MOST_DEPTH, LossConfig, ModelConfig, ModelSettings
 from trm_jax.tasks.settings import DataConfig, data_names
 from trm_jax.tasks.sources import RENAMED, renamed
 from trm_jax.tasks.task import TASKS
+
+MOST_SLOTS, MOST_RATE, MOST_WEIGHT = 2**20, 1e9, 1e6
+"""Far above all that is of use; larger values are slips of the pen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +29,9 @@ class OptimizerConfig(Settings):
         "Which optimizer; muon is Muon for the matrices of the blocks and AdamW for all else.",
         choices=("adam_atan2", "adamw", "muon"),
     )
-    lr: float = setting(1e-4, "Peak learning rate; under muon that of AdamW.", above=0)
+    lr: float = setting(
+        1e-4, "Peak learning rate; under muon that of AdamW.", above=0, high=MOST_RATE
+    )
     warmup: int = setting(2000, "Updates in which the learning rate rises linearly.", low=0)
     lr_min_ratio: float = setting(
         1.0,
@@ -34,7 +40,10 @@ class OptimizerConfig(Settings):
         high=1,
     )
     weight_decay: float = setting(
-        1.0, "Decoupled weight decay on all dense parameters; under muon on those of AdamW.", low=0
+        1.0,
+        "Decoupled weight decay on all dense parameters; under muon on those of AdamW.",
+        low=0,
+        high=MOST_WEIGHT,
     )
     b1: float = setting(0.9, "Decay of the optimizer's first moment.", low=0, below=1)
     b2: float = setting(0.95, "Decay of the optimizer's second moment.", low=0, below=1)
@@ -50,16 +59,22 @@ class OptimizerConfig(Settings):
         0, "Updates before averaging begins; until then the average is the weights.", low=0
     )
     muon_lr: float = setting(
-        0.02, "Peak learning rate of the matrices under muon, on the schedule of `lr`.", above=0
+        0.02,
+        "Peak learning rate of the matrices under muon, on the schedule of `lr`.",
+        above=0,
+        high=MOST_RATE,
     )
     muon_momentum: float = setting(
         0.95, "Nesterov momentum of the matrices under muon.", low=0, below=1
     )
     muon_weight_decay: float = setting(
-        0.005, "Decoupled weight decay on the matrices under muon.", low=0
+        0.005, "Decoupled weight decay on the matrices under muon.", low=0, high=MOST_WEIGHT
     )
     clip: float = setting(
-        0.0, "Largest norm of the gradient of all dense parameters; 0 clips nothing.", low=0
+        0.0,
+        "Largest norm of the gradient of all dense parameters; 0 clips nothing.",
+        low=0,
+        high=1e9,
     )
 
 
@@ -71,10 +86,16 @@ class TableConfig(Settings):
 
     rows: int = setting(0, "R, rows of the table; 0 takes as many as the data set has.", low=0)
     lr: float = setting(
-        1e-4, "Peak learning rate of the rows, on the schedule of `config.optimizer.lr`.", low=0
+        1e-4,
+        "Peak learning rate of the rows, on the schedule of `config.optimizer.lr`.",
+        low=0,
+        high=MOST_RATE,
     )
     weight_decay: float = setting(
-        1.0, "Decoupled weight decay on the rows that a batch has looked up.", low=0
+        1.0,
+        "Decoupled weight decay on the rows that a batch has looked up.",
+        low=0,
+        high=MOST_WEIGHT,
     )
 
 
@@ -84,11 +105,12 @@ class MeshConfig(Settings):
 
     GROUP: ClassVar[str] = "config.mesh"
 
-    data: int = setting(0, "Devices that the batch is split over; 0 takes all.", low=0)
+    data: int = setting(0, "Devices that the batch is split over; 0 takes all.", low=0, high=2**20)
     table: int = setting(
         0,
         "Devices that a large puzzle table is split over; 0 takes as many as can share it.",
         low=0,
+        high=ROW_MULTIPLE,
     )
 
 
@@ -108,22 +130,34 @@ class Experiment(Settings):
         low=0,
         high=2**31 - 1,
     )
-    batch_size: int = setting(768, "Slots of a batch, over all devices and processes.", low=1)
+    batch_size: int = setting(
+        768, "Slots of a batch, over all devices and processes.", low=1, high=MOST_SLOTS
+    )
     accumulate: int = setting(
-        1, "Parts in which each device works through its slots, to need less memory.", low=1
+        1,
+        "Parts in which each device works through its slots, to need less memory.",
+        low=1,
+        high=MOST_SLOTS,
     )
     steps: int = setting(
-        65_104, "Optimizer updates of the whole run, one supervision step each.", low=1
+        65_104, "Optimizer updates of the whole run, one supervision step each.", low=1, high=10**9
     )
-    steps_per_dispatch: int = setting(1, "Updates in one call of the compiled program.", low=1)
+    steps_per_dispatch: int = setting(
+        1, "Updates in one call of the compiled program.", low=1, high=10_000
+    )
     log_every: int = setting(50, "Updates between two lines of metrics.", low=1)
     eval_every: int = setting(
         2000, "Updates between two evaluations on the held-out slice; 0 for none.", low=0
     )
     checkpoint_every: int = setting(1000, "Updates between two checkpoints.", low=1)
-    eval_batch_size: int = setting(768, "Puzzles in one call of the compiled evaluation.", low=1)
+    eval_batch_size: int = setting(
+        768, "Puzzles in one call of the compiled evaluation.", low=1, high=MOST_SLOTS
+    )
     eval_copies: int = setting(
-        0, "Where copies vote (ARC): copies of each held-out test, besides the original.", low=0
+        0,
+        "Where copies vote (ARC): copies of each held-out test, besides the original.",
+        low=0,
+        high=10**6,
     )
     init_from: str = setting(
         "",
@@ -135,7 +169,10 @@ class Experiment(Settings):
         (), "Python files or modules that bring tasks or mixers (`core/registry.py`)."
     )
     chains: int = setting(
-        1, "K, chains of states that an example has in training; the best is learned from.", low=1
+        1,
+        "K, chains of states that an example has in training; the best is learned from.",
+        low=1,
+        high=1024,
     )
     curriculum: tuple[tuple[float, int, int], ...] = setting(
         (),
@@ -210,11 +247,12 @@ def check_stages(curriculum: tuple[tuple[float, int, int], ...]) -> None:
     """
     shares = [share for share, _, _ in curriculum]
     rising = all(a < b for a, b in itertools.pairwise([*shares, 1.0]))
-    deep = all(min(T, n) > 0 for _, T, n in curriculum)
+    deep = all(min(T, n) > 0 and max(T, n) <= MOST_DEPTH for _, T, n in curriculum)
     if curriculum and not (shares[0] == 0 and rising and deep):
         raise UserError(
-            f"config.curriculum is {curriculum!r}; give stages (share, T, n), T and n of 1 or "
-            "more, shares rising from 0 to below 1, as in ((0.0, 1, 2), (0.3, 2, 4), (0.6, 3, 6))."
+            f"config.curriculum is {shown(curriculum)}; give stages (share, T, n), T and n from "
+            f"1 to {MOST_DEPTH}, shares rising from 0 to below 1, as in ((0.0, 1, 2), (0.3, 2, 4), "
+            "(0.6, 3, 6))."
         )
 
 
@@ -229,4 +267,7 @@ def from_dict(config: Mapping[str, Any]) -> Experiment:
     """
     if not isinstance(config, Mapping):
         return Experiment.read(config)
-    return Experiment.read(renamed(config, RENAMED), Experiment.all_names())
+    try:
+        return Experiment.read(renamed(config, RENAMED), Experiment.all_names())
+    except RecursionError as error:
+        raise UserError("config is nested too deeply; groups lie four deep at most.") from error

@@ -164,5 +164,8 @@ def _merged(
 def _like(default: Any, value: Any) -> Any:
     """A value in the type of its default, by which the command line reads what replaces it."""
     if isinstance(default, float) and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return value  # who reads the config refuses it by name
     return tuples(value) if isinstance(default, tuple) else value

@@ -20,10 +20,14 @@ the config: `--config.model.width=256`. Tuples are written as in Python:
 
 def page() -> str:
     """The whole page, Markdown."""
-    parts = [HEAD, _section(Experiment)]
-    groups: list[Any] = [kind for _, kind, _ in Experiment.rules() if is_group(kind)]
-    groups += [task.settings for task in TASKS.all().values()]
-    return "\n".join([*parts, *map(_section, groups)])
+    groups = [*_with_inner(Experiment), *(task.settings for task in TASKS.all().values())]
+    return "\n".join([HEAD, *map(_section, groups)])
+
+
+def _with_inner(kind: type[Settings]) -> list[type[Settings]]:
+    """A group of settings and all those within it."""
+    inner: list[Any] = [each for _, each, _ in kind.rules() if is_group(each)]
+    return [kind, *(one for each in inner for one in _with_inner(each))]
 
 
 def _section(kind: type[Settings]) -> str:

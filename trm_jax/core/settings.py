@@ -18,6 +18,9 @@ from trm_jax.core.errors import UserError
 LARGEST = 2**31 - 1
 """Of whole numbers, which the compiled programs count with in 32 bits."""
 
+LONGEST = 4096
+"""Characters of a text, more than any path may have."""
+
 
 class Rule(NamedTuple):
     """What a setting is, and which values it may have.
@@ -150,13 +153,40 @@ def check(name: str, value: Any, kind: Any, rule: Rule) -> None:
     """
     if not matches(value, kind):
         example = ", such as (3, 3)" if kind == tuple[int, int] else ""
-        raise UserError(f"{name} is {value!r}; it must be of type {type_name(kind)}{example}.")
+        raise UserError(f"{name} is {shown(value)}; it must be of type {type_name(kind)}{example}.")
     if kind is int and rule.high is None and abs(value) > LARGEST:
-        raise UserError(f"{name} is {value}; it must be {LARGEST} or less, to fit into 32 bits.")
+        raise UserError(
+            f"{name} is {shown(value)}; it must be {LARGEST} or less, to fit into 32 bits."
+        )
+    _check_texts(name, value)
     if not rule.allows(value):
         wanted = [] if _finite(value) else ["finite"]
         wanted += [rule.range()] if rule.range() else []
-        raise UserError(f"{name} is {value!r}; it must be {' and '.join(wanted)}.")
+        raise UserError(f"{name} is {shown(value)}; it must be {' and '.join(wanted)}.")
+
+
+def _check_texts(name: str, value: Any) -> None:
+    """Refuses texts, in tuples too, that no file name, log or terminal could take."""
+    for text in value if isinstance(value, tuple) else (value,):
+        if isinstance(text, tuple):
+            _check_texts(name, text)
+        elif isinstance(text, str):
+            if len(text) > LONGEST:
+                raise UserError(f"{name} has {len(text)} characters; {LONGEST} are enough.")
+            if unfit := next((c for c in text if ord(c) < 32 or 0xD800 <= ord(c) < 0xE000), None):
+                raise UserError(
+                    f"{name} is {shown(text)}; {unfit!r} in it is no character of a text, leave it "
+                    "out."
+                )
+
+
+def shown(value: Any, longest: int = 120) -> str:
+    """A value as Python writes it, cut short where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # more digits, or deeper, than Python writes
+        return f"a {type(value).__name__} too large to print"
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def matches(value: Any, kind: Any) -> bool:
@@ -197,7 +227,7 @@ def as_mapping(path: str, values: Any) -> dict[str, Any]:
       UserError: they are no mapping.
     """
     if not isinstance(values, Mapping):
-        raise UserError(f"{path} is {values!r}; it must be a group of settings.")
+        raise UserError(f"{path} is {shown(values)}; it must be a group of settings.")
     return dict(values)
 
 

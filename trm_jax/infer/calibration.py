@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from trm_jax.core.errors import NonFiniteLossError
 from trm_jax.core.numerics import halting_probability
 
 BINS = 10
@@ -54,7 +55,15 @@ def reliability(
 
     Returns:
       Of each bin, [10] each: how many, the sum of their probabilities, how many were right.
+
+    Raises:
+      NonFiniteLossError: a logit is no number.
     """
+    if np.isnan(halt_logits).any():
+        raise NonFiniteLossError(
+            "The model's halting logits are NaN, so training has broken its weights; try a lower "
+            "config.optimizer.lr or a longer warmup."
+        )
     probability = halting_probability(halt_logits)
     bins = np.minimum((probability * BINS).astype(int), BINS - 1)
     total, right = (

@@ -11,10 +11,13 @@ from trm_jax.models.lattice import lattice_model
 from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
-from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
+from trm_jax.models.settings import FUSED, PLAIN, WRITTEN_OUT, ModelConfig, ModelSettings
 from trm_jax.models.variants import VARIANTS, Variant
 
 AnyModel = Model | LatticeModel
+
+MOST_LATENTS = 64
+"""Of models whose every update reads all latents."""
 
 
 class Kind(NamedTuple):
@@ -42,10 +45,28 @@ def check_model(settings: ModelSettings) -> None:
             f"config.model.kind is {settings.kind!r}; the models are {', '.join(KINDS)}."
         )
     KINDS[settings.kind].check(settings)
+    _check_written_out(settings)
     if settings.dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
         raise UserError(
             "config.model.dtype is 'float64' and JAX runs without it; choose 'float32', or set "
             "JAX_ENABLE_X64=1."
+        )
+
+
+def _check_written_out(settings: ModelSettings) -> None:
+    """Refuses programs so long that writing them down alone would take hours."""
+    variant, n = KINDS[settings.kind].variant, settings.n
+    if variant and variant.state_names(1) != variant.state_names(2) and n > MOST_LATENTS:
+        raise UserError(
+            f"config.model.n is {n}, which is the number of latents of a {settings.kind!r} model; "
+            f"it must be {MOST_LATENTS} or less."
+        )
+    depth = max(settings.layers, settings.y_layers)
+    if settings.unroll and depth * n > WRITTEN_OUT:
+        raise UserError(
+            f"config.model.n {n} times {depth} layers are {depth * n} blocks one after the other, "
+            f"and more than {WRITTEN_OUT} take hours to compile; lower one of them, or set "
+            "config.model.unroll to False."
         )
 
 

@@ -18,7 +18,7 @@ INNER_MULTIPLE = 256
 
 def inner_width(width: int, expansion: float) -> int:
     """Inner width of a SwiGLU: two thirds of `expansion * width`, rounded up to 256's multiple."""
-    return -(-round(expansion * width * 2 / 3) // INNER_MULTIPLE) * INNER_MULTIPLE
+    return -(-max(round(expansion * width * 2 / 3), 1) // INNER_MULTIPLE) * INNER_MULTIPLE
 
 
 class Linear(nn.Module):

@@ -9,6 +9,12 @@ from trm_jax.models.lattice.settings import LatticeSettings
 MAX_VOCAB = 256
 """Answers are kept in a byte."""
 
+MOST_WIDTH, MOST_BLOCKS, MOST_DEPTH = 32_768, 256, 1000
+"""Larger models of this kind nobody has; tracing them would take hours."""
+
+WRITTEN_OUT = 1024
+"""Blocks that a compiled program may have, one after the other."""
+
 PLAIN, FUSED = "plain", "fused"
 """Values of `ModelSettings.kernels`."""
 
@@ -27,25 +33,30 @@ class ModelSettings(Settings):
         "Which model: trm, trm_continue, trm_two_networks, trm_one_step, trm_single_z, "
         "trm_multi_z, hrm or transformer (`models/variants.py`), or lattice (`models/lattice`).",
     )
-    width: int = setting(512, "D, width of a token's state.", low=1)
+    width: int = setting(512, "D, width of a token's state.", low=1, high=MOST_WIDTH)
     heads: int = setting(
-        8, "Heads of the mixer attention; `width` is a multiple of twice this number.", low=1
+        8,
+        "Heads of the mixer attention; `width` is a multiple of twice this number.",
+        low=1,
+        high=4096,
     )
-    layers: int = setting(2, "Blocks of a network.", low=1)
+    layers: int = setting(2, "Blocks of a network.", low=1, high=MOST_BLOCKS)
     y_layers: int = setting(
         0,
         "Blocks of the network that updates y, in models where it has one of its own; 0 means "
         "`layers`.",
         low=0,
+        high=MOST_BLOCKS,
     )
     T: int = setting(
         3,
         "Recursions per supervision step, all but the last without gradient; the transformer uses "
         "neither T nor n.",
         low=1,
+        high=MOST_DEPTH,
     )
-    n: int = setting(6, "Updates of the latent state in each recursion.", low=1)
-    N: int = setting(16, "Supervision steps of an example at most.", low=1)
+    n: int = setting(6, "Updates of the latent state in each recursion.", low=1, high=MOST_DEPTH)
+    N: int = setting(16, "Supervision steps of an example at most.", low=1, high=4096)
     mixer: str = setting(
         "mlp",
         "What a block does over the tokens, a name in `models/mixers`: mlp, attention, digits, or "
@@ -57,13 +68,16 @@ class ModelSettings(Settings):
         choices=("none", "learned", "rotary"),
     )
     prefix_tokens: int = setting(
-        16, "P, tokens that hold the puzzle-table row; 0 for no table at all.", low=0
+        16, "P, tokens that hold the puzzle-table row; 0 for no table at all.", low=0, high=4096
     )
-    row_width: int = setting(0, "E, width of a puzzle-table row; 0 means `width`.", low=0)
+    row_width: int = setting(
+        0, "E, width of a puzzle-table row; 0 means `width`.", low=0, high=2**20
+    )
     expansion: float = setting(
         4.0,
         "A SwiGLU's inner width is two thirds of this times its outer one, rounded up to 256s.",
-        above=0,
+        low=0.01,
+        high=64,
     )
     gate: str = setting(
         "silu",
@@ -113,7 +127,10 @@ class ModelSettings(Settings):
         below=1,
     )
     noise: float = setting(
-        0.0, "Standard deviation of the noise on a state at each update in training.", low=0
+        0.0,
+        "Standard deviation of the noise on a state at each update in training.",
+        low=0,
+        high=1e3,
     )
 
     lattice: LatticeSettings = group(LatticeSettings, "What only a lattice model has.")
@@ -133,7 +150,7 @@ class ModelConfig(ModelSettings):
     """A model for certain puzzles: its settings, and what the data set decides."""
 
     vocab: int = setting(dataclasses.MISSING, "V, number of token ids.", low=1, high=MAX_VOCAB)
-    cells: int = setting(dataclasses.MISSING, "S, cells of a puzzle.", low=1)
+    cells: int = setting(dataclasses.MISSING, "S, cells of a puzzle.", low=1, high=2**20)
 
     @property
     def tokens(self) -> int:
@@ -156,11 +173,15 @@ class LossConfig(Settings):
         0.0, "Share of a token's target that is spread evenly over the vocabulary.", low=0, below=1
     )
     halt_weight: float = setting(
-        0.5, "Weight of the halting loss, and of the continue loss, beside the token loss.", low=0
+        0.5,
+        "Weight of the halting loss, and of the continue loss, beside the token loss.",
+        low=0,
+        high=1e6,
     )
     step_decay: float = setting(
         1.0,
         "Weight of each supervision step of an example relative to the one before "
         "(`losses.step_weights`).",
         above=0,
+        high=100,
     )

@@ -1,5 +1,6 @@
 """Figures as such: how one is made, saved and labelled, and the colours that all have in common."""
 
+import importlib.util
 import io
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +36,11 @@ def empty_figure(
     figure = Figure(figsize=size, layout=layout)
     FigureCanvasAgg(figure)
     return figure
+
+
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:

@@ -51,7 +51,7 @@ def report(
       reach: held-out accuracy in [0, 1]; how long each run took to it becomes part of the table.
 
     Returns:
-      What was written.
+      What was written; without matplotlib, no picture.
 
     Raises:
       UserError: there is nothing to show yet.
@@ -67,6 +67,8 @@ def report(
     table, raw, picture = (place.parent / f"{stem}{suffix}" for suffix in SUFFIXES)
     write_whole(table, markdown(groups, reach))
     write_whole(raw, comma_separated(groups, reach))
+    if not draw.can_draw():
+        return [table, raw]
     draw.save(_picture(groups), picture)
     return [table, raw, picture]
 

@@ -17,6 +17,7 @@ from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.config.locate import experiments, find
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
+from trm_jax.core.settings import shown
 from trm_jax.train.workdir import WorkDir
 
 ALGEBRA = "sweep.py"
@@ -126,9 +127,11 @@ def _printed(source: str, algebra: Path, seeds: int | None) -> str:
 def _checked(source: str, text: str) -> Entries:
     shape = f"--sweep {source} must be a JSON list of [name, settings by dotted name]"
     try:
-        found = json.loads(text)
+        found = json.loads(text, parse_constant=_no_number)
+    except RecursionError as error:
+        raise UserError(f"{shape}; it is nested too deeply.") from error
     except ValueError as error:
-        raise UserError(f"{shape}; it is no JSON ({error}).") from error
+        raise UserError(f"{shape}; it is no JSON ({str(error)[:200]}).") from error
     if not isinstance(found, list) or not found:
         raise UserError(f"{shape}, with at least one.")
     entries: dict[str, dict[str, Any]] = {}
@@ -137,7 +140,7 @@ def _checked(source: str, text: str) -> Entries:
             case [str(name), dict(overrides)]:
                 pass
             case _:
-                raise UserError(f"{shape}; {json.dumps(entry)} is none.")
+                raise UserError(f"{shape}; {shown(entry)} is none.")
         if not NAME.fullmatch(name) or {".", ".."} & set(name.split("/")):
             raise UserError(
                 f"--sweep {source}: {name!r} names no directory; use letters, digits, '.', '_', "
@@ -151,6 +154,10 @@ def _checked(source: str, text: str) -> Entries:
         a, b = inside[0]
         raise UserError(f"--sweep {source}: run {b!r} would lie inside run {a!r}; rename one.")
     return list(entries.items())
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number")
 
 
 def plan(base: Base, entries: Entries, out: epath.PathLike) -> list[SweepRun]:

@@ -38,15 +38,17 @@ class DataConfig(Settings):
         "Puzzles to train on (ARC: tasks of each subset); 0 for all that are left after the "
         "held-out slice.",
         low=0,
+        high=10**8,
     )
     heldout_examples: int = setting(
         1000,
         "Puzzles set aside for choosing checkpoints and settings (ARC: tasks of the training "
         "subsets whose tests are).",
         low=0,
+        high=10**8,
     )
     copies: int = setting(
-        1000, "Augmented copies of each base puzzle, besides the original.", low=0
+        1000, "Augmented copies of each base puzzle, besides the original.", low=0, high=10**6
     )
     seed: int = setting(
         0, "Seed of the choice of puzzles and of the generator.", low=0, high=LARGEST

@@ -1,7 +1,7 @@
 """From a data setting or a path to a data set, whatever kind of thing it names."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,16 @@ def open_training_data(config: DataConfig, cache: Path) -> Dataset:
     Raises:
       UserError: nothing can be read or built from it, or it is of another task or form.
     """
-    dataset = open_own_data(config, cache)
-    _refuse_form(config, dataset)
+    dataset, keep = offered_training_data(config, cache)
+    keep()
     return dataset
+
+
+def offered_training_data(config: DataConfig, cache: Path) -> tuple[Dataset, Callable[[], None]]:
+    """The same, and what writes it into `cache`, to be called once all else has been checked."""
+    dataset, keep = _offered(config, cache)
+    _refuse_form(config, dataset)
+    return dataset, keep
 
 
 def open_own_data(config: DataConfig, cache: Path) -> Dataset:
@@ -68,6 +75,13 @@ def open_own_data(config: DataConfig, cache: Path) -> Dataset:
     Raises:
       UserError: nothing can be read or built from it, or it is of another task.
     """
+    dataset, keep = _offered(config, cache)
+    keep()
+    return dataset
+
+
+def _offered(config: DataConfig, cache: Path) -> tuple[Dataset, Callable[[], None]]:
+    """A data set, and what writes it into `cache`; that does nothing where it lies ready."""
     if not config.path:
         raise UserError(f"config.data.path is empty; give {_places()}.")
     if training_data_path(config, cache) != cache:
@@ -77,7 +91,7 @@ def open_own_data(config: DataConfig, cache: Path) -> Dataset:
                 f"{config.path} is a data set of the task {dataset.manifest['task']!r} and "
                 f"config.data.task is {config.task!r}; set one to the other."
             )
-        return dataset
+        return dataset, _nothing
     request = cache.with_name(f"{cache.name}.json")
     if (cache / MANIFEST).exists():
         if not request.exists():
@@ -90,13 +104,20 @@ def open_own_data(config: DataConfig, cache: Path) -> Dataset:
                 f"{cache} was built from other settings than config.data now has; "
                 f"set them back (they are in {request}), or give a new --workdir."
             )
-        return load(cache)
+        return load(cache), _nothing
     refuse_nowhere("config.data.path", config.path)
     dataset = TASKS.get(config.task).build(config.request())
-    text = json.dumps(config.to_dict(), indent=2) + "\n"
-    write_whole(epath.Path(request), text)  # first: no cache is there without its request
-    dataset_format.save(dataset, cache)
-    return dataset
+
+    def keep() -> None:
+        text = json.dumps(config.to_dict(), indent=2) + "\n"
+        write_whole(epath.Path(request), text)  # first: no cache is there without its request
+        dataset_format.save(dataset, cache)
+
+    return dataset, keep
+
+
+def _nothing() -> None:
+    """Writes nothing."""
 
 
 def _refuse_form(config: DataConfig, dataset: Dataset) -> None:

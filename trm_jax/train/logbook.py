@@ -1,9 +1,13 @@
 """Where numbers go during a run: metrics.jsonl, TensorBoard, and wandb where asked for."""
 
+import importlib.util
 import json
 import math
+import netrc
+import os
 import sys
 import time
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,12 +108,46 @@ def _entry(line: str) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) and type(entry.get("step")) is int else None
 
 
-def _wandb_run(project: str, name: str) -> Any:
-    try:
-        import wandb
-    except ImportError as error:
+def check_mirror(project: str) -> None:
+    """Refuses a project at wandb that nothing could be sent to, before anything is written.
+
+    Raises:
+      UserError: wandb is not installed, or nobody is logged in.
+    """
+    if not project:
+        return
+    if importlib.util.find_spec("wandb") is None:
         raise UserError(
             f"config.wandb_project is {project!r} and wandb is not installed; "
             "run `pip install 'trm-jax[wandb]'`, or leave it empty."
+        )
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
+        return
+    if not (os.environ.get("WANDB_API_KEY") or _in_netrc()):
+        raise UserError(
+            f"config.wandb_project is {project!r} and nobody is logged in to wandb; run "
+            "`wandb login`, or set WANDB_API_KEY, or WANDB_MODE=offline to keep it on this disk."
+        )
+
+
+def _in_netrc() -> bool:
+    """Whether a key of wandb lies where `wandb login` puts it."""
+    host = urllib.parse.urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    try:
+        return bool(netrc.netrc(os.environ.get("NETRC")).authenticators(host or ""))
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _wandb_run(project: str, name: str) -> Any:
+    check_mirror(project)
+    try:
+        import wandb
+
+        return wandb.init(project=project, name=name)
+    except Exception as error:  # wandb's own, of many kinds
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"config.wandb_project is {project!r}, and wandb cannot be used ({lines[0]}); leave "
+            "it empty, or set WANDB_MODE=offline."
         ) from error
-    return wandb.init(project=project, name=name)

@@ -13,13 +13,14 @@ import jax
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.distributed import Agreement, check_agree, is_first, together
 from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
+from trm_jax.core.memory import enough_memory
 from trm_jax.core.mesh import check_divides, make_mesh
 from trm_jax.core.signals import StopSignals
-from trm_jax.tasks.sources import open_training_data, training_data_path
+from trm_jax.tasks.sources import offered_training_data, training_data_path
 from trm_jax.tasks.task import task_of
 from trm_jax.train import pack
 from trm_jax.train.checkpoint import Checkpoints
-from trm_jax.train.logbook import Logbook
+from trm_jax.train.logbook import Logbook, check_mirror
 from trm_jax.train.reporter import Reporter, say
 from trm_jax.train.run import HELDOUT, Run, prepare, training_batches
 from trm_jax.train.soundness import DamagedError
@@ -43,16 +44,27 @@ def train(experiment: Experiment, root: str) -> int:
       UserError: something in the configuration, the data or the work directory is wrong.
       NonFiniteLossError: the loss is not finite; the newest checkpoint is from before that.
     """
-    workdir = WorkDir(root)
+    remedy = "config.batch_size, or raise config.accumulate"
+    with enough_memory(f"Training with batches of {experiment.batch_size}", remedy):
+        return _train(experiment, WorkDir(root))
+
+
+def _train(experiment: Experiment, workdir: WorkDir) -> int:
     # What can be refused is refused before anything is built.
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
-    dataset = open_training_data(experiment.data, Path(workdir.data))
+    if is_first():
+        check_mirror(experiment.wandb_project)
+    dataset, keep = offered_training_data(experiment.data, Path(workdir.data))
     if not workdir.config.exists():
         pack.refuse_unfit(experiment, dataset.manifest)
     run = prepare(experiment, dataset, mesh)
-    meta = workdir.claim(experiment, dataset.manifest)
+    meta = workdir.refuse_claim(experiment, dataset.manifest)
     check_agree(json.dumps(meta, sort_keys=True), "experiment or data set")
+    _announce(run)
+    fresh = None if workdir.has_checkpoints() else _fresh(run)
+    keep()
+    workdir.claim(experiment, dataset.manifest)
     alone = workdir.held() if is_first() else contextlib.nullcontext()
     with (
         alone,
@@ -60,8 +72,8 @@ def train(experiment: Experiment, root: str) -> int:
         StopSignals(_heard) as stop,
         together(),
     ):
-        state = _start(run, checkpoints)
-        keep = functools.partial(
+        state = _start(run, checkpoints, fresh)
+        record = functools.partial(
             workdir.write_evaluation,
             data=str(training_data_path(experiment.data, Path(workdir.data))),
             split=HELDOUT,
@@ -77,13 +89,13 @@ def train(experiment: Experiment, root: str) -> int:
                     name=experiment.name,
                 )
                 open_things.callback(logbook.close)
-            reporter = Reporter(experiment, logbook, int(state.step), run.trainer.describe, keep)
+            reporter = Reporter(experiment, logbook, int(state.step), run.trainer.describe, record)
             open_things.callback(reporter.close)
             return _loop(run, state, checkpoints, reporter, meta, stop)
 
 
-def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
-    """The newest checkpoint, else a fresh state."""
+def _announce(run: Run) -> None:
+    """Says what is about to be trained."""
     puzzles = len(run.dataset.splits["train"])
     epochs = run.experiment.steps * run.experiment.batch_size / puzzles
     parameters = sum(a.size for a in jax.tree.leaves(run.shapes.weights.params))
@@ -93,6 +105,10 @@ def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
         f"{puzzles:,} base puzzles, batch {run.experiment.batch_size}, "
         f"{run.experiment.steps:,} updates ({epochs:.0f} epochs)"
     )
+
+
+def _start(run: Run, checkpoints: Checkpoints, fresh: TrainState | None) -> TrainState:
+    """The newest checkpoint, else the fresh state."""
     for name in checkpoints.torn():
         say(f"passing over {name}, a checkpoint that was not finished")
     while True:
@@ -100,7 +116,7 @@ def _start(run: Run, checkpoints: Checkpoints) -> TrainState:
         for word in words:
             say(word)
         if latest is None:
-            return _fresh(run)
+            return _fresh(run) if fresh is None else fresh
         done = latest >= run.experiment.steps
         try:
             state = checkpoints.restore(latest, run.shapes, run.shardings)

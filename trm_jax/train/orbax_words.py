@@ -16,6 +16,8 @@ MOST_REASON = 240
 
 def _is_news(record: logging.LogRecord) -> bool:
     """Orbax warns of what is meant here: saves without a score, opening read-only, and looking."""
+    if record.exc_info and "orbax" in record.pathname:
+        return False  # of a save in the background: it is raised in the foreground as well
     message = record.getMessage()
     meant = ("tracked_metric", "read_only", "read only", "Metadata file does", "get item metadata")
     return not any(words in message for words in meant)

@@ -20,6 +20,7 @@ from trm_jax.config.experiment import OptimizerConfig
 from trm_jax.core.mesh import SLOTS
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.core.types import Batch
+from trm_jax.core.wording import percent
 from trm_jax.models.lattice.deduce import eliminate, guess
 from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.lattice.loss import Truth
@@ -343,7 +344,9 @@ def summarise(sums: Metrics, settings: LatticeSettings) -> Metrics:
 def describe(values: dict[str, float]) -> str:
     """A log point in one line."""
     return (
-        f"digits {values['digits_right']:6.1%}  conflicts found {values['conflicts_found']:6.1%}  "
-        f"false eliminations {values['false_eliminations']:.4f}  solved {values['solved']:6.1%}  "
+        f"digits {percent(values['digits_right'])}  "
+        f"conflicts found {percent(values['conflicts_found'])}  "
+        f"false eliminations {values['false_eliminations']:.4f}  "
+        f"solved {percent(values['solved'])}  "
         f"rounds {values['rounds']:.1f}"
     )

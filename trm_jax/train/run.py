@@ -19,6 +19,7 @@ from trm_jax.infer.rollout import Rollout
 from trm_jax.models import AnyModel, get_model
 from trm_jax.models.puzzle_table import padded_rows
 from trm_jax.tasks.views import ask, view
+from trm_jax.train.bulk import refuse_bulk
 from trm_jax.train.curriculum import stages
 from trm_jax.train.method import recipe_of
 from trm_jax.train.state import TrainState
@@ -87,12 +88,16 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
       mesh: None makes the one that the experiment asks for.
 
     Raises:
-      UserError: the batch cannot be split over the mesh, or the table is too small.
+      UserError: the batch cannot be split over the mesh, the table is too small, or the whole is
+        too large for the devices.
     """
     mesh = mesh or make_mesh(experiment.mesh.data, experiment.mesh.table)
     model = get_model(experiment.model_config(dataset.manifest))
     rows = padded_rows(experiment.table.rows, dataset.manifest["table_rows"])
     trainer = make_trainer(recipe_of(experiment), model, mesh, rows, dataset.manifest)
+    scored = HELDOUT in dataset.splits and experiment.eval_every
+    held_out = len(ask(dataset, HELDOUT, experiment.eval_copies)) if scored else 0
+    refuse_bulk(trainer, min(experiment.eval_batch_size, held_out))
     # one program for each depth, however many stages share it
     step_of = functools.cache(trainer.step)
     return Run(

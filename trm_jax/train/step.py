@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from trm_jax.config.experiment import OptimizerConfig, TableConfig
 from trm_jax.core.mesh import over_slots, replicated
 from trm_jax.core.types import Batch
+from trm_jax.core.wording import percent
 from trm_jax.models import Model, act, puzzle_table
 from trm_jax.models.losses import PER_ROW_METRICS, PUBLISHED
 from trm_jax.models.settings import LossConfig
@@ -116,8 +117,9 @@ def summarise(
 def describe(values: dict[str, float]) -> str:
     """A log point in one line."""
     return (
-        f"exact {values['all/exact_accuracy']:6.1%} (halted rows "
-        f"{values['halted/exact_accuracy']:6.1%})  cells {values['all/cell_accuracy']:6.1%}"
+        f"exact {percent(values['all/exact_accuracy'])} (halted rows "
+        f"{percent(values['halted/exact_accuracy'])})  "
+        f"cells {percent(values['all/cell_accuracy'])}"
     )
 
 

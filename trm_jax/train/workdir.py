@@ -178,7 +178,19 @@ class WorkDir:
         Raises:
           UserError: another experiment lives here.
         """
-        record = {"config": experiment.to_dict(), "data": dict(manifest)}
+        record = self.refuse_claim(experiment, manifest)
+        write_whole(self.config, json.dumps(record, indent=2) + "\n")
+        return record
+
+    def refuse_claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Refuses to take this directory where another experiment lives; writes nothing.
+
+        Returns:
+          What `claim` would write.
+
+        Raises:
+          UserError: one does.
+        """
         if self._has_config():
             before, data = self.read()
             source = data.get("source", {})
@@ -206,8 +218,7 @@ class WorkDir:
                     f"config.data now gives {manifest['fingerprint'][:12]}; "
                     "give the old data, or a new --workdir."
                 )
-        write_whole(self.config, json.dumps(record, indent=2) + "\n")
-        return record
+        return {"config": experiment.to_dict(), "data": dict(manifest)}
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

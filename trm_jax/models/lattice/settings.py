@@ -17,16 +17,16 @@ class LatticeSettings(Settings):
         0.1, "Share of a block's outputs set to zero in training.", low=0, below=1
     )
     positive_weight: float = setting(
-        4.0, "Weight of candidates to be kept in the candidate loss.", low=0
+        4.0, "Weight of candidates to be kept in the candidate loss.", low=0, high=1e6
     )
     negative_weight: float = setting(
-        0.5, "Weight of candidates to be eliminated in the candidate loss.", low=0
+        0.5, "Weight of candidates to be eliminated in the candidate loss.", low=0, high=1e6
     )
     digit_weight: float = setting(
-        1.0, "Weight of the cross-entropy of the digits beside the candidate loss.", low=0
+        1.0, "Weight of the cross-entropy of the digits beside the candidate loss.", low=0, high=1e6
     )
     conflict_weight: float = setting(
-        0.1, "Weight of the conflict loss beside the candidate loss.", low=0
+        0.1, "Weight of the conflict loss beside the candidate loss.", low=0, high=1e6
     )
     conflict_token: bool = setting(
         True,
@@ -43,10 +43,16 @@ class LatticeSettings(Settings):
         0.5, "A conflict probability above this is a conflict.", above=0, high=1
     )
     temperature: float = setting(
-        1.5, "Temperature of the softmax over candidates that a guess is drawn from.", above=0
+        1.5,
+        "Temperature of the softmax over candidates that a guess is drawn from.",
+        low=1e-3,
+        high=1e3,
     )
     max_rounds: int = setting(
-        100, "Rounds after which a state of the training pool gives way to a new puzzle.", low=1
+        100,
+        "Rounds after which a state of the training pool gives way to a new puzzle.",
+        low=1,
+        high=10**6,
     )
     filled_share: float = setting(
         0.55,

@@ -16,7 +16,7 @@ SYMBOLS = "# SGo"
 """How wall, free cell, start, goal and path are written; their tokens are 1 to 5."""
 DOT = "."
 """Another free cell, for those whose editor takes spaces off the end of lines."""
-LEAST_SIDE = 5
+LEAST_SIDE, MOST_SIDE = 5, 512
 _NAMES = ("a pad", "a wall", "free", "the start", "the goal", "path")
 
 Grid = NDArray[np.uint8]

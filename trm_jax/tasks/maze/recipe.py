@@ -34,10 +34,13 @@ class MazeRecipe(Settings):
         WALL_SHARE, "How likely a cell of a generated random maze is a wall.", low=0, below=1
     )
     shortest: int = setting(
-        0, "Fewest steps of a generated maze's shortest path; 0 for what suits its side.", low=0
+        0,
+        "Fewest steps of a generated maze's shortest path; 0 for what suits its side.",
+        low=0,
+        high=10**5,
     )
     longest: int = setting(
-        0, "Most steps of a generated maze's shortest path; 0 for no limit.", low=0
+        0, "Most steps of a generated maze's shortest path; 0 for no limit.", low=0, high=10**5
     )
     tie_break: str = setting(
         TIE_BREAK,

@@ -17,7 +17,7 @@ from trm_jax.tasks.given import Given
 from trm_jax.tasks.maze import build, score
 from trm_jax.tasks.maze.generate import generate
 from trm_jax.tasks.maze.judge import MazeJudge
-from trm_jax.tasks.maze.maze import DOT, LEAST_SIDE, Maze
+from trm_jax.tasks.maze.maze import DOT, LEAST_SIDE, MOST_SIDE, Maze
 from trm_jax.tasks.maze.paths import FREE
 from trm_jax.tasks.maze.recipe import MazeRecipe
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
@@ -36,7 +36,7 @@ TOKENS = (
 class MazeSettings(MazeRecipe):
     """Square mazes, and how they are generated."""
 
-    side: int = setting(30, "Rows of a maze, and its columns.", low=LEAST_SIDE)
+    side: int = setting(30, "Rows of a maze, and its columns.", low=LEAST_SIDE, high=MOST_SIDE)
 
 
 class MazeTask(Task):

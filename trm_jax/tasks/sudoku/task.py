@@ -30,11 +30,12 @@ class SudokuSettings(Settings):
 
     GROUP: ClassVar[str] = "config.data.sudoku"
 
-    box: tuple[int, int] = setting((3, 3), "Rows and columns of a box.", low=2)
+    box: tuple[int, int] = setting((3, 3), "Rows and columns of a box.", low=2, high=12)
     extra_givens: int = setting(
         0,
         "Givens put back into each generated, minimal puzzle, at most.",
         low=0,
+        high=10**5,
     )
 
 
