@@ -19,13 +19,13 @@ def get_sweep(name: str = "six") -> sweep.Sweep:
         raise ValueError(f"unknown sweep {name!r}; choose six")
     arms = sweep.chain(
         [("base", {})],
-        sweep.axis("model.n", [1, 2, 4]),
         [
             ("no_digit_loss", {f"{LATTICE}digit_weight": 0.0}),
             ("equal_weights", {f"{LATTICE}positive_weight": 0.5}),
             ("no_conflict_token", {f"{LATTICE}conflict_token": False}),
             ("last_loop_only", {f"{LATTICE}last_loop_only": True}),
         ],
+        sweep.axis("model.n", [1, 2, 4]),
     )
     short = {"steps": 400, "optimizer.warmup": 40}
     return sweep.checked([(arm, short | settings) for arm, settings in arms])
