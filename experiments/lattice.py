@@ -51,6 +51,9 @@ def six(config: ConfigDict) -> None:
 
     Command: trm train --config experiments/lattice.py:six --workdir runs/six
              trm eval --workdir runs/six
+    2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seeds 0 to 2: 511 to 526 seconds of
+    processor time; of 500 held-out puzzles all are solved with search, none wrongly, at 20 to 31
+    passes a puzzle; without search 65.6 to 72.0 % are right after 8 rounds.
     """
     _small(config)
     config.steps = 700
@@ -64,6 +67,9 @@ def four(config: ConfigDict) -> None:
 
     Command: trm train --config experiments/lattice.py:four --workdir runs/four
              trm eval --workdir runs/four
+    2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seeds 0 to 2: 38 to 62 seconds of
+    processor time; of 500 held-out puzzles all are solved with search, none wrongly, at 5 to 7
+    passes a puzzle; without search 90.4 to 97.4 % are right after 8 rounds.
     """
     _small(config)
     config.steps = 400
