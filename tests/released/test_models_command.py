@@ -101,7 +101,7 @@ def test_solve_chooses_by_the_puzzle(capsys, folder):
         (["." * 36], "no released model is for a puzzle of 36 cells; there are sudoku-4x4-small"),
         (["9" * 16], "is no cell of a 4x4 Sudoku"),
         ([], "There is no puzzle to solve"),
-        (["no/such.txt"], "no/such.txt is no file, and no puzzle either"),
+        (["no/such.txt"], "no/such.txt: no such file, and it is no puzzle either"),
         ([PUZZLE, "--checkpoint=8"], "--checkpoint is 8, and the released model"),
         ([PUZZLE, "--model=sudoku-4x4"], "did you mean sudoku-4x4-"),
         ([PUZZLE, "--model="], "--model is empty"),

@@ -66,6 +66,7 @@ def _names_a_file(argument: str, shape: Shape | None) -> bool:
         known = {*"".join(task.symbols(shape) or ()), *" ._-*?xX|,"}
         foreign = [character for character in argument if character not in known]
         short = len(argument) < task.board(shape).rows * task.board(shape).columns
-        return bool(foreign) and (named or short or 2 * len(foreign) > len(argument))
+        words = any(map(str.isalpha, argument)) and 2 * len(foreign) > len(argument)
+        return bool(foreign) and (named or short or words)
     except UserError:
         return False
