@@ -53,6 +53,10 @@ def test_a_missing_file_is_named_where_no_model_is_known():
     assert sources(["1..."], []) == [("1...", "")]
 
 
+def test_nothing_is_no_directory():
+    assert sources(["", " "], [SHAPE]) == []
+
+
 def test_a_directory_is_no_puzzle(tmp_path):
     with pytest.raises(UserError, match="is a directory"):
         sources([str(tmp_path)], [SHAPE])

@@ -44,7 +44,7 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
 
 def _is_there(argument: str) -> bool:
     try:
-        return len(argument) < MOST_NAME and Path(argument).exists()
+        return 0 < len(argument) < MOST_NAME and Path(argument).exists()  # Path("") is "."
     except (OSError, ValueError):
         return False
 
