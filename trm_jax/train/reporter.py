@@ -70,10 +70,10 @@ class Reporter:
         values["steps_per_s"] = rate
         values["examples_per_s"] = rate * config.batch_size
         self._write(step, {f"train/{k}": v for k, v in values.items()})
-        say(
-            f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  {self._describe(values)}  "
-            f"{rate:.2f} steps/s  ETA {_duration((config.steps - step) / max(rate, 1e-9))}"
-        )
+        line = f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  {self._describe(values)}"
+        if rate:  # else nothing is timed yet: the first updates were being compiled
+            line += f"  {rate:.2f} steps/s  ETA {_duration((config.steps - step) / rate)}"
+        say(line)
 
     def held_out(self, step: int, result: Mapping[str, Any]) -> float:
         """Writes down an evaluation on the held-out slice; returns its main score."""
