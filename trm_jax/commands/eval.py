@@ -16,6 +16,7 @@ from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.memory import enough_memory
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions, trained_rows
+from trm_jax.infer.chain_search import Limits
 from trm_jax.infer.evaluate import evaluate
 from trm_jax.infer.evaluate_chains import evaluate_chains
 from trm_jax.infer.evaluate_curve import evaluate_curve
@@ -182,7 +183,9 @@ def _deduced(
         return result
     limits = search.limits
     seed = f"-seed{limits.seed}" if limits.seed else ""
-    how = f"depth{steps}-passes{limits.passes}-chains{limits.chains}{seed}"
+    how = f"depth{steps}-passes{limits.passes}-chains{limits.chains}"
+    how += f"-rounds{limits.rounds}" * (limits.rounds != Limits().rounds)
+    how += f"-seconds{limits.seconds:g}" * (limits.seconds != Limits().seconds) + seed
     found = evaluate_chains(search, trained.weights.params, questions)
     return result | {"chain_search": found, "how": how}
 
