@@ -12,7 +12,7 @@ import pytest
 from tests import runs
 from trm_jax.core.errors import NonFiniteLossError, UserError
 from trm_jax.core.frame import framed, trouble, use_plain_characters
-from trm_jax.core.wording import percent
+from trm_jax.core.wording import counted, percent
 
 
 def raising(error):
@@ -95,3 +95,11 @@ def test_version(capsys):
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("trm ")
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "words"),
+    [(1, "pass", "1 pass"), (0, "pass", "0 passes"), (1024, "chain", "1,024 chains")],
+)
+def test_numbers_with_what_they_count(number, name, words):
+    assert counted(number, name) == words

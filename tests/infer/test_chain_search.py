@@ -121,6 +121,11 @@ def test_the_seed_decides(model, deduction, params):
     assert found[0] == found[1] != found[2]
 
 
+def test_watching_keeps_to_the_seconds(model, deduction, params):
+    endless = search(model, deduction, passes=10**9, seconds=1e-9)
+    assert len(watch(endless, params, tokens(IMPOSSIBLE))[0].ends) == 1
+
+
 def test_watching_shows_the_chains_of_the_search(model, deduction, params):
     asked = tokens(*EASY, question(ANSWER, 0, 1, 4))
     alone = search(model, deduction, chains=1)
@@ -192,6 +197,9 @@ def test_the_command_reports_with_and_without_search(workdir, capsys):
     assert "chain_search" not in json.loads(capsys.readouterr().out)
     assert main(["eval", "--workdir", str(workdir), "--passes", "32"]) == 0
     text = capsys.readouterr().out
+    limited = ["--passes", "32", "--rounds", "8", "--seconds", "60", "--json"]
+    assert main(["eval", "--workdir", str(workdir), *limited]) == 0
+    assert json.loads(capsys.readouterr().out)["file"].endswith("-rounds8-seconds60.json")
     assert "without search (one chain of 3 rounds)" in text and "without an answer" in text
 
 
@@ -221,6 +229,32 @@ def test_solving_answers_or_abstains(workdir, capsys, tmp_path):
     assert record["answer"] is None and not record["solved"]
     assert main(["solve", "--workdir", str(workdir), "--passes", "2", "." * 16]) == 1
     assert "UNSOLVED after" in capsys.readouterr().out
+    assert main(["solve", "--workdir", str(workdir), "--passes", "1", "." * 16]) == 1
+    assert "UNSOLVED after 1 network pass, 1 round, 1 chain;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--nosearch", "--rounds", "3"], "--rounds says how to search"),
+        (["--nosearch", "--seed", "3"], "--seed says how to search"),
+        (["--steps", "3"], "--steps says how deep one chain goes"),
+    ],
+)
+def test_flags_of_the_other_way_to_solve_are_refused(workdir, capsys, flags, words):
+    assert main(["solve", "--workdir", str(workdir), *flags, EASY[0]]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_it_says_where_the_chains_shown_end_otherwise(workdir, capsys):
+    few = ["solve", "--workdir", str(workdir), "--passes", "8", "--seed", "2", "--show"]
+    asked = question(ANSWER, 0, 1, 4, 5)
+    main([*few, "--chains", "8", asked])
+    said = capsys.readouterr()
+    ends = said.out.splitlines()[-1] == "solved", "UNSOLVED after" not in said.out
+    assert ("ends otherwise for puzzle 1" in said.err) == (ends[0] != ends[1])
+    main([*few, "--chains", "1", asked])
+    assert "ends otherwise" not in capsys.readouterr().err
 
 
 def test_the_python_interface_searches(workdir):

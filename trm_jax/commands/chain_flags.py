@@ -18,7 +18,8 @@ def define(values: flags.FlagValues) -> None:
     """Adds them."""
     standard = Limits()
     flags.DEFINE_bool("search", True, "Lattice models: search, or one chain.", flag_values=values)
-    passes = "Lattice models: network passes for a puzzle at most, over all its chains."
+    passes = "Lattice models: network passes for a puzzle, over all its chains, after which none "
+    passes += "of its rounds begins."
     flags.DEFINE_integer("passes", standard.passes, passes, flag_values=values)
     chains = "Lattice models: chains of a puzzle that run at the same time at most."
     flags.DEFINE_integer("chains", standard.chains, chains, flag_values=values)
@@ -48,7 +49,8 @@ def make_search(
     known = [name for name in OTHERS if name in values]
     refuse(values, known, "is not for lattice models, which search by chains; leave it out")
     if not values.search:
-        refuse(values, LIMITS, "says how to search, and --nosearch that there is none")
+        why = "says how to search, and --nosearch that there is none"
+        refuse(values, (*LIMITS, "seed"), why)
         return None
     limits = Limits(
         passes=values.passes,

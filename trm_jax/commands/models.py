@@ -9,6 +9,7 @@ from absl import flags
 
 from trm_jax.commands import common
 from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.core.wording import counted
 from trm_jax.released import listing, writing
 from trm_jax.released.cards import Card, cards, find
 from trm_jax.released.stored import DTYPES, read_arrays
@@ -102,7 +103,7 @@ def _add(values: flags.FlagValues, rest: Sequence[str], folder: Path | None) -> 
     print(
         f"wrote {card.path} and {card.weights.name}: checkpoint {card.record['step']}, "
         f"{card.record['bytes'] / 1e6:,.2f} MB in {card.record['dtype']}, "
-        f"{len(card.record['measured'])} measurements"
+        f"{counted(len(card.record['measured']), 'measurement')}"
     )
     return EXIT_DONE
 

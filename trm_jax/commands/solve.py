@@ -17,6 +17,7 @@ from trm_jax.commands import (
     traces,
 )
 from trm_jax.commands.puzzle_sources import sources
+from trm_jax.commands.search_flags import refuse
 from trm_jax.core.errors import EXIT_DONE
 from trm_jax.infer.rollout import Rollout
 from trm_jax.infer.solve import Answer, solve
@@ -84,8 +85,10 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         print(note, file=sys.stderr)
     if not isinstance(trained.model, LatticeModel):
         chain_flags.refuse_all(values, trained.experiment.model.kind)
-    elif values.search:
-        return solve_chains.run(values, trained, trained.model, questions)
+    elif search := chain_flags.make_search(values, trained, trained.model, solve_chains.SLOTS):
+        why = "says how deep one chain goes; add --nosearch, or give --rounds or --passes instead"
+        refuse(values, ("steps",), why)
+        return solve_chains.run(values, trained, search, questions)
     return _solve(values, questions, trained)
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from absl import flags
 
-from trm_jax.commands import chain_flags, traces
+from trm_jax.commands import traces
 from trm_jax.core.errors import EXIT_DONE
+from trm_jax.core.wording import counted
 from trm_jax.infer.chain_search import ChainSearch, Found
-from trm_jax.infer.watch import watch
-from trm_jax.models.lattice.lattice_model import LatticeModel
+from trm_jax.infer.watch import SOLVED, Watched, watch
 from trm_jax.show import figures, pictures
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render
@@ -24,10 +24,8 @@ SLOTS = 256
 """Chains at once at most, of all puzzles together."""
 
 
-def run(values: flags.FlagValues, trained: Trained, model: LatticeModel, questions: Tokens) -> int:
+def run(values: flags.FlagValues, trained: Trained, search: ChainSearch, questions: Tokens) -> int:
     """Solves questions uint8 [m, S], see `trm_jax.commands.solve`."""
-    search = chain_flags.make_search(values, trained, model, SLOTS)
-    assert search is not None  # without search, `solve` takes a single chain
     shape, params = trained.manifest, trained.weights.params
     found = search(params, questions)
     for number, question in enumerate(questions, start=1):
@@ -35,7 +33,7 @@ def run(values: flags.FlagValues, trained: Trained, model: LatticeModel, questio
             print(json.dumps(_record(shape, question, found, number - 1)))
         else:
             print(_describe(shape, question, found, number))
-    _watch(values, trained, search, questions)
+    _watch(values, trained, search, questions, found)
     return EXIT_DONE if found.solved.all() else EXIT_UNSOLVED
 
 
@@ -53,9 +51,13 @@ def _record(shape: Shape, question: Tokens, found: Found, place: int) -> dict[st
 
 def _describe(shape: Shape, question: Tokens, found: Found, number: int) -> str:
     place, task = number - 1, task_of(shape)
-    cost = (
-        f"{found.passes[place]:,} network passes, {found.rounds[place]:,} rounds, "
-        f"{found.chains[place]:,} chains"
+    cost = ", ".join(
+        counted(int(number), name)
+        for number, name in (
+            (found.passes[place], "network pass"),
+            (found.rounds[place], "round"),
+            (found.chains[place], "chain"),
+        )
     )
     if not found.solved[place]:
         return f"puzzle {number}: UNSOLVED after {cost}; more may do it (--passes, --seconds)"
@@ -65,7 +67,11 @@ def _describe(shape: Shape, question: Tokens, found: Found, number: int) -> str:
 
 
 def _watch(
-    values: flags.FlagValues, trained: Trained, search: ChainSearch, questions: Tokens
+    values: flags.FlagValues,
+    trained: Trained,
+    search: ChainSearch,
+    questions: Tokens,
+    found: Found,
 ) -> None:
     """What --show, --picture, --trace and --gif ask for: the chains, one after the other."""
     shown = max(traces.wanted(values, len(questions)), bool(values.picture))
@@ -75,11 +81,31 @@ def _watch(
         return
     shape = trained.manifest
     watched = watch(search, trained.weights.params, questions[:shown])
-    found = trace_chains(shape, questions[:shown], watched)
-    for trace in found if values.show else ():
+    shown_chains = trace_chains(shape, questions[:shown], watched)
+    note = _differences(watched, found, search.limits.chains)
+    if note:
+        print(note, file=sys.stderr)
+    for trace in shown_chains if values.show else ():
         print(story(trace, sys.stdout.isatty()))
     if values.picture:
-        figures.save(pictures.eliminating(found[0]), values.picture)
+        figures.save(pictures.eliminating(shown_chains[0]), values.picture)
         print(f"wrote {values.picture}", file=sys.stderr)
     if traces.wanted(values, len(questions)):
-        traces.write(values, trained.workdir.root.name, found, len(questions))
+        traces.write(values, trained.workdir.root.name, shown_chains, len(questions), note)
+
+
+def _differences(watched: list[Watched], found: Found, chains: int) -> str:
+    """Says for which puzzles the chains that are shown end otherwise than those of the search."""
+    others = [
+        str(number)
+        for number, each in enumerate(watched, start=1)
+        if (each.ends[-1] == SOLVED) != found.solved[number - 1]
+        or (found.solved[number - 1] and (each.path[-1] != found.answers[number - 1]).any())
+    ]
+    if not others:
+        return ""
+    return (
+        f"The search ran up to {chains} chains at once, and they are shown one after the other, "
+        f"which ends otherwise for {'puzzles' if len(others) > 1 else 'puzzle'} "
+        f"{', '.join(others)}; with --chains 1 both are the same."
+    )

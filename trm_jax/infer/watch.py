@@ -1,6 +1,7 @@
 """Chains of a lattice model, round by round, to be shown."""
 
 import dataclasses
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -42,24 +43,25 @@ class Watched(NamedTuple):
 
 
 def watch(search: ChainSearch, params: Any, inputs: NDArray[np.uint8]) -> list[Watched]:
-    """The chains of questions uint8 [m, S] until each is answered, or has had all its passes.
+    """The chains of questions uint8 [m, S] until each is answered, or its limits are reached.
 
     Chains have the same numbers as in a search of the same questions and seed, and so the same
-    random numbers; only here they come one after the other.
+    random numbers; only here they come one after the other, so that with `chains` above 1 another
+    one may be the first to answer, and more or fewer passes be needed.
 
     Args:
       search: its model, seed and limits are used, its batch size is not.
       params: of the model.
       inputs: m at least 1.
     """
-    limits = dataclasses.replace(search.limits, chains=1)
+    start, limits = time.perf_counter(), dataclasses.replace(search.limits, chains=1)
     alone = ChainSearch(search.model, search.deduction, search.mesh, len(inputs), limits)
     step: Any = jax.jit(lambda params, queue: _record(alone, params, queue))
     queue, rounds = alone.begin(inputs), []
     while True:
         queue, busy, puzzle, record = step(params, queue)
         rounds.append(jax.device_get((puzzle, record)))
-        if not bool(busy):
+        if not bool(busy) or time.perf_counter() - start >= limits.seconds:
             break
     found: list[list[Any]] = [[] for _ in inputs]
     for puzzles, record in rounds:
