@@ -67,11 +67,11 @@ class Reporter:
         if step % config.log_every and step < config.steps:
             return
         rate = self._rate(step)
-        values["steps_per_s"] = rate
-        values["examples_per_s"] = rate * config.batch_size
+        if rate:  # else nothing is timed yet: the first updates were being compiled
+            values |= {"steps_per_s": rate, "examples_per_s": rate * config.batch_size}
         self._write(step, {f"train/{k}": v for k, v in values.items()})
         line = f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  {self._describe(values)}"
-        if rate:  # else nothing is timed yet: the first updates were being compiled
+        if rate:
             line += f"  {rate:.2f} steps/s  ETA {_duration((config.steps - step) / rate)}"
         say(line)
 
