@@ -218,6 +218,8 @@ def test_flops_are_counted_as_xla_counts_them():
     [
         ({"T": 3, "mixer": "mlp"}, "--config.model.mixer=attention --config.model.T=1"),
         ({"prefix_tokens": 16}, "--config.model.prefix_tokens=0"),
+        ({"expansion": 2.0}, "--config.model.expansion=4.0"),
+        ({"start": "random", "gate": "norm"}, "gate=silu --config.model.start=fixed"),
         ({"width": 18}, "a multiple of four times the 2 heads"),
         ({"noise": 0.1}, "config.model.noise is 0.1"),
         ({"cells": 15}, "15 cells"),

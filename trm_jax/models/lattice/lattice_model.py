@@ -30,8 +30,18 @@ KIND = "lattice"
 SURE = 10.0
 """Halting logit of a solved state where there is no conflict head, and minus that of others."""
 
-NEEDED = {"mixer": "attention", "positions": "learned", "prefix_tokens": 0, "T": 1}
-"""What a lattice model's network is, in the terms of the settings that all models share."""
+NEEDED = {
+    "mixer": "attention",
+    "positions": "learned",
+    "prefix_tokens": 0,
+    "row_width": 0,
+    "expansion": float(EXPANSION),
+    "gate": "silu",
+    "start": "fixed",
+    "T": 1,
+}
+"""What a lattice model's network is, in the terms of the settings that all models share; those of
+no use to it stand at their defaults."""
 
 
 def check(settings: ModelSettings) -> None:
