@@ -28,6 +28,8 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
     known: Sequence[Shape | None] = shapes or [None]
     found: list[Source] = []
     for argument in rest:
+        if not argument.strip():  # of a shell variable that is not set; `Path("")` is "."
+            continue
         if argument == "-":
             found.append(Source(read_stdin(), "standard input"))
         elif _is_there(argument):
@@ -37,14 +39,14 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
                 f"{argument}: no such file, and it is no puzzle either; give the path of a file "
                 "with puzzles, or the cells of one."
             )
-        elif argument.strip():
+        else:
             found.append(Source(argument))
     return found
 
 
 def _is_there(argument: str) -> bool:
     try:
-        return 0 < len(argument) < MOST_NAME and Path(argument).exists()  # Path("") is "."
+        return len(argument) < MOST_NAME and Path(argument).exists()
     except (OSError, ValueError):
         return False
 
