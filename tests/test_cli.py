@@ -52,6 +52,13 @@ def test_help_explains_every_command(capsys, name):
     assert f"trm {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["solve", "show", "eval", "export"])
+def test_help_puts_the_released_model_under_words_of_its_own(capsys, name):
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "which model:\n  --model" in text and "config:\n  --model" not in text
+
+
 def test_overview_names_every_command(capsys):
     assert main([]) == 0
     out = capsys.readouterr().out

@@ -32,6 +32,7 @@ COMMANDS = {
 HEADINGS = {
     "cli": "for all commands",
     "common": "which run, and which data",
+    "model_flags": "which model",
     "search_flags": "search",
     "chain_flags": "search of lattice models",
     "traces": "drawing",
