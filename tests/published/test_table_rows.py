@@ -70,7 +70,7 @@ def test_a_maze_with_the_config_of_a_sudoku_is_told(tmp_path):
     arrays, config = published("maze")
     file = saved(tmp_path / "a.safetensors", arrays)
     config["data"] = {"task": "sudoku", "sudoku": {"box": [3, 3]}}
-    words = r"6 tokens .*box is \(3, 3\); .*may be of the task maze: set config.data.task"
+    words = r"6 tokens .*not tell apart: .*sudoku with box=\(2, 2\), and so has maze; .*data.task"
     with pytest.raises(UserError, match=words):
         convert.plan(file, config)
     config["data"]["sudoku"]["box"] = [2, 2]  # said by the user, so it may be

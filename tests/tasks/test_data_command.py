@@ -75,6 +75,9 @@ def test_arc_of_a_directory_has_the_concepts_if_they_are_there(request_of, tmp_p
     source = f"--source={tmp_path}"
     assert request_of("arc1", source).settings.subsets == "training,evaluation"
     assert "has no ConceptARC, so the data set is built without it" in capsys.readouterr().err
+    (tmp_path / "tasks.jsonl").write_text("{}")
+    request_of("arc1", f"--source={tmp_path / 'tasks.jsonl'}")
+    assert not capsys.readouterr().err  # of no directory nothing is known to be missing
     (tmp_path / "arc-agi_concept_challenges.json").write_text("{}")
     assert request_of("arc1", source).settings.subsets == "training,evaluation,concept"
     assert request_of("arc2", source).settings.subsets == "training2,evaluation2,concept"

@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 from trm_jax.core.errors import UserError
 
-QUESTION_NAMES = ("question", "puzzle", "puzzles", "quiz", "quizzes", "sudoku", "maze", "problem")
+QUESTION_NAMES = (
+    *("question", "puzzle", "puzzles", "quiz", "quizzes", "sudoku", "maze", "problem"),
+    *("unsolved", "mission", "board", "grid"),
+)
 ANSWER_NAMES = ("answer", "answers", "solution", "solutions", "solved")
 """What the columns are called in the files that people have, in any case."""
 MOST_COLUMNS = 1000

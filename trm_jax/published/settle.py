@@ -125,11 +125,15 @@ def _options(told: Told, data: Mapping[str, Any], file: str) -> dict[str, Any]:
     if not same and (len(choices) > 1 or others):
         each = " or ".join(", ".join(f"{k}={v}" for k, v in choice.items()) for choice in choices)
         name, value = next(iter(mine.items()))
+        seen = f"{file} is of a puzzle with {told.vocab} tokens ({EMBEDDING} has as many rows)"
+        if others:
+            raise UserError(
+                f"{seen}, which the file does not tell apart: so many has {task} with {each}, and "
+                f"so has {' and '.join(others)}; config.data.{task}.{name} is {value}. Set "
+                "config.data.task, or that, to what it was trained on."
+            )
         one = "one of: " if len(choices) > 1 else ""
-        raise UserError(
-            f"{file} is of a puzzle with {told.vocab} tokens ({EMBEDDING} has as many rows) and "
-            f"config.data.{task}.{name} is {value}; set it to {one}{each}{instead}."
-        )
+        raise UserError(f"{seen} and config.data.{task}.{name} is {value}; set it to {one}{each}.")
     return (same or choices)[0]
 
 

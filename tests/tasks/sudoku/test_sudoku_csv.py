@@ -63,6 +63,12 @@ def test_columns_go_by_name_and_spelling_is_free(file):
     assert_puzzles(file)
 
 
+@pytest.mark.parametrize("names", ["Mission,Solution", "unsolved,solved", "board,answer"])
+def test_names_that_people_give(file, names):
+    rows = [",".join(line.split(",")[1:3]) for line in good_lines()[1:]]
+    assert_puzzles(write(file, [names, *rows]))
+
+
 def test_blocks_make_no_difference(file, monkeypatch):
     monkeypatch.setattr(csv_rows, "_BLOCK_CELLS", 7 * FOUR.cells + 1)
     assert_puzzles(write(file, good_lines()))

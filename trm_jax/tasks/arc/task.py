@@ -141,7 +141,8 @@ class ArcTask(Task):
 
     def edition_remark(self, settings: Any, source: str) -> str:
         """See `Task`."""
-        if source == EMBEDDED or CONCEPT in settings.subsets.split(","):
+        known = source == EMBEDDED or CONCEPT in settings.subsets.split(",")
+        if known or not Path(source).is_dir():
             return ""
         return f"{source} has no ConceptARC, so the data set is built without it"
 

@@ -26,7 +26,10 @@ _TITLE = re.compile(
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
-_ALIKE: dict[int, str] = {ord("\u3000"): " ", ord("\u2026"): "...", ord("\u2212"): _DASH}
+_ALIKE: dict[int, str] = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"), "")  # of no width
+_ALIKE |= dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2423"), " ")
+_ALIKE |= dict.fromkeys(map(ord, "\u2018\u2019\u201c\u201d"), '"')
+_ALIKE |= {ord("\u3000"): " ", ord("\u2026"): "...", ord("\u2212"): _DASH}
 _ALIKE |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # of full width
 _ALIKE |= {ord(dash): _DASH for dash in "\u2010\u2011\u2012\u2013\u2014"}
 _ALIKE |= {ord(dot): "." for dot in "\u00b7\u2022\u2219\u22c5\u25a1\u25a2"}
