@@ -141,6 +141,11 @@ def damage_foreign(folder):
     (folder / "notes.txt").write_text("mine")
 
 
+def damage_renamed(folder):
+    shutil.rmtree(folder)
+    shutil.copytree(folder.parent / "8", folder)
+
+
 def damage_file(folder):
     shutil.rmtree(folder)
     folder.write_text("mine")
@@ -155,6 +160,7 @@ DAMAGES = [
     damage_list,
     damage_all,
     damage_foreign,
+    damage_renamed,
 ]
 
 

@@ -145,7 +145,7 @@ class Checkpoints:
           score: the main score on the held-out slice, None where it was not measured.
           rows: whose the rows of the puzzle table are.
         """
-        marked = {**meta, soundness.MARK: hashes.FORMAT}
+        marked = {**meta, soundness.MARK: hashes.FORMAT, soundness.NUMBER: step}
         items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(marked)}
         if rows.grouped:
             names = {"first": rows.first, "transforms": rows.transforms}

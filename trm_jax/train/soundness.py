@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from etils import epath
 
@@ -15,6 +16,8 @@ MARK = "hashed"
 """Key of a checkpoint's meta which says that it was written with hashes."""
 TORN = ".orbax-checkpoint-tmp"
 """In the name of a save that is not finished; on a local disk it is renamed when it is."""
+NUMBER = "step"
+"""Key of a checkpoint's meta: the number that it was written with, its folder's name."""
 SCORE = "exact_accuracy"
 """The score's name on disk, whatever the task's main score is."""
 ASIDE = ".damaged"
@@ -52,12 +55,13 @@ def check(folder: epath.Path, *, contents: bool = True) -> bool:
         if not any(folder.iterdir()):
             raise UnsoundError("it is empty")
         if hashes.check(folder, contents=contents):
+            _refuse_renamed(folder)
             return True
         if not (folder / "state").is_dir():
             raise UnsoundError(
                 "it holds no state, so it is no checkpoint of trm_jax, or half of one"
             )
-        if _is_marked(folder):
+        if MARK in _meta(folder):
             raise UnsoundError(f"its {hashes.NAME} is missing")
         if (folder / "metrics").exists() and score(folder) is None:
             raise UnsoundError("its metrics/metrics is damaged")
@@ -155,8 +159,19 @@ def _is_committed(path: epath.Path) -> bool:
     return "://" not in str(path) or (path / "commit_success.txt").exists()
 
 
-def _is_marked(folder: epath.Path) -> bool:
-    """Whether it was written with hashes, by its meta.
+def _refuse_renamed(folder: epath.Path) -> None:
+    """Refuses a checkpoint that was copied or renamed to another's number.
+
+    Raises:
+      UnsoundError: it was; or its meta cannot be read.
+    """
+    number = _meta(folder).get(NUMBER)
+    if number is not None and str(number) != folder.name:
+        raise UnsoundError(f"it is checkpoint {number} under another name")
+
+
+def _meta(folder: epath.Path) -> Mapping[str, Any]:
+    """What was saved beside the state; empty if nothing was.
 
     Raises:
       UnsoundError: that cannot be read.
@@ -164,6 +179,8 @@ def _is_marked(folder: epath.Path) -> bool:
     path = folder / "meta" / "metadata"
     try:
         meta = json.loads(path.read_text()) if path.exists() else {}
-        return MARK in meta
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UnsoundError(f"its meta/metadata is damaged ({type(error).__name__})") from error
+    if not isinstance(meta, dict):
+        raise UnsoundError("its meta/metadata is damaged (it holds no keys)")
+    return meta
