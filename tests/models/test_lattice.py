@@ -11,7 +11,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.models import get_model
 from trm_jax.models.lattice.deduce import eliminate, guess
 from trm_jax.models.lattice.loss import Truth, loop_losses
-from trm_jax.models.lattice.network import Said, drop
+from trm_jax.models.lattice.network import Said, drop, random_bytes
 from trm_jax.models.lattice.settings import LatticeSettings
 from trm_jax.models.settings import ModelConfig
 
@@ -171,14 +171,18 @@ def test_without_keys_the_surest_cell_is_fixed():
     assert left[0].all() and left[2].all()
 
 
+def dropped(x, keys):
+    return drop(x, *random_bytes(x.shape, 0.25, keys))
+
+
 def test_dropout_depends_on_the_slots_key_alone_and_keeps_the_mean():
     keys = jax.random.split(jax.random.key(0), 4)
     x = jnp.ones((4, 8, 64))
-    whole = drop(x, 0.25, keys)
-    np.testing.assert_array_equal(drop(x[2:], 0.25, keys[2:]), whole[2:])
+    whole = dropped(x, keys)
+    np.testing.assert_array_equal(dropped(x[2:], keys[2:]), whole[2:])
     assert abs(float(jnp.mean(whole == 0)) - 0.25) < 0.05
     assert abs(float(jnp.mean(whole)) - 1) < 0.05
-    np.testing.assert_array_equal(drop(x, 0.25, None), x)
+    np.testing.assert_array_equal(dropped(x, None), x)
 
 
 def test_a_round_says_what_is_left_and_whether_it_is_solved():
@@ -229,6 +233,12 @@ def test_flops_are_counted_as_xla_counts_them():
 def test_what_does_not_fit_is_refused(settings, words):
     with pytest.raises(UserError, match=words):
         get_model(change(**settings))
+
+
+def test_a_recursive_model_refuses_what_only_a_lattice_model_has():
+    recursive = {"kind": "trm", "prefix_tokens": 1, "lattice": LatticeSettings(dropout=0.2)}
+    with pytest.raises(UserError, match="config.model.lattice.dropout is 0.2"):
+        get_model(change(**recursive))
 
 
 def test_shares_of_new_states_are_one_together_at_most():

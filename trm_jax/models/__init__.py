@@ -9,6 +9,7 @@ import jax
 from trm_jax.core.errors import UserError
 from trm_jax.models.lattice import lattice_model
 from trm_jax.models.lattice.lattice_model import LatticeModel
+from trm_jax.models.lattice.settings import LatticeSettings
 from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
 from trm_jax.models.settings import FUSED, PLAIN, WRITTEN_OUT, ModelConfig, ModelSettings
@@ -72,6 +73,13 @@ def _check_written_out(settings: ModelSettings) -> None:
 
 def _check_recursion(settings: ModelSettings) -> None:
     """Refuses settings that the recursive models of TRM's family cannot use."""
+    for name, default in LatticeSettings().to_dict().items():
+        value = getattr(settings.lattice, name)
+        if value != default:
+            raise UserError(
+                f"config.model.lattice.{name} is {value!r}, and config.model.kind {settings.kind!r}"
+                f" has no use for it; set it to {default!r}, or the kind to {lattice_model.KIND!r}."
+            )
     mixer = MIXERS.get(settings.mixer)
     if settings.positions not in mixer.positions:
         raise UserError(
