@@ -17,7 +17,7 @@ from trm_jax.cli import MALLOC, main
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
 from trm_jax.models.flops import step_flops
-from trm_jax.models.settings import ModelConfig
+from trm_jax.models.settings import ModelConfig, ModelSettings
 
 DEMO = f"--config={runs.ROOT}/experiments/sudoku.py:demo"
 TINY = [
@@ -86,7 +86,9 @@ def test_all_is_the_train_step_and_the_rest_under_their_names(everything):
 @pytest.mark.parametrize("part", record.PROGRAMS)
 def test_programs_have_rate_ceiling_and_memory(everything, part):
     found = everything[0] if part == "train" else everything[0][part]
-    model = ModelConfig(vocab=found["vocab"], cells=found["cells"], **everything[0]["model"])
+    model = ModelConfig.of(
+        ModelSettings.read(everything[0]["model"]), found["vocab"], found["cells"]
+    )
     calls = 1 if part == "train" else model.N
     tflop = calls * step_flops(model, 8, part == "train") / 1e12
     low, high = found["spread"]

@@ -248,7 +248,7 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
         (["--config.lr=1"], "config.lr is no setting; did you mean config.optimizer.lr or "),
         (["--config.stepz", "3"], "config.stepz is no setting; did you mean config.steps?"),
         (["--config.model.widht=3"], "did you mean config.model.width?"),
-        (["--config.model.dropout=1"], "config.model.dropout is no setting; docs/settings.md"),
+        (["--config.model.dropout=1"], "did you mean config.model.lattice.dropout?"),
         (["--config.model.width.x=3"], "width.x is no setting; did you mean config.model.width?"),
         (["--config.model_width=3"], "model_width is no setting; did you mean config.model.width?"),
         (["--config.data.sudoku.box[0]=3"], "did you mean config.data.sudoku.box?"),

@@ -119,9 +119,9 @@ def test_what_only_the_puzzles_tell_is_refused_with_them():
     """Whether a width is a multiple of the number of digits: not known before the vocabulary is."""
     settings = ModelSettings(mixer="digits", prefix_tokens=0, width=30)
     check_model(settings)
-    get_model(ModelConfig(vocab=7, cells=16, **settings.to_dict()))
+    get_model(ModelConfig.of(settings, 7, 16))
     with pytest.raises(UserError, match=r"model\.width 30 .*4 digits.*multiple of 4"):
-        get_model(ModelConfig(vocab=6, cells=16, **settings.to_dict()))
+        get_model(ModelConfig.of(settings, 6, 16))
 
 
 class LearnedOnly(MlpMixer):

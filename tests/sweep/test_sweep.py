@@ -225,7 +225,11 @@ def sweep_file(tmp_path, *entries):
         ([["a", {}]], ["--seeds=2"], "--seeds"),
         ([["a", {}]], ["--jobs=0"], "--jobs"),
         ([["a", {}]], ["--sweep=nowhere.json"], "nowhere.json"),
-        ([["a", {}]], ["--sweep=nowhere.py"], "one of ablations, recipes, time_to_accuracy"),
+        (
+            [["a", {}]],
+            ["--sweep=nowhere.py"],
+            "one of ablations, lattice_ablations, recipes, time_to_accuracy",
+        ),
         (
             [["a", {"lr": 1}]],
             [],

@@ -73,6 +73,7 @@ def test_wandb_gets_the_finite_numbers(path, monkeypatch):
             return Run()
 
     monkeypatch.setitem(__import__("sys").modules, "wandb", Wandb)
+    monkeypatch.setenv("WANDB_API_KEY", "of nobody")
     book = Logbook(path, resume_step=0, wandb_project="p", name="x")
     book.write(1, {"loss": 2.0, "bad": float("nan")})
     book.close()

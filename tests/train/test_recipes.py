@@ -18,6 +18,7 @@ from trm_jax.core.types import Batch
 from trm_jax.models import act, get_model, losses
 from trm_jax.models.settings import LossConfig
 from trm_jax.tasks.random_puzzles import random_puzzles
+from trm_jax.tasks.sources import open_training_data
 from trm_jax.train import loop
 from trm_jax.train.gradient import supervise
 from trm_jax.train.run import prepare
@@ -90,7 +91,7 @@ def test_slots_taken_in_parts_are_all_of_them():
 
 
 def last_state(root, experiment):
-    dataset = loop.open_training_data(experiment.data, root / "data")
+    dataset = open_training_data(experiment.data, root / "data")
     run = prepare(experiment, dataset)
     with loop.Checkpoints(loop.WorkDir(root).checkpoints) as checkpoints:
         assert checkpoints.latest_step() == experiment.steps

@@ -218,9 +218,7 @@ class Experiment(Settings):
 
     def model_config(self, manifest: Mapping[str, Any]) -> ModelConfig:
         """The model for a data set, from its manifest's `vocab` and `cells`."""
-        shapes = {"vocab": manifest["vocab"], "cells": manifest["cells"]}
-        settings = {name: getattr(self.model, name) for name, _, _ in ModelSettings.rules()}
-        return ModelConfig(**shapes, **settings)
+        return ModelConfig.of(self.model, manifest["vocab"], manifest["cells"])
 
     def change(self, settings: Mapping[str, Any]) -> Self:
         """The same with some settings replaced, by their dotted names as in "model.remat"."""

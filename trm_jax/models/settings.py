@@ -1,7 +1,7 @@
 """The settings of a model and of its loss."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from trm_jax.core.settings import Settings, group, setting
 from trm_jax.models.lattice.settings import LatticeSettings
@@ -151,6 +151,12 @@ class ModelConfig(ModelSettings):
 
     vocab: int = setting(dataclasses.MISSING, "V, number of token ids.", low=1, high=MAX_VOCAB)
     cells: int = setting(dataclasses.MISSING, "S, cells of a puzzle.", low=1, high=2**20)
+
+    @classmethod
+    def of(cls, settings: ModelSettings, vocab: int, cells: int) -> Self:
+        """Settings for puzzles of `vocab` token ids and so many cells."""
+        values = {name: getattr(settings, name) for name, _, _ in ModelSettings.rules()}
+        return cls(vocab=vocab, cells=cells, **values)
 
     @property
     def tokens(self) -> int:

@@ -116,7 +116,7 @@ def check_mirror(project: str) -> None:
     """
     if not project:
         return
-    if importlib.util.find_spec("wandb") is None:
+    if not sys.modules.get("wandb") and importlib.util.find_spec("wandb") is None:
         raise UserError(
             f"config.wandb_project is {project!r} and wandb is not installed; "
             "run `pip install 'trm-jax[wandb]'`, or leave it empty."

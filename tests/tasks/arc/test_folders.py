@@ -138,7 +138,7 @@ def test_other_texts_are_named(tmp_path):
 
 def test_a_data_set_without_the_concepts_says_so(tmp_path, capsys):
     write_repository(tmp_path / "arc")
-    flags = ["--copies=1", "--side=7"]
+    flags = ["--copies=1", "--side=7", "--json"]
     assert (
         main(["data", "arc1", f"--source={tmp_path / 'arc'}", f"--out={tmp_path / 'o'}", *flags])
         == 0

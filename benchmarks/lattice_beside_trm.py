@@ -1,6 +1,6 @@
 r"""One picture of two kinds of runs on the same puzzles: accuracy against what it cost.
 
-    python experiments/lattice_beside_trm.py --out lattice_trm.png \
+    python benchmarks/lattice_beside_trm.py --out lattice_trm.png \
         --lattice runs/six0 runs/six1 runs/six2 --trm runs/trm_quick
 
 Left, training: held-out accuracy without search by the FLOPs of the updates so far; a star is the
