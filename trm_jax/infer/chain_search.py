@@ -282,13 +282,13 @@ class ChainSearch:
         settings = self.model.config.lattice
         place = jnp.minimum(slots.puzzle, len(inputs) - 1)
         keys = self._keys(place, slots)
-        movement = self.deduction.draw(_folded(keys, TURN))
-        said = self._loops(params, movement.apply(slots.candidates), _folded(keys, DROPOUT))
+        movement = self.deduction.draw(fold(keys, TURN))
+        said = self._loops(params, movement.apply(slots.candidates), fold(keys, DROPOUT))
         back = movement.invert()
         said = said.replace(candidates=back.apply(said.candidates), digits=back.apply(said.digits))
         given = inputs[place] >= FIRST_DIGIT
         deduced = eliminate(said, slots.candidates, given, settings, searching=True)
-        candidates = guess(deduced, said, settings, _folded(keys, GUESS))
+        candidates = guess(deduced, said, settings, fold(keys, GUESS))
         rules = self.deduction.accepts(jnp.argmax(deduced.candidates, axis=-1))
         return Played(said, deduced, candidates, deduced.solved & rules)
 
@@ -343,9 +343,3 @@ class ChainSearch:
         )
         new = jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a, split), new)
         return Queue(puzzles.replace(chains=puzzles.chains + begun), new)
-
-
-def _folded(keys: jax.Array, purpose: int) -> jax.Array:
-    folded = fold(keys, purpose)
-    assert folded is not None
-    return folded

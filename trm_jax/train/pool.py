@@ -30,6 +30,7 @@ from trm_jax.tasks.deduction import Deduction, Movement
 from trm_jax.train.gradient import in_parts
 from trm_jax.train.optim import ema_decay, ema_update, schedule
 from trm_jax.train.state import TrainState
+from trm_jax.train.step import add_metrics
 
 FRESH, TURN, DROPOUT, TURN_AGAIN, GUESS = range(5)
 """What a slot's key of the update is folded with, by purpose."""
@@ -158,21 +159,18 @@ def update(
     """One optimizer update and one round of the pool, see the head of this module."""
     batch_size = state.carry.ended.shape[0]
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
-    pool = refill(state.carry, batch, _fold(keys, FRESH), model)
-    pool = turn(pool, deduction.draw(_fold(keys, TURN)))
+    pool = refill(state.carry, batch, fold(keys, FRESH), model)
+    pool = turn(pool, deduction.draw(fold(keys, TURN)))
     params = state.weights.params
-    grads, metrics = _gradient(model, mesh, parts)(params, pool, _fold(keys, DROPOUT))
+    grads, metrics = _gradient(model, mesh, parts)(params, pool, fold(keys, DROPOUT))
     updates, opt_state = optimizer.update(grads, state.opt_state, params)
     params = optax.apply_updates(params, updates)
-    pool = turn(pool, deduction.draw(_fold(keys, TURN_AGAIN)))
-    pool, played = _round(model, mesh)(params, pool, _fold(keys, GUESS))
+    pool = turn(pool, deduction.draw(fold(keys, TURN_AGAIN)))
+    pool, played = _round(model, mesh)(params, pool, fold(keys, GUESS))
     metrics |= played
     metrics["updates"] = jnp.ones((), jnp.float32)
     metrics["gradient_norm"] = optax.tree.norm(grads).astype(jnp.float32)
     rate = schedule(optimizer_config.lr, optimizer_config, total_steps)(state.step)
-    fresh = state.step % log_every == 0
-    before = {name: jnp.where(fresh, 0, total) for name, total in state.sums.items()}
-    before["lr"] = jnp.zeros((), jnp.float32)  # a rate is not added up
     metrics["lr"] = rate
     averaged = {"params": params, "table": state.weights.table}
     new = {name: averaged[name] for name in state.ema}
@@ -182,14 +180,8 @@ def update(
         opt_state=opt_state,
         ema=ema_update(state.ema, new, ema_decay(optimizer_config, state.step)),
         carry=pool,
-        sums={name: (before[name] + metrics[name]).astype(jnp.float32) for name in state.sums},
+        sums=add_metrics(state.sums, metrics, fresh=state.step % log_every == 0),
     )
-
-
-def _fold(keys: jax.Array, purpose: int) -> jax.Array:
-    folded = fold(keys, purpose)
-    assert folded is not None
-    return folded
 
 
 def _gradient(model: LatticeModel, mesh: Mesh, parts: int) -> Callable[..., Any]:

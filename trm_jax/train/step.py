@@ -71,11 +71,11 @@ def update(
         opt_state=opt_state,
         ema=ema_update(state.ema, new, ema_decay(optimizer_config, state.step)),
         carry=new_carry,
-        sums=_add(state.sums, metrics, fresh=state.step % log_every == 0),
+        sums=add_metrics(state.sums, metrics, fresh=state.step % log_every == 0),
     )
 
 
-def _add(
+def add_metrics(
     sums: dict[str, jax.Array], metrics: dict[str, jax.Array], fresh: jax.Array
 ) -> dict[str, jax.Array]:
     """Adds an update's metrics, after a log point to nothing; a learning rate is not added up."""

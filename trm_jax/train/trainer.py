@@ -31,6 +31,7 @@ class Trainer:
       shapes: of the train state.
       shardings: of the train state.
       init: a fresh state from a key, which is consumed.
+      describe: a log point's means in one line.
     """
 
     recipe: Recipe
@@ -41,17 +42,13 @@ class Trainer:
     shapes: TrainState
     shardings: TrainState
     init: Callable[[jax.Array], TrainState]
+    describe: Callable[[dict[str, float]], str]
 
     def step(self, T: int, n: int) -> TrainStep:
         """The compiled step at a depth of recursion, see `ModelSettings`."""
         deep = get_model(dataclasses.replace(self.model.config, T=T, n=n))
         learner = make_learner(self.recipe, deep, self.mesh, self.optimizer, self.shape)
         return make_train_step(learner.update, self.mesh, self.shapes, learner.summarise)
-
-    @property
-    def describe(self) -> Callable[[dict[str, float]], str]:
-        """A log point's means in one line."""
-        return make_learner(self.recipe, self.model, self.mesh, self.optimizer, self.shape).describe
 
 
 def make_trainer(
@@ -99,4 +96,5 @@ def make_trainer(
         shapes=shapes,
         shardings=shardings,
         init=jax.jit(init, out_shardings=shardings),
+        describe=learner.describe,
     )

@@ -23,7 +23,7 @@ from trm_jax.core.types import Latents, Output
 from trm_jax.models import attend
 from trm_jax.models.lattice.deduce import eliminate, guess
 from trm_jax.models.lattice.loss import Losses, Truth, loop_losses
-from trm_jax.models.lattice.network import EXPANSION, LatticeNetwork, Said
+from trm_jax.models.lattice.network import EXPANSION, LatticeNetwork, Said, fold
 from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
 
 KIND = "lattice"
@@ -190,9 +190,7 @@ class LatticeModel:
         h0: Any = network.apply({"params": params}, candidates, method="embed")
 
         def loop(params: Any, h: jax.Array, number: jax.Array) -> Any:
-            its_keys = None
-            if keys is not None and dropout:
-                its_keys = jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+            its_keys = fold(keys, number) if dropout else None
             return network.apply({"params": params}, h, h0, dropout, its_keys, method="loop")
 
         if c.remat != "none":

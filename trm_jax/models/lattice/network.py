@@ -1,7 +1,7 @@
 """The network of lattice deduction: pre-norm transformer blocks, looped, with three heads."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -65,8 +65,11 @@ def drop(x: jax.Array, chances: jax.Array | None, threshold: int) -> jax.Array:
     return jnp.where(chances >= threshold, x * scale, 0)
 
 
-def fold(keys: jax.Array | None, number: int | jax.Array) -> jax.Array | None:
-    """Other keys out of keys [B]."""
+Keys = TypeVar("Keys", jax.Array, jax.Array | None)
+
+
+def fold(keys: Keys, number: int | jax.Array) -> Keys:
+    """Other keys out of keys [B]; None, for no randomness, stays None."""
     return None if keys is None else jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
