@@ -4,9 +4,8 @@ r"""What matters in lattice deduction: the paper's ablations on 6x6 puzzles, on 
         --out runs/lattice_ablations --seeds 1
     trm eval --workdir runs/lattice_ablations/ARM/seed0 --passes 128 --chains 8   # each arm
 
-Every arm has the 700 updates of `six`; a shorter schedule tells nothing, as at 400 updates the
-full method, too, solves 3 % with search. Results: experiments/RESULTS.md, beside the paper's figures
-for 9x9 after 2,000 updates.
+Every arm has the 700 updates of `six`: after 400 the full method, too, solves only 3 % with search.
+Results: experiments/RESULTS.md, beside the paper's figures for 9x9 after 2,000 updates.
 """
 
 import sweep

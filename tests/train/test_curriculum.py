@@ -14,7 +14,7 @@ from tests.train.test_recipes import after
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import UserError
 from trm_jax.models import check_training
-from trm_jax.models.settings import ModelSettings
+from trm_jax.models.settings import LossConfig, ModelSettings
 from trm_jax.tasks.random_puzzles import random_puzzles
 from trm_jax.train.curriculum import Stage, stages
 from trm_jax.train.loop import train
@@ -86,11 +86,11 @@ def test_what_is_no_curriculum_is_refused(curriculum):
 def test_models_that_cannot_change_their_depth():
     multi, direct = (ModelSettings(kind=kind, n=2) for kind in ("trm_multi_z", "transformer"))
     with pytest.raises(UserError, match=r"keep n = config\.model\.n = 2 in all stages"):
-        check_training(multi, 1, CGAR)
-    check_training(multi, 1, ((0.0, 1, 2), (0.5, 3, 2)))
+        check_training(multi, 1, CGAR, LossConfig())
+    check_training(multi, 1, ((0.0, 1, 2), (0.5, 3, 2)), LossConfig())
     with pytest.raises(UserError, match=r"config\.curriculum .* leave it empty"):
-        check_training(direct, 1, CGAR)
-    check_training(direct, 1, ())
+        check_training(direct, 1, CGAR, LossConfig())
+    check_training(direct, 1, (), LossConfig())
 
 
 def test_it_survives_json_configs_and_the_command_line(monkeypatch):

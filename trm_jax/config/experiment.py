@@ -202,7 +202,7 @@ class Experiment(Settings):
             )
         check_stages(self.curriculum)
         check_model(self.model)
-        check_training(self.model, self.chains, self.curriculum)
+        check_training(self.model, self.chains, self.curriculum, self.loss)
         task = TASKS.get(self.data.task)
         if MIXERS.get(self.model.mixer).alike_symbols and not task.alike_symbols:
             raise UserError(

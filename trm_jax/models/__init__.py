@@ -12,7 +12,14 @@ from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.lattice.settings import LatticeSettings
 from trm_jax.models.mixers import MIXERS
 from trm_jax.models.model import Model
-from trm_jax.models.settings import FUSED, PLAIN, WRITTEN_OUT, ModelConfig, ModelSettings
+from trm_jax.models.settings import (
+    FUSED,
+    PLAIN,
+    WRITTEN_OUT,
+    LossConfig,
+    ModelConfig,
+    ModelSettings,
+)
 from trm_jax.models.variants import VARIANTS, Variant
 
 AnyModel = Model | LatticeModel
@@ -108,7 +115,10 @@ KINDS: dict[str, Kind] = {
 
 
 def check_training(
-    settings: ModelSettings, chains: int, curriculum: Sequence[tuple[float, int, int]]
+    settings: ModelSettings,
+    chains: int,
+    curriculum: Sequence[tuple[float, int, int]],
+    loss: LossConfig,
 ) -> None:
     """Refuses ways of training that a model of these settings cannot follow.
 
@@ -116,13 +126,14 @@ def check_training(
       settings: that `check_model` accepts.
       chains: see `train.chains`.
       curriculum: see `train.curriculum`.
+      loss: of a supervision step, for models that are trained by those.
 
     Raises:
-      UserError: it has no depth for a curriculum, or no z for chains.
+      UserError: it has no depth for a curriculum, no z for chains, or a loss of its own.
     """
     variant, kind, n = KINDS[settings.kind].variant, settings.kind, settings.n
     if variant is None:
-        return _check_pool_training(kind, chains, curriculum)
+        return _check_pool_training(kind, chains, curriculum, loss)
     if curriculum and not variant.recurses:
         raise UserError(
             f"config.curriculum changes the depth of recursion, and a {kind!r} model has none; "
@@ -146,9 +157,16 @@ def check_training(
 
 
 def _check_pool_training(
-    kind: str, chains: int, curriculum: Sequence[tuple[float, int, int]]
+    kind: str, chains: int, curriculum: Sequence[tuple[float, int, int]], loss: LossConfig
 ) -> None:
     """The same of a model that is trained on a pool of its own states."""
+    for name, default in LossConfig().to_dict().items():
+        value = getattr(loss, name)
+        if value != default:
+            raise UserError(
+                f"config.loss.{name} is {value!r}, and the loss of a {kind!r} model is set by "
+                f"config.model.{kind}.*; set it to {default!r}."
+            )
     if chains > 1:
         raise UserError(
             f"config.chains is {chains}, and a {kind!r} model learns from single states; set it "

@@ -64,11 +64,13 @@ def check(settings: ModelSettings) -> None:
             f"config.model.kernels is {FUSED!r}, whose sums are float32, and the dtype is float64; "
             f"set it to {PLAIN!r}."
         )
-    for name in ("noise", "damping", "y_layers"):
-        if getattr(settings, name):
+    standard = ModelSettings()
+    for name in ("noise", "damping", "y_layers", "halt_exploration"):
+        value, default = getattr(settings, name), getattr(standard, name)
+        if value != default:
             raise UserError(
-                f"config.model.{name} is {getattr(settings, name)}, and a {KIND!r} model has no "
-                "use for it; set it to 0."
+                f"config.model.{name} is {value}, and a {KIND!r} model does not use it; set it to "
+                f"{default}."
             )
 
 
