@@ -78,7 +78,7 @@ def test_round_trip_through_json():
 def test_unknown_keys_are_refused_by_name_with_the_nearest(config, key, remedy):
     with pytest.raises(UserError) as error:
         from_dict(config)
-    assert str(error.value).startswith(f"{key} is no setting; ")
+    assert str(error.value).startswith(f"{key} is not a setting; ")
     assert str(error.value).endswith(remedy)
 
 

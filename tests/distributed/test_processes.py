@@ -170,7 +170,7 @@ def test_when_one_is_killed_the_other_ends_and_says_why(root, killed):
         ({"TRM_NUM_PROCESSES": "two"}, "TRM_NUM_PROCESSES is 'two'"),
         (
             {"TRM_COORDINATOR": "h:1", "TRM_NUM_PROCESSES": "2", "TRM_PROCESS_ID": "2"},
-            "process 2 of 2 at 'h:1' makes no sense",
+            "process 2 of 2 at 'h:1' is invalid",
         ),
         (
             {"TRM_COORDINATOR": "here", "TRM_NUM_PROCESSES": "2", "TRM_PROCESS_ID": "0"},

@@ -233,7 +233,7 @@ def sweep_file(tmp_path, *entries):
         (
             [["a", {"lr": 1}]],
             [],
-            "Run a: config.lr is no setting; did you mean config.optimizer.lr",
+            "Run a: config.lr is not a setting; did you mean config.optimizer.lr",
         ),
         (
             [["a", {"data.maze.side": 7}]],
@@ -358,7 +358,7 @@ def test_sweep_trains_scores_reports_what_failed_and_passes_over_what_is_done(
     assert main(["sweep", *flags]) == 1
     printed = capsys.readouterr().out
     assert "1 of 2 runs done, 1 failed" in printed
-    assert "  wrong/seed0  training: exit code 2  trm: config.mesh.data asks for 64" in printed
+    assert "  wrong/seed0  training: exit code 2  trm: config.mesh.data is 64" in printed
     experiment, _ = WorkDir(out / "fine/seed1").read()
     assert (experiment.name, experiment.seed, experiment.model.T) == ("fine", 1, 1)
     (evaluation,) = (out / "fine/seed1/eval").iterdir()
