@@ -260,7 +260,7 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
         (["--config.data.sudoku.box[0]=3"], "did you mean config.data.sudoku.box?"),
         (["--noconfig.model.unrol"], "unrol is not a setting; did you mean config.model.unroll"),
         (["--config.optimizer.lr=inf"], "lr is inf; it must be finite and in (0, 1e+09]."),
-        (["--config.plugins=(3,)"], "plugin 3: this is the name of no module"),
+        (["--config.plugins=(3,)"], "plugin 3: this is not the name of a module"),
         (
             ["--config.", "3"],
             "--config. does not name a setting; docs/settings.md lists all of them.",
