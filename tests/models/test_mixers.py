@@ -103,7 +103,7 @@ def test_a_block_keeps_the_shape_and_type_of_its_layout(name):
         ({"kind": "trmm"}, r"model\.kind is 'trmm'.*trm.*hrm"),
         ({"mixer": "conv"}, r"model\.mixer is 'conv'.*mlp.*attention.*digits.*plugin"),
         ({"positions": "rotary"}, r"model\.positions is 'rotary'.*mlp"),
-        ({"mixer": "attention", "heads": 5}, r"model\.width 512 .*heads.*5"),
+        ({"mixer": "attention", "heads": 5}, r"model\.width is 512, .*heads.*5"),
         ({"mixer": "digits"}, r"model\.prefix_tokens is 16.*digits.* to 0"),
         ({"prefix_tokens": 2, "row_width": 1025}, r"1025.*2 prefix tokens.*model\.prefix_tokens"),
         ({"dtype": "float64"}, r"model\.dtype is 'float64'.*'float32'.*JAX_ENABLE_X64"),

@@ -401,5 +401,5 @@ def test_a_stopped_sweep_goes_on(capsys, config, tmp_path):
     assert "run/seed0: stopped" in printed and "the same command goes on" in printed
     stopped_at = max(int(path.name) for path in (metrics.parent / "checkpoints").iterdir())
     assert main(["sweep", *flags, f"--config.steps={stopped_at + 2}"]) == 0
-    assert f"going on from checkpoint {stopped_at}" in (metrics.parent / jobs.LOG).read_text()
+    assert f"resuming from checkpoint {stopped_at}" in (metrics.parent / jobs.LOG).read_text()
     assert [e["step"] for e in runs.metrics(metrics.parent)][-1] == stopped_at + 2

@@ -125,7 +125,7 @@ class ModelSettings(Settings):
     kernels: str = setting(
         PLAIN,
         "Implementation of SwiGLUs, rotary positions and lattice blocks, with the same result: "
-        "plain leaves them to the compiler; fused uses GPU kernels that move and store less memory.",
+        "plain leaves them to the compiler; fused uses GPU kernels that read and store less.",
         choices=(PLAIN, FUSED),
     )
     start: str = setting(
