@@ -160,8 +160,8 @@ def _step(
     """`sign_sgd` on a part of the table that starts at row `first_row`; skips other ids."""
     slots, rows = ids.shape[0], table.shape[0]
     # `size` keeps the shape static: unused entries get an id that no row has
-    nobody = jnp.iinfo(ids.dtype).max
-    touched, place = jnp.unique(ids, return_inverse=True, size=slots, fill_value=nobody)
+    unused = jnp.iinfo(ids.dtype).max
+    touched, place = jnp.unique(ids, return_inverse=True, size=slots, fill_value=unused)
     summed = jax.ops.segment_sum(row_gradients, place, num_segments=slots)
     here = touched - first_row
     here = jnp.where((here >= 0) & (here < rows), here, rows)  # not negative, which would wrap

@@ -165,8 +165,8 @@ class WorkDir:
             return from_dict(config)
         except UserError as error:
             plugins = config.get("plugins", ())
-            told = isinstance(plugins, list) and all(isinstance(each, str) for each in plugins)
-            hint = f" This run was trained with --plugin={','.join(plugins)}." if told else ""
+            listed = isinstance(plugins, list) and all(isinstance(each, str) for each in plugins)
+            hint = f" This run was trained with --plugin={','.join(plugins)}." if listed else ""
             raise UserError(f"{self.config}: {error}{hint if plugins else ''}") from error
 
     def claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
