@@ -261,9 +261,9 @@ def check_stages(curriculum: tuple[tuple[float, int, int], ...]) -> None:
     deep = all(min(T, n) > 0 and max(T, n) <= MOST_DEPTH for _, T, n in curriculum)
     if curriculum and not (shares[0] == 0 and rising and deep):
         raise UserError(
-            f"config.curriculum is {shown(curriculum)}; give stages (share, T, n), T and n from "
-            f"1 to {MOST_DEPTH}, shares rising from 0 to below 1, as in ((0.0, 1, 2), (0.3, 2, 4), "
-            "(0.6, 3, 6))."
+            f"config.curriculum is {shown(curriculum)}; give stages (fraction, T, n), T and n from "
+            f"1 to {MOST_DEPTH}, fractions rising from 0 to below 1, as in ((0.0, 1, 2), "
+            "(0.3, 2, 4), (0.6, 3, 6))."
         )
 
 

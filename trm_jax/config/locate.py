@@ -140,7 +140,7 @@ def filled(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a nested config with the defaults of all settings, including those of every task.
 
     Raises:
-      UserError: a group of settings has another value than a mapping.
+      UserError: a group of settings is not a mapping.
     """
     defaults = Experiment().to_dict()
     for name, task in TASKS.all().items():

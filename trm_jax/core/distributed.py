@@ -81,7 +81,7 @@ def join(
 
 
 def is_first() -> bool:
-    """Whether this is process 0, the only one that writes files and prints."""
+    """Whether this is process 0, which alone writes logs and prints."""
     return jax.process_index() == 0
 
 

@@ -13,7 +13,7 @@ from trm_jax.core.errors import UserError
 
 
 def write_whole(path: epath.Path, content: str | bytes) -> None:
-    """Writes a temporary file beside `path` and renames it; creates the directory if needed.
+    """Writes a file atomically, by renaming a temporary one; creates the directory if needed.
 
     A symbolic link at `path` is replaced; its target is left unchanged.
 

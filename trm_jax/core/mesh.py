@@ -49,7 +49,7 @@ def make_mesh(data: int = 0, table: int = 0, devices: Sequence[jax.Device] | Non
     if table < 0 or count % (table or 1) or ROW_MULTIPLE % (table or 1):
         raise UserError(
             f"config.mesh.table is {table}, which does not divide {count} devices and "
-            f"{ROW_MULTIPLE} rows; 0 takes {most}."
+            f"{ROW_MULTIPLE} rows; set it to 0 for {most}."
         )
     shape = (count // (table or most), table or most)
     # Auto: jit inserts the collectives; Linen does not support the default, Explicit

@@ -307,7 +307,7 @@ def summarise(sums: Metrics, settings: LatticeSettings) -> Metrics:
       `loss` and its parts `candidate_loss`, `digit_loss` and `conflict_loss`; `gradient_norm` per
       update; `lr` of the last update; `digits_right`, the fraction of empty cells of sound states
       (in which no cell has lost its true digit) that are right; `conflicts_found`, the fraction of
-      unsound states in which a conflict was detected, and `conflicts_false`, that of sound ones;
+      unsound states in which a conflict was detected, and `conflicts_false`, of sound ones;
       `false_eliminations`, the number of true digits eliminated per state; `solved`, the fraction
       of states that a round ends with an answer, and `false_answers`, the fraction of these that
       are wrong; `rounds` per puzzle.

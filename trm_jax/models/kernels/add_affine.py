@@ -29,7 +29,7 @@ def add_affine(
     """Computes h + drop(x kernel + bias).
 
     Args:
-      h: [R, D], D one of `rows.WIDTHS`.
+      h: [R, D], D one of `row_blocks.WIDTHS`.
       x: [R, D], same dtype as h.
       kernel: float32 [D, D].
       bias: float32 [D].

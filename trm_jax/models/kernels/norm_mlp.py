@@ -69,7 +69,7 @@ def norm_mlp(
     """Computes h + drop(down(gelu(up(normalised h)))).
 
     Args:
-      h: [R, D], D one of `rows.WIDTHS`.
+      h: [R, D], D one of `row_blocks.WIDTHS`.
       weights: F a multiple of INNER.
       chances: random bytes [R, D] for the dropout; None for no dropout.
       threshold: entries with bytes below it are dropped.

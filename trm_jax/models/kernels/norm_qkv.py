@@ -27,7 +27,7 @@ def norm_qkv(h: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Arra
     """Computes queries, keys and values of normalised h, and returns h with them.
 
     Args:
-      h: [R, D], D one of `rows.WIDTHS`.
+      h: [R, D], D one of `row_blocks.WIDTHS`.
       kernel: float32 [D, 3 D], q | k | v.
       bias: float32 [3 D].
 
