@@ -17,7 +17,8 @@ MOST_BYTES = 1 << 28
 MOST_LINE = 1 << 20
 """Max characters of one line."""
 MOST_RATIO, LEAST_SUSPECT = 100, 1 << 24
-"""Gzipped text is refused if it is larger than the second and the ratio is above the first."""
+"""Gzipped text is refused if it unpacks to more than MOST_RATIO times its size, unless to less than
+LEAST_SUSPECT bytes, since puzzles do not compress as well."""
 
 _MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",

@@ -44,7 +44,7 @@ class Output(struct.PyTreeNode):
     Attributes:
       logits: [B, S, V] in the activations' dtype.
       halt_logits: float32 [B]; positive if the model predicts that its answer is right.
-      continue_logits: float32 [B]; used only by the continue loss.
+      continue_logits: float32 [B]; used only by variants that halt as HRM does.
     """
 
     logits: jax.Array
