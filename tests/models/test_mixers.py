@@ -120,7 +120,7 @@ def test_what_only_the_puzzles_tell_is_refused_with_them():
     settings = ModelSettings(mixer="digits", prefix_tokens=0, width=30)
     check_model(settings)
     get_model(ModelConfig.of(settings, 7, 16))
-    with pytest.raises(UserError, match=r"model\.width 30 .*4 digits.*multiple of 4"):
+    with pytest.raises(UserError, match=r"model\.width is 30, .*4 fields.*multiple of 4"):
         get_model(ModelConfig.of(settings, 6, 16))
 
 

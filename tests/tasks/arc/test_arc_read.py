@@ -89,7 +89,7 @@ def test_places_that_hold_nothing(tmp_path):
     ("content", "words"),
     [
         ("{", ["not valid JSON"]),
-        ("[]", ["no tasks by name"]),
+        ("[]", ["instead of tasks by name"]),
         ("{}", ["has no tasks"]),
         ('{"a": 3}', ["task a", "not an object"]),
         ('{"a": {"train": []}}', ["task a", "'train' is missing or empty"]),
