@@ -92,8 +92,11 @@ def test_overview_names_every_command(capsys):
         (["train", DEMO, "--config.table.lr=a"], "--config.table.lr is 'a'; it must be a number"),
         (["train", DEMO, "--config.model.unroll=yo"], "unroll is 'yo'; it must be true or false"),
         (["train", DEMO, "--config.model-width=3"], "did you mean config.model.width?"),
-        (["train", DEMO, "--noconfig.data.maze.x"], "config.data.maze.x is no setting"),
-        (["train", DEMO, "--workdir=x", "--plugin=."], "plugin .: this is the name of no module"),
+        (["train", DEMO, "--noconfig.data.maze.x"], "config.data.maze.x is not a setting"),
+        (
+            ["train", DEMO, "--workdir=x", "--plugin=."],
+            "plugin .: this is not the name of a module",
+        ),
         (["eval", "--workdir=x", "--steps=b: c"], "--steps is 'b: c'; it must be a whole number"),
         (["eval", "--workdir=x", "--json=maybe"], "--json is 'maybe'; it must be true or false"),
         (["eval", "--workdir=nowhere"], "nowhere"),

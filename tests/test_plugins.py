@@ -166,6 +166,6 @@ def test_half_a_task_or_mixer_is_refused_when_it_registers(registry, kept, named
     kind = Task if registry is TASKS else Mixer
     with pytest.raises(UserError, match=re.escape(named)):
         registry.register("half", type("Half", (kind,), kept)())
-    with pytest.raises(UserError, match=f"and no {kind.__name__}; derive its class from trm_jax"):
+    with pytest.raises(UserError, match=f"not a {kind.__name__}; derive its class from trm_jax"):
         registry.register("half", type("Half", (), kept)())
     assert "half" not in registry.all()

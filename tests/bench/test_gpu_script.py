@@ -378,7 +378,7 @@ def test_killed_in_every_step_and_nothing_is_lost(tmp_path):
     assert "failed" in second["mlp/broken"] and (out / "metrics.jsonl").exists()
     third = killed_when((out / "work/eval.depth.log").exists, "--seconds=240")
     assert third["train"]["code"] == 42 and third["train"]["step"] > second["weights"]["step"]
-    assert "going on from checkpoint" in (out / "train.log").read_text()
+    assert "resuming from checkpoint" in (out / "train.log").read_text()
     assert start("--steps=eval").wait(400) == 1, "mlp/broken is a failure"
     last = found()
     assert last["eval/depth"]["checkpoint"] == third["train"]["step"]

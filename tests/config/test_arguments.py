@@ -245,17 +245,26 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--config.lr=1"], "config.lr is no setting; did you mean config.optimizer.lr or "),
-        (["--config.stepz", "3"], "config.stepz is no setting; did you mean config.steps?"),
+        (["--config.lr=1"], "config.lr is not a setting; did you mean config.optimizer.lr or "),
+        (["--config.stepz", "3"], "config.stepz is not a setting; did you mean config.steps?"),
         (["--config.model.widht=3"], "did you mean config.model.width?"),
         (["--config.model.dropout=1"], "did you mean config.model.lattice.dropout?"),
-        (["--config.model.width.x=3"], "width.x is no setting; did you mean config.model.width?"),
-        (["--config.model_width=3"], "model_width is no setting; did you mean config.model.width?"),
+        (
+            ["--config.model.width.x=3"],
+            "width.x is not a setting; did you mean config.model.width?",
+        ),
+        (
+            ["--config.model_width=3"],
+            "model_width is not a setting; did you mean config.model.width?",
+        ),
         (["--config.data.sudoku.box[0]=3"], "did you mean config.data.sudoku.box?"),
-        (["--noconfig.model.unrol"], "unrol is no setting; did you mean config.model.unroll"),
+        (["--noconfig.model.unrol"], "unrol is not a setting; did you mean config.model.unroll"),
         (["--config.optimizer.lr=inf"], "lr is inf; it must be finite and in (0, 1e+09]."),
-        (["--config.plugins=(3,)"], "plugin 3: this is the name of no module"),
-        (["--config.", "3"], "--config. names no setting; docs/settings.md lists all of them."),
+        (["--config.plugins=(3,)"], "plugin 3: this is not the name of a module"),
+        (
+            ["--config.", "3"],
+            "--config. does not name a setting; docs/settings.md lists all of them.",
+        ),
         (["--config.model=3"], "config.model is a group of settings; name one of them, as in "),
         (["--config.steps=0"], "config.steps is 0; it must be in [1, 1000000000]."),
         (["--config.seed", "-1"], "config.seed is -1; it must be in [0, 2147483647]."),

@@ -78,7 +78,7 @@ def test_round_trip_through_json():
 def test_unknown_keys_are_refused_by_name_with_the_nearest(config, key, remedy):
     with pytest.raises(UserError) as error:
         from_dict(config)
-    assert str(error.value).startswith(f"{key} is no setting; ")
+    assert str(error.value).startswith(f"{key} is not a setting; ")
     assert str(error.value).endswith(remedy)
 
 
@@ -149,7 +149,7 @@ def test_an_integer_may_stand_for_a_float():
 
 
 def test_evaluations_fall_on_checkpoints():
-    with pytest.raises(UserError, match=r"config\.eval_every 150 .*checkpoint_every"):
+    with pytest.raises(UserError, match=r"config\.eval_every is 150, .*checkpoint_every"):
         from_dict({"eval_every": 150, "checkpoint_every": 100})
     assert from_dict({"eval_every": 0, "checkpoint_every": 100}).eval_every == 0
     assert from_dict({"eval_every": 300, "checkpoint_every": 100}).eval_every == 300

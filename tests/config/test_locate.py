@@ -69,7 +69,7 @@ def test_unknown_variants_list_those_of_the_file():
         ("def (", "invalid syntax"),
         ("def get_config(): raise ValueError", "ValueError"),
         ("def get_config(): raise ValueError('a\\nb')", "cannot be loaded: b"),
-        ("def get_config(): return 3", "gives a int; give a ConfigDict"),
+        ("def get_config(): return 3", "returns a int; return a ConfigDict"),
         ("def get_config(): return {'plugins': ('nowhere.py',)}", "plugin nowhere.py"),
         ("import sys; sys.exit(0)", r"cannot be loaded: it ends the program by sys.exit\(0\)"),
         ("def get_config(): raise SystemExit('no')", r"ends the program by sys.exit\('no'\)"),

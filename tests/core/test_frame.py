@@ -45,7 +45,11 @@ def wrapped(error):
         (disk(errno.EROFS, "/x"), 2, "change its permissions"),
         (disk(errno.EFBIG), 2, "the output cannot be written (File too large)"),
         (wrapped(disk(errno.ENOSPC)), 2, "No space left on device"),
-        (ValueError("RESOURCE_EXHAUSTED: ... No space left on device"), 2, "the disk takes no"),
+        (
+            ValueError("RESOURCE_EXHAUSTED: ... No space left on device"),
+            2,
+            "the disk cannot be written",
+        ),
         (MemoryError("std::bad_alloc"), 2, "config.batch_size"),
         (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, "config.accumulate"),
     ],

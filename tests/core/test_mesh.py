@@ -32,14 +32,14 @@ def test_mesh_takes_as_many_devices_as_it_is_told():
 
 @pytest.mark.parametrize("count", [9, -1])
 def test_impossible_meshes_are_refused_by_name(count):
-    with pytest.raises(UserError, match=f"config.mesh.data asks for {count} devices .* are 8"):
+    with pytest.raises(UserError, match=f"config.mesh.data is {count} .* are 8"):
         make_mesh(count)
 
 
 def test_batches_must_divide():
     check_divides(make_mesh(8), 16)
     check_divides(make_mesh(1), 7)
-    with pytest.raises(UserError, match=r"config\.batch_size 12 .* 8 devices"):
+    with pytest.raises(UserError, match=r"config\.batch_size is 12, .* 8 devices"):
         check_divides(make_mesh(8), 12)
 
 

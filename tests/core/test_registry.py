@@ -192,7 +192,7 @@ class Ladle(Tool):
     ("item", "named"),
     [
         (Tool(), "'ladle' has no attribute 'handle'; give Tool one"),
-        (SimpleNamespace(handle="wood"), "is a SimpleNamespace and no Tool; derive its class"),
+        (SimpleNamespace(handle="wood"), "is a SimpleNamespace, not a Tool; derive its class"),
         (Ladle, r"is the class Ladle; register Ladle()"),
     ],
 )

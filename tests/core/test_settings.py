@@ -153,10 +153,10 @@ def test_lists_stand_for_tuples_at_any_depth():
         ({"oven": {"racks": (1, 5)}}, "config.oven.racks is (1, 5); it must be in [1, 4]."),
         ({"oven": 180}, "config.oven is 180; it must be a group of settings."),
         ("cake", "config is 'cake'; it must be a group of settings."),
-        ({"egs": 3}, "config.egs is no setting; did you mean config.eggs?"),
-        ({"degrees": 3}, "config.degrees is no setting; did you mean config.oven.degrees?"),
-        ({"oven": {"eggs": 3}}, "config.oven.eggs is no setting; did you mean config.eggs?"),
-        ({"icing": 3}, "config.icing is no setting; docs/settings.md lists all of them."),
+        ({"egs": 3}, "config.egs is not a setting; did you mean config.eggs?"),
+        ({"degrees": 3}, "config.degrees is not a setting; did you mean config.oven.degrees?"),
+        ({"oven": {"eggs": 3}}, "config.oven.eggs is not a setting; did you mean config.eggs?"),
+        ({"icing": 3}, "config.icing is not a setting; docs/settings.md lists all of them."),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_and_what_is_right(values, sentence):
@@ -234,7 +234,7 @@ KNOWN = [
 def test_the_nearest_names_are_suggested(name, found):
     assert nearest(name, KNOWN) == found
     sentence = str(unknown(name, KNOWN))
-    assert sentence.startswith(f"{name} is no setting; ")
+    assert sentence.startswith(f"{name} is not a setting; ")
     assert sentence.endswith(f"did you mean {' or '.join(found)}?" if found else "all of them.")
 
 

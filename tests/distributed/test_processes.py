@@ -134,7 +134,7 @@ def test_one_is_asked_to_stop_and_all_do_and_go_on(root, two):
     if codes == [0, 0]:
         pytest.skip("the machine was too slow to hear of it before the end")
     assert codes == [42, 42], [these.text(0), these.text(1)]
-    assert "checkpointed; the same command goes on" in these.text(0)
+    assert "checkpointed; run the same command" in these.text(0)
     (stopped,) = (
         int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name != "4" and p.name != "8"
     )
@@ -170,7 +170,7 @@ def test_when_one_is_killed_the_other_ends_and_says_why(root, killed):
         ({"TRM_NUM_PROCESSES": "two"}, "TRM_NUM_PROCESSES is 'two'"),
         (
             {"TRM_COORDINATOR": "h:1", "TRM_NUM_PROCESSES": "2", "TRM_PROCESS_ID": "2"},
-            "process 2 of 2 at 'h:1' makes no sense",
+            "process 2 of 2 at 'h:1' is invalid",
         ),
         (
             {"TRM_COORDINATOR": "here", "TRM_NUM_PROCESSES": "2", "TRM_PROCESS_ID": "0"},

@@ -142,7 +142,7 @@ def test_flops_are_those_of_its_products():
         ({"positions": "learned"}, r"model\.positions is 'learned'.*digits.*'none'"),
         ({"positions": "rotary"}, r"model\.positions is 'rotary'.*digits.*'none'"),
         ({"prefix_tokens": 1}, r"model\.prefix_tokens is 1.* to 0"),
-        ({"width": 30}, r"model\.width 30 .*4 digits"),
+        ({"width": 30}, r"model\.width is 30, .*4 fields"),
     ],
 )
 def test_what_is_not_alike_for_all_digits_is_refused(changes, named):
@@ -153,5 +153,5 @@ def test_what_is_not_alike_for_all_digits_is_refused(changes, named):
 def test_only_sudokus_have_digits():
     model = {"mixer": "digits", "prefix_tokens": 0}
     runs.experiment(model=model)
-    with pytest.raises(UserError, match=r"model\.mixer is 'digits'.*data\.task 'maze'"):
+    with pytest.raises(UserError, match=r"model\.mixer is 'digits'.*data\.task is 'maze'"):
         runs.experiment(model=model, data={"task": "maze"})

@@ -242,5 +242,5 @@ def test_a_recursive_model_refuses_what_only_a_lattice_model_has():
 
 
 def test_shares_of_new_states_are_one_together_at_most():
-    with pytest.raises(UserError, match="more than 1 together"):
+    with pytest.raises(UserError, match="add up to more than 1"):
         LatticeSettings(filled_share=0.8, mistaken_share=0.3)

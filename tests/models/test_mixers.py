@@ -103,7 +103,7 @@ def test_a_block_keeps_the_shape_and_type_of_its_layout(name):
         ({"kind": "trmm"}, r"model\.kind is 'trmm'.*trm.*hrm"),
         ({"mixer": "conv"}, r"model\.mixer is 'conv'.*mlp.*attention.*digits.*plugin"),
         ({"positions": "rotary"}, r"model\.positions is 'rotary'.*mlp"),
-        ({"mixer": "attention", "heads": 5}, r"model\.width 512 .*heads.*5"),
+        ({"mixer": "attention", "heads": 5}, r"model\.width is 512, .*heads.*5"),
         ({"mixer": "digits"}, r"model\.prefix_tokens is 16.*digits.* to 0"),
         ({"prefix_tokens": 2, "row_width": 1025}, r"1025.*2 prefix tokens.*model\.prefix_tokens"),
         ({"dtype": "float64"}, r"model\.dtype is 'float64'.*'float32'.*JAX_ENABLE_X64"),
@@ -120,7 +120,7 @@ def test_what_only_the_puzzles_tell_is_refused_with_them():
     settings = ModelSettings(mixer="digits", prefix_tokens=0, width=30)
     check_model(settings)
     get_model(ModelConfig.of(settings, 7, 16))
-    with pytest.raises(UserError, match=r"model\.width 30 .*4 digits.*multiple of 4"):
+    with pytest.raises(UserError, match=r"model\.width is 30, .*4 fields.*multiple of 4"):
         get_model(ModelConfig.of(settings, 6, 16))
 
 

@@ -158,7 +158,10 @@ def test_the_command_says_by_its_exit_code_whether_it_fits(compiler, capsys, tra
     [
         (["--topology", "v5e-5"], "--topology 'v5e-5' is not known"),
         ([], "--topology is missing"),
-        (["--topology", "v5e-8", "--config.batch_size=9"], "config.batch_size 9 is no multiple"),
+        (
+            ["--topology", "v5e-8", "--config.batch_size=9"],
+            "config.batch_size is 9, which is not a multiple",
+        ),
     ],
 )
 def test_mistakes_get_one_sentence(monkeypatch, capsys, arguments, named):

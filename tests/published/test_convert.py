@@ -207,7 +207,7 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
         (["from-torch", "a.npz", "--raw"], "--raw is for `trm convert to-torch`"),
         (["to-torch", "--step=3"], "--step is for `trm convert from-torch`"),
         (["to-torch", "--out=a.pt"], "--workdir is missing"),
-        (["to-torch", "--workdir=nowhere", "--out=a.pt"], "nowhere is no work directory"),
+        (["to-torch", "--workdir=nowhere", "--out=a.pt"], "nowhere is not a work directory"),
         (["to-torch", "--prefix=encoder."], "--prefix"),
     ],
 )

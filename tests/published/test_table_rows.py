@@ -164,9 +164,9 @@ def test_a_large_table_is_padded_and_comes_back(tmp_path):
         (["one"], "first entry must be"),
         ([BLANK_NAME, BLANK_NAME], "entry 1 is '<blank>', which names no task"),
         ([BLANK_NAME, ""], "names no task"),
-        ([BLANK_NAME, "one|||t1|||0123456789"], "own row is not there"),
+        ([BLANK_NAME, "one|||t1|||0123456789"], "own row is missing"),
         ([BLANK_NAME, "one", "one"], "twice"),
-        ([BLANK_NAME, "one", "one|||t1|||0113456789"], "no permutation"),
+        ([BLANK_NAME, "one", "one|||t1|||0113456789"], "not a permutation"),
     ],
 )
 def test_wrong_names(names, words):

@@ -99,7 +99,7 @@ def test_solve_chooses_by_the_puzzle(capsys, folder):
     ("arguments", "words"),
     [
         (["." * 36], "no released model is for a puzzle of 36 cells; there are sudoku-4x4-small"),
-        (["9" * 16], "is no cell of a 4x4 Sudoku"),
+        (["9" * 16], "is not a cell of a 4x4 Sudoku"),
         ([], "There is no puzzle to solve"),
         (["no/such.txt"], "no/such.txt: no such file, and it is no puzzle either"),
         ([PUZZLE, "--checkpoint=8"], "--checkpoint is 8, and the released model"),

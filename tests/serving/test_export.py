@@ -339,7 +339,7 @@ def test_the_manifest_says_what_goes_in_and_comes_out(exported):
     [
         ([], "--workdir"),
         (["--workdir=w"], "--out"),
-        (["--workdir=w", "--out=o"], "no work directory"),
+        (["--workdir=w", "--out=o"], "not a work directory"),
         (["--workdir=w", "--out=o", "--batch_size=few"], "few"),
         (["--workdir=w", "--out=o", "--weights=int4"], "int4"),
         (["--workdir=w", "--out=o", "--private"], "--push"),

@@ -233,7 +233,7 @@ def sweep_file(tmp_path, *entries):
         (
             [["a", {"lr": 1}]],
             [],
-            "Run a: config.lr is no setting; did you mean config.optimizer.lr",
+            "Run a: config.lr is not a setting; did you mean config.optimizer.lr",
         ),
         (
             [["a", {"data.maze.side": 7}]],
@@ -358,7 +358,7 @@ def test_sweep_trains_scores_reports_what_failed_and_passes_over_what_is_done(
     assert main(["sweep", *flags]) == 1
     printed = capsys.readouterr().out
     assert "1 of 2 runs done, 1 failed" in printed
-    assert "  wrong/seed0  training: exit code 2  trm: config.mesh.data asks for 64" in printed
+    assert "  wrong/seed0  training: exit code 2  trm: config.mesh.data is 64" in printed
     experiment, _ = WorkDir(out / "fine/seed1").read()
     assert (experiment.name, experiment.seed, experiment.model.T) == ("fine", 1, 1)
     (evaluation,) = (out / "fine/seed1/eval").iterdir()
@@ -401,5 +401,5 @@ def test_a_stopped_sweep_goes_on(capsys, config, tmp_path):
     assert "run/seed0: stopped" in printed and "the same command goes on" in printed
     stopped_at = max(int(path.name) for path in (metrics.parent / "checkpoints").iterdir())
     assert main(["sweep", *flags, f"--config.steps={stopped_at + 2}"]) == 0
-    assert f"going on from checkpoint {stopped_at}" in (metrics.parent / jobs.LOG).read_text()
+    assert f"resuming from checkpoint {stopped_at}" in (metrics.parent / jobs.LOG).read_text()
     assert [e["step"] for e in runs.metrics(metrics.parent)][-1] == stopped_at + 2

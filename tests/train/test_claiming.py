@@ -17,11 +17,14 @@ from trm_jax.train.loop import train
     ("changes", "named"),
     [
         ({"init_from": "/typo"}, "/typo"),
-        ({"table": {"rows": 2**31 - 1}}, "the puzzle table (config.table.rows) with"),
-        ({"model": {"width": 32_768}}, "make it smaller"),
-        ({"model": {"width": 16_384, "N": 2}, "batch_size": 2**20}, "(config.batch_size) with"),
+        ({"table": {"rows": 2**31 - 1}}, "the puzzle table (config.table.rows), which takes"),
+        ({"model": {"width": 32_768}}, "reduce the largest part"),
+        (
+            {"model": {"width": 16_384, "N": 2}, "batch_size": 2**20},
+            "(config.batch_size), which takes",
+        ),
         ({"accumulate": 3}, "config.accumulate is 3, which does not divide"),
-        ({"mesh": {"data": 1000}}, "config.mesh.data asks for 1000 devices"),
+        ({"mesh": {"data": 1000}}, "config.mesh.data is 1000"),
         ({"mesh": {"table": 3}}, "config.mesh.table is 3"),
         ({"data": {"path": "nowhere.csv"}}, "no such file or directory"),
     ],

@@ -113,7 +113,7 @@ def test_another_number_of_updates_moves_the_stages(tmp_path):
     short = runs.experiment(steps=8, curriculum=curriculum)
     data = random_puzzles(short.data, 1).manifest | {"source": {}, "counts": {}}
     WorkDir(tmp_path).claim(short, data)
-    with pytest.raises(UserError, match=r"config\.curriculum are shares of these; set it back"):
+    with pytest.raises(UserError, match=r"config\.curriculum are fractions of these; set it back"):
         WorkDir(tmp_path).claim(runs.experiment(curriculum=curriculum), data)
     with pytest.raises(UserError, match=r"leave it empty"):
         train(runs.experiment(curriculum=curriculum, model={"kind": "transformer"}), tmp_path)

@@ -112,7 +112,7 @@ def test_the_network_is_fitted_if_asked(trained):
 def test_no_updates_fit_nothing(trained):
     data = dataset(trained, new_tasks("a"))
     assert not table(fit(trained, data, updates=0, copies=1, network=False, seed=0)).any()
-    with pytest.raises(UserError, match="fit for are -1"):
+    with pytest.raises(UserError, match="fit for is -1"):
         fit(trained, data, updates=-1, copies=1, network=False, seed=0)
 
 

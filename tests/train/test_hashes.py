@@ -181,8 +181,8 @@ def test_training_passes_over_it_and_goes_on(whole, copy, capfd, damage):
     damage(copy / "checkpoints" / "12")
     assert train(runs.experiment(), str(copy)) == 0
     printed = capfd.readouterr()
-    assert printed.out.count("passing over 12 in") == 1 and "12.damaged" in printed.out
-    assert "going on from checkpoint 8" in printed.out and "Traceback" not in printed.err
+    assert printed.out.count("skipping 12 in") == 1 and "12.damaged" in printed.out
+    assert "resuming from checkpoint 8" in printed.out and "Traceback" not in printed.err
     shapes, shardings = shapes_of(copy)
     with (
         Checkpoints(copy / "checkpoints", read_only=True) as one,
@@ -202,7 +202,7 @@ def test_an_empty_folder_beside_sound_ones(copy, capfd):
     assert "Checkpoint 999 in" in error and "it is empty" in error and "sound one is 12" in error
     assert train(runs.experiment(steps=16), str(copy)) == 0
     printed = capfd.readouterr().out
-    assert "passing over 999 in" in printed and "going on from checkpoint 12" in printed
+    assert "skipping 999 in" in printed and "resuming from checkpoint 12" in printed
     left = {path.name for path in (copy / "checkpoints").iterdir()}
     assert {"12", "16", "999.damaged"} <= left, "retention does not count what is no checkpoint"
 
@@ -210,7 +210,7 @@ def test_an_empty_folder_beside_sound_ones(copy, capfd):
 def test_nothing_but_an_empty_folder_is_a_beginning(whole, tmp_path, capfd):
     (tmp_path / "run" / "checkpoints" / "999").mkdir(parents=True)
     assert train(runs.experiment(), str(tmp_path / "run")) == 0
-    assert "passing over 999" in capfd.readouterr().out
+    assert "skipping 999" in capfd.readouterr().out
 
 
 def test_no_sound_one_is_refused_and_nothing_is_renamed(copy):
@@ -228,7 +228,7 @@ def test_one_without_hashes_is_read_with_a_word(copy, capfd):
     assert capfd.readouterr().err.count("has no hashes, as an older version wrote it") == 1
     assert train(runs.experiment(steps=16), str(copy)) == 0
     printed = capfd.readouterr()
-    assert "going on from checkpoint 12" in printed.out and "checkpoint 12 in" in printed.err
+    assert "resuming from checkpoint 12" in printed.out and "checkpoint 12 in" in printed.err
     assert (copy / "checkpoints" / "16" / hashes.NAME).exists()
 
 
@@ -240,7 +240,7 @@ def test_a_damaged_one_without_hashes_is_passed_over(copy, capfd, damage):
     error = capfd.readouterr().err
     assert "Checkpoint 12 in" in error and "sound one is 8" in error and "Traceback" not in error
     assert train(runs.experiment(), str(copy)) == 0
-    assert "going on from checkpoint 8" in capfd.readouterr().out
+    assert "resuming from checkpoint 8" in capfd.readouterr().out
 
 
 KILLED = """

@@ -104,5 +104,5 @@ def test_a_damaged_line_in_the_middle_costs_that_line(path, capsys, line):
 
 def test_a_folder_called_metrics_is_one_sentence(path):
     path.mkdir(parents=True)
-    with pytest.raises(UserError, match="metrics.jsonl is no file; move it away"):
+    with pytest.raises(UserError, match="metrics.jsonl is not a file; move it away"):
         open_at(path, 0)

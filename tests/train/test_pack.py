@@ -133,7 +133,7 @@ def test_training_goes_on_where_the_pack_was(whole, packed, tmp_path, capsys):
     assert int(saved(whole, 8)["opt_state/0/updates"]) == int(state.opt_state[0].updates) == 8
     shutil.copy(whole / "metrics.jsonl", tmp_path)  # for one learning curve
     assert train(experiment, str(tmp_path)) == 0
-    assert f"going on from update 8 in {packed}" in capsys.readouterr().out
+    assert f"resuming from update 8 in {packed}" in capsys.readouterr().out
     new, old = runs.metrics(tmp_path), runs.metrics(whole)
     assert [e["step"] for e in new] == [e["step"] for e in old]
     before = [entry for entry in old if entry["step"] <= 8]
@@ -242,10 +242,10 @@ def damage_version(file):
         (damage_truncated, r"000-\w+\.npz has [\d,]+ bytes and .* lists it with [\d,]+; copy"),
         (damage_swapped, r"000-\w+\.npz is not the part that .* lists"),
         (damage_missing, r"000-\w+\.npz is missing, a part of .*; copy it there"),
-        (damage_manifest, r"is no pack, or a damaged or edited one"),
+        (damage_manifest, r"is not a pack, or was damaged or edited"),
         (damage_version, r"is a pack of format 2 .* install the version 9\.1"),
         (lambda file: edit(file, kind="tea"), r"its kind is 'tea'"),
-        (lambda file: file.unlink(), r"is not there; give a file of `trm pack`"),
+        (lambda file: file.unlink(), r"does not exist; give a file of `trm pack`"),
     ],
 )
 def test_a_damaged_pack_is_one_sentence(copy, tmp_path, damage, named):
@@ -257,10 +257,10 @@ def test_a_damaged_pack_is_one_sentence(copy, tmp_path, damage, named):
 def test_another_version_with_other_arrays_says_so(whole, copy):
     run = prepared(whole, runs.experiment(init_from=str(copy)))
     edited("arrays", "sums/updates", to=None)(copy)
-    with pytest.raises(UserError, match=r"has sums/updates as None where .* float32\[\]; go on"):
+    with pytest.raises(UserError, match=r"has sums/updates as None where .* float32\[\]; resume"):
         pack.continue_from(str(copy), run)
     edited("arrays", "sums/updates", to={"shape": [], "dtype": "int32", "kept": "exact"})(copy)
-    with pytest.raises(UserError, match=r"has sums/updates as int32\[\] where .* float32\[\]; go"):
+    with pytest.raises(UserError, match=r"has sums/updates as int32\[\] where .* float32\[\]; resume"):
         pack.continue_from(str(copy), run)
 
 
@@ -342,7 +342,7 @@ def test_a_part_that_says_something_else_is_one_sentence(copy, content):
     entry = {"file": part.name, "bytes": len(content)}
     entry["sha256"] = hashlib.sha256(content).hexdigest()
     edit(copy, parts=[entry])
-    named = rf"{part.name}, a part of .* cannot be read|lists \S+ otherwise than"
+    named = rf"{part.name}, a part of .* cannot be read|lists \S+ differently from"
     with pytest.raises(UserError, match=named):
         pack.Pack.open(copy).arrays()
 
@@ -431,7 +431,7 @@ def test_writing_again_replaces_the_pack_only_when_it_is_whole(whole, copy, monk
 
 def test_a_file_that_is_no_pack_is_not_overwritten(whole, tmp_path):
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(UserError, match="notes is there and is no pack"):
+    with pytest.raises(UserError, match="notes exists and is not a pack"):
         pack.write(whole, tmp_path / "notes")
     assert (tmp_path / "notes").read_text() == "mine"
 
@@ -460,7 +460,7 @@ def test_the_commands_hand_a_training_over(whole, tmp_path, capsys):
     assert trm_train(out, new, "--config.seed=1") == 2
     assert "config.seed = 0, not 1" in capsys.readouterr().err and not new.exists()
     assert trm_train(out, new) == 0
-    assert f"going on from update 8 in {out}" in capsys.readouterr().out
+    assert f"resuming from update 8 in {out}" in capsys.readouterr().out
     assert WorkDir(new).has_checkpoints()
     out.unlink()
     assert trm_train(out, new) == 0, "it resumes without the pack"
@@ -472,7 +472,7 @@ def test_the_commands_hand_a_training_over(whole, tmp_path, capsys):
         ([], "takes one work directory"),
         (["{whole}"], "--out is missing"),
         (["{whole}", "--out=x", "--checkpoint=5"], "has no checkpoint 5; it has [8, 12]"),
-        (["nowhere", "--out=x"], "is no work directory"),
+        (["nowhere", "--out=x"], "is not a work directory"),
     ],
 )
 def test_the_commands_mistakes_are_one_sentence(whole, capsys, arguments, named):

@@ -63,7 +63,7 @@ def test_a_damaged_record_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"foo": 1}, "config.foo is no setting"),
+        ({"foo": 1}, "config.foo is not a setting"),
         ({"model": {"width": "64"}}, "config.model.width is '64'"),
         ({"optimizer": {"lr": math.nan}}, "config.optimizer.lr is nan"),
         ({"data": {"task": "chess"}}, "chess"),

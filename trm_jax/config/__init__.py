@@ -1,1 +1,1 @@
-"""From a config file or a config.json to a checked experiment."""
+"""Reads a config file or config.json into a checked `Experiment`."""

@@ -1,4 +1,4 @@
-"""The command line's --config and --config.NAME=VALUE, before ml_collections reads them."""
+"""Rewrites the flags --config and --config.NAME=VALUE before ml_collections reads them."""
 
 import ast
 import re
@@ -13,23 +13,24 @@ from trm_jax.core.registry import load_plugins
 
 FILL = str(Path(__file__).with_name("fill.py"))
 PAIR, PAIRS = re.compile(r"\d+[xX]\d+"), ("data.sudoku.box",)
-"""3x3 for (3, 3), and the settings that are such pairs."""
+"""Pattern of a pair such as 3x3, which stands for (3, 3), and the settings that accept it."""
 CONFIG, SETTING, UNSET, PLUGIN = "--config", "--config.", "--noconfig.", "--plugin"
 
 
 def rewritten(arguments: Sequence[str]) -> list[str]:
-    """Arguments with config files found and filled in, and settings by the names they have now.
+    """Rewrites a command's arguments: resolves config files and renamed settings.
 
-    Plugins that are named are loaded on the way, since they bring settings of their own. Of a
-    setting that is given several times the last value stays, and of --plugin one flag with all;
-    --config comes before its settings.
+    Config files are replaced by ones with all defaults (`config/fill.py`), and settings by their
+    current names. Plugins are loaded first, since they define settings of their own. If a setting
+    is given several times, only the last value is kept; several --plugin flags become one; --config
+    is moved before its settings.
 
     Args:
-      arguments: of a command; those that are no --config stay as they are.
+      arguments: arguments of a command; all others are returned unchanged.
 
     Raises:
-      UserError: a config file or plugin cannot be loaded, there is no such setting, or one has two
-        values by its old name and its new one.
+      UserError: a config file or plugin cannot be loaded, a setting does not exist, or a setting
+        has two values, by its old name and its current one.
     """
     words = _joined(arguments)
     end = words.index("--") if "--" in words else len(words)
@@ -50,16 +51,16 @@ def rewritten(arguments: Sequence[str]) -> list[str]:
 
 
 def config_file(arguments: Sequence[str]) -> str:
-    """The FILE[:variant] of --config as the user wrote it, empty where there is none."""
+    """FILE[:variant] of --config as the user wrote it; empty if --config is not given."""
     given = [w.partition("=")[2] for w in _joined(arguments) if w.startswith(f"{CONFIG}=")]
     return given[-1].removeprefix(f"{FILL}:") if given else ""
 
 
 def refuse_settings_alone(arguments: Sequence[str]) -> None:
-    """Refuses settings of a config that is not there.
+    """Refuses --config.NAME without --config.
 
     Raises:
-      UserError: --config.NAME is given and --config is not.
+      UserError: a setting is given, but no config file.
     """
     words = _joined(arguments)
     alone = [word for word in words if _name(word)]
@@ -70,7 +71,7 @@ def refuse_settings_alone(arguments: Sequence[str]) -> None:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """--config FILE and --config.name VALUE as one word each, with two dashes and a "="."""
+    """Joins each flag of a config or plugin with its value by "=", and gives it two dashes."""
     words: list[str] = []
     waits = False
     for word in arguments:
@@ -86,14 +87,14 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 
 def _name(word: str) -> str:
-    """The setting that a word gives, by the name that the user writes; empty if it gives none."""
+    """Name of the setting that an argument sets, as the user wrote it; empty if it sets none."""
     flag = word.partition("=")[0]
     start = next((start for start in (SETTING, UNSET) if flag.startswith(start)), flag)
     return flag.removeprefix(start)
 
 
 def _value(word: str) -> Any:
-    """What a word gives its setting, as Python reads it, else as text."""
+    """Value that an argument gives its setting: a Python literal, or else text."""
     _, equals, text = word.partition("=")
     if not equals:
         return not word.startswith(UNSET)
@@ -109,17 +110,17 @@ def _rewritten(word: str) -> str:
         return f"{CONFIG}={FILL}:{value}"
     name = _name(word)
     if flag in (SETTING, UNSET):
-        raise UserError(f"{flag} names no setting; docs/settings.md lists all of them.")
+        raise UserError(f"{flag} does not name a setting; docs/settings.md lists all of them.")
     if not name:
         return word
     known = known_name(name)
-    if known in PAIRS and PAIR.fullmatch(value):  # as `trm data` has it, and as people write it
+    if known in PAIRS and PAIR.fullmatch(value):  # as in `trm data --box=3x3`
         value = f"({value.lower().replace('x', ', ')})"
     return f"{flag.removesuffix(name)}{known}{equals}{value}"
 
 
 def _plugins_together(words: list[str]) -> list[str]:
-    """All plugins in the first flag that names one."""
+    """Merges all --plugin flags into the first one."""
     ours = [word for word in words if word.startswith(f"{PLUGIN}=")]
     names = [name for word in ours for name in _list(word.removeprefix(f"{PLUGIN}="))]
     if not ours:
@@ -130,18 +131,18 @@ def _plugins_together(words: list[str]) -> list[str]:
 
 
 def _last_of_each(words: list[str]) -> list[str]:
-    """Without the words whose setting a later one sets anew."""
+    """Removes arguments whose setting a later argument sets again."""
     last = {_name(word): place for place, word in enumerate(words)}
     return [w for place, w in enumerate(words) if not _name(w) or last[_name(w)] == place]
 
 
 def _config_first(words: list[str]) -> list[str]:
-    """With --config before the first of its settings, where ml_collections wants it."""
+    """Moves --config before the first of its settings, as ml_collections requires."""
     first = next((place for place, word in enumerate(words) if _name(word)), len(words))
     late = [word for word in words[first:] if word.startswith(f"{CONFIG}=")]
     return [*words[:first], *late, *(word for word in words[first:] if word not in late)]
 
 
 def _list(value: str) -> list[str]:
-    """Names out of "a.py,b.py" or "('a.py', 'b.py')"."""
+    """Splits "a.py,b.py" or "('a.py', 'b.py')" into names."""
     return [name.strip(" '\"") for name in value.strip("()[] ").split(",") if name.strip(" '\"")]

@@ -1,4 +1,4 @@
-"""Settings by their dotted names ("model.T"): to set some, and to tell experiments apart."""
+"""Settings by their dotted names ("model.T"): overriding them, and comparing experiments."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,8 +9,8 @@ from trm_jax.core.settings import tuples, unknown
 from trm_jax.tasks.sources import RENAMED, json_copy
 from trm_jax.tasks.task import TASKS
 
-# What may change between two runs of one experiment without making it another one. Where the
-# data lie may change as well: the data set's fingerprint says whether they are the same.
+# Settings that may change when an experiment is resumed. data.path is among them, since the data
+# set's fingerprint tells whether the data is the same.
 FREE = frozenset(
     (
         "steps",
@@ -31,10 +31,10 @@ FREE = frozenset(
 
 
 def known_name(name: str) -> str:
-    """A dotted name as settings are called now.
+    """Returns the current dotted name of a setting, which may be given by an earlier name.
 
     Raises:
-      UserError: there is no such setting; suggests the nearest ones.
+      UserError: the setting does not exist; the message suggests similar names.
     """
     name = RENAMED.get(name, name)
     names = Experiment.all_names()
@@ -44,10 +44,10 @@ def known_name(name: str) -> str:
 
 
 def known_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by the dotted names that they have now.
+    """Returns settings keyed by their current dotted names.
 
     Raises:
-      UserError: there is no such setting, or one has two values, by its old name and its new one.
+      UserError: a setting does not exist, or has two values, by its old name and its current one.
     """
     found: dict[str, Any] = {}
     for key, value in settings.items():
@@ -62,11 +62,15 @@ def known_names(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a nested config with some settings replaced.
+    """Returns a copy of a nested config with some settings replaced.
+
+    Args:
+      config: nested config.
+      overrides: new values by dotted name.
 
     Raises:
-      UserError: there is no such setting, it belongs to another task than the config's, or it is
-        set twice.
+      UserError: a setting does not exist, belongs to another task than the config's, or is set
+        twice.
     """
     changed = json_copy(config)
     for key, value in known_names(overrides).items():
@@ -81,14 +85,14 @@ def with_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> d
 
 
 def refuse_other_tasks(task: str, names: Iterable[str]) -> None:
-    """Refuses settings of other tasks than the chosen one, which nothing would look at.
+    """Refuses settings that belong to other tasks than the chosen one and would have no effect.
 
     Args:
-      task: the chosen one.
-      names: dotted names that a user has set.
+      task: name of the chosen task.
+      names: dotted names of the settings that the user has set.
 
     Raises:
-      UserError: one of them is.
+      UserError: a setting belongs to another task.
     """
     for name in map(known_name, names):
         parts = name.split(".")
@@ -100,7 +104,7 @@ def refuse_other_tasks(task: str, names: Iterable[str]) -> None:
 
 
 def flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Every setting of a nested config by its dotted name."""
+    """Returns every setting of a nested config by its dotted name."""
     found: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
@@ -111,6 +115,6 @@ def flat(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def identity(experiment: Experiment) -> dict[str, Any]:
-    """What makes it another experiment when it changes: all but the free settings."""
+    """The settings that identify an experiment: all except those in `FREE`."""
     settings = flat(experiment.to_dict())
     return {key: value for key, value in settings.items() if key not in FREE}

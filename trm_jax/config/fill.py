@@ -1,7 +1,8 @@
-"""A config file for ml_collections' flags which stands for another one with all defaults filled in.
+"""A config file for ml_collections that wraps another one and adds all default values.
 
-So every setting can be overridden on the command line, though config files name only what they
-change. `--config FILE:variant` becomes `--config fill.py:FILE:variant` (`config/arguments.py`).
+Thus every setting can be overridden on the command line, although config files contain only what
+they change. `--config FILE:variant` becomes `--config fill.py:FILE:variant`, see
+`config/arguments.py`.
 """
 
 from ml_collections import ConfigDict
@@ -10,5 +11,5 @@ from trm_jax.config.locate import filled, load
 
 
 def get_config(spec: str) -> ConfigDict:
-    """The config of FILE[:variant], with a value for every setting."""
+    """Config of FILE[:variant] with a value for every setting."""
     return ConfigDict(filled(load(spec)))

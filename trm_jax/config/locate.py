@@ -1,4 +1,4 @@
-"""Config files: where they are, and what they say with every default filled in."""
+"""Finds and loads config files, and fills in defaults."""
 
 import functools
 import importlib.util
@@ -21,20 +21,20 @@ PACKAGE = Path(trm_jax.__file__).parent
 
 
 def experiments() -> Path:
-    """The folder of the config files that come with this package, installed or in a clone."""
+    """Directory of the config files that come with this package, installed or in a clone."""
     installed = PACKAGE / "experiments"
     return installed if installed.is_dir() else PACKAGE.parent / "experiments"
 
 
 def find(name: str, kind: str = "config") -> Path:
-    """A config or sweep file by its path, or one that comes with the package by its name.
+    """Finds a config or sweep file by its path, or one that comes with the package by its name.
 
     Args:
-      name: "path/to/file.py", or "sudoku", which may be written "experiments/sudoku.py" as well.
+      name: "path/to/file.py", or a name such as "sudoku" or "experiments/sudoku.py".
       kind: "config" or "sweep".
 
     Raises:
-      UserError: there is none.
+      UserError: the file does not exist.
     """
     own = Path(name)
     if own.is_file():
@@ -55,9 +55,9 @@ def _loaded(spec: str) -> dict[str, Any]:
     path = find(name)
     module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
     if module_spec is None or module_spec.loader is None:
-        raise UserError(f"config file {path} is no Python file.")
+        raise UserError(f"config file {path} is not a Python file.")
     module = importlib.util.module_from_spec(module_spec)
-    sys.path.insert(0, str(path.resolve().parent))  # it may import what lies beside it
+    sys.path.insert(0, str(path.resolve().parent))  # it may import modules of its directory
     try:
         module_spec.loader.exec_module(module)
         if not hasattr(module, "get_config"):
@@ -65,7 +65,7 @@ def _loaded(spec: str) -> dict[str, Any]:
         found = module.get_config(variant) if variant else module.get_config()
     except UserError:
         raise
-    except (Exception, SystemExit) as error:  # a user's own program: anything may come of it
+    except (Exception, SystemExit) as error:  # a user's own code may raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         if isinstance(error, SystemExit):
             reason = f"it ends the program by sys.exit({error.code!r})"
@@ -74,7 +74,9 @@ def _loaded(spec: str) -> dict[str, Any]:
         sys.path.pop(0)
     values = found.to_dict() if hasattr(found, "to_dict") else found
     if not isinstance(values, Mapping):
-        raise UserError(f"config file {path} gives a {type(found).__name__}; give a ConfigDict.")
+        raise UserError(
+            f"config file {path} returns a {type(found).__name__}; return a ConfigDict."
+        )
     try:
         _check_names(values, "config")
         return renamed(values, RENAMED)
@@ -86,25 +88,25 @@ def _check_names(values: Mapping[Any, Any], group: str) -> None:
     for name, value in values.items():
         if not isinstance(name, str) or "." in name:
             raise UserError(
-                f"{group} has a setting named {name!r}; names are text without dots, and groups "
-                "are mappings in mappings."
+                f"{group} has a setting named {name!r}; names are texts without dots, and groups "
+                "are nested mappings."
             )
         if isinstance(value, Mapping):
             _check_names(value, f"{group}.{name}")
 
 
 def load(spec: str) -> dict[str, Any]:
-    """What a config file says, and nothing more; its plugins are loaded.
+    """Loads a config file without filling in defaults, and its plugins.
 
-    Plugins that are files come with absolute paths; a relative one is looked for beside the config
-    file, then in the current folder.
+    Plugins that are files get absolute paths; a relative path is looked up beside the config file,
+    then in the current directory.
 
     Args:
       spec: FILE[:variant], see `find`.
 
     Raises:
-      UserError: the file is not there, fails, or gives something else, or it has settings of other
-        tasks than its own.
+      UserError: the file is missing, fails or does not return a mapping, or it has settings of
+        other tasks than its own.
     """
     values = json_copy(_loaded(spec))
     path = find(spec.partition(":")[0])
@@ -126,19 +128,19 @@ def load(spec: str) -> dict[str, Any]:
 
 
 def _refuse_other_tasks(data: Any) -> None:
-    """Does so for `data` of a config, as the command line does for single settings."""
+    """Applies `refuse_other_tasks` to the group `data` of a config."""
     if not isinstance(data, Mapping):
-        return  # who reads the config refuses it by name
+        return  # refused by name when the config is read
     groups = {task: data[task] for task in TASKS.all() if isinstance(data.get(task), Mapping)}
     names = [f"data.{task}.{name}" for task, group in groups.items() for name in group]
     refuse_other_tasks(data.get("task", DataConfig.task), names)
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested config with the defaults of all settings, those of every task included.
+    """Returns a nested config with the defaults of all settings, including those of every task.
 
     Raises:
-      UserError: something else stands where a group of settings belongs.
+      UserError: a group of settings is not a mapping.
     """
     defaults = Experiment().to_dict()
     for name, task in TASKS.all().items():
@@ -155,17 +157,17 @@ def _merged(
         if isinstance(value, Mapping) and isinstance(default, Mapping):
             merged[key] = _merged(dict(default), value, f"{group}.{key}")
         elif isinstance(default, Mapping):
-            as_mapping(f"{group}.{key}", value)  # refuses it
+            as_mapping(f"{group}.{key}", value)  # raises the error
         else:
             merged[key] = _like(default, value)
     return merged
 
 
 def _like(default: Any, value: Any) -> Any:
-    """A value in the type of its default, by which the command line reads what replaces it."""
+    """Converts a value to its default's type, by which the command line parses overrides."""
     if isinstance(default, float) and type(value) is int:
         try:
             return float(value)
         except OverflowError:
-            return value  # who reads the config refuses it by name
+            return value  # refused by name when the config is read
     return tuples(value) if isinstance(default, tuple) else value

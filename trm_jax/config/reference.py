@@ -1,4 +1,4 @@
-"""The reference page of all settings, made from their dataclasses."""
+"""Generates docs/settings.md, the reference page of all settings, from their dataclasses."""
 
 from typing import Any
 
@@ -9,23 +9,23 @@ from trm_jax.tasks.task import TASKS
 HEAD = """\
 # Settings
 
-Every setting of an experiment, with its type, its default and what it may be. This page is made
-from the code: `python -m trm_jax.config.reference > docs/settings.md`.
+Every setting of an experiment, with its type, default, range and description. This page is
+generated from the code: `python -m trm_jax.config.reference > docs/settings.md`.
 
-A config file names only what it changes; each setting can be given on the command line, whatever
-the config: `--config.model.width=256`. Tuples are written as in Python:
-`--config.data.sudoku.box="(2, 3)"`. A work directory keeps its settings in config.json.
+A config file contains only what it changes. Every setting can be overridden on the command line:
+`--config.model.width=256`. Tuples are written as in Python:
+`--config.data.sudoku.box="(2, 3)"`. A work directory stores its settings in config.json.
 """
 
 
 def page() -> str:
-    """The whole page, Markdown."""
+    """The whole page, in Markdown."""
     groups = [*_with_inner(Experiment), *(task.settings for task in TASKS.all().values())]
     return "\n".join([HEAD, *map(_section, groups)])
 
 
 def _with_inner(kind: type[Settings]) -> list[type[Settings]]:
-    """A group of settings and all those within it."""
+    """A group of settings followed by all groups nested in it."""
     inner: list[Any] = [each for _, each, _ in kind.rules() if is_group(each)]
     return [kind, *(one for each in inner for one in _with_inner(each))]
 
@@ -34,7 +34,7 @@ def _section(kind: type[Settings]) -> str:
     lines = [
         f"## {kind.GROUP}\n",
         f"{(kind.__doc__ or '').splitlines()[0]}\n",
-        "| setting | type | default | must be | what it is |",
+        "| setting | type | default | range | description |",
         "|---|---|---|---|---|",
     ]
     defaults = kind()

@@ -1,1 +1,1 @@
-"""The legend, numbers, errors, files, and the devices that all else runs on."""
+"""Shared foundations: dimension names, numerics, settings, errors, files, devices, processes."""

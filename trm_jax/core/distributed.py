@@ -1,4 +1,7 @@
-"""Being one of several processes. One process alone is never asked to be."""
+"""Runs of several processes: joining them, agreeing on values, ending together.
+
+With a single process, nothing here needs to be configured.
+"""
 
 import contextlib
 import hashlib
@@ -19,10 +22,10 @@ from trm_jax.core.mesh import SLOTS, to_global
 VARIABLES = ("TRM_COORDINATOR", "TRM_NUM_PROCESSES", "TRM_PROCESS_ID")
 AUTOMATIC = "TRM_DISTRIBUTED"
 _LOST = re.compile(r"gloo|connection|socket|peer|heartbeat|coordination|unavailable", re.IGNORECASE)
-"""In what the runtime says when an exchange failed because another process is gone."""
+"""Matches the runtime's error messages when communication fails because a process has ended."""
 
 HEARTBEAT_SECONDS = 30
-"""A process that says nothing for so long is given up, and with it the others."""
+"""Seconds without a heartbeat after which a process counts as lost and the run ends."""
 
 
 def join(
@@ -31,20 +34,21 @@ def join(
     process_id: int | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> None:
-    """Joins the other processes of a run, if there are any; before anything else of JAX.
+    """Joins the other processes of a run, if there are any. Call it before any other use of JAX.
 
-    What is not given comes from the environment: TRM_COORDINATOR, TRM_NUM_PROCESSES and
-    TRM_PROCESS_ID. With TRM_DISTRIBUTED=auto JAX finds out, from the metadata of Cloud TPU or the
-    variables of SLURM or Kubernetes. With none of these there is nothing to join.
+    Arguments that are None are read from the environment: TRM_COORDINATOR, TRM_NUM_PROCESSES and
+    TRM_PROCESS_ID. With TRM_DISTRIBUTED=auto JAX detects them, from the metadata of Cloud TPU or
+    the variables of SLURM or Kubernetes. With none of these, the process runs alone.
 
     Args:
-      coordinator: HOST:PORT where process 0 can be reached.
-      processes: how many there are.
-      process_id: which one this is, from 0.
-      environment: variables.
+      coordinator: address of process 0, HOST:PORT.
+      processes: number of processes.
+      process_id: index of this process, from 0.
+      environment: environment variables.
 
     Raises:
-      UserError: only a part of it is known, or it makes no sense, or the others are not there.
+      UserError: the three values are given only in part or are invalid, or the other processes
+        cannot be reached.
     """
     place, *numbers = (environment.get(name) for name in VARIABLES)
     place = coordinator or place
@@ -69,7 +73,7 @@ def join(
         )
     if ":" not in place or count < 1 or not 0 <= number < count:
         raise UserError(
-            f"process {number} of {count} at {place!r} makes no sense; give HOST:PORT, and an id "
+            f"process {number} of {count} at {place!r} is invalid; give HOST:PORT, and an id "
             "from 0 to one less than the number of processes."
         )
     if count > 1:
@@ -77,19 +81,19 @@ def join(
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and talks."""
+    """Whether this is process 0, which alone writes logs and prints."""
     return jax.process_index() == 0
 
 
 def check_agree(text: str, what: str) -> None:
-    """Makes sure that all processes have the same.
+    """Checks that all processes have the same text.
 
     Args:
-      text: of this process.
-      what: it is, for the error.
+      text: this process's text.
+      what: name of the text in the error message.
 
     Raises:
-      UserError: they differ.
+      UserError: the texts differ.
     """
     if jax.process_count() == 1:
         return
@@ -98,13 +102,13 @@ def check_agree(text: str, what: str) -> None:
     if len(set(everyone.tolist())) > 1:
         different = [i for i, value in enumerate(everyone) if value != everyone[0]]
         raise UserError(
-            f"process {', '.join(map(str, different))} has another {what} than process 0; "
+            f"process {', '.join(map(str, different))} has a different {what} than process 0; "
             "give all processes the same command and the same data."
         )
 
 
 def from_first(compute: Callable[[], int]) -> int:
-    """A whole number that process 0 finds, and all others are told; what it does, is done then."""
+    """Runs `compute` on process 0 alone and returns its result, an integer, on all processes."""
     number = compute() if is_first() else 0
     if jax.process_count() == 1:
         return number
@@ -112,9 +116,9 @@ def from_first(compute: Callable[[], int]) -> int:
 
 
 class Agreement:
-    """A wish of one process that all of them learn of at the same time.
+    """A request of any process, such as to stop, that all processes see at the same update.
 
-    It is asked for with one update and read with the next, so that nobody waits for it.
+    It is sent with one update and read with the next, so that no process has to wait for it.
     """
 
     def __init__(self, mesh: Mesh) -> None:
@@ -125,9 +129,10 @@ class Agreement:
         self._asked: jax.Array | None = None
 
     def exchange(self, wish: bool) -> bool:
-        """Whether any process wished before, whatever this one wishes now.
+        """Sends this process's request; returns whether any process made one in the last call.
 
-        With a single process its own wish counts at once. All processes call this equally often.
+        A single process gets its own request back at once. All processes must call this equally
+        often.
         """
         if jax.process_count() == 1:
             return wish
@@ -138,7 +143,7 @@ class Agreement:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Work that all processes do: what fails in one of them ends it at once, see `leave`."""
+    """Context for work that all processes do together: an error ends this process, see `leave`."""
     try:
         yield
     except BaseException as error:
@@ -148,10 +153,10 @@ def together() -> Iterator[None]:
 
 
 def leave(error: BaseException) -> NoReturn:
-    """Ends this process at once: others that wait for it would wait in vain.
+    """Prints the error and ends this process at once, without a regular shutdown.
 
-    A proper exit waits for all processes, and some of them may wait in a step for this one. So it
-    says what is wrong, and is gone; the others then notice, and say so.
+    JAX's regular shutdown waits for all processes, and some of them may be waiting for this one
+    inside a training step. The others notice the missing heartbeat and end with an error too.
     """
     code = error.exit_code if isinstance(error, UserError) else 1
     text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
@@ -159,7 +164,7 @@ def leave(error: BaseException) -> NoReturn:
         code = EXIT_RESTART_ME
         text = (
             f"another process of this run has ended or cannot be reached ({_first_line(error)}); "
-            "start all of them again, they go on from the newest checkpoint."
+            "start all of them again, and they resume from the newest checkpoint."
         )
     print(f"trm: process {jax.process_index()}: {text}", file=sys.stderr, flush=True)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Writing a file so that nobody ever sees half of it."""
+"""Atomic writes: a reader sees a file whole or not at all."""
 
 import contextlib
 import errno
@@ -13,14 +13,14 @@ from trm_jax.core.errors import UserError
 
 
 def write_whole(path: epath.Path, content: str | bytes) -> None:
-    """Writes a file beside its place and moves it there, making the directory if need be.
+    """Writes a file atomically, by renaming a temporary one; creates the directory if needed.
 
-    A symbolic link at its place is replaced; what it leads to stays as it is.
+    A symbolic link at `path` is replaced; its target is left unchanged.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: the file cannot be written.
     """
-    draft = path.parent / f"{path.name}.{os.getpid()}.tmp"  # others may write the same
+    draft = path.parent / f"{path.name}.{os.getpid()}.tmp"  # other processes may write `path` too
     with writing(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,26 +39,26 @@ def write_whole(path: epath.Path, content: str | bytes) -> None:
 
 
 def append_text(path: epath.Path, text: str) -> None:
-    """Appends to a local file, which is no symbolic link.
+    """Appends to a local file; symbolic links are refused.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: the file cannot be written.
     """
     with writing(path), open_own(path, os.O_WRONLY | os.O_APPEND) as file:
         file.write(text.encode())
 
 
 def open_own(path: epath.PathLike, flags: int) -> BinaryIO:
-    """Opens a local file to write to it, and makes it if need be; never through a symbolic link.
+    """Opens a local file for writing and creates it if needed; never follows a symbolic link.
 
     Args:
-      path: of a regular file, or of none.
-      flags: of `os.open`; nothing is truncated unless they say so.
+      path: a regular file, or a path where nothing exists yet.
+      flags: flags for `os.open`; without O_TRUNC the file keeps its content.
 
     Raises:
-      OSError: it is a link or no regular file, or cannot be opened.
+      OSError: the path is a symbolic link or not a regular file, or cannot be opened.
     """
-    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not wait
+    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not block
     try:
         number = os.open(path, flags, 0o666)
     except OSError as error:
@@ -67,16 +67,16 @@ def open_own(path: epath.PathLike, flags: int) -> BinaryIO:
         raise
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return cast(BinaryIO, os.fdopen(number, "wb" if flags & os.O_WRONLY else "r+b"))
 
 
 @contextlib.contextmanager
 def writing(path: epath.PathLike) -> Iterator[None]:
-    """Turns what the system says against writing to a path into one sentence.
+    """Context that turns an `OSError` of writing to a path into a `UserError`.
 
     Raises:
-      UserError: names the path and the reason.
+      UserError: writing failed; the message names the path and the reason.
     """
     try:
         yield

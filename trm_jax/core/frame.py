@@ -1,6 +1,6 @@
-"""The frame that every command runs in: what goes wrong around it is one sentence, or silence.
+"""Runs a command: turns errors into one sentence and an exit code, and quiets the runtimes.
 
-Nothing here imports JAX, which takes a second and which `--help` should not wait for.
+Nothing here imports JAX, which takes about a second, so that `--help` is fast.
 """
 
 import codecs
@@ -18,27 +18,27 @@ from typing import NoReturn
 from trm_jax.core.errors import EXIT_BAD_CONFIG, UserError
 
 EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 130, 141
-"""As shells count them: 128 and the number of the signal."""
+"""Exit codes by the shell's convention: 128 plus the number of the signal."""
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_MEMORY = ("RESOURCE_EXHAUSTED", "bad_alloc", "ut of memory")
-"""In what runtimes say when memory has run out."""
+"""Parts of the runtimes' error messages when memory has run out."""
 PLAIN = str.maketrans(
     dict.fromkeys("┌┐└┘├┤┬┴┼╔╗╚╝╠╣╦╩╬", "+") | dict.fromkeys("─━═–—", "-")
     | dict.fromkeys("│┃║", "|") | dict.fromkeys("█▓▒░", "#") | dict.fromkeys("•·●", "o")
     | {"✓": "v", "✗": "x", "×": "x", "→": ">", "…": ".", "’": "'", "“": '"', "”": '"'}
 )  # fmt: skip
-"""Characters for terminals that lack the ones on the left, each as wide."""
+"""ASCII replacements of the same width, for terminals whose encoding lacks a character."""
 
 
 _broken: list[str] = []
-"""What the system lacked, if anything."""
+"""Messages of the system errors (disk, permissions, memory) that ended the command."""
 
 
 def framed(work: Callable[[], int]) -> int:
-    """Does a command's work and returns its exit code, whatever happens.
+    """Runs a command and returns its exit code; known errors are printed as one sentence.
 
-    An error that nobody foresaw still shows its traceback: that is a fault of ours.
+    An unexpected error is raised with its traceback, since it is a bug in trm_jax.
     """
     try:
         code = work()
@@ -61,10 +61,13 @@ def framed(work: Callable[[], int]) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process; at once where the system let it down, since libraries would go on about it.
+    """Exits the process.
+
+    After an interrupt or a system error it skips the libraries' exit handlers, which would print
+    the same error again.
 
     Args:
-      code: from `framed`.
+      code: exit code that `framed` returned.
     """
     if _broken or code in (EXIT_INTERRUPTED, EXIT_CLOSED_PIPE):
         os._exit(code)
@@ -72,25 +75,25 @@ def leave(code: int) -> NoReturn:
 
 
 def trouble(error: BaseException) -> str | None:
-    """What the system lacks, in one sentence; None where an error says nothing of the kind."""
+    """Message for an error of disk, permissions or memory; None for any other error."""
     for each in causes(error):
         if isinstance(each, OSError) and each.errno in (*FULL, *DENIED):
             place = each.filename or "the output"
             remedy = "free some of it" if each.errno in FULL else "change its permissions"
             return f"{place} cannot be written ({each.strerror}); {remedy}, or give another place."
     if reason := full_disk(error):
-        return f"the disk takes no more ({reason}); free some of it, or give another place."
+        return f"the disk cannot be written ({reason}); free some of it, or give another place."
     for each in causes(error):
         if isinstance(each, MemoryError) or any(word in str(each) for word in NO_MEMORY):
             return (
-                "this does not fit into memory; lower config.batch_size or --batch_size, or raise "
+                "the command ran out of memory; lower config.batch_size or --batch_size, or raise "
                 "config.accumulate."
             )
     return None
 
 
 def full_disk(error: BaseException) -> str:
-    """What the system says of a disk that is full, where that is behind an error; else empty."""
+    """The system's message if the error was caused by a full or read-only disk; else empty."""
     reasons = [os.strerror(number) for number in (*FULL, errno.EROFS)]
     for each in causes(error):
         for reason in reasons:
@@ -100,7 +103,7 @@ def full_disk(error: BaseException) -> str:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error, and those that it came from."""
+    """Yields an error and the chain of its causes."""
     seen: set[int] = set()
     here: BaseException | None = error
     while here is not None and id(here) not in seen:
@@ -110,7 +113,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def use_plain_characters() -> None:
-    """Lets the terminal get other characters for those that its encoding lacks."""
+    """Replaces characters that the terminal's encoding lacks, see `PLAIN`."""
     codecs.register_error("trm_plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):
@@ -118,8 +121,8 @@ def use_plain_characters() -> None:
 
 
 def silence_runtimes() -> None:
-    """Keeps to themselves what runtimes say of devices that are not there; before JAX starts."""
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # what it lost is raised as well
+    """Silences the runtimes' warnings about missing devices. Call it before JAX is imported."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # its errors are raised as well
     threading.excepthook = _in_background
     sys.unraisablehook = _unraisable
     warnings.filterwarnings("ignore", message="cloud_tpu_init failed")
@@ -132,13 +135,13 @@ def silence_runtimes() -> None:
 
 
 def _in_background(found: threading.ExceptHookArgs) -> None:
-    """Of threads: what the system lacks is told in the foreground, where it is raised too."""
+    """Thread exception hook: skips system errors, which are also raised in the main thread."""
     if found.exc_value is None or trouble(found.exc_value) is None:
         threading.__excepthook__(found)
 
 
 def _unraisable(found: "sys.UnraisableHookArgs") -> None:
-    """Of destructors, and of callbacks that come when a failed save has ended already."""
+    """Hook for errors in destructors and in callbacks that arrive after a failed save."""
     error = found.exc_value
     late = str(error) == "Event loop is closed"
     if not _broken and not late and (error is None or trouble(error) is None):
@@ -153,7 +156,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def _end(text: str, code: int) -> int:
-    """Says why, as far as anybody still listens, and leaves nothing for Python to flush."""
+    """Prints the message if stderr is still open, and leaves nothing for Python to flush."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):
@@ -168,7 +171,7 @@ def _end(text: str, code: int) -> int:
 
 
 def _to_nowhere(number: int) -> None:
-    """What is still in a stream's buffer goes nowhere, or Python would complain at its end."""
+    """Redirects a closed stream to the null device, so that Python can flush it at exit."""
     with contextlib.suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, number)

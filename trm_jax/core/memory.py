@@ -1,4 +1,4 @@
-"""What memory there is, and what is said when something does not fit into it."""
+"""Available memory, and the error message when it has run out."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory has run out, on whatever kind of device."""
+    """Whether an error means that memory has run out, on any kind of device."""
     if isinstance(error, MemoryError):
         return True
     spoken = isinstance(error, jax.errors.JaxRuntimeError | RuntimeError | ValueError)
@@ -23,14 +23,14 @@ def out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def enough_memory(what: str, setting: str) -> Iterator[None]:
-    """Turns a refusal to hold something, by a device or by the system, into a sentence.
+    """Context that turns an out-of-memory error into a `UserError`.
 
     Args:
-      what: is done inside.
+      what: name of the work inside the context, the subject of the error message.
       setting: the flag or key to lower.
 
     Raises:
-      UserError: it does not fit.
+      UserError: the device or the system ran out of memory.
     """
     try:
         yield
@@ -44,20 +44,20 @@ def enough_memory(what: str, setting: str) -> Iterator[None]:
 
 
 def device_bytes(device: jax.Device) -> int | None:
-    """Memory that one device has for itself; None where that is not known, as before it is there.
+    """Memory of one device, in bytes; None if unknown, as for a device of a planned topology.
 
-    CPU devices share the machine's, each process of several on one machine counting as alone.
+    CPU devices share the machine's memory equally; other processes on it are not considered.
     """
     if device.platform == "cpu":
         return machine_bytes() // max(jax.local_device_count("cpu"), 1)
     try:
         return int((device.memory_stats() or {})["bytes_limit"])
-    except Exception:  # devices of a topology that is only planned with raise many kinds
+    except Exception:  # a planned topology's devices raise errors of various types
         return None
 
 
 def machine_bytes() -> int:
-    """Memory of this machine, or what its container may take of it."""
+    """Memory of this machine, or the limit of its container if lower, in bytes."""
     have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         return min(have, int(_CGROUP.read_text()))

@@ -1,8 +1,8 @@
-"""The device mesh, and how arrays lie on it. All sharding rules are in this file.
+"""The device mesh and all sharding rules.
 
-Two axes: `table` is the devices among which the rows of a large puzzle table are split, `data` the
-groups of such devices, each with a table of its own. Batch slots are split over all devices of
-both. Everything else is the same everywhere.
+The mesh has two axes. The rows of a large puzzle table are split over the axis `table` and
+replicated over the axis `data`. Batch slots are split over both axes. Everything else is
+replicated on all devices.
 """
 
 from collections.abc import Sequence
@@ -16,83 +16,83 @@ from trm_jax.core.errors import UserError
 
 DATA, TABLE = "data", "table"
 SLOTS = (DATA, TABLE)
-"""The axes that batch slots are split over."""
+"""The mesh axes that batch slots are split over."""
 
 ROW_MULTIPLE = 1024
-"""A puzzle table with a multiple of so many rows is split; `puzzle_table.padded_rows` makes it."""
+"""A puzzle table is split if its number of rows is a multiple of this, see `padded_rows`."""
 
 
 def make_mesh(data: int = 0, table: int = 0, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of `data` devices.
+    """Makes a mesh with the axes `data` and `table`.
 
     Args:
-      data: over how many devices the batch is split; 0 takes all.
-      table: over how many of them a large puzzle table is split; 0 takes as many as can share it.
-      devices: to take them from; None is for all that JAX has.
+      data: number of devices that the batch is split over; 0 for all.
+      table: number of them that a large puzzle table is split over; 0 for as many as possible.
+      devices: devices to choose from; None for all that JAX has.
 
     Raises:
-      UserError: there are fewer devices than asked for, or they cannot be divided so.
+      UserError: there are fewer devices than `data`, or `table` does not divide them.
     """
     # by process, so that each process has neighbouring slots
     order = sorted(jax.devices() if devices is None else devices, key=lambda d: d.process_index)
     count = data or len(order)
     if not 0 < count <= len(order):
         raise UserError(
-            f"config.mesh.data asks for {count} devices and there are {len(order)}; "
-            "0 takes all of them."
+            f"config.mesh.data is {count} and there are {len(order)} devices; 0 takes all of them."
         )
     if jax.process_count() > 1 and devices is None and count != len(order):
         raise UserError(
             f"config.mesh.data is {count}, and {jax.process_count()} processes have {len(order)} "
-            "devices; several processes use all of them, which is 0."
+            "devices; several processes must use all of them, so set it to 0."
         )
     most = max(n for n in range(1, count + 1) if count % n == 0 and ROW_MULTIPLE % n == 0)
     if table < 0 or count % (table or 1) or ROW_MULTIPLE % (table or 1):
         raise UserError(
             f"config.mesh.table is {table}, which does not divide {count} devices and "
-            f"{ROW_MULTIPLE} rows; 0 takes {most}."
+            f"{ROW_MULTIPLE} rows; set it to 0 for {most}."
         )
     shape = (count // (table or most), table or most)
-    # Auto: jit inserts the collectives; the default, Explicit, is a type system that Linen lacks
+    # Auto: jit inserts the collectives; Linen does not support the default, Explicit
     grid = np.asarray(order[:count]).reshape(shape)
     return Mesh(grid, SLOTS, axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The same on every device."""
+    """Sharding of an array that is the same on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def over_slots(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """Axis number `axis`, the batch slots, split over all devices."""
+    """Sharding of an array whose axis number `axis` is the batch slots."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, SLOTS))
 
 
 def is_split(rows: int) -> bool:
-    """Whether a puzzle table of R rows is split by rows, or the same on every device."""
+    """Whether a puzzle table of R rows is split by rows; otherwise it is replicated."""
     return rows % ROW_MULTIPLE == 0
 
 
 def over_rows(mesh: Mesh, rows: int) -> NamedSharding:
-    """How a puzzle table of R rows lies on the mesh."""
+    """Sharding of a puzzle table of R rows."""
     return NamedSharding(mesh, PartitionSpec(TABLE)) if is_split(rows) else replicated(mesh)
 
 
 def check_divides(mesh: Mesh, batch_size: int, parts: int = 1) -> None:
-    """Refuses a batch that cannot be split evenly.
+    """Checks that a batch can be split evenly.
 
     Args:
-      mesh: its devices share the batch.
-      batch_size: over all devices.
-      parts: each device takes its slots in so many parts.
+      mesh: devices that share the batch.
+      batch_size: global batch size, over all devices.
+      parts: number of microbatches that each device splits its slots into.
 
     Raises:
-      UserError: `batch_size` is no multiple of devices and parts.
+      UserError: `batch_size` is not a multiple of the devices, or its slots per device are not a
+        multiple of `parts`.
     """
     if batch_size % mesh.size:
         raise UserError(
-            f"config.batch_size {batch_size} is no multiple of the {mesh.size} devices of the "
-            "mesh; change it, or use fewer with config.mesh.data."
+            f"config.batch_size is {batch_size}, which is not a multiple of the mesh's {mesh.size} "
+            "devices; change it, or use fewer devices with config.mesh.data."
         )
     if batch_size // mesh.size % parts:
         raise UserError(
@@ -107,7 +107,7 @@ def whole_slots(count: int, mesh: Mesh) -> int:
 
 
 def split_slots(arrays: Any, mesh: Mesh) -> Any:
-    """Arrays [B, ...] that every process has whole, split by slots over the devices.
+    """Splits arrays [B, ...], which every process has in full, over the devices by slots.
 
     Args:
       arrays: tree of NumPy arrays, B a multiple of the devices.
@@ -125,11 +125,11 @@ def split_slots(arrays: Any, mesh: Mesh) -> Any:
 
 
 def to_global(local: Any, sharding: NamedSharding) -> Any:
-    """Makes global arrays from this process's part.
+    """Makes global arrays, of which each process has a part.
 
     Args:
       local: tree of NumPy arrays, the rows that belong to this process's devices.
-      sharding: of the results.
+      sharding: sharding of the results.
 
     Returns:
       Tree of global `jax.Array`s.

@@ -1,8 +1,8 @@
-"""Numbers: initialisation, the norm, stable-max, and which dtype does what.
+"""Numerics: initialisers, norms, stable-max, and the dtype of each computation.
 
-Parameters are stored in float32 and cast to the activations' dtype where they are used. Whatever
-sums up over many values (norms, losses) computes in `wide`: float32, or float64 when the
-activations already are (parity tests run under x64). TPUs have no float64.
+Parameters are stored in float32 and cast to the activations' dtype where they are used. Sums over
+many values (norms, losses) are computed in `wide`: float64 for float64 inputs (parity tests run
+under x64), else float32. TPUs have no float64.
 """
 
 import math
@@ -18,23 +18,23 @@ TRUNCATION = 2.0
 
 
 def wide(dtype: DTypeLike) -> DTypeLike:
-    """The dtype in which sums over `dtype` values are taken: float32 at least."""
+    """The dtype for sums over values of `dtype`: at least float32."""
     return jnp.float64 if jnp.dtype(dtype) == jnp.float64 else jnp.float32
 
 
 def truncated_normal(key: jax.Array, shape: tuple[int, ...], std: float) -> jax.Array:
-    """Draws from a normal cut at two deviations, rescaled so that its true deviation is `std`.
+    """Samples a normal distribution truncated at two standard deviations, with deviation `std`.
 
-    Cutting a unit normal at +-2 leaves a deviation of 0.8796; dividing by it is what makes this
-    "truncated LeCun normal" of the published code (and of JAX) rather than PyTorch's own.
+    Truncating a unit normal at +-2 reduces its standard deviation to 0.8796; this is compensated,
+    as in the published code and in JAX, but not in PyTorch's own truncated normal.
 
     Args:
-      key: consumed.
-      shape: of the result.
-      std: true standard deviation of the result; 0 gives zeros.
+      key: random key.
+      shape: shape of the result.
+      std: standard deviation of the result, after truncation; 0 gives zeros.
 
     Returns:
-      float32 array.
+      float32 array of `shape`.
     """
     density = math.exp(-(TRUNCATION**2) / 2) / math.sqrt(2 * math.pi)
     mass = math.erf(TRUNCATION / math.sqrt(2))
@@ -46,7 +46,7 @@ def truncated_normal(key: jax.Array, shape: tuple[int, ...], std: float) -> jax.
 def lecun_normal(
     key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
 ) -> jax.Array:
-    """A weight [inputs, outputs] of deviation 1 / sqrt(inputs); `key` is consumed."""
+    """Samples a weight [inputs, outputs] of standard deviation 1 / sqrt(inputs)."""
     return truncated_normal(key, shape, shape[0] ** -0.5).astype(dtype)
 
 
@@ -54,11 +54,11 @@ def rms_norm(x: jax.Array, axis: int = -1) -> jax.Array:
     """Divides by the root mean square over one axis, without a learned scale.
 
     Args:
-      x: of any shape and float dtype.
-      axis: to normalise over.
+      x: array of any shape and float dtype.
+      axis: axis to normalise over.
 
     Returns:
-      Array of the same shape and dtype; the statistics are taken in `wide`.
+      Array of x's shape and dtype; the statistics are computed in `wide`.
     """
     h = x.astype(wide(x.dtype))
     variance = jnp.mean(jnp.square(h), axis=axis, keepdims=True)
@@ -69,10 +69,10 @@ def normalised(x: jax.Array) -> jax.Array:
     """Layer norm over the last axis (Ba et al., arXiv 1607.06450) without scale and bias.
 
     Args:
-      x: [..., D], of any float dtype.
+      x: [..., D], any float dtype.
 
     Returns:
-      Array of x's shape and dtype; all of it is computed in `wide`.
+      Array of x's shape and dtype, computed in `wide`.
     """
     return _normalised(x).astype(x.dtype)
 
@@ -85,15 +85,15 @@ def _normalised(x: jax.Array) -> jax.Array:
 
 
 def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """Layer norm over the last axis, see `normalised`.
+    """Layer norm over the last axis with scale and bias, see `normalised`.
 
     Args:
-      x: [..., D], of any float dtype.
+      x: [..., D], any float dtype.
       scale: [D].
       bias: [D].
 
     Returns:
-      Array of x's shape and dtype; all of it is computed in `wide`.
+      Array of x's shape and dtype, computed in `wide`.
     """
     h = _normalised(x)
     last = (1,) * (x.ndim - 1) + (-1,)
@@ -104,10 +104,10 @@ def layer_norm(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
 def log_stablemax(logits: jax.Array) -> jax.Array:
     """Log-probabilities of stable-max: s(v) = v + 1 for v >= 0, else 1 / (1 - v); p = s / sum s.
 
-    The published code evaluates this in float64, which TPUs do not have. Here both branches are
-    functions of |v|, so each is finite wherever the other is chosen: a plain `where` over
-    1 / (1 - v) has NaN gradients at v = 1. No difference of near-equal numbers is taken either
-    (log s(v) = sign(v) log1p |v|), so float32 is enough; a test holds the error bound.
+    The published code computes this in float64, which TPUs do not have. Here both branches are
+    functions of |v|, so that each is finite where the other is selected: a plain `where` over
+    1 / (1 - v) has NaN gradients at v = 1. Since log s(v) = sign(v) log1p |v|, no near-equal
+    numbers are subtracted, and float32 is sufficient; a test holds the error bound.
     Source: Prieto et al., "Grokking at the edge of numerical stability", arXiv 2501.04697.
 
     Args:
@@ -124,5 +124,5 @@ def log_stablemax(logits: jax.Array) -> jax.Array:
 
 
 def halting_probability(halt_logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The sigmoid of halt logits of any shape, without overflow."""
+    """Sigmoid of the halt logits, of any shape, without overflow."""
     return np.exp(-np.logaddexp(0, -np.asarray(halt_logits, np.float64)))

@@ -1,7 +1,7 @@
-"""Random numbers by position, in plain NumPy.
+"""Counter-based random numbers in plain NumPy.
 
-Everything is vectorised over a batch and is a pure function of its arguments: there is no
-generator with a hidden state, so a batch can be recomputed at any position, on any machine.
+All functions are vectorised over a batch and pure: there is no generator state, so that the batch
+at any position can be recomputed on any machine.
 """
 
 import hashlib
@@ -31,14 +31,14 @@ def random_words(seed: int, counters: NDArray[np.integer] | list[int], count: in
 
     Args:
         seed: any integer; taken modulo 2^64.
-        counters: integers [B], not negative.
-        count: how many words each row has.
+        counters: non-negative integers [B].
+        count: number of words for each counter.
 
     Returns:
-        uint64 [B, count]; row i depends on (seed, counters[i]) alone.
+        uint64 [B, count]; row i depends only on (seed, counters[i]).
     """
     steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
-    # The seed is scrambled before the counters are added: else (seed, counter + 1) and
+    # The seed is scrambled before the counters are added: otherwise (seed, counter + 1) and
     # (seed + golden, counter) would share a sequence.
     base = mix(np.asarray([seed & _MASK], np.uint64) + np.uint64(_GOLDEN))
     starts = mix(base + np.asarray(counters).astype(np.uint64) * np.uint64(_GOLDEN))
@@ -51,6 +51,6 @@ def random_permutations(words: Words) -> NDArray[np.int64]:
 
 
 def derive_seed(seed: int, purpose: str) -> int:
-    """Gives each purpose, by its name, an independent seed out of one that users choose."""
+    """Derives an independent seed for each purpose from the user's seed."""
     counter = int.from_bytes(hashlib.sha256(purpose.encode()).digest()[:8], "little")
     return int(random_words(seed, np.asarray([counter], np.uint64), 1)[0, 0])

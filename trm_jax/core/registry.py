@@ -1,4 +1,4 @@
-"""Registries: objects by name, of which users can bring their own.
+"""Registries of named objects, which plugins can extend.
 
 A plugin is a Python file or module that registers tasks or mixers when it is imported. It is named
 in `config.plugins`, with --plugin, or as an entry point of an installed package in the group
@@ -23,18 +23,18 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Objects by name; unknown names are refused with the list of the known ones."""
+    """Objects by name; the error for an unknown name lists the known ones."""
 
-    _registered: ClassVar[int] = 0  # objects, in all registries together
+    _registered: ClassVar[int] = 0  # number of objects in all registries
 
     def __init__(self, key: str, what: str, kind: type[T] | None = None) -> None:
-        """Makes an empty one.
+        """Makes an empty registry.
 
         Args:
-          key: of the setting that names an object, for messages: "config.data.task".
-          what: its objects are, in the plural.
-          kind: class of its objects; those of its attributes that it only annotates, each object
-            has to give. None: anything will do.
+          key: setting that selects an object, for error messages: "config.data.task".
+          what: plural noun for the objects, for error messages: "tasks".
+          kind: class that objects must be instances of; they must have every attribute that it
+            annotates. None accepts any object.
         """
         self._key, self._what, self._kind = key, what, kind
         self._found: dict[str, T] = {}
@@ -43,7 +43,7 @@ class Registry(Generic[T]):
         """Adds an object.
 
         Raises:
-          UserError: the name is taken, or it is no object of this registry's kind.
+          UserError: the name is taken, or the object is not an instance of the registry's class.
         """
         if name in self._found:
             raise UserError(f"two {self._what} are named {name!r}; rename the plugin's.")
@@ -61,7 +61,7 @@ class Registry(Generic[T]):
             raise UserError(f"{start} is the class {item.__name__}; register {item.__name__}().")
         if not isinstance(item, kind):
             raise UserError(
-                f"{start} is a {type(item).__name__} and no {kind.__name__}; derive its class from "
+                f"{start} is a {type(item).__name__}, not a {kind.__name__}; derive its class from "
                 f"{kind.__module__}.{kind.__name__}."
             )
         for attribute in kind.__annotations__:
@@ -72,17 +72,17 @@ class Registry(Generic[T]):
                 )
 
     def get(self, name: str) -> T:
-        """The object of a name; installed plugins are looked at before it is refused.
+        """Returns the object with a name, importing installed plugins if the name is unknown.
 
         Raises:
-          UserError: there is none.
+          UserError: no object has this name.
         """
         if name not in self._found:
             load_installed()
         if name not in self._found:
             raise UserError(
                 f"{self._key} is {name!r}; the known {self._what} are {', '.join(self._found)}. "
-                "One that a plugin brings needs the plugin: --plugin FILE.py."
+                "If a plugin defines it, load the plugin with --plugin FILE.py."
             )
         return self._found[name]
 
@@ -93,11 +93,11 @@ class Registry(Generic[T]):
 
 
 def located(plugin: str, folder: Path | None = None) -> str:
-    """A plugin's name wherever it is used from: the absolute path of a file, a module as it is.
+    """Resolves the path of a plugin's file to an absolute path; a module name is unchanged.
 
     Args:
-      plugin: see `load_plugins`; a file that is not there stays as it is, to be refused by it.
-      folder: where a relative path is looked for before the current one.
+      plugin: path or module name, see `load_plugins`; a path without a file is unchanged.
+      folder: directory in which a relative path is looked up before the current one.
     """
     path = Path(plugin).expanduser()
     places = [folder / path, path] if folder else [path]
@@ -106,13 +106,13 @@ def located(plugin: str, folder: Path | None = None) -> str:
 
 
 def load_plugins(plugins: Iterable[str]) -> None:
-    """Imports plugins, each once; says so on stderr if one registers nothing.
+    """Imports each plugin once; warns on stderr about one that registers nothing.
 
     Args:
       plugins: paths that end in .py, or dotted module names.
 
     Raises:
-      UserError: one is not there, or fails.
+      UserError: a plugin is missing, or importing it fails.
     """
     for plugin in plugins:
         if not isinstance(plugin, str):
@@ -122,16 +122,16 @@ def load_plugins(plugins: Iterable[str]) -> None:
             new = _load(plugin)
         except UserError as error:
             raise UserError(f"plugin {plugin}: {error}") from error
-        except (Exception, SystemExit) as error:  # a user's own program: anything may come of it
+        except (Exception, SystemExit) as error:  # a user's own code may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
-            raise UserError(f"plugin {plugin} cannot be loaded ({reason}); mend it.") from error
+            raise UserError(f"plugin {plugin} cannot be loaded ({reason}); fix it.") from error
         if new and Registry._registered == before:
             text = "registers nothing; it should call TASKS.register or MIXERS.register"
             print(f"trm: plugin {plugin} {text}.", file=sys.stderr)
 
 
 def _load(plugin: str) -> bool:
-    """Imports a plugin; False where that was done before, by whatever name."""
+    """Imports a plugin; returns False if it was imported before, under any name."""
     if not plugin.endswith(".py"):
         return _load_module(plugin)
     path = Path(plugin).expanduser().resolve()
@@ -157,12 +157,12 @@ def _load_module(name: str) -> bool:
     if Path(f"{name}.py").is_file():
         hint = f"; there is a file {name}.py, which is given with its .py"
     if not all(part.isidentifier() for part in name.split(".")):
-        raise UserError(f"this is the name of no module{hint}.")
+        raise UserError(f"this is not the name of a module{hint}.")
     if name in sys.modules:
         return False
     try:
         spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError as error:  # of a package on the way
+    except ModuleNotFoundError as error:  # a parent package is missing
         if not f"{name}.".startswith(f"{error.name}."):
             raise
         spec = None
@@ -175,7 +175,7 @@ def _load_module(name: str) -> bool:
 
 
 def _runs(path: Path) -> bool:
-    """Whether a file is a module that has been imported, by whatever name."""
+    """Whether a file has already been imported as a module, under any name."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return any(Path(f).resolve() == path for f in files if f and f.endswith(path.name))
 
@@ -185,7 +185,7 @@ def load_installed() -> None:
     """Imports the plugins of installed packages, once.
 
     Raises:
-      UserError: one fails.
+      UserError: importing one fails.
     """
     load_plugins(
         entry.value.partition(":")[0]

@@ -1,7 +1,7 @@
-"""Settings as dataclasses: each with its default, its range and one sentence, written once.
+"""Settings as dataclasses: each field has a default, a range and a one-sentence description.
 
-A group of settings is a frozen dataclass below `Settings` whose fields are made by `setting`. From
-that follow its checks, how it is read from nested plain data, and its part of docs/settings.md.
+A group of settings is a frozen dataclass derived from `Settings` whose fields are made by
+`setting`. Checks, reading from nested plain data and docs/settings.md are derived from the fields.
 """
 
 import dataclasses
@@ -16,22 +16,22 @@ from typing import Any, ClassVar, NamedTuple, Self, get_args, get_origin
 from trm_jax.core.errors import UserError
 
 LARGEST = 2**31 - 1
-"""Of whole numbers, which the compiled programs count with in 32 bits."""
+"""Max magnitude of an integer setting: compiled programs count in 32 bits."""
 
 LONGEST = 4096
-"""Characters of a text, more than any path may have."""
+"""Max characters of a text setting, more than any path may have."""
 
 
 class Rule(NamedTuple):
-    """What a setting is, and which values it may have.
+    """Description and range of a setting.
 
     Attributes:
-      about: one sentence.
-      low: smallest value.
-      high: largest value.
-      above: value that it must exceed.
-      below: value that it must stay under.
-      choices: all values there are.
+      about: one-sentence description.
+      low: min value, inclusive.
+      high: max value, inclusive.
+      above: exclusive lower bound.
+      below: exclusive upper bound.
+      choices: the allowed values; empty if the setting is not a choice.
     """
 
     about: str
@@ -58,7 +58,7 @@ class Rule(NamedTuple):
         )
 
     def range(self) -> str:
-        """The range in words, to follow "it must be"; empty if any finite value will do."""
+        """The range as text that follows "it must be"; empty if any finite value is allowed."""
         if self.choices:
             return f"one of {', '.join(map(repr, self.choices))}"
         lower = self.low if self.above is None else self.above
@@ -79,27 +79,27 @@ class Rule(NamedTuple):
 
 
 def setting(default: Any, about: str, **limits: Any) -> Any:
-    """A field of a group of settings.
+    """Makes a field of a group of settings.
 
     Args:
-      default: its value where none is given.
-      about: one sentence.
+      default: value of the setting unless the user gives another.
+      about: one-sentence description.
       **limits: `low`, `high`, `above`, `below` or `choices`, see `Rule`.
     """
     return dataclasses.field(default=default, metadata={"rule": Rule(about, **limits)})
 
 
 def group(kind: type["Settings"], about: str) -> Any:
-    """A field that is a group of settings itself, by default with its own defaults."""
+    """Makes a field that is itself a group of settings, `kind()` by default."""
     return dataclasses.field(default_factory=kind, metadata={"rule": Rule(about)})
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A group of settings; making one checks the type and the range of each.
+    """A group of settings; the constructor checks the type and the range of each.
 
     Attributes:
-      GROUP: where the group stands, for messages: "config.model".
+      GROUP: dotted name of the group, for error messages: "config.model".
     """
 
     GROUP: ClassVar[str] = "config"
@@ -111,21 +111,22 @@ class Settings:
 
     @classmethod
     def rules(cls) -> list[tuple[str, Any, Rule]]:
-        """Name, type and rule of each field that `setting` or `group` made."""
+        """Name, type and rule of each field made by `setting` or `group`."""
         hints = typing.get_type_hints(cls)
         fields = [field for field in dataclasses.fields(cls) if "rule" in field.metadata]
         return [(field.name, hints[field.name], field.metadata["rule"]) for field in fields]
 
     @classmethod
     def read(cls, values: Any, known: Iterable[str] = ()) -> Self:
-        """Checks nested plain data and fills in defaults.
+        """Makes the group from nested plain data; settings that are missing take their defaults.
 
         Args:
-          values: mapping as from JSON; lists stand for tuples.
-          known: dotted names of all settings there are, for suggestions; None are those below.
+          values: mapping as read from JSON; lists are turned into tuples.
+          known: dotted names that the error for an unknown key may suggest; by default all
+            settings of this group.
 
         Raises:
-          UserError: an unknown key, a value of the wrong type or out of range.
+          UserError: a key is unknown, or a value has the wrong type or is out of range.
         """
         values = as_mapping(cls.GROUP, values)
         known = list(known) or list(flat_names(cls))
@@ -140,16 +141,16 @@ class Settings:
         return cls(**made)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain data; `read` is the inverse."""
+        """Nested plain data, the inverse of `read`."""
         values = {name: getattr(self, name) for name, _, _ in self.rules()}
         return {k: v.to_dict() if isinstance(v, Settings) else v for k, v in values.items()}
 
 
 def check(name: str, value: Any, kind: Any, rule: Rule) -> None:
-    """Refuses a value of another type than `kind`, or outside the rule's range.
+    """Checks a value's type against `kind` and its range against `rule`.
 
     Raises:
-      UserError: names the setting and what it must be.
+      UserError: the value is refused; the message names the setting and what it must be.
     """
     if not matches(value, kind):
         example = ", such as (3, 3)" if kind == tuple[int, int] else ""
@@ -166,7 +167,7 @@ def check(name: str, value: Any, kind: Any, rule: Rule) -> None:
 
 
 def _check_texts(name: str, value: Any) -> None:
-    """Refuses texts, in tuples too, that no file name, log or terminal could take."""
+    """Refuses texts, also inside tuples, that are too long or contain control characters."""
     for text in value if isinstance(value, tuple) else (value,):
         if isinstance(text, tuple):
             _check_texts(name, text)
@@ -175,22 +176,22 @@ def _check_texts(name: str, value: Any) -> None:
                 raise UserError(f"{name} has {len(text)} characters; {LONGEST} are enough.")
             if unfit := next((c for c in text if ord(c) < 32 or 0xD800 <= ord(c) < 0xE000), None):
                 raise UserError(
-                    f"{name} is {shown(text)}; {unfit!r} in it is no character of a text, leave it "
-                    "out."
+                    f"{name} is {shown(text)}; it contains the control character {unfit!r}, leave "
+                    "it out."
                 )
 
 
 def shown(value: Any, longest: int = 120) -> str:
-    """A value as Python writes it, cut short where it is long."""
+    """The `repr` of a value, truncated if it is long."""
     try:
         text = repr(value)
-    except (ValueError, RecursionError):  # more digits, or deeper, than Python writes
+    except (ValueError, RecursionError):  # an integer of too many digits, or too deep a nesting
         return f"a {type(value).__name__} too large to print"
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def matches(value: Any, kind: Any) -> bool:
-    """Whether a value is of a type; an integer may stand for a float, a flag never for a number."""
+    """Whether a value has a type; an integer is accepted for a float, a bool only for a bool."""
     if get_origin(kind) is tuple:
         entries = get_args(kind)
         if not isinstance(value, tuple):
@@ -206,7 +207,7 @@ def matches(value: Any, kind: Any) -> bool:
 
 
 def type_name(kind: Any) -> str:
-    """A type as people write it: "int", "tuple[int, int]"."""
+    """A type as written in an annotation: "int", "tuple[int, int]"."""
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
 
 
@@ -216,15 +217,15 @@ def is_group(kind: Any) -> bool:
 
 
 def tuples(value: Any) -> Any:
-    """Tuples where JSON has lists, at any depth."""
+    """Replaces lists, as JSON has, by tuples at any depth."""
     return tuple(map(tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def as_mapping(path: str, values: Any) -> dict[str, Any]:
-    """A copy of a group's values.
+    """Copies the values of a group into a dict.
 
     Raises:
-      UserError: they are no mapping.
+      UserError: `values` is not a mapping.
     """
     if not isinstance(values, Mapping):
         raise UserError(f"{path} is {shown(values)}; it must be a group of settings.")
@@ -232,7 +233,7 @@ def as_mapping(path: str, values: Any) -> dict[str, Any]:
 
 
 def flat_names(kind: type[Settings]) -> Iterator[str]:
-    """Dotted names of all settings of a group, "config.model.T" and so on."""
+    """Yields the dotted names of all settings of a group, such as "config.model.T"."""
     for name, each, _ in kind.rules():
         if is_group(each):
             yield from flat_names(each)
@@ -241,26 +242,27 @@ def flat_names(kind: type[Settings]) -> Iterator[str]:
 
 
 def unknown(name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that no setting has, with the nearest ones that there are."""
+    """Makes the error for an unknown setting's name, with suggestions from `known`."""
     known = list(known)
     inside = next((other for other in known if other.startswith(f"{name}.")), None)
     if inside:
         return UserError(f"{name} is a group of settings; name one of them, as in {inside}.")
     near = nearest(name, known)
     if not near:
-        return UserError(f"{name} is no setting; docs/settings.md lists all of them.")
-    return UserError(f"{name} is no setting; did you mean {' or '.join(near)}?")
+        return UserError(f"{name} is not a setting; docs/settings.md lists all of them.")
+    return UserError(f"{name} is not a setting; did you mean {' or '.join(near)}?")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """The dotted names most like one: those with its last part, else those spelt nearly so.
+    """Finds dotted names similar to `name`, at most `count`.
 
-    Where no setting is like it, the groups of settings are looked at; it may be like none of these.
+    Names with the same last part come first, then those with a similar last part; if there is
+    none, the names of groups are compared. The result may be empty.
     """
     known = list(known)
     group, _, last = name.rpartition(".")
     leaves = dict.fromkeys(other.rpartition(".")[2] for other in known)
-    # a wrong group is likeliest, then a slip in the last part
+    # most often the group is wrong, then the last part is misspelt
     near = [leaf for leaf in leaves if leaf.casefold() == last.casefold()]
     near = (
         [last] if last in leaves else near or difflib.get_close_matches(last, leaves, count, 0.75)
@@ -275,7 +277,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 
 def _same_letters(name: str, known: Iterable[str]) -> list[str]:
-    """Settings that a name goes on after ("model.T.x", "box[0]"), or spells with other marks."""
+    """Settings that `name` extends ("model.T.x", "box[0]"), or equals except for punctuation."""
     letters = re.sub(r"\W|_", "", name)
     return [
         other
@@ -289,10 +291,10 @@ def _finite(value: Any) -> bool:
         return all(map(_finite, value))
     try:
         return not isinstance(value, int | float) or math.isfinite(value)
-    except OverflowError:  # a whole number that no float can hold
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def _number(value: float) -> str:
-    """A limit as people write it: whole numbers in full."""
+    """Formats a limit; integers are written in full."""
     return str(value) if isinstance(value, int) else f"{value:g}"

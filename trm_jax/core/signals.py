@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM from a scheduler, SIGINT from Ctrl-C."""
+"""Handling of SIGTERM (sent by schedulers) and SIGINT (Ctrl-C)."""
 
 import signal
 from collections.abc import Callable
@@ -7,18 +7,18 @@ from typing import Self
 
 
 class StopSignals:
-    """Takes SIGTERM and SIGINT over, inside a `with` block, and counts them.
+    """Context manager that catches SIGTERM and SIGINT and counts them.
 
-    What to do about them is up to whoever looks at `count`, between two pieces of work.
+    The signals do not interrupt anything: the caller checks `count` between pieces of work.
     """
 
     def __init__(self, heard: Callable[[int, int], None] | None = None) -> None:
-        """`heard` is called at once with the signal's number and how many came before it."""
+        """`heard` is called at once with the signal's number and the number of earlier signals."""
         self.count = 0
         self._heard = heard
 
     def __enter__(self) -> Self:
-        """Takes the signals over."""
+        """Installs the signal handlers."""
         self._old = {s: signal.signal(s, self._ask) for s in (signal.SIGTERM, signal.SIGINT)}
         return self
 
@@ -28,7 +28,7 @@ class StopSignals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Gives the signals back."""
+        """Restores the previous signal handlers."""
         for number, handler in self._old.items():
             signal.signal(number, handler)
 

@@ -1,4 +1,4 @@
-"""Symmetries of grids: turns and mirrors, and movements of cells with renamed symbols."""
+"""Symmetries of grids: rotations and reflections, permutations of cells and of symbols."""
 
 import dataclasses
 from typing import TypeVar
@@ -10,22 +10,24 @@ T = TypeVar("T", bound=np.generic)
 Tokens = NDArray[np.uint8]
 
 FIRST_DIGIT = 2
-"""Token of the first digit or colour; the tokens below it (0 pad, 1 blank) are never renamed."""
+"""Token of the first digit or colour; smaller tokens (0 pad, 1 blank) are never renamed."""
 
 TRANSPOSES, FLIPS_ROWS, FLIPS_COLUMNS = (
     np.isin(np.arange(8), symmetries) for symmetries in ((1, 3, 6, 7), (2, 3, 5, 7), (1, 2, 4, 7))
 )
-"""What each of the eight symmetries of a rectangle does, bool [8]: 0 nothing, 1 to 3 rot90 so many
-times, 4 left-right, 5 up-down, 6 transpose, 7 the other diagonal (the published numbers). Cell
-(i, j) of the result is found in the original so: swap i and j if it transposes, then count the row
-from the bottom, then the column from the right."""
+"""Whether each symmetry of a rectangle transposes, flips rows and flips columns; bool [8] each.
+
+Numbers as in the published code: 0 identity, 1 to 3 that many calls of `rot90`, 4 left-right,
+5 up-down, 6 transpose, 7 anti-transpose. Cell (i, j) of the result is the original's cell found
+by swapping i and j if it transposes, then counting the row from the bottom if it flips rows, and
+the column from the right if it flips columns."""
 
 INVERSE_DIHEDRAL = np.asarray([0, 3, 2, 1, 4, 5, 6, 7])
-"""Number of the symmetry that undoes each one, int64 [8]."""
+"""Number of each symmetry's inverse, int64 [8]."""
 
 
 def dihedral(grid: NDArray[T], symmetry: int) -> NDArray[T]:
-    """Turns and flips a rectangle [rows, columns] by the symmetry of a number in 0..7."""
+    """Applies symmetry number 0..7 to a rectangle [rows, columns]."""
     if FLIPS_COLUMNS[symmetry]:
         grid = grid[:, ::-1]
     if FLIPS_ROWS[symmetry]:
@@ -34,17 +36,20 @@ def dihedral(grid: NDArray[T], symmetry: int) -> NDArray[T]:
 
 
 def dihedral_cells(side: int) -> NDArray[np.int64]:
-    """For squares: cell i of the result is cell [k, i] of the original, int64 [8, side * side]."""
+    """Cells of a square under each symmetry, int64 [8, side * side].
+
+    Cell i of the result of symmetry k is cell [k, i] of the original.
+    """
     cells = np.arange(side * side, dtype=np.int64).reshape(side, side)
     return np.stack([dihedral(cells, k).reshape(-1) for k in range(8)])
 
 
 @dataclasses.dataclass(frozen=True)
 class GridSymmetry:
-    """One symmetry for each grid of a batch: it moves cells, then renames symbols.
+    """One symmetry for each grid of a batch: permutes the cells, then the symbols.
 
     Attributes:
-        digits: int64 [B, n]; symbol d (its token is d + FIRST_DIGIT) becomes digits[:, d].
+        digits: int64 [B, n]; symbol d (token d + FIRST_DIGIT) becomes digits[:, d].
         cells: int64 [B, S]; cell i of the result is cell cells[:, i] of the original.
     """
 
@@ -52,11 +57,11 @@ class GridSymmetry:
     cells: NDArray[np.int64]
 
     def __len__(self) -> int:
-        """Number of symmetries, B."""
+        """Number of symmetries, B (one for each grid)."""
         return len(self.cells)
 
     def apply(self, tokens: Tokens) -> Tokens:
-        """Applies the symmetries to tokens, uint8 [B, S]; pads and blanks stay the same."""
+        """Applies the symmetries to tokens, uint8 [B, S]; pads and blanks are unchanged."""
         batch, symbols = self.digits.shape
         table = np.empty((batch, symbols + FIRST_DIGIT), np.uint8)
         table[:, :FIRST_DIGIT] = np.arange(FIRST_DIGIT)
@@ -65,11 +70,11 @@ class GridSymmetry:
         return np.take_along_axis(table, moved.astype(np.int64), axis=1)
 
     def take(self, numbers: NDArray[np.integer]) -> "GridSymmetry":
-        """Gives those of these symmetries that have the numbers [b]."""
+        """Selects the symmetries with the given indices [b]."""
         return GridSymmetry(self.digits[numbers], self.cells[numbers])
 
     def invert(self) -> "GridSymmetry":
-        """Gives the symmetry that undoes this one."""
+        """Returns the inverse symmetries."""
         return GridSymmetry(_inverse(self.digits), _inverse(self.cells))
 
 

@@ -1,4 +1,4 @@
-"""Text and JSON files that people bring: bounded, in UTF-8, or refused in one sentence."""
+"""Reads text and JSON files of users: UTF-8 of bounded size; anything else is a `UserError`."""
 
 import gzip
 import io
@@ -13,11 +13,12 @@ from typing import IO, Any
 from trm_jax.core.errors import UserError
 
 MOST_BYTES = 1 << 28
-"""Of a file that is read as a whole."""
+"""Max bytes of a file that is read as a whole."""
 MOST_LINE = 1 << 20
-"""Characters of one line."""
+"""Max characters of one line."""
 MOST_RATIO, LEAST_SUSPECT = 100, 1 << 24
-"""Text that gzip made smaller by more than the ratio, and is larger than this, is no puzzles."""
+"""Gzipped text is refused if it unpacks to more than MOST_RATIO times its size, unless to less than
+LEAST_SUSPECT bytes, since puzzles do not compress as well."""
 
 _MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -56,21 +57,21 @@ def check_file(path: Path) -> int:
         raise UserError(f"{path} cannot be read: it is a directory; give a file.")
     if not stat.S_ISREG(found.st_mode):
         raise UserError(
-            f"{path} cannot be read: it is a pipe or a device and no file; save its content to a "
-            "file, and give that."
+            f"{path} cannot be read: it is a pipe or a device; save its content to a file, and "
+            "give that."
         )
     return found.st_size
 
 
 def refuse_encoding(head: bytes, where: object) -> None:
-    """Refuses what begins like another encoding than UTF-8, or like no text at all.
+    """Refuses data whose first bytes show another encoding than UTF-8, or a binary file.
 
     Args:
       head: the first bytes.
-      where: they are from, for the error.
+      where: name of their source, for the error message.
 
     Raises:
-      UserError: names the encoding, or what it is.
+      UserError: the data is not UTF-8 text; the message names the encoding or file type.
     """
     for mark, name in _MARKS.items():
         if head.startswith(mark):
@@ -85,10 +86,14 @@ def refuse_encoding(head: bytes, where: object) -> None:
 
 
 def decode(data: bytes, where: object) -> str:
-    """Bytes as text; a byte-order mark of UTF-8 is dropped, gzip undone.
+    """Decodes UTF-8 text, gzipped or not; a byte-order mark is dropped.
+
+    Args:
+      data: content of a file.
+      where: name of its source, for the error message.
 
     Raises:
-      UserError: they are in another encoding, or no text.
+      UserError: the data is in another encoding, not text, or damaged.
     """
     if data.startswith(GZIP):
         data = _unzip(data, where)
@@ -96,7 +101,7 @@ def decode(data: bytes, where: object) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # `object` is without the mark, and so are the places in it
+        # `error.object` is the data without the byte-order mark, and `error.start` counts in it
         before = error.object[: error.start]
         line = before.count(b"\n") + 1
         raise UserError(
@@ -109,7 +114,7 @@ def read_text(path: Path) -> str:
     """Reads a text file, gzipped or not.
 
     Raises:
-      UserError: it is not there, is no regular file, too large, or no text in UTF-8.
+      UserError: the file is missing, not a regular file, too large, or not text in UTF-8.
     """
     size = check_file(path)
     if size > MOST_BYTES:
@@ -126,7 +131,7 @@ def read_stdin(stream: IO[str] | None = None) -> str:
     """Reads standard input.
 
     Raises:
-      UserError: it is too large, or no text in UTF-8.
+      UserError: the input is too large, or not text in UTF-8.
     """
     stream = stream or sys.stdin
     where = "standard input"
@@ -141,16 +146,20 @@ def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
     Raises:
-      UserError: it cannot be read, is not valid JSON, or is nested too deeply.
+      UserError: the file cannot be read, is not valid JSON, or is nested too deeply.
     """
     return parse_json(read_text(path), path)
 
 
 def parse_json(text: str, where: object) -> Any:
-    """Reads JSON.
+    """Parses JSON.
+
+    Args:
+      text: JSON text.
+      where: name of its source, for the error message.
 
     Raises:
-      UserError: it is empty, not valid, or nested too deeply.
+      UserError: the text is empty, not valid JSON, or nested too deeply.
     """
     if not text.strip():
         raise UserError(f"{where} is empty; give a JSON file.")
@@ -162,7 +171,7 @@ def parse_json(text: str, where: object) -> Any:
         if error.msg == "Extra data" and error.lineno > 1:
             raise UserError(
                 f"{where} is not valid JSON as a whole: line {error.lineno} begins another value "
-                "(is it JSON Lines?); give one JSON object a file."
+                "(is it JSON Lines?); give one JSON object per file."
             ) from error
         raise UserError(f"{where} is not valid JSON ({error}); fetch it again.") from error
     except ValueError as error:  # integers of thousands of digits
@@ -173,12 +182,12 @@ def parse_json(text: str, where: object) -> Any:
 
 
 def bounded_lines(stream: IO[str], path: Path, packed: int) -> Iterator[str]:
-    """The lines of an open text file, with their ends.
+    """Yields the lines of an open text file, with their line endings.
 
     Args:
-      stream: opened with newline="".
-      path: of the file, for errors.
-      packed: its size on the disk where it is gzipped; else 0.
+      stream: file opened with newline="".
+      path: path of the file, for error messages.
+      packed: its size on disk in bytes if it is gzipped, else 0.
 
     Raises:
       UserError: a line is too long, or the text is far larger than gzipped puzzles can be.
@@ -188,8 +197,8 @@ def bounded_lines(stream: IO[str], path: Path, packed: int) -> Iterator[str]:
         number, total = number + 1, total + len(line)
         if len(line) >= MOST_LINE:
             raise UserError(
-                f"{path}, line {number}: the line has {MOST_LINE:,} characters or more; a file of "
-                "puzzles has one puzzle a line."
+                f"{path}, line {number}: the line has {MOST_LINE:,} characters or more; give one "
+                "puzzle per line."
             )
         if packed and total > LEAST_SUSPECT and total > MOST_RATIO * packed:
             raise _bomb(path)
@@ -197,7 +206,7 @@ def bounded_lines(stream: IO[str], path: Path, packed: int) -> Iterator[str]:
 
 
 def _unzip(data: bytes, where: object) -> bytes:
-    """Undoes gzip, as far as the bounds."""
+    """Decompresses gzip data, within the size limits above."""
     most = min(MOST_BYTES, max(LEAST_SUSPECT, MOST_RATIO * len(data)))
     try:
         with gzip.open(io.BytesIO(data)) as stream:
@@ -213,6 +222,6 @@ def _unzip(data: bytes, where: object) -> bytes:
 
 def _bomb(where: object) -> UserError:
     return UserError(
-        f"{where} becomes more than {MOST_RATIO} times as large when it is unpacked, which no "
-        "puzzles do; unpack it and look what it holds."
+        f"{where} becomes more than {MOST_RATIO} times as large when it is unpacked, which is not "
+        "plausible for puzzles; unpack it and check its content."
     )

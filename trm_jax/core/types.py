@@ -1,12 +1,12 @@
-"""The legend: the dimension letters, and the records that models and training hand on.
+"""Dimension names, and the records that models and training exchange.
 
-The only single letters in the code base:
+The only single-letter names in the code base:
 
     B batch slots          S puzzle cells            P prefix tokens
     L = P + S tokens       D width                   V vocabulary
     E puzzle-row width     R puzzle-table rows
     T outer recursions     n latent updates per recursion
-    N supervision steps at most                      K parallel rollouts or chains
+    N max supervision steps                          K parallel rollouts or chains
     C candidates of a cell (lattice models): the V token ids without pad and blank
 
 `y` is the answer state, `z` the latent state, `x` the embedded question, as in the paper
@@ -17,11 +17,11 @@ import jax
 from flax import struct
 
 IGNORE = -100
-"""Label of a cell that is not counted, neither in the loss nor in a score."""
+"""Label of a cell that counts neither in the loss nor in a score."""
 
 Latents = tuple[jax.Array, ...]
-"""The states that a model carries from one supervision step to the next; TRM: (y, z). The heads
-read the first."""
+"""The states that a model carries from one supervision step to the next; for TRM (y, z). The
+output heads read the first one."""
 
 
 class Batch(struct.PyTreeNode):
@@ -39,12 +39,12 @@ class Batch(struct.PyTreeNode):
 
 
 class Output(struct.PyTreeNode):
-    """What one supervision step says.
+    """Output of one supervision step.
 
     Attributes:
       logits: [B, S, V] in the activations' dtype.
-      halt_logits: float32 [B]; positive means "my answer is right, stop".
-      continue_logits: float32 [B]; read only by the continue loss.
+      halt_logits: float32 [B]; positive if the model predicts that its answer is right.
+      continue_logits: float32 [B]; used only by variants that halt as HRM does.
     """
 
     logits: jax.Array
@@ -53,14 +53,14 @@ class Output(struct.PyTreeNode):
 
 
 class Carry(struct.PyTreeNode):
-    """What each batch slot takes along from one optimizer update to the next.
+    """State of each batch slot between optimizer updates.
 
     Attributes:
       latents: the model's states, each [B, L, D]; with several chains (see `train.chains`) all but
-        the first [B, K, L, D].
-      steps: int32 [B], supervision steps this example has had.
-      halted: bool [B]; a halted slot takes a new example at the next step.
-      batch: the example that each slot is busy with.
+        the first are [B, K, L, D].
+      steps: int32 [B], number of supervision steps on the current example.
+      halted: bool [B]; a halted slot takes a new example at the next update.
+      batch: the current example of each slot.
     """
 
     latents: Latents

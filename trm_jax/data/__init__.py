@@ -1,1 +1,1 @@
-"""Data sets: format, builders, and the stream of training batches."""
+"""Data sets: on-disk format, reading of puzzle files, and the stream of training batches."""

@@ -1,4 +1,4 @@
-"""The data set on disk: a directory of NumPy arrays beside a manifest that vouches for them."""
+"""The on-disk format of a data set: a directory of NumPy arrays and a manifest of their hashes."""
 
 import dataclasses
 import hashlib
@@ -34,16 +34,16 @@ _KEYS = {
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Base examples (never their augmented copies) and which split each belongs to.
+    """Base examples, without augmented copies, and their splits.
 
     Attributes:
-        inputs: uint8 [M, S], tokens of the questions.
-        labels: uint8 [M, S], tokens of the answers; 0 marks a cell that is not scored.
-        ids: int32 [M], row of each example in the puzzle table.
-        splits: int64 [m] example indices by the name of the split; no example is in two.
-        manifest: what `manifest.json` holds.
-        rows: whose the rows of the puzzle table are. Where puzzles have several rows, one for each
-            augmented copy, `ids` has the row of the original.
+        inputs: uint8 [M, S], token ids of the questions.
+        labels: uint8 [M, S], token ids of the answers; 0 marks a cell that is not scored.
+        ids: int32 [M], row of each example in the puzzle table; where every augmented copy has a
+            row, that of the original.
+        splits: int64 [m] example indices by name of the split; no example is in two splits.
+        manifest: content of `manifest.json`.
+        rows: names of the puzzle table's rows.
     """
 
     inputs: NDArray[np.uint8]
@@ -54,7 +54,7 @@ class Dataset:
     rows: Rows = BLANK_ROWS
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """All arrays by the name of their file without `.npy`."""
+        """All arrays, by the name of their file without `.npy`."""
         arrays: dict[str, NDArray[Any]] = {"inputs": self.inputs, "labels": self.labels}
         arrays["ids"] = self.ids
         if self.rows.grouped:
@@ -63,11 +63,11 @@ class Dataset:
         return arrays | splits
 
     def puzzles(self) -> NDArray[np.int64]:
-        """Number of the named puzzle that each example is of, int64 [M]; see `Rows`."""
+        """Index of the named puzzle that each example belongs to, int64 [M]; see `Rows`."""
         return self.rows.puzzles(self.ids)
 
     def examples(self, split: str) -> NDArray[np.int64]:
-        """Indices int64 [m] of a split's examples, at least one.
+        """Indices of a split's examples, int64 [m], m >= 1.
 
         Raises:
             UserError: the split is missing or empty.
@@ -94,11 +94,11 @@ def assemble(
         labels: as in Dataset.
         ids: as in Dataset.
         splits: as in Dataset.
-        facts: the manifest's task, vocab, seed, source and what the task adds.
+        facts: the manifest's task, vocab, seed, source and keys that the task adds.
         rows: as in Dataset.
 
     Raises:
-        UserError: the arrays do not fit each other, the vocabulary or the puzzle table.
+        UserError: the arrays are inconsistent with each other, the vocabulary or the puzzle table.
     """
     splits = {name: splits[name] for name in sorted(splits, key=SPLITS.index)}
     draft = Dataset(inputs, labels, ids, splits, {}, rows)
@@ -119,9 +119,9 @@ def assemble(
 
 
 def save(dataset: Dataset, directory: str | os.PathLike[str]) -> None:
-    """Writes a data set all at once, or not at all.
+    """Writes a data set to a directory atomically.
 
-    A directory that already holds this very data set is left as it is.
+    A directory that already holds the same data set is left unchanged.
 
     Raises:
         UserError: the directory holds something else, or cannot be written.
@@ -132,7 +132,7 @@ def save(dataset: Dataset, directory: str | os.PathLike[str]) -> None:
             return _refuse_unless_same(dataset, target)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
-            # One level further down: the directory that `tempfile` makes is private (mode 0700).
+            # A nested directory, since the one that `tempfile` makes is private (mode 0700).
             draft = Path(beside) / target.name
             draft.mkdir()
             for name, array in dataset.arrays().items():
@@ -143,7 +143,7 @@ def save(dataset: Dataset, directory: str | os.PathLike[str]) -> None:
             except OSError:
                 if not (target / MANIFEST).exists():
                     raise
-                _refuse_unless_same(dataset, target)  # another process was quicker
+                _refuse_unless_same(dataset, target)  # another process has written it meanwhile
     except OSError as error:
         raise UserError(
             f"{target}: the data set cannot be written there ({error}); give another directory."
@@ -151,11 +151,11 @@ def save(dataset: Dataset, directory: str | os.PathLike[str]) -> None:
 
 
 def load(directory: str | os.PathLike[str]) -> Dataset:
-    """Reads a data set into memory and verifies every byte of it.
+    """Reads a data set into memory and verifies its hashes.
 
     Raises:
-        UserError: a file is missing, unreadable, of another format version, altered since it was
-            written, or its contents are out of range; the message names the file.
+        UserError: a file is missing, unreadable, of another format version or changed since it
+            was written, or its contents are out of range; the message names the file.
     """
     root = Path(directory)
     manifest = _read_manifest(root)
@@ -208,7 +208,8 @@ def _read_manifest(root: Path) -> dict[str, Any]:
     for key, kind in _KEYS.items():
         if not isinstance(manifest.get(key), kind):
             raise UserError(
-                f"{path}: key '{key}' is missing or no {kind.__name__}; build the data set anew."
+                f"{path}: key '{key}' is missing or not of type {kind.__name__}; "
+                "build the data set anew."
             )
     return manifest
 
@@ -229,7 +230,7 @@ def _read(root: Path, name: str, manifest: dict[str, Any]) -> NDArray[Any]:
 
 
 def _check(dataset: Dataset, where: str) -> None:
-    """Refuses arrays that do not fit each other, the vocabulary or the puzzle table."""
+    """Checks arrays against each other, the vocabulary and the puzzle table."""
     manifest, examples = dataset.manifest, len(dataset.ids)
     grid = (np.uint8, (examples, manifest["cells"]), manifest["vocab"])
     expected: dict[str, tuple[Any, tuple[Any, ...], int]] = {
@@ -266,7 +267,7 @@ def _check(dataset: Dataset, where: str) -> None:
 
 
 def _sha256(array: NDArray[Any]) -> str:
-    """Hashes dtype, shape and contents (not the file, whose header is NumPy's affair)."""
+    """Hashes dtype, shape and contents; not the file, whose header depends on NumPy's version."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     digest = hashlib.sha256(f"{little.dtype.str} {little.shape}\n".encode())
     digest.update(little.reshape(-1).view(np.uint8).data)
@@ -274,6 +275,6 @@ def _sha256(array: NDArray[Any]) -> str:
 
 
 def _fingerprint(manifest: dict[str, Any]) -> str:
-    """One hash for all that a training run can see of the data: not where it came from."""
+    """One hash of all that a training run depends on, so without the data's origin (`_ORIGIN`)."""
     seen = {key: value for key, value in manifest.items() if key not in _ORIGIN}
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()

@@ -15,23 +15,23 @@ from trm_jax.data.views import Grids, Numbers, View
 Arrays = dict[str, NDArray[np.int32]]
 
 PREFETCHED = 8
-"""Items that wait for the train step at most; enough to hide any hiccup."""
+"""Max number of prefetched items; enough to bridge short delays of the reader."""
 
 
 def model_labels(labels: Grids) -> NDArray[np.int32]:
-    """Labels as the loss wants them, int32 of the same shape: token 0 becomes IGNORE."""
+    """Labels in the form that the loss takes, int32 of the same shape: token 0 becomes IGNORE."""
     return np.where(labels == 0, np.int32(IGNORE), labels)
 
 
 class BatchSource:
-    """Item d holds the global batches of the steps from d * per_item on (this shard's rows).
+    """A random-access source of batches; item d holds the steps from d * per_item on.
 
-    Example p of the stream (p = step * batch_size + row) is in epoch e = p // m of a split of m
-    examples. Each epoch visits every puzzle once, in its own order; a batch may cross epochs. A
-    puzzle is one example, or where puzzles have rows of their own (ARC) all examples of one, in the
-    same copy and one after the other, so that its row of the puzzle table learns from all of them
-    at once (as published). Which copy is shown is drawn from (seed, p), for the first p of a visit.
-    Copy 0 is the original; see `views` for the others.
+    Example p of the stream (p = step * batch_size + row) belongs to epoch e = p // m, for a split
+    of m examples. Each epoch visits every puzzle once, in its own random order; a batch may span
+    two epochs. Where puzzles have rows of their own (ARC), a visit shows all examples of the puzzle
+    consecutively and in the same copy, so that its puzzle-table row learns from all of them at once
+    (as in the published code); otherwise a puzzle is one example. The copy is drawn from (seed, p)
+    of the first p of a visit. Copy 0 is the original; see `views` for the others.
     """
 
     def __init__(
@@ -46,20 +46,20 @@ class BatchSource:
         shard: int = 0,
         shards: int = 1,
     ) -> None:
-        """Describes a stream; nothing is read yet.
+        """Makes a source; no example is read yet.
 
         Args:
-            dataset: what to read from.
-            shown: its examples and their augmented copies as training sees them.
+            dataset: data set to read from.
+            shown: view of the data set with the augmented copies for training.
             split: "train", "heldout" or "test".
             batch_size: rows of the global batch.
             seed: any integer.
-            per_item: steps that one item carries.
-            shard: which part of each global batch to give.
-            shards: how many parts there are.
+            per_item: number of steps in one item.
+            shard: index of the part of each global batch to return.
+            shards: number of parts.
 
         Raises:
-            UserError: the split is missing, or shards do not divide batch_size.
+            UserError: the split is missing, or `shards` does not divide `batch_size`.
         """
         if batch_size < 1 or batch_size % shards:
             raise UserError(
@@ -77,15 +77,15 @@ class BatchSource:
         self._rows = np.arange(shard * batch_size // shards, (shard + 1) * batch_size // shards)
         self._order_seed = derive_seed(seed, "order of puzzles in an epoch")
         self._copy_seed = derive_seed(seed, "copy at a position")
-        # Two epochs, as a batch may cross into the next; safe with Grain's reader threads.
+        # Two epochs, as a batch may span two; safe with Grain's reader threads.
         self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
     def __len__(self) -> int:
-        """The stream has no end."""
+        """A number larger than any run needs: the stream has no end."""
         return 2**62
 
     def __getitem__(self, item: int) -> Arrays:
-        """Gives one item of `batches`."""
+        """Returns one item, see `batches`."""
         steps = int(item) * self._per_item + np.arange(self._per_item)
         positions = (steps[:, None] * self._batch + self._rows).ravel()
         examples, visits = self._examples(positions)
@@ -100,7 +100,7 @@ class BatchSource:
         }
 
     def _examples(self, positions: Numbers) -> tuple[Numbers, Numbers]:
-        """The example at each position of the stream, and where its puzzle's visit began."""
+        """Example at each position of the stream, and the position where its visit began."""
         epochs, places = np.divmod(positions, len(self._index))
         examples, visits = np.empty_like(positions), positions.copy()
         for epoch in np.unique(epochs).tolist():
@@ -112,7 +112,7 @@ class BatchSource:
         return examples, visits
 
     def _draw_order(self, epoch: int) -> tuple[Numbers, Numbers | None]:
-        """Which example of the split is at each place of an epoch, and where its visit begins."""
+        """Example at each place of an epoch, and where its visit begins (None if everywhere)."""
         if self._groups is None:
             words = random_words(self._order_seed, [epoch], len(self._index))
             return random_permutations(words)[0], None  # each visit is of one example
@@ -124,20 +124,20 @@ class BatchSource:
 
 
 def batches(source: BatchSource, start: int = 0) -> grain.DatasetIterator[Arrays]:
-    """Streams training batches without end, prefetched by one thread.
+    """Iterates over training batches without end, prefetched by one thread.
 
     The stream is the same for any number of shards, any `per_item` and any `start`.
 
     Args:
-        source: which stream.
-        start: the first item.
+        source: source of the items.
+        start: index of the first item.
 
     Returns:
         An iterator with `close()` over dicts of int32 arrays: `inputs` and `labels`
         [per_item, batch_size / shards, S], `ids` [per_item, batch_size / shards]; labels that do
         not count are -100.
     """
-    # More threads would only fight for Python's lock.
+    # More threads would only compete for Python's global interpreter lock.
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=PREFETCHED)
     iterator = iter(grain.MapDataset.source(source).to_iter_dataset(options))
     grain.experimental.set_next_index(iterator, start)

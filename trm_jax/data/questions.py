@@ -1,4 +1,4 @@
-"""What an evaluation asks: examples of a split, in as many of their copies as are voted over."""
+"""The questions of an evaluation: examples of a split, with the augmented copies that vote."""
 
 import dataclasses
 
@@ -13,13 +13,13 @@ from trm_jax.data.views import Numbers, Shown, View
 
 @dataclasses.dataclass(frozen=True)
 class Questions:
-    """Questions in a fixed order, m of them.
+    """A fixed sequence of m questions.
 
     Attributes:
-      dataset: that they are from.
-      view: which shows them.
-      examples: int64 [m], of the data set.
-      copies: int64 [m], which copy of the example; 0 is the original.
+      dataset: data set of the examples.
+      view: makes the augmented copies.
+      examples: int64 [m], index of the example in the data set.
+      copies: int64 [m], which augmented copy of the example; 0 is the original.
     """
 
     dataset: Dataset
@@ -32,25 +32,28 @@ class Questions:
         return len(self.examples)
 
     def show(self, places: Numbers) -> Shown:
-        """The questions [b], their answers, and their rows in the data set's own table."""
+        """Questions and answers at the indices `places` [b], and their rows in this data set."""
         return self.view.show(self.examples[places], self.copies[places])
 
     def answered(self) -> NDArray[np.bool_]:
-        """Whether the answer is known, bool [m]."""
+        """Whether each question's answer is known, bool [m]."""
         return np.any(self.dataset.labels > 0, axis=1)[self.examples]
 
 
 def ask(dataset: Dataset, view: View, split: str, max_puzzles: int = 0) -> Questions:
-    """Questions of a split; where puzzles have rows of their own, one for each copy of each.
+    """Makes the questions of a split: one per example, or one per augmented copy.
+
+    Copies are asked where puzzles have puzzle-table rows of their own (ARC), since each copy has
+    its own row.
 
     Args:
-      dataset: any.
-      view: of it.
-      split: its name.
-      max_puzzles: the first so many named puzzles; 0 takes all.
+      dataset: data set to evaluate.
+      view: view of the data set.
+      split: name of the split.
+      max_puzzles: max number of named puzzles, the first ones are taken; 0 for all.
 
     Raises:
-      UserError: the split is missing or empty, or a number is negative.
+      UserError: the split is missing or empty, or `max_puzzles` is negative.
     """
     examples = dataset.examples(split)
     if max_puzzles < 0:
@@ -67,15 +70,16 @@ def ask(dataset: Dataset, view: View, split: str, max_puzzles: int = 0) -> Quest
 
 
 def trained_rows(questions: Questions, trained: Rows, *, blank: bool = False) -> np.ndarray:
-    """Which row of a trained table each row of the questions' data set is, by name.
+    """Maps rows of the questions' data set to rows of a trained puzzle table, by name.
 
     Args:
-      questions: which are to be asked.
-      trained: whose the rows of the table are.
-      blank: rows that the table lacks are replaced by the blank one, not refused.
+      questions: questions to evaluate.
+      trained: rows of the trained table.
+      blank: whether rows missing from the table are replaced by the blank row instead of refused.
 
     Returns:
-      int32 [R of the data set]; what no question needs may be -1.
+      int32 [R of the data set], rows of the trained table; -1 for a missing row that no question
+      needs.
 
     Raises:
       UserError: the table lacks rows that the questions need.

@@ -1,4 +1,4 @@
-"""Whose the rows of a puzzle table are: found by name, never by position."""
+"""Names of puzzle-table rows: which puzzle and which augmented copy each row belongs to."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Transforms = NDArray[np.uint8]
-"""uint8 [..., W], how an augmented copy is made; what the W numbers mean is the task's business."""
+"""uint8 [..., W], parameters of an augmented copy; each task defines its own W numbers."""
 
 BLANK = 0
-"""The row that belongs to no puzzle; in tasks without rows of their own, every puzzle's."""
+"""The row that belongs to no puzzle; tasks without rows of their own use it for every puzzle."""
 BLANK_NAME = "<blank>"
-"""Its name, as published."""
+"""Name of the blank row, as in the published code."""
 _BITS = 63
 
 
@@ -21,13 +21,13 @@ class Rows:
     """The rows of a puzzle table: first the blank one, then those of each named puzzle.
 
     Where puzzles have rows of their own (ARC), a puzzle is a group of examples, and each of its
-    augmented copies has a row. Where they have not (Sudoku, mazes), there is the blank row alone.
+    augmented copies has a row. Otherwise (Sudoku, mazes) there is only the blank row.
 
     Attributes:
-      names: of the puzzles that have rows, G of them.
-      first: int64 [G + 1]; rows first[g] to first[g + 1] - 1 are of puzzle g, the first of them
-        its original's, the others its augmented copies'.
-      transforms: uint8 [R, W], how the copy of each row was made.
+      names: names of the G puzzles that have rows.
+      first: int64 [G + 1]; puzzle g has the rows first[g] to first[g + 1] - 1: the first is the
+        original's, the others are its augmented copies'.
+      transforms: uint8 [R, W], parameters of each row's augmented copy.
     """
 
     names: tuple[str, ...]
@@ -45,19 +45,19 @@ class Rows:
 
     @classmethod
     def of(cls, names: Sequence[str], plans: Sequence[Transforms], identity: Transforms) -> "Rows":
-        """Rows for puzzles with such copies.
+        """Makes the rows of puzzles and their augmented copies.
 
         Args:
-          names: of the puzzles.
-          plans: of each, uint8 [1 + copies, W], the original first.
-          identity: uint8 [W], the transform of an original, which the blank row has too.
+          names: names of the puzzles.
+          plans: transforms of each puzzle's copies, uint8 [1 + copies, W], the original first.
+          identity: uint8 [W], the transform of an original, also used for the blank row.
         """
         lengths = [len(plan) for plan in plans]
         first = np.cumsum([1, *lengths], dtype=np.int64)
         return cls(tuple(names), first, np.concatenate([identity[None], *plans]))
 
     def name(self, row: int) -> str:
-        """A row's name: its puzzle's, and which copy it is."""
+        """Name of a row: the name of its puzzle, and the number of its copy."""
         if row == BLANK:
             return BLANK_NAME
         puzzle = self.puzzle(row)
@@ -65,11 +65,11 @@ class Rows:
         return f"{self.names[puzzle]}, copy {copy}" if copy else self.names[puzzle]
 
     def puzzle(self, row: int) -> int:
-        """Number of the puzzle that a row, not the blank one, belongs to."""
+        """Index of the puzzle that a row belongs to; the row must not be the blank one."""
         return int(np.searchsorted(self.first, row, side="right")) - 1
 
     def puzzles(self, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The same of many rows, int64 [.]; -1 for the blank row."""
+        """Index of the puzzle that each row belongs to, int64 [.]; -1 for the blank row."""
         return np.searchsorted(self.first, rows, side="right") - 1
 
     def counts(self) -> NDArray[np.int64]:
@@ -77,8 +77,8 @@ class Rows:
         return np.diff(self.first)
 
     def find(self, wanted: "Rows") -> NDArray[np.int64]:
-        """Where each row of another table is in this one: int64 [its R], -1 where it is not."""
-        if self.transforms.shape[1] != wanted.transforms.shape[1]:  # only the blank ones are alike
+        """Index in this table of each row of another table, int64 [its R]; -1 if missing."""
+        if self.transforms.shape[1] != wanted.transforms.shape[1]:  # only the blank rows match
             return np.where(np.arange(len(wanted)) == BLANK, BLANK, -1)
         numbers = {name: number for number, name in enumerate(self.names)}
         largest = max(int(r.transforms.max(initial=0)) for r in (self, wanted))
@@ -92,7 +92,7 @@ class Rows:
         return np.where(mine[candidates] == theirs, candidates, -1)
 
     def _keys(self, numbers: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-        """One integer for each row, int64 [R]: its puzzle's number, then its transform."""
+        """Encodes each row's puzzle number and transform in one integer, int64 [R]."""
         width = self.transforms.shape[1] * bits
         if width + (len(numbers) + 2).bit_length() > _BITS:
             raise ValueError(f"transforms of {width} bits do not fit into an integer")

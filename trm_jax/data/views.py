@@ -1,4 +1,4 @@
-"""What is shown of an example: itself, or one of its augmented copies, as the model sees it."""
+"""Views: the augmented copies of a data set's examples, as the model sees them."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -16,35 +16,35 @@ Shown = tuple[Grids, Grids, NDArray[np.int32]]
 """Questions uint8 [B, S], answers uint8 [B, S], puzzle-table rows int32 [B]."""
 
 Augment = Callable[[Grids, Grids, Words], tuple[Grids, Grids]]
-"""Questions and answers uint8 [B, S], random words uint64 [B, W]: both as augmented copies."""
+"""Maps questions and answers uint8 [B, S] and random words uint64 [B, W] to augmented copies."""
 
 _EXAMPLE_BITS = np.uint64(32)
 
 
 class View(Protocol):
-    """The copies of a data set's examples, numbered from 0, the original."""
+    """The augmented copies of a data set's examples, numbered from 0, the original."""
 
     def count(self, examples: Numbers) -> Numbers:
-        """How many copies there are of each example [B], the original included, int64 [B]."""
+        """Number of copies of each example [B], including the original, int64 [B]."""
 
     def show(self, examples: Numbers, copy: Numbers) -> Shown:
-        """Shows a copy [B] of each example [B]; the same for equal arguments."""
+        """Copy number `copy` [B] of each example [B], a pure function of its arguments."""
 
 
 class PlainView:
-    """Copy c > 0 of an example is an augmentation of it, drawn from (seed, example, c)."""
+    """A view whose copy c > 0 of an example is an augmentation drawn from (seed, example, c)."""
 
     def __init__(
         self, dataset: Dataset, copies: int, seed: int, augment: Augment, words: int
     ) -> None:
-        """Describes the copies.
+        """Makes a view.
 
         Args:
-          dataset: whose examples are shown.
-          copies: of each example, besides the original.
-          seed: of all that is random in them.
-          augment: makes them, as a pure function.
-          words: random words that it takes for one example.
+          dataset: data set of the examples.
+          copies: number of augmented copies of each example, without the original.
+          seed: seed of the augmentations.
+          augment: pure function that makes the copies.
+          words: number of random words that `augment` takes for one example.
 
         Raises:
           UserError: `copies` is negative.
@@ -71,15 +71,15 @@ class PlainView:
 
 
 def check_copies(copies: int) -> None:
-    """Refuses a number of copies that makes no sense.
+    """Refuses a negative number of copies.
 
     Raises:
-      UserError: it is negative.
+      UserError: `copies` is negative.
     """
     if copies < 0:
         raise UserError(f"copies is {copies}; give 0 for no augmentation, or more.")
 
 
 def counters(examples: Numbers, copy: Numbers) -> Words:
-    """One counter for each (example, copy), however many copies there are."""
+    """A unique counter for each (example, copy), independent of the number of copies."""
     return (examples.astype(np.uint64) << _EXAMPLE_BITS) + copy.astype(np.uint64)

@@ -1,4 +1,4 @@
-"""The models: one interface (`model.Model`), a name each (`variants.VARIANTS`, `mixers.MIXERS`)."""
+"""The models and their registries: kinds (`KINDS`), variants (`VARIANTS`) and mixers (`MIXERS`)."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -25,16 +25,16 @@ from trm_jax.models.variants import VARIANTS, Variant
 AnyModel = Model | LatticeModel
 
 MOST_LATENTS = 64
-"""Of models whose every update reads all latents."""
+"""Max n of models with one latent per update, where each update reads all of them."""
 
 
 class Kind(NamedTuple):
-    """What stands behind a value of `config.model.kind`.
+    """A value of `config.model.kind`.
 
     Attributes:
-      make: the model of a config.
-      check: refuses settings that it cannot use.
-      variant: how it recurses, in the family of TRM and HRM.
+      make: makes the model from its config.
+      check: refuses settings that the model cannot use.
+      variant: how the model recurses; None outside the family of TRM and HRM.
     """
 
     make: Callable[[ModelConfig], AnyModel]
@@ -43,10 +43,10 @@ class Kind(NamedTuple):
 
 
 def check_model(settings: ModelSettings) -> None:
-    """Refuses settings that do not go together, whatever the puzzles.
+    """Checks that a model's settings are consistent with each other, for puzzles of any shape.
 
     Raises:
-      UserError: an unknown kind or mixer, or settings that they cannot use.
+      UserError: the kind or mixer is unknown, or cannot use the settings.
     """
     if settings.kind not in KINDS:
         raise UserError(
@@ -56,13 +56,13 @@ def check_model(settings: ModelSettings) -> None:
     _check_written_out(settings)
     if settings.dtype == "float64" and jax.dtypes.canonicalize_dtype("float64") != "float64":
         raise UserError(
-            "config.model.dtype is 'float64' and JAX runs without it; choose 'float32', or set "
+            "config.model.dtype is 'float64', which is disabled in JAX; choose 'float32', or set "
             "JAX_ENABLE_X64=1."
         )
 
 
 def _check_written_out(settings: ModelSettings) -> None:
-    """Refuses programs so long that writing them down alone would take hours."""
+    """Refuses programs that would take hours to trace."""
     variant, n = KINDS[settings.kind].variant, settings.n
     if variant and variant.state_names(1) != variant.state_names(2) and n > MOST_LATENTS:
         raise UserError(
@@ -72,20 +72,20 @@ def _check_written_out(settings: ModelSettings) -> None:
     depth = max(settings.layers, settings.y_layers)
     if settings.unroll and depth * n > WRITTEN_OUT:
         raise UserError(
-            f"config.model.n {n} times {depth} layers are {depth * n} blocks one after the other, "
-            f"and more than {WRITTEN_OUT} take hours to compile; lower one of them, or set "
+            f"config.model.n {n} times {depth} layers are {depth * n} unrolled blocks, and more "
+            f"than {WRITTEN_OUT} take hours to compile; lower one of them, or set "
             "config.model.unroll to False."
         )
 
 
 def _check_recursion(settings: ModelSettings) -> None:
-    """Refuses settings that the recursive models of TRM's family cannot use."""
+    """Refuses settings that the recursive models (TRM, HRM and variants) cannot use."""
     for name, default in LatticeSettings().to_dict().items():
         value = getattr(settings.lattice, name)
         if value != default:
             raise UserError(
                 f"config.model.lattice.{name} is {value!r}, and config.model.kind {settings.kind!r}"
-                f" has no use for it; set it to {default!r}, or the kind to {lattice_model.KIND!r}."
+                f" does not use it; set it to {default!r}, or the kind to {lattice_model.KIND!r}."
             )
     mixer = MIXERS.get(settings.mixer)
     if settings.positions not in mixer.positions:
@@ -96,8 +96,8 @@ def _check_recursion(settings: ModelSettings) -> None:
     mixer.check(settings)
     if settings.kernels == FUSED and (settings.gate != "silu" or settings.dtype == "float64"):
         raise UserError(
-            f"config.model.kernels is {FUSED!r}, whose gate is 'silu' and whose sums are float32, "
-            f"and the gate is {settings.gate!r} and the dtype {settings.dtype!r}; set it to "
+            f"config.model.kernels is {FUSED!r}, which needs gate 'silu' and no float64, and the "
+            f"gate is {settings.gate!r} and the dtype {settings.dtype!r}; set it to "
             f"{PLAIN!r}."
         )
     if settings.prefix_tokens and settings.table_width > settings.prefix_tokens * settings.width:
@@ -120,16 +120,16 @@ def check_training(
     curriculum: Sequence[tuple[float, int, int]],
     loss: LossConfig,
 ) -> None:
-    """Refuses ways of training that a model of these settings cannot follow.
+    """Checks that a model can be trained with several chains or a curriculum.
 
     Args:
-      settings: that `check_model` accepts.
-      chains: see `train.chains`.
-      curriculum: see `train.curriculum`.
-      loss: of a supervision step, for models that are trained by those.
+      settings: settings that `check_model` accepts.
+      chains: number of chains, see `train.chains`.
+      curriculum: stages, see `train.curriculum`.
+      loss: loss of a supervision step, for models that are trained on those.
 
     Raises:
-      UserError: it has no depth for a curriculum, no z for chains, or a loss of its own.
+      UserError: the model has no depth to vary, no z for chains to differ in, or a loss of its own.
     """
     variant, kind, n = KINDS[settings.kind].variant, settings.kind, settings.n
     if variant is None:
@@ -146,7 +146,7 @@ def check_training(
         )
     if chains > 1 and settings.start != "random":
         raise UserError(
-            f"config.chains is {chains}, and chains differ in nothing but where they start; set "
+            f"config.chains is {chains}, and chains differ only in their initial states; set "
             "config.model.start to 'random'."
         )
     if chains > 1 and len(variant.state_names(n)) < 2:
@@ -159,7 +159,7 @@ def check_training(
 def _check_pool_training(
     kind: str, chains: int, curriculum: Sequence[tuple[float, int, int]], loss: LossConfig
 ) -> None:
-    """The same of a model that is trained on a pool of its own states."""
+    """Checks the same for a model that is trained on a pool of its own states."""
     for name, default in LossConfig().to_dict().items():
         value = getattr(loss, name)
         if value != default:
@@ -169,21 +169,21 @@ def _check_pool_training(
             )
     if chains > 1:
         raise UserError(
-            f"config.chains is {chains}, and a {kind!r} model learns from single states; set it "
+            f"config.chains is {chains}, and a {kind!r} model is trained on single states; set it "
             "to 1."
         )
     if any(T != 1 for _, T, _ in curriculum):
         raise UserError(
-            f"config.curriculum changes T, which a {kind!r} model has no use for; keep T = 1 in "
+            f"config.curriculum changes T, which a {kind!r} model does not use; keep T = 1 in "
             "all stages."
         )
 
 
 def get_model(config: ModelConfig) -> AnyModel:
-    """The model that `config.kind` names.
+    """Makes the model of a config.
 
     Raises:
-      UserError: there is none, or its settings do not go together.
+      UserError: the kind is unknown, or settings are inconsistent.
     """
     check_model(config)
     return KINDS[config.kind].make(config)

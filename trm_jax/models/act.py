@@ -1,4 +1,4 @@
-"""The masked carry of adaptive computation time: fill, refill, halt."""
+"""The carry of adaptive computation time (ACT): refilling slots, exploration and halting."""
 
 import jax
 import jax.numpy as jnp
@@ -8,21 +8,21 @@ from trm_jax.core.numerics import truncated_normal
 from trm_jax.core.types import Batch, Carry, Latents
 from trm_jax.models.settings import ModelConfig
 
-# What is folded into a step's key for different draws; 0 and 1 would give `split`'s own two keys.
+# Folded into a step's key for further draws; 0 and 1 would repeat the keys that `split` returns.
 START, NOISE = 2, 3
 
 
 def empty_carry(config: ModelConfig, initial: Latents, batch_size: int, chains: int = 1) -> Carry:
-    """A carry in which every slot has halted, so that the first step fills all of them.
+    """Makes a carry in which every slot has halted, so that the first step fills all of them.
 
     Args:
-      config: of the model.
+      config: config of the model.
       initial: the fixed initial vectors, each [D].
-      batch_size: B.
-      chains: K, see `trm_jax.train.chains`.
+      batch_size: number of slots, B.
+      chains: number of chains, K, see `trm_jax.train.chains`.
 
     Returns:
-      A carry of zeros; latents have the activations' dtype.
+      A carry of zeros; its latents have the activations' dtype.
     """
     cells = jnp.zeros((batch_size, config.cells), jnp.int32)
     return Carry(
@@ -32,35 +32,35 @@ def empty_carry(config: ModelConfig, initial: Latents, batch_size: int, chains: 
         ),
         steps=jnp.zeros((batch_size,), jnp.int32),
         halted=jnp.ones((batch_size,), bool),
-        # a copy: no two fields may share a buffer, or the state could not be donated
+        # a copy: two fields must not share a buffer, or the state could not be donated
         batch=Batch(inputs=cells, labels=jnp.copy(cells), ids=jnp.zeros((batch_size,), jnp.int32)),
     )
 
 
 def _shapes(config: ModelConfig, states: int, slots: int, chains: int) -> list[tuple[int, ...]]:
-    """Of each state; with several chains all but the first have an axis for them."""
+    """Shape of each state; with several chains all states but the first have an axis for them."""
     one, many = (), (chains,) if chains > 1 else ()
     between = [one, *[many] * (states - 1)]
     return [(slots, *axis, config.tokens, config.width) for axis in between]
 
 
 def chain_count(carry: Carry) -> int:
-    """K, the chains of each example; see `trm_jax.train.chains`."""
+    """Number of chains of each example, K; see `trm_jax.train.chains`."""
     last = carry.latents[-1]
     return last.shape[1] if last.ndim == 4 else 1
 
 
 def refill(carry: Carry, incoming: Batch, initial: Latents) -> Carry:
-    """Halted slots take the incoming example with fresh latents; the others stay as they are.
+    """Gives halted slots the incoming example and fresh latents; other slots are unchanged.
 
     Args:
-      carry: after the previous step.
-      incoming: one example for each slot; those offered to busy slots are passed over.
-      initial: the fixed initial vectors, each [D], broadcast over the tokens; or states for
+      carry: carry after the previous step.
+      incoming: one example for each slot; those for slots that have not halted are dropped.
+      initial: the fixed initial vectors, each [D], broadcast over the tokens; or the states for
         each slot, see `draw_start`.
 
     Returns:
-      The carry to take a supervision step on; `halted` still says which slots are new.
+      The carry for the next supervision step; `halted` still marks the refilled slots.
     """
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
@@ -80,21 +80,21 @@ def refill(carry: Carry, incoming: Batch, initial: Latents) -> Carry:
 def draw_start(
     config: ModelConfig, initial: Latents, slots: int, key: jax.Array, chains: int = 1
 ) -> Latents:
-    """States for examples that begin at this step.
+    """Initial states for examples that start at this step.
 
-    Source of the random ones: Equilibrium Reasoners, arXiv 2605.21488, "random initialization".
+    Source of random states: Equilibrium Reasoners, arXiv 2605.21488, "random initialization".
 
     Args:
-      config: of the model.
+      config: config of the model.
       initial: the fixed initial vectors, each [D].
-      slots: B.
-      key: of the step, see `explore`.
-      chains: K, see `trm_jax.train.chains`.
+      slots: number of slots, B.
+      key: random key of the step, see `explore`.
+      chains: number of chains, K, see `trm_jax.train.chains`.
 
     Returns:
-      `initial` itself where `config.start` is "fixed"; else as many arrays float32 [B, L, D], with
-      chains all but the first [B, K, L, D], each entry drawn from the truncated normal of
-      deviation 1.
+      `initial` itself if `config.start` is "fixed". Otherwise one array float32 [B, L, D] for each
+      state, with chains [B, K, L, D] for all but the first, drawn from the truncated normal of
+      standard deviation 1.
     """
     if config.start == "fixed":
         return initial
@@ -107,12 +107,12 @@ def draw_start(
 
 
 class Exploration(struct.PyTreeNode):
-    """What is random in one step: which slots may not stop early, and noise.
+    """Random numbers of one training step: halting exploration, and keys for noise.
 
     Attributes:
-      explores: bool [B].
-      minimum: int32 [B], steps that a slot which explores takes at least.
-      noise_keys: random keys [B]; None where no noise is added to the states.
+      explores: bool [B], whether the slot must reach a minimum number of steps.
+      minimum: int32 [B], that minimum.
+      noise_keys: random keys [B] for noise on the states; None without noise.
     """
 
     explores: jax.Array
@@ -123,14 +123,14 @@ class Exploration(struct.PyTreeNode):
 def explore(config: ModelConfig, slots: int, key: jax.Array) -> Exploration:
     """Draws the exploration of one step.
 
-    To keep hard examples from being given up early, a slot must with probability
-    `halt_exploration` first reach a random minimum of 2..N steps, drawn anew at each step as in the
-    published code.
+    So that hard examples do not halt too early, a slot must reach a random minimum of 2..N steps
+    with probability `halt_exploration`. Both are drawn again at each step, as in the published
+    code.
 
     Args:
-      config: of the model.
-      slots: B.
-      key: of the step; slot i depends on the key and i alone, however the batch is sharded.
+      config: config of the model.
+      slots: number of slots, B.
+      key: random key of the step; slot i depends only on the key and i, not on the sharding.
     """
     explore_key, minimum_key = jax.random.split(key)
     lowest = min(2, config.N)
@@ -146,13 +146,13 @@ def explore(config: ModelConfig, slots: int, key: jax.Array) -> Exploration:
 def train_halt(
     config: ModelConfig, steps: jax.Array, wants_to_halt: jax.Array, exploration: Exploration
 ) -> jax.Array:
-    """Which slots stop after this step in training: at N steps, or when their heads say so.
+    """Whether each slot halts after this step in training: at N steps or by its halting logits.
 
     Args:
-      config: of the model.
-      steps: int32 [B], this step included.
+      config: config of the model.
+      steps: int32 [B], supervision steps including this one.
       wants_to_halt: bool [B], see `Model.wants_to_halt`.
-      exploration: of this step; a slot that explores goes on until its minimum.
+      exploration: exploration of this step; an exploring slot does not halt before its minimum.
 
     Returns:
       bool [B].
@@ -162,5 +162,5 @@ def train_halt(
 
 
 def eval_halt(config: ModelConfig, steps: jax.Array) -> jax.Array:
-    """Bool [B]: in evaluation every slot takes all N steps, as published."""
+    """Whether each slot halts in evaluation, bool [B]: after N steps, as in the published code."""
     return steps >= config.N

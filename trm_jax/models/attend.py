@@ -1,7 +1,7 @@
-"""Attention over all tokens in several ways that give the same: what is stored tells them apart.
+"""Implementations of attention over all tokens; they compute the same and differ in memory.
 
-`plain` keeps the scores of every pair of tokens in memory, twice for the backward pass; at a maze's
-916 tokens that is most of what a step needs. The others never do.
+`plain` stores the scores of every pair of tokens, twice for the backward pass; with a maze's 916
+tokens these are most of a step's memory. The other implementations never store them.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from trm_jax.models.kernels.target import is_recent, platform
 from trm_jax.models.settings import PLAIN, ModelConfig
 
 LARGE = 1 << 30
-"""Bytes of scores from which a CPU or a TPU does without them."""
+"""Bytes of scores from which "auto" avoids `plain` on a CPU or TPU."""
 CHUNK = 128
-"""Queries that `chunked` takes at a time."""
+"""Number of queries that `chunked` processes at a time."""
 TPU_BLOCK = 128
 MOST_HEAD_WIDTH = 128
 
 
 def plain(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """softmax(q k^T / sqrt(head_width)) v as it is written.
+    """softmax(q k^T / sqrt(head_width)) v, as written.
 
-    `jax.nn.dot_product_attention` takes its softmax in float32 even for float64 inputs, which
-    would hide errors in the parity tests; for the other dtypes a test holds the two equal.
+    `jax.nn.dot_product_attention` computes its softmax in float32 even for float64 inputs, which
+    would hide errors in the parity tests; for other dtypes a test holds the two equal.
     """
     compute = wide(q.dtype)
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=compute)
@@ -35,7 +35,7 @@ def plain(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
 
 
 def chunked(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """`plain` for some queries at a time, computed again in the backward pass."""
+    """`plain` on chunks of the queries, recomputed in the backward pass."""
     batch, tokens, heads, width = q.shape
     more = -tokens % CHUNK
     parts = jnp.pad(q, ((0, 0), (0, more), (0, 0), (0, 0)))
@@ -46,12 +46,12 @@ def chunked(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
 
 
 def even(h: jax.Array) -> jax.Array:
-    """H [B, L, ...] with one more token where L is odd: cuDNN wants an even number."""
+    """Pads [B, L, ...] to an even number of tokens, which cuDNN requires."""
     return jnp.pad(h, ((0, 0), (0, h.shape[1] % 2), *[(0, 0)] * (h.ndim - 2)))
 
 
 def cudnn(q: jax.Array, k: jax.Array, v: jax.Array, tokens: int) -> jax.Array:
-    """cuDNN's; L may be one more than `tokens`, and the answer too."""
+    """Attention by cuDNN; L may be `tokens` or one more, and so is the result's."""
     q, k, v = even(q), even(k), even(v)
     if q.shape[1] == tokens:
         return jax.nn.dot_product_attention(q, k, v, implementation="cudnn")
@@ -62,7 +62,7 @@ def cudnn(q: jax.Array, k: jax.Array, v: jax.Array, tokens: int) -> jax.Array:
 
 
 def flash(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """A Pallas kernel for TPUs; blocks are filled up with tokens that nobody sees."""
+    """Pallas attention kernel for TPUs; blocks are padded with masked tokens."""
     tokens, width = q.shape[1], q.shape[-1]
     more = -tokens % TPU_BLOCK
     fill = ((0, 0), (0, 0), (0, more), (0, 0))
@@ -83,13 +83,14 @@ IMPLEMENTATIONS: dict[str, Callable[[jax.Array, jax.Array, jax.Array], jax.Array
 
 
 def chosen(config: ModelConfig, batch: int) -> str:
-    """The implementation that is taken on the devices that the program is for.
+    """Name of the implementation to use on the devices that the program is traced for.
 
-    One that they do not have counts as "auto", so that a run goes on, and is evaluated, on any.
+    If `config.attention` names one that the devices lack, it counts as "auto", so that a run can be
+    resumed and evaluated on any device.
 
     Args:
-      config: of the model.
-      batch: examples on one device.
+      config: config of the model.
+      batch: number of examples on one device.
     """
     c = config
     has_cudnn, has_flash = _has_cudnn(c), platform() == "tpu" and c.dtype != "float64"
@@ -104,24 +105,24 @@ def chosen(config: ModelConfig, batch: int) -> str:
 
 
 def _has_cudnn(c: ModelConfig) -> bool:
-    """Whether cuDNN takes such heads; wider ones than MOST_HEAD_WIDTH only on some cards."""
+    """Whether cuDNN supports these heads; heads wider than MOST_HEAD_WIDTH only on some GPUs."""
     head_width = c.width // c.heads
     fits = c.dtype == "bfloat16" and head_width % 8 == 0 and head_width <= MOST_HEAD_WIDTH
     return fits and platform() == "gpu" and is_recent()
 
 
 def attend(q: jax.Array, k: jax.Array, v: jax.Array, tokens: int, name: str) -> jax.Array:
-    """softmax(q k^T / sqrt(head_width)) v, every token seeing every token.
+    """Attention of every token to every token, softmax(q k^T / sqrt(head_width)) v.
 
     Args:
       q: queries [B, L, heads, head_width].
-      k: keys, likewise.
-      v: values, likewise.
-      tokens: how many there are; with cuDNN L may be one more, which nobody sees.
+      k: keys, same shape.
+      v: values, same shape.
+      tokens: number of tokens; with cuDNN, L may be one more, and the last token is masked.
       name: "cudnn" or one of IMPLEMENTATIONS.
 
     Returns:
-      Array of q's dtype, [B, L, heads, head_width] or with cuDNN's one more token. The softmax is
-      taken in `wide`.
+      Array of q's dtype, [B, L, heads, head_width]; with cuDNN L is even. The softmax is computed
+      in `wide`.
     """
     return cudnn(q, k, v, tokens) if name == "cudnn" else IMPLEMENTATIONS[name](q, k, v)

@@ -1,4 +1,4 @@
-"""The embedding of a question: the puzzle table's row, then a vector for each cell."""
+"""The embedding of a question: prefix tokens from its puzzle-table row, then its cells."""
 
 import functools
 
@@ -11,17 +11,17 @@ from trm_jax.models.settings import ModelConfig
 
 
 def rows_of(table: jax.Array, ids: jax.Array) -> jax.Array:
-    """Rows [..., D] of a table [V, D] at ids [...].
+    """Looks up rows [..., D] of a table [V, D] by ids [...].
 
-    A product with one-hot rows, not a lookup: so the gradient is summed in float32 and in a fixed
-    order, where a lookup's would be scattered, on a GPU in whatever order.
+    It multiplies by one-hot vectors, so that the gradient is summed in float32 and in a fixed
+    order. A gather's gradient is a scatter, whose order is not fixed on a GPU.
     """
     choice = jax.nn.one_hot(ids, len(table), dtype=table.dtype)
     return jnp.matmul(choice, table, precision=jax.lax.Precision.HIGHEST)
 
 
 class Embedding(nn.Module):
-    """x = sqrt(D) [prefix tokens ; token embeddings], learned positions added where chosen."""
+    """x = sqrt(D) [prefix tokens ; token embeddings], with learned positions if configured."""
 
     config: ModelConfig
 

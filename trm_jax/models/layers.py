@@ -1,7 +1,7 @@
 """Layers that blocks share: linear maps and SwiGLUs, over channels or tokens.
 
-Every layer keeps the shape of its input, has no bias and no norm weight, stores float32
-parameters and computes in `dtype`. Shapes and order of operations follow the published code.
+No layer has a bias or a norm weight. Parameters are stored in float32, and layers compute in
+`dtype`. Shapes and order of operations follow the published code.
 """
 
 import jax
@@ -17,12 +17,12 @@ INNER_MULTIPLE = 256
 
 
 def inner_width(width: int, expansion: float) -> int:
-    """Inner width of a SwiGLU: two thirds of `expansion * width`, rounded up to 256's multiple."""
+    """Inner width of a SwiGLU: 2/3 of `expansion * width`, rounded up to a multiple of 256."""
     return -(-max(round(expansion * width * 2 / 3), 1) // INNER_MULTIPLE) * INNER_MULTIPLE
 
 
 class Linear(nn.Module):
-    """x [..., inputs] @ kernel [inputs, outputs], the kernel cast to `dtype` where it is used."""
+    """x [..., inputs] @ kernel [inputs, outputs], with the kernel cast to `dtype`."""
 
     outputs: int
     dtype: str
@@ -34,17 +34,17 @@ class Linear(nn.Module):
 
 
 def gated(gate: jax.Array, up: jax.Array, kind: str, axis: int) -> jax.Array:
-    """What a SwiGLU hands to its last matrix.
+    """The gated product of a SwiGLU, the input of its down projection.
 
-    Muon's steps do not see how large a matrix's inputs are, and with the plain product training
-    diverges; with "norm" the product's size no longer matters.
+    Muon's update does not depend on the scale of a matrix's inputs, and training with the plain
+    product diverges; "norm" removes the product's scale.
     Source: "Speed is Confidence", arXiv 2601.19085, section 3.4.1, "Modified SwiGLU".
 
     Args:
-      gate: of any shape.
-      up: likewise.
+      gate: array of any shape.
+      up: array of the same shape.
       kind: "silu" for silu(gate) * up, as published; "norm" for sigmoid(gate) * rms(gate * up).
-      axis: over which "norm" normalises, the inner width.
+      axis: axis of the inner width, over which "norm" normalises.
 
     Returns:
       Array of the same shape and dtype.
@@ -55,7 +55,7 @@ def gated(gate: jax.Array, up: jax.Array, kind: str, axis: int) -> jax.Array:
 
 
 class Weight(nn.Module):
-    """A kernel [inputs, outputs] by itself, cast to `dtype`."""
+    """A kernel parameter [inputs, outputs], cast to `dtype`."""
 
     inputs: int
     outputs: int
@@ -69,8 +69,11 @@ class Weight(nn.Module):
 class SwiGLU(nn.Module):
     """down(silu(gate(x)) * up(x)) over the last axis; gate and up are one matrix, gate first.
 
-    `gate` "norm" has another product in the middle, see `gated`; `kernels` is that of
-    `ModelConfig`.
+    Attributes:
+      expansion: see `inner_width`.
+      dtype: dtype of the computation.
+      gate: see `gated`.
+      kernels: see `ModelSettings.kernels`.
     """
 
     expansion: float
@@ -91,9 +94,9 @@ class SwiGLU(nn.Module):
 
 
 class TokenMlp(nn.Module):
-    """rms(h + swiglu(h)) over the first axis: each channel of [L, B, D] mixes its L tokens.
+    """rms(h + swiglu(h)) over the first axis of h [L, B, D]: each channel mixes its L tokens.
 
-    Attributes: as of `SwiGLU`.
+    Attributes: see `SwiGLU`.
     """
 
     expansion: float

@@ -1,4 +1,4 @@
-"""What an answer costs and how right it is: token loss, halting loss, exactness."""
+"""Losses and metrics of a supervision step: token loss, halting losses, exactness."""
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +15,19 @@ PER_ROW_METRICS = ("count", "cell_accuracy", "exact_accuracy", "halt_accuracy", 
 
 
 def token_loss(logits: jax.Array, labels: jax.Array, config: LossConfig = PUBLISHED) -> jax.Array:
-    """Cross-entropy of stable-max or softmax, averaged over each example's counted cells.
+    """Cross-entropy of stable-max or softmax, averaged over the counted cells of each example.
 
-    With label smoothing e the target of a cell is 1 - e on its label, and e / V more on every
-    token. Source: Szegedy et al., "Rethinking the Inception architecture", arXiv 1512.00567,
+    With label smoothing e, the target distribution of a cell is (1 - e) on its label plus e / V on
+    every token. Source: Szegedy et al., "Rethinking the Inception architecture", arXiv 1512.00567,
     section 7; with softmax and e = 0.2 in "Speed is Confidence", arXiv 2601.19085, section 3.3.
 
     Args:
-      logits: [B, S, V]; computed in float32 or wider.
-      labels: int32 [B, S], IGNORE where not counted.
+      logits: [B, S, V]; the loss is computed in `wide`.
+      labels: int32 [B, S], IGNORE where a cell is not counted.
       config: its `kind` and `label_smoothing` are used.
 
     Returns:
-      [B]; 0 for an example without counted cells.
+      Losses [B]; 0 for an example without counted cells.
     """
     counted = labels != IGNORE
     logits = logits.astype(wide(logits.dtype))
@@ -41,42 +41,43 @@ def token_loss(logits: jax.Array, labels: jax.Array, config: LossConfig = PUBLIS
 
 
 def step_weights(config: LossConfig, most: int) -> NDArray[np.float64]:
-    """How much each supervision step counts, float64 [N]: step_decay^(t - 1) at step t = 1, ..., N.
+    """Weight of each supervision step t = 1, ..., N, float64 [N]: step_decay^(t - 1), rescaled.
 
-    Divided by their mean, so that an example that takes all N steps is learned from as much as
-    without: learning rate, clipping and decay mean the same for any `step_decay`. (A mean over the
-    slots of a batch would make an example's weight depend on its neighbours.) The halting loss
-    is weighted as the token loss beside it.
+    The weights are divided by their mean, so that an example that takes all N steps has the same
+    total weight for any `step_decay`, and learning rate, clipping and weight decay keep their
+    meaning. (Dividing by the mean over a batch's slots would make an example's weight depend on
+    the other slots.) The halting loss is weighted like the token loss.
     Source: CGAR, arXiv 2511.08653, "hierarchical supervision weighting", with 0.7.
 
     Args:
       config: its `step_decay` is used.
-      most: N.
+      most: max number of supervision steps, N.
     """
     weights = config.step_decay ** np.arange(most, dtype=np.float64)
     return weights / weights.mean()
 
 
 def halt_loss(halt_logits: jax.Array, exact: jax.Array) -> jax.Array:
-    """Binary cross-entropy [B] of the halt logits [B] against "the whole grid is right" [B]."""
+    """Binary cross-entropy [B] of the halt logits [B] with target `exact`, bool [B]."""
     return optax.sigmoid_binary_cross_entropy(halt_logits, exact.astype(halt_logits.dtype))
 
 
 def continue_loss(continue_logits: jax.Array, target: jax.Array) -> jax.Array:
-    """Binary cross-entropy [B] of the continue logits [B] against the next step's value [B]."""
+    """Binary cross-entropy [B] of the continue logits [B] with target probabilities [B]."""
     return optax.sigmoid_binary_cross_entropy(continue_logits, target)
 
 
 def exactness(predictions: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """How right predictions are.
+    """Accuracy of predictions.
 
     Args:
       predictions: token ids [..., S].
-      labels: int32 [..., S], IGNORE where not counted.
+      labels: int32 [..., S], IGNORE where a cell is not counted.
 
     Returns:
-      float32 [...], the share of counted cells that are right, and bool [...], whether all are.
-      An example without counted cells has share 0 and, vacuously, is all right, as published.
+      The fraction of counted cells that are right, float32 [...], and whether all are, bool [...].
+      An example without counted cells has fraction 0 and counts as all right, as in the published
+      code.
     """
     counted = labels != IGNORE
     right = jnp.sum(counted & (predictions == labels), axis=-1)
@@ -95,24 +96,23 @@ def step_metrics(
     steps: jax.Array,
     halted: jax.Array,
 ) -> dict[str, jax.Array]:
-    """Sums over the batch, to be divided by the counts that stand beside them.
+    """Sums of metrics over the batch, to be divided by the counts among them.
 
-    There are two kinds of training accuracy. `halted/...` looks only at the slots that halt in
-    this step, as the published code does: it flatters, since easy examples halt more often.
-    `all/...` looks at every slot.
+    `halted/...` covers only the slots that halt in this step, as in the published code, and is
+    biased upwards, since easy examples halt more often. `all/...` covers every slot.
 
     Args:
       token_losses: [B].
       halt_losses: [B].
-      cell_accuracy: float32 [B].
-      exact: bool [B].
+      cell_accuracy: float32 [B], fraction of counted cells that are right.
+      exact: bool [B], whether all counted cells are right.
       halt_logits: [B].
       labels: int32 [B, S].
-      steps: int32 [B], this step included.
-      halted: bool [B].
+      steps: int32 [B], supervision steps including this one.
+      halted: bool [B], whether the slot halts in this step.
 
     Returns:
-      float32 scalars by name; `all/count` and `halted/count` count examples with any counted cell.
+      float32 scalars by name; `all/count` and `halted/count` count examples with a counted cell.
     """
     valid = jnp.any(labels != IGNORE, axis=-1)
     right_halt = (halt_logits >= 0) == exact
@@ -130,5 +130,5 @@ def step_metrics(
 
 
 def _divisor(counted: jax.Array) -> jax.Array:
-    """Counted cells of each example, at least 1."""
+    """Number of counted cells of each example, at least 1."""
     return jnp.maximum(jnp.sum(counted, axis=-1), 1)

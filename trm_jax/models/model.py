@@ -1,4 +1,4 @@
-"""A model of the registry: its parts, recursed as its variant says."""
+"""The recursive models (TRM, HRM and variants): their parts, combined by a `Variant`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,14 +15,14 @@ from trm_jax.models.settings import ModelConfig
 from trm_jax.models.variants import Variant
 
 EVALUATION_SEED = 0
-"""Of the states that evaluation starts from, where training draws its own."""
+"""Seed of the initial states in evaluation, if training draws random ones."""
 
 
 class Model:
-    """Pure functions of the parameters; holds nothing but what it is configured to be.
+    """A recursive model: pure functions of its parameters, without state of its own.
 
     Attributes:
-      learner: how it is trained, a name in `train.learners`.
+      learner: name in `train.learners` of the way it is trained.
     """
 
     learner = "supervision"
@@ -33,24 +33,24 @@ class Model:
         self.mixer = MIXERS.get(config.mixer)
         self.mixer.check_shapes(config)
         self.state_names = variant.state_names(config.n)
-        # With a single step there is nothing to choose; the published code has no such loss then.
+        # With N = 1 there is no next step; the published code has no continue loss then.
         self.learns_to_continue = variant.continue_loss and config.N > 1
         self._parts = Parts(config, tuple(dict.fromkeys(variant.networks)))
 
     def init(self, key: jax.Array) -> Any:
-        """Draws the parameters, a tree of float32 arrays; `key` is consumed."""
+        """Initialises the parameters, a tree of float32 arrays."""
         c = self.config
         inputs = jnp.zeros((1, c.cells), jnp.int32)
         rows = jnp.zeros((1, c.table_width), jnp.float32)
         return self._parts.init(key, inputs, rows)["params"]
 
     def initial_latents(self, key: jax.Array) -> Latents:
-        """Draws the fixed initial vector of each state, float32 [D]; never trained.
+        """Draws the fixed initial vector of each state, float32 [D]; they are never trained.
 
-        Where a state has several equal parts (`Mixer.fields`), these all begin alike.
+        If a state consists of several equal fields (`Mixer.fields`), all of them start equal.
 
         Args:
-          key: consumed.
+          key: random key.
         """
         keys = jax.random.split(key, len(self.state_names))
         c = self.config
@@ -59,13 +59,14 @@ class Model:
         return tuple(jnp.tile(field, count) for field in fields)
 
     def evaluation_start(self, initial: Sequence[jax.Array]) -> Latents:
-        """The states that every example begins with in evaluation, to be broadcast to [B, L, D].
+        """Initial states in evaluation, the same for all examples.
 
         Args:
           initial: the fixed initial vectors, each [D].
 
         Returns:
-          Those [1, 1, D], or where training draws them [1, L, D], drawn once and for all.
+          One array for each state, to be broadcast to [B, L, D]: the fixed vectors [1, 1, D], or
+          if training draws random states, a fixed draw [1, L, D].
         """
         if self.config.start == "fixed":
             return tuple(vector[None, None] for vector in initial)
@@ -74,7 +75,7 @@ class Model:
         return tuple(truncated_normal(key, shape, 1.0)[None] for key in keys)
 
     def start(self, initial: Sequence[jax.Array], inputs: jax.Array) -> Latents:
-        """The states [B, L, D] that questions int32 [B, S] begin with in evaluation."""
+        """Initial states [B, L, D] for questions int32 [B, S] in evaluation."""
         c = self.config
         shape = (inputs.shape[0], c.tokens, c.width)
         begin = self.evaluation_start(initial)
@@ -88,18 +89,18 @@ class Model:
         rows: jax.Array,
         noise_keys: jax.Array | None = None,
     ) -> tuple[Latents, Output]:
-        """One supervision step (design, section 3; paper, figure 3).
+        """One supervision step (paper, figure 3).
 
         Args:
-          params: as from `init`.
+          params: parameters, see `init`.
           latents: one array [B, L, D] for each of `state_names`.
-          inputs: int32 [B, S].
+          inputs: int32 [B, S], token ids of the questions.
           rows: [B, E], the puzzle-table rows of the examples; E = 0 without a table.
-          noise_keys: random keys [B] for the noise that training adds to the states; None adds
-            none.
+          noise_keys: random keys [B] for noise on the states in training; None for no noise.
 
         Returns:
-          The new latents, with gradient from the variant's last updates only, and what they say.
+          The new latents, whose gradient passes only through the variant's last updates, and the
+          outputs of the heads.
         """
         c = self.config
         noise = None
@@ -120,7 +121,7 @@ class Model:
         return new, output
 
     def wants_to_halt(self, output: Output) -> jax.Array:
-        """Bool [B]: whether the heads say that the answer is right."""
+        """Whether the halting head predicts that the answer is right, bool [B]."""
         if self.variant.compares:
             return output.halt_logits > output.continue_logits
         return output.halt_logits > 0
@@ -139,12 +140,12 @@ class Model:
         return Networks(*(bind(name) for name in self.variant.networks))
 
     def step_flops(self, batch_size: int, train: bool, chains: int = 1) -> int:
-        """Multiply-adds times two of the matrix products of one supervision step of a batch.
+        """FLOPs (twice the multiply-adds) of the matrix products of one supervision step.
 
-        A backward pass counts as two forward ones. TRM does T (n + 1) network evaluations forward
-        and the last n + 1 of them backward. The continue loss looks one more step ahead, and
-        several chains compete in a step of all of them, before the winner takes it. What `remat`
-        computes again is not counted.
+        A backward pass counts as two forward passes. TRM has T (n + 1) network evaluations forward
+        and the last n + 1 of them backward. The continue loss adds a further forward step; several
+        chains add a forward step of each before the winner's. Recomputation due to `remat` is not
+        counted.
         """
         config = self.config
         forward, backward = self.variant.updates(config.T, config.n)

@@ -1,4 +1,4 @@
-"""The parts of every model: embedding, networks, and two heads."""
+"""The modules of every recursive model: embedding, networks, answer head and halting head."""
 
 import jax
 from flax import linen as nn
@@ -12,7 +12,7 @@ HALT_BIAS = -5.0
 
 
 class Network(nn.Module):
-    """The tiny network: blocks, one after the other."""
+    """A network: a sequence of blocks."""
 
     config: ModelConfig
     layers: int
@@ -28,7 +28,7 @@ class Network(nn.Module):
 
 
 class HaltHead(nn.Module):
-    """(halt, continue) logits float32 [B, 2] out of one vector; "surely not yet" at the start."""
+    """(halt, continue) logits float32 [B, 2] from one vector; initially they say "do not halt"."""
 
     @nn.compact
     def __call__(self, token: jax.Array) -> jax.Array:
@@ -40,11 +40,11 @@ class HaltHead(nn.Module):
 
 
 class Parts(nn.Module):
-    """Holds the parameters; what is done with them is in `trm_jax.models.model`.
+    """All modules with parameters; `trm_jax.models.model` calls their methods.
 
     Attributes:
-      config: of the model.
-      networks: names of the networks; "y_network" has a depth of its own, `config.y_layers`.
+      config: config of the model.
+      networks: names of the networks; "y_network" has its own depth, `config.y_layers`.
     """
 
     config: ModelConfig
@@ -60,22 +60,22 @@ class Parts(nn.Module):
         self.halt_head = HaltHead()
 
     def __call__(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
-        """Touches every parameter once, for `init`."""
+        """Uses every parameter once, for `init`."""
         h = self.mixer.swap(self.embed(inputs, rows))
         for name in self.networks:
             h = self.think(h, name)
         return self.read(self.mixer.swap(h)).logits
 
     def embed(self, inputs: jax.Array, rows: jax.Array) -> jax.Array:
-        """Embeds int32 [B, S] token ids behind [B, E] puzzle rows: [B, L, D]."""
+        """Embeds token ids int32 [B, S] and puzzle-table rows [B, E] as [B, L, D]."""
         return self.embedding(inputs, rows)
 
     def think(self, h: jax.Array, name: str) -> jax.Array:
-        """Applies a network once, in the layout of its mixer (`Mixer.swap`)."""
+        """Applies a network once, in its mixer's layout (`Mixer.swap`)."""
         return getattr(self, name)(h)
 
     def read(self, y: jax.Array) -> Output:
-        """Reads the answer and the halting logits from y [B, L, D]."""
+        """Computes answer and halting logits from y [B, L, D]."""
         first, cells = self.mixer.pool(self.config, y)
         halt, logits = self.halt_head(first), self.answer_head(cells)
         return Output(logits=logits, halt_logits=halt[:, 0], continue_logits=halt[:, 1])

@@ -1,8 +1,8 @@
 """The puzzle table: one learned row per puzzle id, with its own sparse optimizer.
 
-Most steps touch few rows, so gradients and updates are by row: nothing the size of the table is
-ever made besides the table itself. A large table is split by rows over the mesh (`mesh.is_split`)
-and never gathered: ids travel to the rows, and only the rows of one batch travel back.
+Most steps touch few rows, so gradients and updates are computed by row, and no further array of the
+table's size is made. A large table is split by rows over the mesh (`mesh.is_split`) and never
+gathered: ids are sent to the devices that hold the rows, and only one batch's rows are sent back.
 """
 
 import functools
@@ -15,33 +15,33 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import ROW_MULTIPLE, SLOTS, TABLE, is_split
 
 ROWS, BATCH = PartitionSpec(TABLE), PartitionSpec(SLOTS)
-"""How the rows of a table, and what there is for each slot, lie on the mesh."""
+"""How the rows of a split table, and arrays with one entry per slot, are sharded."""
 
 _CHUNK = 64
-"""Rows that each device asks for at a time while a whole table is remapped."""
+"""Number of rows that each device fetches at a time when a whole table is remapped."""
 
 
 def padded_rows(configured: int, needed: int) -> int:
-    """R, rows of a table: a table large enough to be split gets a divisible number.
+    """Number of rows R of a table; a large table is padded so that its rows can be split evenly.
 
     Args:
-      configured: `TableConfig.rows`; 0 takes as many as are needed.
-      needed: rows that a data set has.
+      configured: `TableConfig.rows`; 0 for as many as are needed.
+      needed: number of rows of the data set.
 
     Raises:
       UserError: the data set has more rows than configured.
     """
     if 0 < configured < needed:
         raise UserError(
-            f"config.table.rows is {configured} and the data set has {needed} rows; 0 takes as "
-            "many as there are."
+            f"config.table.rows is {configured} and the data set has {needed} rows; set it to 0 "
+            "for as many as needed."
         )
     rows = configured or needed
     return rows if rows < ROW_MULTIPLE else -(-rows // ROW_MULTIPLE) * ROW_MULTIPLE
 
 
 def init_table(rows: int, width: int) -> jax.Array:
-    """float32 [R, E] of zeros, as published: an untrained row says nothing.
+    """Makes a table of zeros, float32 [R, E]; an untrained row is zero, as in the published code.
 
     Without a table (width 0) it is [1, 1] and never read: checkpoints cannot hold empty arrays.
     """
@@ -49,7 +49,7 @@ def init_table(rows: int, width: int) -> jax.Array:
 
 
 def lookup(table: jax.Array, ids: jax.Array, mesh: Mesh) -> jax.Array:
-    """Rows [B, E] of the table [R, E] for int32 ids [B]; B is a multiple of the devices."""
+    """Looks up rows [B, E] of the table [R, E] by ids int32 [B]; the devices must divide B."""
     if not is_split(table.shape[0]):
         return jnp.take(table, ids, axis=0, mode="clip")
     fetch = jax.shard_map(_fetch, mesh=mesh, in_specs=(ROWS, BATCH), out_specs=BATCH)
@@ -64,22 +64,22 @@ def sign_sgd(
     weight_decay: float,
     mesh: Mesh,
 ) -> jax.Array:
-    """Sparse sign-SGD with decoupled decay, on the rows that this batch touched and no others.
+    """Sparse sign-SGD with decoupled weight decay, on the rows that the batch looks up.
 
-    With G the sum of the gradients of all slots that share an id, over the whole global batch:
-    p <- p (1 - lr wd) - lr sign(G). A touched row whose gradients cancel is still decayed.
+    With G the sum of the gradients of all slots of the global batch that share an id:
+    p <- p (1 - lr wd) - lr sign(G). A row whose gradients cancel is still decayed.
 
     Args:
       table: [R, E].
-      ids: int32 [B], the row of each slot; may repeat. B is a multiple of the devices.
-      row_gradients: [B, E], gradient of the loss by each slot's row.
+      ids: int32 [B], the row of each slot, with repetitions; B is a multiple of the devices.
+      row_gradients: [B, E], gradient of the loss with respect to each slot's row.
       lr: scalar learning rate.
-      weight_decay: wd.
-      mesh: over which slots, and a large table's rows, are split.
+      weight_decay: weight decay, wd.
+      mesh: mesh over which slots, and a large table's rows, are split.
 
     Returns:
-      The new table [R, E]; the same whatever the number of devices, bit for bit, as equal ids are
-      summed in the order of the global batch.
+      The new table [R, E]. It is bitwise the same for any number of devices, since gradients of
+      equal ids are summed in the order of the global batch.
     """
     lr = jnp.asarray(lr, table.dtype)
     if not is_split(table.shape[0]):
@@ -89,22 +89,22 @@ def sign_sgd(
         mesh=mesh,
         in_specs=(ROWS, BATCH, BATCH, PartitionSpec()),
         out_specs=ROWS,
-        # what is gathered from all is the same on all, which JAX does not see
+        # gathered values are the same on all devices, which JAX cannot verify
         check_vma=False,
     )
     return step(table, ids, row_gradients, lr)
 
 
 def remap(table: jax.Array, rows: jax.Array, mesh: Mesh) -> jax.Array:
-    """A new table out of an old one's rows: how tables grow, shrink and change their order.
+    """Makes a new table from an old one's rows, to grow, shrink or reorder it.
 
     Args:
-      table: [R, E], the old one.
-      rows: int32 [new R], which old row each new one is; -1 makes it zeros, an untrained row.
-      mesh: over which both are split, where they are large.
+      table: the old table [R, E].
+      rows: int32 [new R], index of the old row for each new one; -1 for a row of zeros.
+      mesh: mesh over which large tables are split.
 
     Returns:
-      [new R, E]. On no device is anything larger than its part of the two tables.
+      The new table [new R, E]. No device holds more than its share of the two tables.
     """
     zeros = jnp.asarray(0, table.dtype)
     if not is_split(table.shape[0]):
@@ -116,7 +116,7 @@ def remap(table: jax.Array, rows: jax.Array, mesh: Mesh) -> jax.Array:
 
 
 def _fetch_chunks(shard: jax.Array, rows: jax.Array) -> jax.Array:
-    """`_fetch` of many rows, a chunk after the other."""
+    """`_fetch` for many rows, one chunk after the other."""
     chunk = min(_CHUNK, rows.shape[0])
     padded = jnp.pad(rows, (0, -rows.shape[0] % chunk), constant_values=-1)
     found = jax.lax.map(functools.partial(_fetch, shard), padded.reshape(-1, chunk))
@@ -124,10 +124,10 @@ def _fetch_chunks(shard: jax.Array, rows: jax.Array) -> jax.Array:
 
 
 def _fetch(shard: jax.Array, ids: jax.Array) -> jax.Array:
-    """On each device: the rows of its own ids [b], from whichever devices have them; -1: zeros.
+    """Runs on each device: fetches the rows of its ids [b] from all devices; zeros for id -1.
 
-    Every device hands out what it has of everybody's rows and zeros for the rest, and their sum
-    is scattered. It is exact: all but one of the terms are zero.
+    Each device contributes the rows that it holds and zeros for the rest, and the sums are
+    scattered. The sum is exact, since all terms but one are zero.
     """
     wanted = jax.lax.all_gather(ids, TABLE, tiled=True) - _first_row(shard)
     here = (wanted >= 0) & (wanted < shard.shape[0])
@@ -139,13 +139,13 @@ def _fetch(shard: jax.Array, ids: jax.Array) -> jax.Array:
 def _step_shard(
     shard: jax.Array, ids: jax.Array, row_gradients: jax.Array, lr: jax.Array, weight_decay: float
 ) -> jax.Array:
-    """On each device: updates its own rows by the gradients of the whole batch."""
+    """Runs on each device: updates its own rows with the gradients of the whole batch."""
     ids, row_gradients = (jax.lax.all_gather(a, SLOTS, tiled=True) for a in (ids, row_gradients))
     return _step(shard, ids, row_gradients, lr, weight_decay, _first_row(shard))
 
 
 def _first_row(shard: jax.Array) -> jax.Array:
-    """Number, in the whole table, of the first row that this device has."""
+    """Index in the whole table of this device's first row."""
     return jax.lax.axis_index(TABLE) * shard.shape[0]
 
 
@@ -157,11 +157,11 @@ def _step(
     weight_decay: float,
     first_row: jax.Array | int,
 ) -> jax.Array:
-    """`sign_sgd` of the rows from `first_row` on that `table` has; other ids are passed over."""
+    """`sign_sgd` on a part of the table that starts at row `first_row`; skips other ids."""
     slots, rows = ids.shape[0], table.shape[0]
-    # `size` keeps the shape static: surplus places get an id that no row has
-    nobody = jnp.iinfo(ids.dtype).max
-    touched, place = jnp.unique(ids, return_inverse=True, size=slots, fill_value=nobody)
+    # `size` keeps the shape static: unused entries get an id that no row has
+    unused = jnp.iinfo(ids.dtype).max
+    touched, place = jnp.unique(ids, return_inverse=True, size=slots, fill_value=unused)
     summed = jax.ops.segment_sum(row_gradients, place, num_segments=slots)
     here = touched - first_row
     here = jnp.where((here >= 0) & (here < rows), here, rows)  # not negative, which would wrap

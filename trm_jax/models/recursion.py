@@ -1,11 +1,11 @@
-"""The recursions of the paper and where each cuts the gradient, as pure functions of networks.
+"""The recursions of the papers and their gradients, as pure functions of the networks.
 
-A *recursion* updates the latents once around: TRM's own (figure 3), the two ablations of table 2,
-and direct prediction, which does not recurse. A *gradient* says how many recursions make a
-supervision step and which of their updates are learned from. `trm_jax.models.variants` pairs them.
+A *recursion* updates the latents once: TRM's own (figure 3), the two ablations of table 2, and
+direct prediction, which does not recurse. A *gradient* applies a recursion several times to make a
+supervision step, and decides which updates have a gradient. `trm_jax.models.variants` pairs them.
 
-A network here is any function h -> h that keeps the shape of the states. What happens outside it
-is elementwise, so the states may lie in whatever layout the networks like best.
+A network is any function h -> h that keeps the shape of the states. All other operations are
+elementwise, so the states may have any layout that suits the networks.
 """
 
 import functools
@@ -21,19 +21,20 @@ Network = Callable[[jax.Array], jax.Array]
 
 
 class Networks(NamedTuple):
-    """The networks that update z and y, bound to their parameters; TRM has one for both."""
+    """The networks that update z and y, bound to their parameters; TRM uses one for both."""
 
     z: Network
     y: Network
 
 
 class Noise(NamedTuple):
-    """What is added to the states at each update.
+    """Gaussian noise that is added to the states at each update.
 
     Attributes:
-      std: of the normal distribution.
-      keys: of each slot [B]; what a slot gets depends on its key and the update alone.
-      axis: of the states, along which the slots lie.
+      std: standard deviation.
+      keys: random keys [B], one for each slot; a slot's noise depends only on its key and the
+        number of the update.
+      axis: axis of the slots in the states.
     """
 
     std: float
@@ -41,12 +42,12 @@ class Noise(NamedTuple):
     axis: int
 
     def of(self, number: jax.Array | int) -> "Noise":
-        """That of recursion or update number so and so."""
+        """Noise with keys for recursion or update `number`."""
         fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
         return self._replace(keys=fold(self.keys, number))
 
     def add(self, h: jax.Array) -> jax.Array:
-        """To states of any float dtype."""
+        """Adds the noise to states of any float dtype."""
         shape = tuple(size for axis, size in enumerate(h.shape) if axis != self.axis)
 
         def draw(key: jax.Array) -> jax.Array:
@@ -57,9 +58,14 @@ class Noise(NamedTuple):
 
 
 class Depth(NamedTuple):
-    """How deep: T recursions of n latent updates each, written out one by one where `unroll`.
+    """Depth of a supervision step: T recursions of n latent updates each.
 
-    `damping` and `noise` say what becomes of each update, see `settle`.
+    Attributes:
+      T: number of recursions.
+      n: number of latent updates in each recursion.
+      unroll: whether the updates are unrolled instead of a loop.
+      damping: see `settle`.
+      noise: see `settle`; None for no noise.
     """
 
     T: int
@@ -69,15 +75,16 @@ class Depth(NamedTuple):
     noise: Noise | None = None
 
     def of(self, recursion: jax.Array | int) -> "Depth":
-        """With the noise of recursion 0, ..., T - 1."""
+        """Depth with the noise of recursion number `recursion`."""
         return self._replace(noise=self.noise and self.noise.of(recursion))
 
 
 Recursion = Callable[[Networks, Latents, jax.Array, Depth], Latents]
-"""(networks, latents, embedded question x, depth) -> latents; `depth.T` is not its business."""
+"""(networks, latents, embedded question x, depth) -> latents; `depth.T` is not used."""
 
 Gradient = Callable[[Recursion, Networks, Networks, Latents, jax.Array, Depth], Latents]
-"""(recursion, networks, the same without gradient to their parameters, latents, x, depth)."""
+"""(recursion, networks, the same networks without gradient to their parameters, latents, x, depth)
+-> latents."""
 
 
 def settle(
@@ -85,15 +92,15 @@ def settle(
 ) -> jax.Array:
     """The state after an update: damping * old + (1 - damping) * net(h), plus noise.
 
-    Without either, as published, it is net(h). Source: Equilibrium Reasoners, arXiv 2605.21488,
-    "noise injection", with damping 0.05 and noise 0.01.
+    By default, as published, both are zero and it is net(h). Source: Equilibrium Reasoners, arXiv
+    2605.21488, "noise injection", with damping 0.05 and noise 0.01.
 
     Args:
       net: the network.
-      old: the state that is being updated.
-      h: what the network sees.
+      old: the state to update.
+      h: input of the network.
       depth: its damping and noise are used.
-      number: of the update in its recursion, 0, ..., n - 1 for z and n for y.
+      number: number of the update within its recursion: 0, ..., n - 1 for z, and n for y.
     """
     new = net(h)
     if depth.damping:
@@ -102,13 +109,13 @@ def settle(
 
 
 def latent_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
-    """TRM, paper figure 3: n times z = net(z + (y + x)), then y = net(y + z).
+    """TRM's recursion, paper figure 3: n times z = net(z + (y + x)), then y = net(y + z).
 
     Args:
       nets: the networks.
       latents: (y, z), each of x's shape.
       x: the embedded question.
-      depth: its n and unroll (see `ModelConfig`) are used.
+      depth: its n, unroll, damping and noise are used.
 
     Returns:
       The new (y, z).
@@ -119,9 +126,9 @@ def latent_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Dept
 
 
 def single_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
-    """One latent for both, paper table 2: n times z = net(z + x), then z = net(z).
+    """A recursion with a single latent, paper table 2: n times z = net(z + x), then z = net(z).
 
-    Args and returns: as `latent_recursion`, with latents (z,).
+    Args and returns: as for `latent_recursion`, with latents (z,).
     """
     (z,) = latents
     z = _repeat(nets.z, z, x, depth)
@@ -129,12 +136,12 @@ def single_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Dept
 
 
 def multi_scale_recursion(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
-    """A latent for each update, paper table 2.
+    """A recursion with one latent per update, paper table 2.
 
     For i = 1..n: z_i = net(z_1 + ... + z_n + (y + x)); then y = net(y + z_1 + ... + z_n).
 
-    Args and returns: as `latent_recursion`, with latents (y, z_1, ..., z_n). Always written out:
-    no two updates are of the same latent, so there is nothing to loop over.
+    Args and returns: as for `latent_recursion`, with latents (y, z_1, ..., z_n). It is always
+    unrolled, since each update is of another latent.
     """
     y, *zs = latents
     injection = y + x
@@ -144,9 +151,9 @@ def multi_scale_recursion(nets: Networks, latents: Latents, x: jax.Array, depth:
 
 
 def direct_prediction(nets: Networks, latents: Latents, x: jax.Array, depth: Depth) -> Latents:
-    """No recursion at all, the baseline of the HRM paper: y = net(y + x).
+    """No recursion, the baseline of the HRM paper: y = net(y + x).
 
-    Args and returns: as `latent_recursion`, with latents (y,); T and n are not used.
+    Args and returns: as for `latent_recursion`, with latents (y,); T and n are not used.
     """
     (y,) = latents
     return (settle(nets.y, y, y + x, depth, 0),)
@@ -162,17 +169,17 @@ def last_recursion(
 ) -> Latents:
     """T - 1 recursions without gradient, then one with (`deep_recursion` in the paper's figure 3).
 
-    The gradient is cut at the *inputs* of the first T - 1 recursions, parameters included, so that
-    nothing of them is ever stored for the backward pass; cutting their output alone would
-    leave it to the compiler to throw the stored activations away.
+    The gradient is stopped at the *inputs* of the first T - 1 recursions, including their
+    parameters, so that nothing of them is stored for the backward pass. If only their output were
+    stopped, it would be up to the compiler to drop the stored activations.
 
     Args:
-      recursion: one of those above.
+      recursion: one of the recursions above.
       nets: the networks.
-      frozen: the same, without gradient to their parameters.
-      latents: what the recursion takes.
+      frozen: the same networks, without gradient to their parameters.
+      latents: the latents that the recursion takes.
       x: the embedded question.
-      depth: T recursions, n latent updates in each.
+      depth: T recursions of n latent updates each.
 
     Returns:
       The new latents.
@@ -189,17 +196,17 @@ def last_updates(
     x: jax.Array,
     depth: Depth,
 ) -> Latents:
-    """T recursions of (y, z), with gradient through the last update of each state alone.
+    """T recursions of (y, z), with gradient only through the last update of each state.
 
     HRM's one-step approximation of the gradient at a fixed point (arXiv 2506.21734, section 2.2);
     "1-step gradient" in the TRM paper's table 1.
 
-    Args and returns: as `last_recursion`.
+    Args and returns: as for `last_recursion`.
     """
     y, z = _without_gradient(recursion, frozen, latents, x, depth)
     last = depth.of(depth.T - 1)
     z = _repeat(frozen.z, z, jax.lax.stop_gradient(y + x), last._replace(n=depth.n - 1))
-    # its updates are numbered from 0 again, so they get noise of their own
+    # its updates are numbered from 0 again, so it needs noise keys of its own
     return recursion(nets, (y, z), x, depth.of(depth.T)._replace(n=1))
 
 
@@ -211,16 +218,16 @@ def single_pass(
     x: jax.Array,
     depth: Depth,
 ) -> Latents:
-    """The recursion once, with gradient; `depth.T` is not used.
+    """Applies the recursion once, with gradient; `depth.T` is not used.
 
-    Args and returns: as `last_recursion`.
+    Args and returns: as for `last_recursion`.
     """
     del frozen
     return recursion(nets, jax.lax.stop_gradient(latents), x, depth.of(0))
 
 
 def _repeat(net: Network, z: jax.Array, injection: jax.Array, depth: Depth) -> jax.Array:
-    """N times z = net(z + injection), each settled."""
+    """Applies z = net(z + injection) n times, with damping and noise (`settle`)."""
 
     def update(z: jax.Array, number: Any) -> tuple[jax.Array, None]:
         return settle(net, z, z + injection, depth, number), None
@@ -232,7 +239,7 @@ def _repeat(net: Network, z: jax.Array, injection: jax.Array, depth: Depth) -> j
 def _without_gradient(
     recursion: Recursion, frozen: Networks, latents: Latents, x: jax.Array, depth: Depth
 ) -> Latents:
-    """The first T - 1 recursions."""
+    """Applies the first T - 1 recursions, without gradient."""
     latents, x = jax.lax.stop_gradient((latents, x))
 
     def recurse(latents: Latents, number: Any) -> tuple[Latents, None]:
@@ -243,5 +250,5 @@ def _without_gradient(
 
 
 def _numbers(count: int, depth: Depth) -> jax.Array | None:
-    """0, 1, ... for a loop that asks for them, which only noise does."""
+    """0, 1, ... as inputs of a loop; None without noise, which alone uses them."""
     return jnp.arange(count) if depth.noise else None

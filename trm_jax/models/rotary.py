@@ -1,4 +1,4 @@
-"""Rotary positions."""
+"""Rotary position embeddings."""
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ ROTARY_THETA = 1e4
 def rotary_tables(tokens: int, head_width: int) -> tuple[np.ndarray, np.ndarray]:
     """Cosine and sine of the rotary angles, each float64 [tokens, head_width].
 
-    Su et al., "RoFormer", arXiv 2104.09864, equation 34, in the halves convention: channel i is
-    paired with channel i + head_width / 2, both turned by token / theta^(2 i / head_width).
+    Su et al., "RoFormer", arXiv 2104.09864, equation 34, in the convention that pairs channel i
+    with channel i + head_width / 2; both are rotated by token / theta^(2 i / head_width).
     """
     frequencies = ROTARY_THETA ** -(np.arange(0, head_width, 2) / head_width)
     angles = np.tile(np.outer(np.arange(tokens), frequencies), (1, 2))
@@ -21,7 +21,7 @@ def rotary_tables(tokens: int, head_width: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def rotate(x: jax.Array, cos: np.ndarray, sin: np.ndarray) -> jax.Array:
-    """Turns queries or keys x [B, L, heads, head_width] by the angles of their tokens."""
+    """Rotates queries or keys x [B, L, heads, head_width] by the angles of their tokens."""
     compute = wide(x.dtype)
     first, second = jnp.split(x.astype(compute), 2, axis=-1)
     turned = jnp.concatenate([-second, first], axis=-1)

@@ -1,4 +1,4 @@
-"""Every model of the papers' tables as one line: its states, networks, recursion and halting."""
+"""The variants of the papers' tables, one line each: states, networks, recursion and halting."""
 
 import dataclasses
 
@@ -13,12 +13,13 @@ class Variant:
     """How a model recurses and halts.
 
     Attributes:
-      states: names of the latents, the heads read the first; "z*" stands for z1, ..., zn.
+      states: names of the latents; "z*" stands for z1, ..., zn. The heads read the first one.
       networks: names of the networks that update z and y.
-      recursion: how the latents are updated once around.
-      gradient: how many recursions make a supervision step, and which are learned from.
-      compares: halt where the halt logit exceeds the continue logit (HRM), not 0 (TRM).
-      continue_loss: the continue logit is learned, by HRM's Q-learning; takes another forward pass.
+      recursion: updates the latents once.
+      gradient: applies the recursion T times and decides which updates have a gradient.
+      compares: whether to halt if the halt logit exceeds the continue logit (HRM) instead of 0.
+      continue_loss: whether the continue logit is trained, by HRM's Q-learning; costs a further
+        forward pass.
     """
 
     states: tuple[str, ...] = ("y", "z")
@@ -29,17 +30,17 @@ class Variant:
     continue_loss: bool = False
 
     def state_names(self, n: int) -> tuple[str, ...]:
-        """The names of the latents of a model with n latent updates."""
+        """Names of the latents of a model with n latent updates."""
         many = tuple(f"z{i + 1}" for i in range(n))
         return tuple(name for s in self.states for name in (many if s == "z*" else (s,)))
 
     @property
     def recurses(self) -> bool:
-        """Whether T and n mean anything to it."""
+        """Whether the model depends on T and n."""
         return self.gradient is not r.single_pass
 
     def updates(self, T: int, n: int) -> tuple[tuple[int, int], tuple[int, int]]:
-        """How often (z, y) are updated in a supervision step, and how often with gradient."""
+        """Number of updates of (z, y) in a supervision step, and of those with gradient."""
         if not self.recurses:
             return (0, 1), (0, 1)
         return (T * n, T), (1 if self.gradient is r.last_updates else n, 1)
@@ -48,8 +49,8 @@ class Variant:
 VARIANTS = {
     # TRM paper, figure 3
     "trm": Variant(),
-    # table 1: "with ACT" of HRM. The published code for this row cannot run: it unpacks five values
-    # out of the three that its model returns. Here it is what HRM does, on TRM's recursion.
+    # table 1: "with ACT" of HRM. The published code for this row fails: it unpacks five values
+    # where its model returns three. Here it is HRM's halting with TRM's recursion.
     "trm_continue": Variant(compares=True, continue_loss=True),
     # table 1: "with separate f_H, f_L"
     "trm_two_networks": Variant(networks=TWO_NETWORKS),
@@ -63,7 +64,7 @@ VARIANTS = {
     "hrm": Variant(
         networks=TWO_NETWORKS, gradient=r.last_updates, compares=True, continue_loss=True
     ),
-    # HRM paper's baseline. As published it halts by a continue logit that nothing ever trains.
+    # HRM paper's baseline. As published it halts by a continue logit that is never trained.
     "transformer": Variant(
         states=("y",), recursion=r.direct_prediction, gradient=r.single_pass, compares=True
     ),

@@ -1,4 +1,4 @@
-"""The weights of a model, and how they lie on the mesh."""
+"""The weights of a model, and their sharding."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from trm_jax.models.puzzle_table import init_table
 
 
 class Weights(struct.PyTreeNode):
-    """What it takes to answer a puzzle.
+    """All arrays that inference needs.
 
     Attributes:
       params: dense parameters, a tree of float32 arrays.
-      table: float32 [R, E], the puzzle table; [1, 1] and unused where the model has none.
-      initial: the fixed initial vectors, each float32 [D]; never trained, never averaged.
+      table: the puzzle table, float32 [R, E]; [1, 1] and unused if the model has none.
+      initial: the fixed initial vectors, each float32 [D]; never trained or averaged.
     """
 
     params: Any
@@ -27,7 +27,7 @@ class Weights(struct.PyTreeNode):
 
 
 def init_weights(key: jax.Array, model: AnyModel, table_rows: int) -> Weights:
-    """Fresh weights; `key` is consumed."""
+    """Initialises weights with a puzzle table of `table_rows` rows."""
     params_key, initial_key = jax.random.split(key)
     return Weights(
         params=model.init(params_key),
@@ -37,6 +37,6 @@ def init_weights(key: jax.Array, model: AnyModel, table_rows: int) -> Weights:
 
 
 def weight_shardings(mesh: Mesh, weights: Weights) -> Weights:
-    """A tree of shardings for weights or their shapes: rows of a large puzzle table are split."""
+    """Shardings of weights or their shapes: split rows of a large puzzle table, else replicated."""
     everywhere = jax.tree.map(lambda _: replicated(mesh), weights)
     return everywhere.replace(table=over_rows(mesh, weights.table.shape[0]))

@@ -1,4 +1,4 @@
-"""The puzzles: each task is one object in one registry, in a folder of its own."""
+"""The built-in tasks, one package each, and their registry."""
 
 from trm_jax.tasks.arc.task import ArcTask
 from trm_jax.tasks.maze.task import MazeTask

@@ -1,4 +1,4 @@
-"""What a board looks like, described once: terminal, pictures, animations and the page draw it."""
+"""How a board looks, described once for the terminal, pictures, animations and pages."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Grid = NDArray[np.uint8]
-"""Tokens uint8 [rows, columns] of one board."""
+"""Token ids of one board, uint8 [rows, columns]."""
 
-# one #rrggbb each, of a cell's background in light and dark surroundings
+# Background of a cell on a light page, #rrggbb.
 PAPER = "#ffffff"
 
 
@@ -17,13 +17,13 @@ class Token(NamedTuple):
     """How a cell with a certain token looks.
 
     Attributes:
-      word: what it is called: "wall", "7", "light blue".
-      text: the one character that stands for it in plain text, and is read back.
-      letter: drawn in the cell; empty for none.
-      fill: colour of the cell, #rrggbb; empty where cells are paper with letters on it.
-      dark: the same on a dark page; empty for the same as `fill`.
-      wide: two characters that draw the cell in a terminal; empty for `text` and a blank.
-      ansi: SGR codes that colour these, as in "1;32"; empty for none.
+      word: its name: "wall", "7", "light blue".
+      text: the single character for it in plain text, which can be read back.
+      letter: letter drawn in the cell; empty for none.
+      fill: background colour of the cell, #rrggbb; empty for letters on a plain background.
+      dark: background colour on a dark page; empty for the same as `fill`.
+      wide: two characters that draw the cell in a terminal; empty for `text` and a space.
+      ansi: SGR codes that colour these, such as "1;32"; empty for none.
     """
 
     word: str
@@ -40,13 +40,14 @@ class Board:
     """How the boards of a data set look.
 
     Attributes:
-      rows: of the board; of the largest one where `canvas`.
-      columns: likewise.
-      tokens: by token id.
+      rows: number of rows; with `canvas`, of the largest board.
+      columns: number of columns; with `canvas`, of the largest board.
+      tokens: appearance of each token id.
       box: rows and columns between thick lines; (0, 0) for no thick lines.
-      lines: whether there are thin lines between cells.
+      lines: whether thin lines are drawn between cells.
       open_tokens: tokens of a question that an answer may change; all other cells are given.
-      canvas: grids have sizes of their own and lie in the corner of a canvas of pads (token 0).
+      canvas: whether boards differ in size and are placed in the corner of a canvas of pads
+        (token 0).
     """
 
     rows: int
@@ -59,19 +60,19 @@ class Board:
 
     @property
     def filled(self) -> bool:
-        """Whether cells are coloured areas, not letters on paper."""
+        """Whether cells are coloured areas instead of letters on a plain background."""
         return any(token.fill for token in self.tokens)
 
     def given(self, question: Grid) -> NDArray[np.bool_]:
-        """The cells of a question that an answer may not change, of its shape."""
+        """Mask of the question's cells that an answer may not change, of the question's shape."""
         return ~np.isin(question, self.open_tokens)
 
     def line(self, tokens: Grid) -> str:
-        """All cells of any shape as one line of text."""
+        """All cells, of any shape, as one line of text."""
         return "".join(self.tokens[token].text for token in tokens.reshape(-1).tolist())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for the page's program."""
+        """Plain data for the page's JavaScript."""
         return {
             "tokens": [
                 {"word": t.word, "letter": t.letter, "fill": t.fill, "dark": t.dark or t.fill}

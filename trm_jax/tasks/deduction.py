@@ -1,4 +1,4 @@
-"""What a lattice model needs of a task: its symmetries and rules as functions that JAX compiles."""
+"""A task's symmetries and rules as JAX functions, as a lattice model needs them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Movement(NamedTuple):
     symbols: jax.Array
 
     def apply(self, boards: jax.Array) -> jax.Array:
-        """Moves boards [B, S], cells only, or [B, S, C]."""
+        """Applies the symmetry to boards [B, S], whose cells only are moved, or [B, S, C]."""
         extra = (1,) * (boards.ndim - 2)
         moved = jnp.take_along_axis(boards, self.cells.reshape(*self.cells.shape, *extra), axis=1)
         if boards.ndim == 2:
@@ -27,17 +27,17 @@ class Movement(NamedTuple):
         return jnp.take_along_axis(moved, self.symbols[:, None], axis=2)
 
     def invert(self) -> "Movement":
-        """The symmetry that undoes this one."""
+        """Returns the inverse symmetry."""
         return Movement(jnp.argsort(self.cells, axis=-1), jnp.argsort(self.symbols, axis=-1))
 
 
 class Deduction(NamedTuple):
-    """Of one form of a task's puzzles.
+    """Symmetries and rules of a task's puzzles of one shape.
 
     Attributes:
-      draw: a uniformly random symmetry for each of the keys [B].
-      accepts: whether answers int [B, S], numbers of candidates from 0, keep the rules, bool [B].
-        Givens need no check: their cells have one candidate from the start.
+      draw: draws a uniformly random symmetry for each of the random keys [B].
+      accepts: whether answers int [B, S], indices of candidates from 0, follow the rules,
+        bool [B]. Givens are not checked, since their cells have only one candidate.
     """
 
     draw: Callable[[jax.Array], Movement]

@@ -1,4 +1,4 @@
-"""Random puzzles of a task's shapes, for what asks how long or how large and not how right."""
+"""Random puzzles with a task's shapes, to measure time and memory."""
 
 import numpy as np
 
@@ -10,15 +10,15 @@ from trm_jax.tasks.task import TASKS
 
 
 def random_puzzles(config: DataConfig, count: int) -> Dataset:
-    """Tokens that mean nothing; never zeros, which some hardware multiplies faster.
+    """Makes puzzles of random tokens, without zeros, which some hardware multiplies faster.
 
     Raises:
-      UserError: the task's shapes are not known without its data.
+      UserError: the task's shapes depend on its data set.
     """
     shapes = TASKS.get(config.task).shapes(config.options)
     if shapes is None:
         raise UserError(
-            f"the shapes of {config.task} puzzles are known from their data set alone; set "
+            f"the shapes of {config.task} puzzles depend on their data set; set "
             "config.data.path to its directory."
         )
     rng, shape, vocab = np.random.default_rng(0), (count, shapes["cells"]), shapes["vocab"]

@@ -1,4 +1,4 @@
-"""A data set as its own task shows it: for training, and as the questions of an evaluation."""
+"""Views and questions of a data set, as its task defines them."""
 
 from trm_jax.core.randomness import derive_seed
 from trm_jax.data import questions as data_questions
@@ -9,26 +9,26 @@ from trm_jax.tasks.task import task_of
 
 
 def view(dataset: Dataset, copies: int, seed: int, *, train: bool) -> View:
-    """The examples of a data set and their augmented copies; see `Task.view`.
+    """The view of a data set for training or evaluation, see `Task.view`.
 
     Raises:
-      UserError: the task is unknown, or has no such copies.
+      UserError: the task is unknown, or does not have such copies.
     """
     seed = derive_seed(seed, "augmentation of a copy")
     return task_of(dataset.manifest).view(dataset, copies, seed, train=train)
 
 
 def ask(dataset: Dataset, split: str, copies: int = 0, max_puzzles: int = 0) -> Questions:
-    """Questions of a split.
+    """Makes the questions of a split.
 
     Args:
-      dataset: any.
-      split: its name.
-      copies: where puzzles vote by their copies, so many of each at most, besides the original.
-      max_puzzles: where puzzles have names, the first so many; 0 takes all.
+      dataset: data set to evaluate.
+      split: name of the split.
+      copies: if copies vote (ARC), max number of augmented copies besides the original.
+      max_puzzles: if puzzles have names (ARC), max number of puzzles; 0 for all.
 
     Raises:
-      UserError: the split is missing or empty, or a number is negative.
+      UserError: the split is missing or empty, or a number is negative or not used by the task.
     """
     task = task_of(dataset.manifest)
     if not task.grouped:

@@ -1,1 +1,1 @@
-"""Training: the loop, the step, checkpoints, and what a work directory holds."""
+"""Training: loop, train step, optimizers, checkpoints and work directories."""

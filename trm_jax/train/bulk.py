@@ -1,4 +1,4 @@
-"""How large a run is, told by its shapes before anything of it is compiled or filled."""
+"""Checks a run's memory from its shapes, before anything is compiled or allocated."""
 
 import math
 from collections.abc import Callable
@@ -20,22 +20,22 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "the optimizer's moments": attrgetter("opt_state"),
     "the states of the slots (config.batch_size)": attrgetter("carry"),
 }
-"""Of a train state, each with the setting that decides its size."""
+"""Parts of a train state, named with the setting that decides their size."""
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
 def refuse_bulk(trainer: Trainer, evaluated: int) -> None:
-    """Refuses a run whose state alone is larger than the memory of a device.
+    """Refuses a run whose state alone exceeds a device's memory.
 
-    What is counted is certain: weights, averages, optimizer, puzzle table, the states of the slots,
-    and those of an evaluation. What a step needs besides, only its compiler tells (`trm plan`).
+    Counted are weights, moving averages, optimizer state, puzzle table, latents of the slots, and
+    latents of an evaluation. The temporary memory of a step is not; `trm plan` compiles it.
 
     Args:
-      trainer: of the run.
-      evaluated: puzzles in one call of the evaluation; 0 for none.
+      trainer: trainer of the run.
+      evaluated: number of puzzles per call of the evaluation; 0 for none.
 
     Raises:
-      UserError: names the largest part, what it takes and what there is.
+      UserError: the state does not fit; the message names its largest part.
     """
     mesh = trainer.mesh
     have = device_bytes(mesh.devices.flat[0])
@@ -52,19 +52,19 @@ def refuse_bulk(trainer: Trainer, evaluated: int) -> None:
         most = max(sizes, key=lambda name: sizes[name])
         raise UserError(
             f"This run {DOES_NOT_FIT}: its state takes {amount(need)} of each device, which has "
-            f"{amount(have)}; the largest part is {most} with {amount(sizes[most])}, make it "
-            "smaller."
+            f"{amount(have)}; reduce the largest part, {most}, which takes "
+            f"{amount(sizes[most])}."
         )
 
 
 def amount(count: int) -> str:
-    """Bytes for people: "3.2 GB"."""
+    """Formats a number of bytes, such as "3.2 GB"."""
     power = min(int(math.log(max(count, 1), 1000)), len(_UNITS) - 1)
     return f"{count / 1000**power:.3g} {_UNITS[power]}"
 
 
 def _bytes(shapes: Any, shardings: Any) -> int:
-    """Of arrays, what lies on one device."""
+    """Bytes of a tree of arrays on one device."""
     pairs = zip(jax.tree.leaves(shapes), jax.tree.leaves(shardings), strict=True)
     return sum(
         math.prod(where.shard_shape(leaf.shape)) * _item(leaf.dtype) for leaf, where in pairs
@@ -72,12 +72,12 @@ def _bytes(shapes: Any, shardings: Any) -> int:
 
 
 def _item(dtype: Any) -> int:
-    """Bytes of an entry; random keys have two words."""
+    """Bytes of an array's element; a random key has 8."""
     return 8 if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) else np.dtype(dtype).itemsize
 
 
 def _evaluation(model: AnyModel, puzzles: int) -> int:
-    """Of the states of so many puzzles, and of their answers at each depth."""
+    """Bytes of the latents of an evaluation, and of its answers at each depth."""
     c = model.config
     state = c.tokens * c.width * jax.numpy.dtype(c.dtype).itemsize
     return puzzles * (2 * state + c.N * c.cells)

@@ -1,7 +1,7 @@
-"""Named arrays in files of a limited size, beside one file that vouches for them.
+"""Named arrays in .npz files of a limited size, and an index file with their hashes.
 
-The one file is JSON and lists the others, which are NumPy's .npz without pickle. It is written
-last, so that it never vouches for what is not there, and has a hash of itself.
+The index is JSON and contains a hash of itself. It is written last, so that it never lists files
+that are incomplete.
 """
 
 import hashlib
@@ -20,28 +20,28 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.files import write_whole
 
 PART_BYTES = 16_000_000
-"""No part is larger."""
+"""Max bytes of a part."""
 ENTRY_BYTES = 1024
-"""What the headers of an array, and of its file within an .npz, take at most, besides its name."""
+"""Max bytes of the headers of an array and of its file in an .npz, without its name."""
 
 HASH = "sha256"
-"""What the hash of all else in the one file is called there."""
+"""Key of the hash of all other content of the index file."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 PART_NAME = re.compile(r"[^/\\\0]+\.npz")
-"""Of a file beside the one file, and nowhere else."""
+"""Pattern of a part's file name, which must be in the index file's directory."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def cut(sizes: Mapping[str, int], itemsizes: Mapping[str, int]) -> list[dict[str, slice]]:
-    """Shares arrays out to parts; what does not fit into one goes on in the next.
+    """Distributes arrays over parts; an array that does not fit into one continues in the next.
 
     Args:
       sizes: number of elements of each array.
-      itemsizes: bytes of an element of each.
+      itemsizes: bytes per element of each array.
 
     Returns:
-      For each part the elements of each array, counted in C order, that are in it.
+      For each part the slice of each array, in C order, that it holds.
     """
     parts: list[dict[str, slice]] = [{}]
     room = PART_BYTES - ENTRY_BYTES
@@ -62,21 +62,21 @@ def cut(sizes: Mapping[str, int], itemsizes: Mapping[str, int]) -> list[dict[str
 
 
 def write(path: epath.Path, arrays: Arrays, about: Mapping[str, Any]) -> list[int]:
-    """Writes arrays into parts beside `path`, and then `path` itself, which lists them.
+    """Writes arrays into parts beside `path`, then the index file `path`, which lists them.
 
-    What an earlier call wrote there is taken away only when the new is whole; at every moment
-    `path` lists what it was written with.
+    Parts of an earlier call are deleted only when the new ones are complete, so that `path` is
+    consistent at any time.
 
     Args:
-      path: of the one file.
-      arrays: of any shape and of types that NumPy has itself.
-      about: plain data for the one file; `parts` and a hash are added to it.
+      path: path of the index file.
+      arrays: arrays of any shape, of NumPy's own dtypes.
+      about: further content of the index file, plain data.
 
     Returns:
-      Bytes of each part.
+      Size of each part in bytes.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: a file cannot be written.
     """
     flat = {name: np.ascontiguousarray(array).reshape(-1) for name, array in arrays.items()}
     shares = cut(
@@ -101,19 +101,19 @@ def write(path: epath.Path, arrays: Arrays, about: Mapping[str, Any]) -> list[in
 
 
 def digest(record: Mapping[str, Any]) -> str:
-    """The hash of what the one file says, but for the hash there."""
+    """Hash of an index file's content, without the hash in it."""
     rest = {key: value for key, value in record.items() if key != HASH}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def check(record: Mapping[str, Any]) -> None:
-    """Checks that the one file says what it was written with, and its list of parts.
+    """Checks the hash of an index file's content, and its list of parts.
 
     Raises:
-      ValueError: says what is wrong.
+      ValueError: the content was changed, or the list is invalid.
     """
     if record.get(HASH) != digest(record):
-        raise ValueError("its SHA-256 is not that of what it says")
+        raise ValueError("its SHA-256 does not match its content")
     parts = record.get("parts")
     if not isinstance(parts, list) or not parts:
         raise ValueError("it lists no parts")
@@ -132,14 +132,14 @@ def check(record: Mapping[str, Any]) -> None:
 
 
 def read(path: epath.Path, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any]]:
-    """Reads the arrays, each [size], out of their parts.
+    """Reads the arrays, flattened, from their parts.
 
     Args:
-      path: of the one file.
-      parts: as it lists them; see `check`.
+      path: path of the index file.
+      parts: list of parts from the index file, see `check`.
 
     Raises:
-      UserError: a part is missing, cannot be read, or is not the one that was written.
+      UserError: a part is missing, cannot be read, or was changed.
     """
     pieces: dict[str, list[NDArray[Any]]] = {}
     for entry in parts:
@@ -147,43 +147,43 @@ def read(path: epath.Path, parts: list[dict[str, Any]]) -> dict[str, NDArray[Any
             content = _content(path, entry)
             with zipfile.ZipFile(io.BytesIO(content)) as packed:
                 if sum(each.file_size for each in packed.infolist()) > len(content):
-                    raise ValueError("it unpacks to more than it has")
+                    raise ValueError("its content is larger than the file")
             with np.load(io.BytesIO(content), allow_pickle=False) as part:
                 for name in part.files:
                     found = pieces.setdefault(name, [])
                     found.append(part[name].reshape(-1))
                     if found[-1].dtype != found[0].dtype:
-                        raise ValueError(f"its {name} is of another type than before")
+                        raise ValueError(f"its {name} has another dtype than in the part before")
         except UserError:
             raise
-        except Exception as error:  # zipfile, zlib, NumPy and the disk have many
+        except Exception as error:  # zipfile, zlib, NumPy and the disk raise many types
             raise UserError(
                 f"{path.parent / entry['file']}, a part of {path}, cannot be read "
-                f"({type(error).__name__}: {error}); copy it once more."
+                f"({type(error).__name__}: {error}); copy it again."
             ) from error
     return {name: np.concatenate(found) for name, found in pieces.items()}
 
 
 def _content(path: epath.Path, entry: Mapping[str, Any]) -> bytes:
-    """The bytes of a part, which are those that were written."""
+    """Content of a part, verified against its size and hash."""
     file = path.parent / entry["file"]
     if not file.exists():
-        raise UserError(f"{file} is missing, a part of {path}; copy it there as well.")
+        raise UserError(f"{file} is missing, a part of {path}; copy it there too.")
     if not file.is_dir() and file.stat().length != entry["bytes"]:
         raise UserError(
             f"{file} has {file.stat().length:,} bytes and {path} lists it with {entry['bytes']:,}; "
-            "copy it once more."
+            "copy it again."
         )
     content: bytes = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != entry["sha256"]:
         raise UserError(
-            f"{file} is not the part that {path} lists (its SHA-256 differs); copy it once more."
+            f"{file} is not the part that {path} lists (its SHA-256 differs); copy it again."
         )
     return content
 
 
 def _tidy(path: epath.Path, keep: set[str]) -> None:
-    """Removes other parts that `write` has written for this path, or has begun to."""
+    """Deletes parts of earlier or interrupted calls of `write` for this path."""
     ours = re.compile(re.escape(path.name) + r"\.\d{3,}-[0-9a-f]{8}\.npz")
     for file in list(path.parent.iterdir()):
         if ours.fullmatch(file.name) and file.name not in keep:

@@ -1,14 +1,14 @@
-"""Winner take all: several chains of states for one example, of which the best is learned from.
+"""Winner-take-all training: several chains of latents per example, of which the best is trained on.
 
-The chains of an example share y and differ in z, which is drawn for each when the example begins.
-In a supervision step all of them go one step on; the chain of lowest token loss wins, loss and
-gradient are its alone, its y becomes that of all, and each keeps its own z ("copy/all").
-Evaluation has one chain.
+The chains of an example share y and differ in z, which is drawn for each chain when the example
+starts. In a supervision step all chains advance one step. The chain with the lowest token loss
+wins: loss and gradient are computed for it alone, and its y becomes that of all chains, while each
+keeps its own z ("copy/all"). Evaluation uses a single chain.
 Source: "Speed is Confidence", arXiv 2601.19085, section 3.3 and algorithm "Oracle-First Training".
-There the first z of each chain are a few vectors, fixed or learned; here they are drawn anew for
-every example, as `config.model.start` "random" has it.
+There the initial z of the chains are a few vectors, fixed or learned; here they are drawn for every
+example, as with `config.model.start` "random".
 
-In a carry with K chains every state but the first is [B, K, L, D], the first [B, L, D].
+In a carry with K chains every state but the first is [B, K, L, D], and the first is [B, L, D].
 """
 
 from typing import Any
@@ -30,22 +30,22 @@ def compete(
     noise_keys: jax.Array | None,
     loss_config: LossConfig,
 ) -> tuple[Carry, Latents, jax.Array | None]:
-    """One supervision step of all chains, without gradient, to see which wins.
+    """Takes one supervision step with all chains, without gradient, and selects the winner.
 
-    Nothing of it is stored for a backward pass: whoever learns takes the winner's step once more,
-    from the states that are returned.
+    Nothing is stored for a backward pass: the caller repeats the winner's step with gradient, from
+    the states that are returned.
 
     Args:
       params: dense parameters.
       rows: [B, E], the puzzle-table rows of the carry's examples.
-      carry: refilled, with K chains.
-      model: from the registry.
-      noise_keys: random keys [B], None without noise.
-      loss_config: its token loss decides.
+      carry: refilled carry with K chains.
+      model: the model.
+      noise_keys: random keys [B]; None for no noise.
+      loss_config: config of the token loss that decides.
 
     Returns:
-      The carry with the winner's states alone, each [B, L, D], before the step; the states but the
-      first of all chains after it, each [B, K, L, D]; the winner's noise keys [B].
+      The carry with only the winner's states before the step, each [B, L, D]; all chains' states
+      after the step except the first, each [B, K, L, D]; the winner's noise keys [B].
     """
     params, rows = jax.lax.stop_gradient((params, rows))
     count = chain_count(carry)
@@ -70,7 +70,7 @@ def compete(
     winner = jnp.argmin(by_chain(token), axis=1)
 
     def winners(a: jax.Array) -> jax.Array:
-        """Of each slot's chains [B, K, ...] the one that won."""
+        """Selects the winner from each slot's chains [B, K, ...]."""
         return jax.vmap(lambda chains, place: chains[place])(a, winner)
 
     alone = carry.replace(latents=(y, *(winners(z) for z in zs)))

@@ -1,4 +1,4 @@
-"""Checkpoints of the whole experiment, by Orbax: one save holds all that a resume needs.
+"""Checkpoints of the whole experiment, saved with Orbax.
 
 The position in the data stream is the step itself (batches are a function of the seed and the
 step), so no iterator state is saved, and a run may resume on another number of processes.
@@ -36,15 +36,15 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 class Checkpoints:
-    """The checkpoints of one work directory: the newest two, and the best on held-out puzzles.
+    """The checkpoints of a work directory: the newest two, and the best on held-out puzzles.
 
-    Saving is asynchronous; leave through `close` or a `with` block, which wait for it.
-    A save that was cut short is never seen: Orbax renames it into place when it is complete, and
-    its files are hashed before (`hashes`). Whatever is read is checked against these hashes.
+    Saving is asynchronous; `close`, or leaving a `with` block, waits for it. Incomplete saves are
+    never read: Orbax renames a checkpoint into place when it is complete, after its files have been
+    hashed (`hashes`). Whatever is read is checked against these hashes.
     """
 
     def __init__(self, directory: epath.PathLike, *, read_only: bool = False) -> None:
-        """Opens an absolute directory, and makes it if need be and allowed."""
+        """Opens an absolute directory, and creates it unless `read_only`."""
         self.directory = epath.Path(directory)
         self._read_only = read_only
         self._saving: int | None = None
@@ -56,7 +56,7 @@ class Checkpoints:
                 self.directory.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
-        """Gives itself."""
+        """Returns self."""
         return self
 
     def __exit__(
@@ -65,26 +65,27 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Waits for the saves under way."""
+        """Waits for pending saves."""
         self.close()
 
     def steps(self) -> list[int]:
-        """The complete checkpoints, oldest first; some may be damaged."""
+        """Steps of the complete checkpoints, in ascending order; some may be damaged."""
         return soundness.numbered(self.directory)
 
     def torn(self) -> list[str]:
-        """Names of saves that were cut short; they are never read."""
+        """Names of incomplete saves, which are never read."""
         return soundness.torn(self.directory)
 
     def go_on_from(self) -> tuple[int | None, list[str]]:
-        """The newest sound checkpoint, for training; whatever is none is set aside.
+        """Finds the newest sound checkpoint to resume from, and sets damaged ones aside.
+
+        With several processes, process 0 searches and the others get its result.
 
         Returns:
-          Its step, None where there is none, and a sentence about each that was set aside. With
-          several processes the first one looks, and all are told.
+          The step, None if there is no checkpoint, and a message about each that was set aside.
 
         Raises:
-          UserError: there are checkpoints and not one is sound.
+          UserError: there are checkpoints but none of them is sound.
         """
         words: list[str] = []
         found = from_first(lambda: self._newest_sound(words))
@@ -96,34 +97,34 @@ class Checkpoints:
         return found, words
 
     def _newest_sound(self, words: list[str]) -> int:
-        """See `go_on_from`; -1 for none."""
+        """See `go_on_from`; -1 if there is no checkpoint."""
         found = soundness.unsound(self.directory, self._unsound)
         sound = [step for step in soundness.numbered(self.directory) if step not in found]
         lost = [step for step in found if soundness.held_work(self.directory, step)]
         if lost and not sound:
             raise UserError(
                 f"Checkpoint {lost[-1]} in {self.directory} is damaged ({found[lost[-1]]}) and no "
-                f"other one is sound; restore its files, or move {self.directory} away, and the "
-                "training begins anew."
+                f"other one is sound; restore its files, or move {self.directory} away to start "
+                "the training anew."
             )
         for step, reason in found.items():
             name = soundness.set_aside(self.directory, step)
             words.append(
-                f"passing over {step} in {self.directory}, no sound checkpoint ({reason}); it is "
-                f"called {name} now"
+                f"skipping {step} in {self.directory}, which is not a sound checkpoint ({reason}); "
+                f"it was renamed to {name}"
             )
         self._unsound.clear()
         if not sound:
             return -1
-        self._refuse_unsound(sound[-1])  # says so where it has no hashes
+        self._refuse_unsound(sound[-1])  # warns if it has no hashes
         return sound[-1]
 
     def latest_step(self) -> int | None:
-        """The newest complete checkpoint, None where there is none."""
+        """Step of the newest complete checkpoint; None if there is none."""
         return max(self.steps(), default=None)
 
     def best_step(self) -> int | None:
-        """The one that scored best on held-out puzzles; the newest where none was scored."""
+        """Step of the best checkpoint on held-out puzzles, or of the newest if none was scored."""
         scores = {step: soundness.score(self.directory / str(step)) for step in self.steps()}
         scored = [(score, step) for step, score in scores.items() if score is not None]
         return max(scored)[1] if scored else self.latest_step()
@@ -139,20 +140,20 @@ class Checkpoints:
         """Starts saving; the state may be donated as soon as this returns.
 
         Args:
-          step: updates done.
-          state: the whole experiment; or its `weights` and `ema` alone, for `restore_weights`.
-          meta: plain data kept beside it.
-          score: the main score on the held-out slice, None where it was not measured.
-          rows: whose the rows of the puzzle table are.
+          step: number of updates done.
+          state: the train state; or only its `weights` and `ema`, for `restore_weights`.
+          meta: plain data to save with it.
+          score: main score on the held-out split; None if it was not evaluated.
+          rows: names of the puzzle table's rows.
         """
         marked = {**meta, soundness.MARK: hashes.FORMAT, soundness.NUMBER: step}
         items = {"state": ocp.args.StandardSave(state), "meta": ocp.args.JsonSave(marked)}
         if rows.grouped:
             names = {"first": rows.first, "transforms": rows.transforms}
             items["rows"] = ocp.args.StandardSave(names)
-        if self._manager is None:  # not before: it chokes on damaged ones
+        if self._manager is None:  # not earlier: it fails on damaged checkpoints
             self._manager = _manager(self.directory, self._vouch)
-        self._manager.wait_until_finished()  # as saving would; the one before is hashed until then
+        self._manager.wait_until_finished()  # as `save` would; until then the last one is hashed
         self._saving = step
         self._manager.save(
             step,
@@ -162,22 +163,22 @@ class Checkpoints:
         )
 
     def _vouch(self) -> None:
-        """Hashes what is being saved; on the first process, once all have written their files.
+        """Hashes the checkpoint being saved; runs on process 0 once all files are written.
 
-        Orbax calls it in the background, before the checkpoint is renamed into place. So there is
-        no moment at which a kill leaves one in place without hashes.
+        Orbax calls it in the background before it renames the checkpoint into place, so that a
+        kill at any time leaves no checkpoint in place without hashes.
         """
         place = self.directory / str(self._saving)
         draft = place.parent / f"{place.name}{soundness.TORN}"
-        hashes.write(draft if draft.exists() else place)  # a bucket's has its name from the start
+        hashes.write(draft if draft.exists() else place)  # in a bucket it has its final name
 
     def restore(self, step: int, shapes: TrainState, shardings: TrainState) -> TrainState:
-        """Reads a whole experiment onto a mesh, which may differ from the one that saved it.
+        """Restores a train state onto a mesh, which may differ from the one that saved it.
 
         Args:
-          step: one of the saved.
-          shapes: a tree of `jax.ShapeDtypeStruct`, as `jax.eval_shape` gives.
-          shardings: where each array goes.
+          step: step of the checkpoint.
+          shapes: a tree of `jax.ShapeDtypeStruct`, as from `jax.eval_shape`.
+          shardings: sharding of each array.
 
         Raises:
           UserError: the checkpoint has other shapes than `shapes`, or is damaged.
@@ -191,11 +192,11 @@ class Checkpoints:
             return self._read(step, state=ocp.args.StandardRestore(target))["state"]
 
     def rows(self, step: int, manifest: Mapping[str, Any]) -> Rows:
-        """Whose the rows of the puzzle table are that a checkpoint holds.
+        """Restores the names of the puzzle table's rows.
 
         Args:
-          step: one of the saved.
-          manifest: of the data set that was trained on, which names the tasks.
+          step: step of the checkpoint.
+          manifest: manifest of the data set that was trained on, which names the puzzles.
 
         Raises:
           UserError: the checkpoint is damaged.
@@ -210,13 +211,13 @@ class Checkpoints:
     def restore_weights(
         self, step: int, weights: Weights, ema: Mapping[str, Any], shardings: Weights
     ) -> Weights:
-        """Reads the weights alone, for evaluation.
+        """Restores only the weights, for evaluation.
 
         Args:
-          step: one of the saved.
-          weights: their shapes.
-          ema: shapes of the averages that are to take the weights' place, if any.
-          shardings: where each of the weights goes.
+          step: step of the checkpoint.
+          weights: shapes of the weights.
+          ema: shapes of the averages that replace weights; empty for none.
+          shardings: sharding of each of the weights.
 
         Raises:
           UserError: the checkpoint has other shapes, or is damaged.
@@ -238,19 +239,19 @@ class Checkpoints:
 
     def _read(self, step: int, **items: Any) -> Any:
         """Reads items of a checkpoint."""
-        # not by a manager, which looks into the others, too; nor twice by one checkpointer, which
-        # remembers how it has read an item
+        # not with a manager, which reads the other checkpoints too, and with a new checkpointer
+        # each time, since it remembers how it has read an item
         with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as reader:
             return reader.restore(self.directory / str(step), args=ocp.args.Composite(**items))
 
     @contextlib.contextmanager
     def _reading(self, step: int, want: Any = None) -> Iterator[None]:
-        """Turns what Orbax and its storage say against reading a checkpoint into one sentence."""
+        """Context that turns errors of Orbax and its storage into a `UserError`."""
         if self._manager is not None:
             self._manager.wait_until_finished()
         self._refuse_unsound(step)
         other = None if want is None else misfit(self.directory / str(step) / "state", want)
-        if other:  # looked for first: Orbax fails loudly, and not only by raising
+        if other:  # checked first, since Orbax prints much besides raising an error
             raise UserError(
                 f"Checkpoint {step} in {self.directory} does not fit this configuration "
                 f"({other}); use the config.json with which it was trained."
@@ -262,7 +263,7 @@ class Checkpoints:
             raise self._damaged(step, f"it cannot be read: {first_words(error)}") from error
 
     def _refuse_unsound(self, step: int) -> None:
-        """Checks a checkpoint against its hashes, once; says so where it has none."""
+        """Checks a checkpoint against its hashes, once; warns if it has none."""
         if step in self._sound:
             return
         try:
@@ -272,7 +273,7 @@ class Checkpoints:
         if not hashed:
             print(
                 f"trm: checkpoint {step} in {self.directory} has no hashes, as an older version "
-                "wrote it; it is read without being checked",
+                "wrote it; it is read without a check",
                 file=sys.stderr,
             )
         self._sound.add(step)
@@ -285,24 +286,24 @@ class Checkpoints:
         )
 
     def _instead(self, step: int) -> str:
-        """What to do about a checkpoint that is lost."""
+        """The remedy for a damaged checkpoint."""
         newest = soundness.newest_sound(self.directory, {step: "", **self._unsound})
         if newest is None:
             return "train in a new --workdir, since there is no other sound checkpoint"
         return (
             f"take another one with --checkpoint (the newest sound one is {newest}, from which "
-            "`trm train` goes on)"
+            "`trm train` resumes)"
         )
 
     def close(self) -> None:
-        """Waits for the saves under way and lets go."""
+        """Waits for pending saves and releases Orbax's resources."""
         if self._manager is not None:
             self._manager.wait_until_finished()
             self._manager.close()
 
 
 def _manager(directory: epath.Path, vouch: Callable[[], None]) -> ocp.CheckpointManager:
-    """What saves, and deletes those that are not to be kept."""
+    """Orbax's manager, which saves checkpoints and deletes those that are not kept."""
     # Not max_to_keep with best_fn: that pair deletes the newest checkpoint if it scores badly.
     best = ocm.BestN(get_metric_fn=_score, n=KEEP_BEST, keep_checkpoints_without_metrics=False)
     options = ocp.CheckpointManagerOptions(

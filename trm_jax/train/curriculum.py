@@ -1,8 +1,7 @@
-"""A depth curriculum: shallow recursions first, deeper ones later in training.
+"""Depth curriculum: recursions start shallow and become deeper during training.
 
-The network does not know how often it is applied, so its parameters are the same at any depth, and
-so is the train state: what changes at a boundary is the compiled step alone. Which stage an update
-belongs to follows from its number; nothing has to be remembered, and a run resumes in any of them.
+Parameters and train state are the same at any depth, so that only the compiled step changes between
+stages. The stage follows from the number of the update, so that a run can be resumed in any stage.
 Source: CGAR, arXiv 2511.08653, "progressive depth curriculum": (T, n) = (1, 2), from 30 % of the
 training on (2, 4), from 60 % on (3, 6). Evaluation is always at the depth of `config.model`.
 """
@@ -13,7 +12,7 @@ from trm_jax.config.experiment import Experiment
 
 
 class Stage(NamedTuple):
-    """From which update on (counted from 0), and how deep; see `ModelConfig`."""
+    """First update of a stage, counted from 0, and its depth; see `ModelConfig`."""
 
     start: int
     T: int
@@ -21,10 +20,10 @@ class Stage(NamedTuple):
 
 
 def stages(experiment: Experiment) -> tuple[Stage, ...]:
-    """The stages of a run in their order, the first from update 0; without a curriculum just one.
+    """The stages of a run in order; without a curriculum a single one.
 
-    Boundaries are rounded to whole dispatches. In a run that is too short for all of its stages
-    some begin together, and the last one of these is what is trained.
+    Boundaries are rounded to whole dispatches. If a run is too short for all stages, several may
+    start at the same update, and the last of them is used.
     """
     if not experiment.curriculum:
         return (Stage(0, experiment.model.T, experiment.model.n),)

@@ -1,8 +1,8 @@
-"""Puzzles never seen: fits rows of the puzzle table, and if asked the network, on demonstrations.
+"""Fits puzzle-table rows of unseen puzzles, and optionally the network, on demonstrations.
 
-A row that was never trained is zeros and tells the network nothing of its task (published
-analyses: about 0 % of ARC's tests are right with it). Its demonstrations do: this trains on them as
-training would, starting from what was trained, with the network left as it is by default.
+An untrained row is zero and tells the network nothing about the puzzle (published analyses: about
+0 % of ARC's tests are solved with it). Here the rows are trained on the puzzle's demonstrations in
+the same way as in training, starting from trained weights; by default the network is frozen.
 """
 
 import dataclasses
@@ -29,21 +29,21 @@ def fit(
     """Trains the rows of a data set's puzzles on its split "train".
 
     Args:
-      trained: where to start; rows with names that it knows start from what they are there.
-      dataset: as from `Task.groups_of`.
-      updates: of the optimizer, with the rates of training and no warm-up.
-      copies: augmented copies of each puzzle at most, besides the original.
-      network: whether the network is trained too, else it stays as it is.
-      seed: of the data stream and of the halting exploration.
+      trained: the trained model; rows with known names start from their trained values.
+      dataset: data set from `Task.groups_of`.
+      updates: number of updates, at the training's learning rates without warm-up.
+      copies: max number of augmented copies of each puzzle, besides the original.
+      network: whether to train the network too.
+      seed: seed of the data stream and of the halting exploration.
 
     Returns:
-      The weights, with a table for the rows of `dataset`.
+      The weights, with a puzzle table for the rows of `dataset`.
 
     Raises:
       UserError: `updates` is negative.
     """
     if updates < 0:
-        raise UserError(f"the updates to fit for are {updates}; give 0 or more.")
+        raise UserError(f"the number of updates to fit for is {updates}; give 0 or more.")
     weights = rows_for(trained, dataset)
     if not updates:
         return weights
@@ -52,7 +52,7 @@ def fit(
     size = min(recipe.batch_size, len(dataset.splits["train"]))
     recipe = dataclasses.replace(
         recipe,
-        # so many that each device has as many in each of its parts
+        # rounded up so that each device has equally many slots in each microbatch
         batch_size=size + -size % (mesh.size * recipe.accumulate),
         steps=updates,
         log_every=updates,
@@ -61,7 +61,7 @@ def fit(
         average=False,
     )
     trainer = make_trainer(recipe, trained.model, mesh, weights.table.shape[0], trained.manifest)
-    # copies: the state is donated, and the trained weights live on
+    # copies: the state is donated, but the trained weights are used again
     state: TrainState = trainer.init(jax.random.key(seed))
     state = state.replace(weights=jax.tree.map(lambda a: a.copy(), weights))
     step = trainer.step(c.T, c.n)

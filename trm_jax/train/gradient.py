@@ -1,4 +1,4 @@
-"""What a supervision step costs, and its gradient over all devices in one exchange."""
+"""The loss of a supervision step, and its gradient over all devices with one all-reduce."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,21 +27,21 @@ def supervise(
     exploration: Exploration | None,
     loss_config: LossConfig = PUBLISHED,
 ) -> tuple[jax.Array, tuple[Carry, Output, dict[str, jax.Array]]]:
-    """One supervision step of a refilled carry, and what it costs.
+    """Takes one supervision step of a refilled carry and computes its loss.
 
     Args:
       params: dense parameters.
       rows: [B, E], the puzzle-table rows of the carry's examples.
-      carry: as `act.refill` leaves it.
-      model: from the registry.
-      exploration: what is random; None in evaluation, where every slot takes all N steps, no
-        continue logit is judged, and there is no noise.
-      loss_config: what is minimised.
+      carry: carry from `act.refill`.
+      model: the model.
+      exploration: halting exploration and noise; None in evaluation, where every slot takes all N
+        steps and there is no continue loss and no noise.
+      loss_config: config of the loss.
 
     Returns:
-      The loss summed over the batch, token loss + halt_weight (halting loss + continue loss), each
-      example's weighted by its number of steps where `loss_config.step_decay` says so; the new
-      carry (cut off from the gradient), the output, and the metric sums.
+      The loss summed over the batch, token loss + halt_weight (halting loss + continue loss), with
+      each example's weighted by `losses.step_weights`; and the new carry (without gradient), the
+      output and the metric sums.
     """
     config, labels = model.config, carry.batch.labels
     noise_keys = None if exploration is None else exploration.noise_keys
@@ -81,19 +81,20 @@ def supervise(
 
 
 def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) -> jax.Array:
-    """What the continue logits should have said: the value of the next step (HRM, section 2.3).
+    """Target of the continue logits: the value of the next step (HRM, section 2.3).
 
     HRM's Q-learning without replay or target network: one more supervision step from the new
-    carry, without gradient or noise; at N steps the slot has to halt there, else it may choose.
+    carry, without gradient or noise. The value is the halt value if that step is the last one,
+    else the larger of both values.
 
     Args:
       params: dense parameters.
       rows: [B, E], the puzzle-table rows of the carry's examples.
-      carry: after the step whose continue logits are judged.
-      model: from the registry.
+      carry: carry after the step that computed the continue logits.
+      model: the model.
 
     Returns:
-      float32 [B], probabilities; without gradient.
+      Probabilities float32 [B], without gradient.
     """
     params, rows = jax.lax.stop_gradient((params, rows))
     _, after = model.supervision_step(params, carry.latents, carry.batch.inputs, rows)
@@ -105,22 +106,23 @@ def continue_target(params: Any, rows: jax.Array, carry: Carry, model: Model) ->
 def over_devices(
     model: Model, mesh: Mesh, parts: int, loss_config: LossConfig = PUBLISHED
 ) -> Gradient:
-    """The gradient of the mean loss, each device working on its own slots.
+    """Makes a function for the gradient of the mean loss, with slots split over devices.
 
-    Each device adds up what all its slots and all uses of a weight say, and only then are the
-    devices' sums added, in one exchange for all arrays. (The compiler alone would exchange the
-    gradient of every use of a weight, n + 1 times as much.)
+    Each device sums over its slots and all uses of a weight, and then the sums of all devices are
+    added in one all-reduce for all arrays. (The compiler alone would exchange the gradient of
+    every use of a weight, n + 1 times as much.)
 
     Args:
-      model: from the registry.
-      mesh: slots are split over it.
-      parts: a device takes its slots in so many parts, one after the other; what it needs to
-        remember for the backward pass becomes so many times smaller.
-      loss_config: what is minimised.
+      model: the model.
+      mesh: mesh over which slots are split.
+      parts: number of microbatches that a device processes one after the other, which divides the
+        memory for the backward pass by it.
+      loss_config: config of the loss.
 
     Returns:
       Function of the parameters, the slots' puzzle-table rows [B, E], a refilled carry and the
-      exploration; gives the gradients by parameters and by rows, the new carry, and metric sums.
+      exploration, which returns the gradients with respect to parameters and rows, the new carry,
+      and metric sums.
     """
     everywhere, split = PartitionSpec(), PartitionSpec(SLOTS)
 
@@ -135,8 +137,8 @@ def over_devices(
         grads, metrics = jax.lax.psum((grads, metrics), SLOTS)
         return grads, row_grads, carry, metrics
 
-    # unchecked, JAX does not know which arrays differ between devices, which kernels do not tell
-    # it, and so never adds up by itself
+    # check_vma=False: kernels do not declare which arrays differ between devices; JAX then adds no
+    # sums over devices of its own
     return jax.shard_map(
         on_device,
         mesh=mesh,
@@ -155,9 +157,9 @@ def _gradient(
     loss_config: LossConfig,
     batch_size: int,
 ) -> tuple[Any, jax.Array, Carry, Metrics]:
-    """Gradients by parameters and rows of some slots' share of the mean over all.
+    """Gradients of some slots' share of the mean loss with respect to parameters and rows.
 
-    Of several chains it is the winner's, see `trm_jax.train.chains`.
+    With several chains it is the winner's, see `trm_jax.train.chains`.
     """
     kept = None
     if act.chain_count(carry) > 1:
@@ -176,12 +178,13 @@ def _gradient(
 
 
 def in_parts(gradient: Callable[..., Any], slots: Any, parts: int) -> Any:
-    """The gradient of slots in equal parts: sums are added up, the rest is put together again.
+    """Computes a gradient in equal parts of the slots; sums are added, the rest is concatenated.
 
     Args:
-      gradient: function of `slots`, giving gradients, those of rows, the carry, and metric sums.
+      gradient: function of `slots` that returns gradients of parameters and of rows, the carry,
+        and metric sums.
       slots: tuple of trees of arrays [B, ...].
-      parts: a divisor of B.
+      parts: number of parts, a divisor of B.
     """
     if parts == 1:
         return gradient(*slots)

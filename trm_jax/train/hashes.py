@@ -1,7 +1,7 @@
-"""Folders that know what was written to them: a file with the size and SHA-256 of every other file.
+"""Directories with a file of the size and SHA-256 of every other file.
 
-A folder is hashed before it is renamed into place, so one that is in place has its hashes, or is
-of a version of trm_jax that wrote none.
+A directory is hashed before it is renamed into place, so that only directories of older versions of
+trm_jax have no hashes.
 """
 
 import concurrent.futures
@@ -18,23 +18,23 @@ from trm_jax.core.files import write_whole
 NAME = "hashes.json"
 FORMAT = 1
 LATER = ("_CHECKPOINT_METADATA", "commit_success.txt")
-"""Files at the top of a checkpoint that Orbax writes when it commits; none holds weights."""
+"""Files at the top of a checkpoint that Orbax writes when it commits; they hold no weights."""
 CHUNK = 1 << 22
 SMALL = 1 << 16
-"""Bytes of a file that is read at every look."""
+"""Max bytes of a file that is always read, even when only sizes are checked."""
 THREADS = 4
-"""Files that are hashed at a time; hashing lets go of Python's lock."""
+"""Number of files that are hashed in parallel; hashing releases Python's lock."""
 
 
 class UnsoundError(Exception):
-    """A folder is not as it was written; the message says in what, after its name."""
+    """A directory is not as it was written; the message continues a sentence about it."""
 
 
 def write(folder: epath.Path) -> None:
-    """Hashes every file of a folder, and writes that down in it, in one piece.
+    """Hashes every file of a directory and writes the hashes into it, atomically.
 
     Raises:
-      UserError, OSError: it cannot be written or read.
+      UserError, OSError: a file cannot be read or the hashes cannot be written.
     """
     names = sorted(name for name in _files(folder) if _vouched(name))
     with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
@@ -46,10 +46,10 @@ def write(folder: epath.Path) -> None:
 
 
 def read(folder: epath.Path) -> Mapping[str, Mapping[str, Any]] | None:
-    """What was written down: `bytes` and `sha256` of each file; None where nothing was.
+    """Reads the hashes: `bytes` and `sha256` of each file; None if the directory has none.
 
     Raises:
-      UnsoundError: what is there is damaged.
+      UnsoundError: the file of hashes is damaged.
     """
     path = folder / NAME
     try:
@@ -72,14 +72,14 @@ def read(folder: epath.Path) -> Mapping[str, Mapping[str, Any]] | None:
 
 
 def check(folder: epath.Path, *, contents: bool = True) -> bool:
-    """Whether a folder has hashes at all; if so, every file is as it was written.
+    """Checks the files of a directory against its hashes; returns whether it has hashes.
 
     Args:
-      folder: a local one or a bucket's.
-      contents: whether large files are read; else only their sizes are looked at, at once.
+      folder: a local directory or one in a bucket.
+      contents: whether to read large files; otherwise only their sizes are checked, which is fast.
 
     Raises:
-      UnsoundError: names the first file that is missing, or is another.
+      UnsoundError: a file is missing or was changed; the message names the first one.
     """
     files = read(folder)
     if files is None:
@@ -113,7 +113,7 @@ def _vouched(name: str) -> bool:
 
 
 def _files(folder: epath.Path, above: str = "") -> Iterator[str]:
-    """Names of all files below a folder, with slashes."""
+    """Relative names of all files below a directory, with slashes."""
     for path in folder.iterdir():
         name = above + path.name
         if path.is_dir():
@@ -123,7 +123,7 @@ def _files(folder: epath.Path, above: str = "") -> Iterator[str]:
 
 
 def _measured(path: epath.Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file, which may be larger than memory."""
+    """Size in bytes and SHA-256 of a file, which may be larger than memory."""
     size, digest = 0, hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK):

@@ -1,4 +1,4 @@
-"""How each kind of model is trained: its carry, its update, and what is told of it."""
+"""How each kind of model is trained: its carry, its update and its metrics."""
 
 import functools
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from trm_jax.train.state import TrainState
 
 
 class Learner(NamedTuple):
-    """One way to train, bound to a model.
+    """A way to train, bound to a model.
 
     Attributes:
       metrics: keys of the metric sums.
-      carry: the empty carry for the fixed initial vectors.
+      carry: makes the empty carry from the fixed initial vectors.
       update: one optimizer update.
-      summarise: means from metric sums; `loss` and `gradient_norm` among them.
-      describe: a log point's means in one line.
+      summarise: computes means from metric sums, among them `loss` and `gradient_norm`.
+      describe: formats the means of a log point in one line.
     """
 
     metrics: tuple[str, ...]
@@ -41,7 +41,7 @@ def supervision(
     optimizer: optax.GradientTransformation,
     shape: Shape,
 ) -> Learner:
-    """Deep supervision with halting, of TRM and its family."""
+    """Deep supervision with adaptive halting, for TRM and its variants."""
     del shape
     update = functools.partial(
         step.update,
@@ -75,7 +75,7 @@ def own_states(
     optimizer: optax.GradientTransformation,
     shape: Shape,
 ) -> Learner:
-    """A pool of the model's own states, of lattice deduction."""
+    """Training on a pool of the model's own states, for lattice deduction."""
     update = functools.partial(
         pool.update,
         model=model,
@@ -106,14 +106,14 @@ def make_learner(
     optimizer: optax.GradientTransformation,
     shape: Shape,
 ) -> Learner:
-    """How a model is trained by a recipe.
+    """Makes the learner of a model for a recipe.
 
     Args:
       recipe: how to train.
-      model: from the registry.
-      mesh: of devices.
-      optimizer: of the dense parameters.
-      shape: of the puzzles.
+      model: the model.
+      mesh: device mesh.
+      optimizer: optimizer of the dense parameters.
+      shape: shape of the puzzles.
 
     Raises:
       UserError: the model cannot be trained on such puzzles.

@@ -1,4 +1,4 @@
-"""Where numbers go during a run: metrics.jsonl, TensorBoard, and wandb where asked for."""
+"""Logs of a run: metrics.jsonl, TensorBoard, and optionally Weights & Biases."""
 
 import importlib.util
 import json
@@ -18,11 +18,11 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.files import append_text, write_whole
 
 MOST_NAMED = 5
-"""Damaged lines that are named."""
+"""Max number of damaged lines that a warning lists."""
 
 
 class Logbook:
-    """Appends metrics by step; on a resume it first forgets what lies ahead of the checkpoint."""
+    """Appends metrics by step; when a run is resumed, lines after its checkpoint are dropped."""
 
     def __init__(
         self, metrics: epath.Path, *, resume_step: int, wandb_project: str, name: str
@@ -30,10 +30,10 @@ class Logbook:
         """Opens the logs.
 
         Args:
-          metrics: metrics.jsonl; TensorBoard's events go beside it.
-          resume_step: updates done; later lines, and a torn last one, are dropped.
-          wandb_project: mirror there as well; empty for no.
-          name: of the run at wandb.
+          metrics: path of metrics.jsonl; TensorBoard's events go to the same directory.
+          resume_step: number of updates done; later lines, and an incomplete last one, are dropped.
+          wandb_project: wandb project to log to as well; empty for none.
+          name: name of the run at wandb.
         """
         self._path = metrics
         self._lines = [f"{json.dumps(entry)}\n" for entry in read(metrics, up_to=resume_step)]
@@ -42,7 +42,7 @@ class Logbook:
         self._wandb = _wandb_run(wandb_project, name) if wandb_project else None
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes one line; a value that is not finite becomes null there."""
+        """Writes one line of metrics; non-finite values become null in metrics.jsonl."""
         entry: dict[str, Any] = {"step": step, "time": round(time.time(), 3)}
         entry |= {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._lines.append(f"{json.dumps(entry)}\n")
@@ -57,25 +57,25 @@ class Logbook:
             self._wandb.log(finite, step=step)
 
     def close(self) -> None:
-        """Flushes everything."""
+        """Flushes and closes all logs."""
         self._events.close()
         if self._wandb:
             self._wandb.finish()
 
 
 def read(metrics: epath.Path, up_to: int | None = None) -> list[dict[str, Any]]:
-    """Lines of a metrics.jsonl up to a step.
+    """Reads the lines of a metrics.jsonl, up to a step.
 
-    A last line that a kill cut short is left out; so is every other that is damaged, with a word.
+    An incomplete last line is dropped; other damaged lines are dropped with a warning.
 
     Raises:
-      UserError: it cannot be read at all.
+      UserError: the file cannot be read.
     """
     if not metrics.exists():
         return []
     try:
         if "://" not in str(metrics) and not metrics.is_file():
-            raise UserError(f"{metrics} is no file; move it away, and it is begun anew.")
+            raise UserError(f"{metrics} is not a file; move it away, and it is created anew.")
         text = metrics.read_bytes().decode("utf-8", "replace")
     except OSError as error:
         reason = error.strerror or error
@@ -100,7 +100,7 @@ def read(metrics: epath.Path, up_to: int | None = None) -> list[dict[str, Any]]:
 
 
 def _entry(line: str) -> dict[str, Any] | None:
-    """What a line says; None where it is damaged."""
+    """Parses a line; None if it is damaged."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -109,10 +109,10 @@ def _entry(line: str) -> dict[str, Any] | None:
 
 
 def check_mirror(project: str) -> None:
-    """Refuses a project at wandb that nothing could be sent to, before anything is written.
+    """Checks that metrics can be sent to wandb, before anything is written.
 
     Raises:
-      UserError: wandb is not installed, or nobody is logged in.
+      UserError: wandb is not installed, or the user is not logged in.
     """
     if not project:
         return
@@ -125,13 +125,13 @@ def check_mirror(project: str) -> None:
         return
     if not (os.environ.get("WANDB_API_KEY") or _in_netrc()):
         raise UserError(
-            f"config.wandb_project is {project!r} and nobody is logged in to wandb; run "
-            "`wandb login`, or set WANDB_API_KEY, or WANDB_MODE=offline to keep it on this disk."
+            f"config.wandb_project is {project!r} and you are not logged in to wandb; run "
+            "`wandb login`, or set WANDB_API_KEY, or WANDB_MODE=offline to log to this disk only."
         )
 
 
 def _in_netrc() -> bool:
-    """Whether a key of wandb lies where `wandb login` puts it."""
+    """Whether `wandb login` has stored a key."""
     host = urllib.parse.urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
     try:
         return bool(netrc.netrc(os.environ.get("NETRC")).authenticators(host or ""))
@@ -145,7 +145,7 @@ def _wandb_run(project: str, name: str) -> Any:
         import wandb
 
         return wandb.init(project=project, name=name)
-    except Exception as error:  # wandb's own, of many kinds
+    except Exception as error:  # wandb raises its own, of many types
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"config.wandb_project is {project!r}, and wandb cannot be used ({lines[0]}); leave "

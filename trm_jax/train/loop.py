@@ -1,4 +1,4 @@
-"""The training loop and nothing else."""
+"""The training loop."""
 
 import contextlib
 import functools
@@ -31,18 +31,18 @@ from trm_jax.train.workdir import WorkDir
 
 
 def train(experiment: Experiment, root: str) -> int:
-    """Trains, or goes on training, the experiment of a work directory.
+    """Trains the experiment of a work directory, or resumes it.
 
     Args:
-      experiment: what to run; a work directory that holds another one is refused.
-      root: the work directory. The same one and the same experiment resume bit for bit.
+      experiment: the experiment; a work directory of another one is refused.
+      root: the work directory. A run with the same experiment is resumed bit for bit.
 
     Returns:
-      The exit code: done, or "checkpointed, start me again" after SIGTERM or SIGINT.
+      The exit code: done, or "checkpointed, restart me" after SIGTERM or SIGINT.
 
     Raises:
-      UserError: something in the configuration, the data or the work directory is wrong.
-      NonFiniteLossError: the loss is not finite; the newest checkpoint is from before that.
+      UserError: the configuration, the data or the work directory is invalid.
+      NonFiniteLossError: the loss is not finite; the newest checkpoint is from before.
     """
     remedy = "config.batch_size, or raise config.accumulate"
     with enough_memory(f"Training with batches of {experiment.batch_size}", remedy):
@@ -50,7 +50,7 @@ def train(experiment: Experiment, root: str) -> int:
 
 
 def _train(experiment: Experiment, workdir: WorkDir) -> int:
-    # What can be refused is refused before anything is built.
+    # Errors of the user are found before anything is compiled.
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
     if is_first():
@@ -95,7 +95,7 @@ def _train(experiment: Experiment, workdir: WorkDir) -> int:
 
 
 def _announce(run: Run) -> None:
-    """Says what is about to be trained."""
+    """Prints what will be trained."""
     puzzles = len(run.dataset.splits["train"])
     epochs = run.experiment.steps * run.experiment.batch_size / puzzles
     parameters = sum(a.size for a in jax.tree.leaves(run.shapes.weights.params))
@@ -108,9 +108,9 @@ def _announce(run: Run) -> None:
 
 
 def _start(run: Run, checkpoints: Checkpoints, fresh: TrainState | None) -> TrainState:
-    """The newest checkpoint, else the fresh state."""
+    """Restores the newest checkpoint; without one, returns the fresh state."""
     for name in checkpoints.torn():
-        say(f"passing over {name}, a checkpoint that was not finished")
+        say(f"skipping {name}, an incomplete checkpoint")
     while True:
         latest, words = checkpoints.go_on_from()
         for word in words:
@@ -120,19 +120,19 @@ def _start(run: Run, checkpoints: Checkpoints, fresh: TrainState | None) -> Trai
         done = latest >= run.experiment.steps
         try:
             state = checkpoints.restore(latest, run.shapes, run.shardings)
-        except DamagedError:  # of an older version, so that only reading it could tell
+        except DamagedError:  # of an older version without hashes, so found only by reading it
             if jax.process_count() > 1:
                 raise
             continue
-        say(f"finished already, at {latest}" if done else f"going on from checkpoint {latest}")
+        say(f"finished already, at {latest}" if done else f"resuming from checkpoint {latest}")
         return state
 
 
 def _fresh(run: Run) -> TrainState:
-    """A new state, or what the experiment starts from: a pack, or another run's weights."""
+    """Makes a new state, from `config.init_from` if given: a pack, or another run's weights."""
     if pack.is_pack(run.experiment.init_from):
         state = pack.continue_from(run.experiment.init_from, run)
-        say(f"going on from update {int(state.step):,} in {run.experiment.init_from}; empty slots")
+        say(f"resuming from update {int(state.step):,} in {run.experiment.init_from}; empty slots")
         return state
     state = run.init(jax.random.key(run.experiment.seed))
     if not run.experiment.init_from:
@@ -153,7 +153,7 @@ def _loop(
     meta: Mapping[str, Any],
     stop: StopSignals,
 ) -> int:
-    """Dispatches updates; metrics are read one dispatch late, so that the device never waits."""
+    """Runs the updates; metrics are read one dispatch late, so that the device never waits."""
     config, done = run.experiment, int(state.step)
     pending: tuple[int, Any] | None = None
     agreement = Agreement(run.mesh)
@@ -168,7 +168,7 @@ def _loop(
             pending = (done, metrics)
             last, stopping = done >= config.steps, agreement.exchange(stop.count > 0)
             if done % config.checkpoint_every == 0 or last or stopping:
-                # Looked at before the save, so that no state with a broken loss is ever kept.
+                # Metrics are read before the save, so that no state with a broken loss is saved.
                 reporter.train(*pending)
                 pending = None
                 score = None
@@ -176,7 +176,7 @@ def _loop(
                     score = reporter.held_out(done, run.held_out_score(state))
                 checkpoints.save(done, state, meta, score, run.dataset.rows)
             if stopping and not last:
-                say(f"stopped at {done} and checkpointed; the same command goes on from there")
+                say(f"stopped at {done} and checkpointed; run the same command to resume")
                 return EXIT_RESTART_ME
     return EXIT_DONE
 
@@ -184,4 +184,4 @@ def _loop(
 def _heard(number: int, before: int) -> None:
     if before and number == signal.SIGINT:
         raise KeyboardInterrupt
-    say("stopping after this update; once more Ctrl-C ends at once, without a checkpoint")
+    say("stopping after this update; another Ctrl-C stops at once, without a checkpoint")

@@ -1,4 +1,4 @@
-"""How weights are trained: what the compiled programs of a run depend on."""
+"""The recipe of a training run: what its compiled programs depend on."""
 
 import dataclasses
 
@@ -8,18 +8,18 @@ from trm_jax.models.settings import LossConfig
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How weights are trained: all of an experiment that the compiled programs depend on.
+    """All settings of an experiment that the compiled training programs depend on.
 
     Attributes:
-      batch_size: B, over all devices.
-      accumulate: parts in which each device takes its slots.
-      chains: K, see `train.chains`.
-      steps: updates of the whole run, over which the learning rate falls.
-      log_every: updates over which metrics are added up.
-      optimizer: of the dense parameters; None leaves them as they are.
-      schedule: whose warm-up and decay the rates follow.
-      table: the puzzle table's.
-      loss: what is minimised.
+      batch_size: number of slots over all devices, B.
+      accumulate: number of microbatches that each device splits its slots into.
+      chains: number of chains, K, see `train.chains`.
+      steps: number of updates of the run, over which the learning rate decays.
+      log_every: number of updates over which metrics are summed.
+      optimizer: optimizer of the dense parameters; None to freeze them.
+      schedule: config of the warm-up and decay that all learning rates follow.
+      table: optimizer of the puzzle table.
+      loss: config of the loss.
       average: whether moving averages are kept.
     """
 
@@ -36,7 +36,7 @@ class Recipe:
 
 
 def recipe_of(experiment: Experiment) -> Recipe:
-    """How an experiment trains."""
+    """The recipe of an experiment."""
     return Recipe(
         batch_size=experiment.batch_size,
         accumulate=experiment.accumulate,

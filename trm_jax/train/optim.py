@@ -1,4 +1,4 @@
-"""Optimizers of the dense parameters, their schedule, and the moving average."""
+"""Optimizers of the dense parameters, learning-rate schedule, and moving average."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from trm_jax.config.experiment import OptimizerConfig
 
 
 class AdamATan2State(NamedTuple):
-    """updates: int32 (), how many were made; mu, nu: moments, trees like the params."""
+    """State of AdamATan2: number of updates, int32 (), and moments, trees like the params."""
 
     updates: jax.Array
     mu: Any
@@ -19,23 +19,23 @@ class AdamATan2State(NamedTuple):
 
 
 def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
-    r"""Adam with atan2 in place of a division: scale-invariant, no epsilon, no clipping.
+    r"""Adam with atan2 instead of a division: scale-invariant, no epsilon, no clipping.
 
     .. math::
         m \leftarrow b_1 m + (1 - b_1) g \qquad v \leftarrow b_2 v + (1 - b_2) g^2 \\
         u = \frac{1}{1 - b_1^t} \, \mathrm{atan2}(m, \sqrt{v} / \sqrt{1 - b_2^t})
 
-    The bias correction of m stands *outside* atan2, as in the optimizer that the published models
-    were trained with; inside, the first updates would differ.
+    The bias correction of m is *outside* atan2, as in the optimizer of the published models;
+    inside, the first updates would differ.
     Source: Everett et al., "Scaling exponents across parameterizations and optimizers",
     arXiv 2407.05872, section 5; the scale factors of that paper are 1 here.
 
     Args:
-      b1: decay of the first moment.
-      b2: decay of the second moment.
+      b1: decay rate of the first moment.
+      b2: decay rate of the second moment.
 
     Returns:
-      An optax transformation whose updates point uphill; scale them by minus the learning rate.
+      An optax transformation; its updates must be scaled by minus the learning rate.
     """
 
     def init(params: Any) -> AdamATan2State:
@@ -58,15 +58,15 @@ def scale_by_adam_atan2(b1: float, b2: float) -> optax.GradientTransformation:
 
 
 def schedule(peak: float, config: OptimizerConfig, total_steps: int) -> optax.Schedule:
-    """Linear warm-up, then a cosine from `peak` down to `lr_min_ratio * peak`; 1.0 is constant.
+    """Linear warm-up, then a cosine decay from `peak` to `lr_min_ratio * peak`.
 
     The first update (count 0) already has rate peak / warmup, and update number `warmup` has
     the peak, as in the published code.
 
     Args:
       peak: learning rate after the warm-up.
-      config: its `warmup` and `lr_min_ratio` are read.
-      total_steps: updates of the whole run; the cosine ends there.
+      config: its `warmup` and `lr_min_ratio` are used.
+      total_steps: number of updates of the run, where the cosine ends.
 
     Returns:
       Function of the int32 count of updates done.
@@ -84,18 +84,18 @@ def schedule(peak: float, config: OptimizerConfig, total_steps: int) -> optax.Sc
 
 
 def dense_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
-    """The optimizer of all dense parameters, with decoupled weight decay on every one of them.
+    """Makes the optimizer of all dense parameters, with decoupled weight decay on all of them.
 
-    p <- p (1 - lr wd) - lr u, where u is Adam's, AdamATan2's or Muon's direction. Decay covers
-    biases and embeddings too, as published. `config.clip` first scales the gradients down to that
-    norm, taken over all dense parameters.
+    p <- p (1 - lr wd) - lr u, where u is the direction of Adam, AdamATan2 or Muon. Biases and
+    embeddings are decayed too, as in the published code. `config.clip` first scales the gradients
+    down to that global norm.
 
     Args:
-      config: names the optimizer, "adam_atan2", "adamw" or "muon", and its constants.
+      config: name of the optimizer, "adam_atan2", "adamw" or "muon", and its constants.
       total_steps: see `schedule`.
 
     Returns:
-      An optax transformation; its updates are added to the parameters.
+      An optax transformation whose updates are added to the parameters.
     """
     make = {"adam_atan2": _adam_atan2, "adamw": _adamw, "muon": _muon}[config.name]
     optimizer = make(config, total_steps)
@@ -115,7 +115,7 @@ def _adamw(config: OptimizerConfig, total_steps: int) -> optax.GradientTransform
 def _decayed(
     scale: optax.GradientTransformation, config: OptimizerConfig, total_steps: int
 ) -> optax.GradientTransformation:
-    """`scale` with weight decay and learning rate."""
+    """Chains `scale` with weight decay and learning rate."""
     return optax.chain(
         scale,
         optax.add_decayed_weights(config.weight_decay),
@@ -124,12 +124,12 @@ def _decayed(
 
 
 def _muon(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
-    """Muon for the matrices of the blocks, AdamW for all else, both on the one schedule.
+    """Muon for the matrices of the blocks, AdamW for the rest, both with the same schedule.
 
-    Muon takes the matrix nearest to being orthogonal in place of the momentum: Nesterov momentum,
-    five Newton-Schulz steps, times sqrt(max(1, outputs / inputs)). All kernels of the blocks are
-    [inputs, outputs], the token-mixing ones too, which is what optax takes a matrix to be. Gate
-    and up, and q, k and v, are one matrix each, as they are one parameter.
+    Muon replaces the momentum by the nearest orthogonal matrix: Nesterov momentum, five
+    Newton-Schulz steps, times sqrt(max(1, outputs / inputs)). All kernels of the blocks, including
+    those that mix tokens, are [inputs, outputs], as optax expects. Gate and up are treated as one
+    matrix, and so are q, k and v, since each is one parameter.
     Source: Jordan et al., "Muon", 2024, https://kellerjordan.github.io/posts/muon/; the split into
     two groups and its constants: "Speed is Confidence", arXiv 2601.19085, section 3.4.1.
     """
@@ -138,16 +138,16 @@ def _muon(config: OptimizerConfig, total_steps: int) -> optax.GradientTransforma
         beta=config.muon_momentum,
         weight_decay=config.muon_weight_decay,
     )
-    # optax's own AdamW for the rest would take Nesterov momentum, too
+    # optax's own AdamW for the rest would use Nesterov momentum too
     groups = {"muon": matrices, "adamw": _adamw(config, total_steps)}
     return optax.partition(groups, optimizer_groups)
 
 
 def optimizer_groups(params: Any) -> Any:
-    """Which optimizer trains a parameter under "muon": a tree of "muon" and "adamw".
+    """Labels each parameter with its optimizer under "muon": a tree of "muon" and "adamw".
 
     Args:
-      params: as from `Model.init`; the matrices below a "block_..." are Muon's.
+      params: parameters from `Model.init`; matrices below a "block_..." get Muon.
     """
 
     def group(path: tuple[Any, ...], leaf: jax.Array) -> str:
@@ -158,9 +158,9 @@ def optimizer_groups(params: Any) -> Any:
 
 
 def ema_decay(config: OptimizerConfig, updates: jax.Array) -> float | jax.Array:
-    """Decay of the moving average at the update after `updates` others.
+    """Decay rate of the moving average at update number `updates`, counted from 0.
 
-    Until update `config.ema_start` the average is the weights themselves, as in the code of
+    Before update `config.ema_start` the average equals the weights, as in the code of
     "Speed is Confidence", arXiv 2601.19085.
     """
     if not config.ema_start:
@@ -169,5 +169,5 @@ def ema_decay(config: OptimizerConfig, updates: jax.Array) -> float | jax.Array:
 
 
 def ema_update(average: Any, new: Any, decay: float | jax.Array) -> Any:
-    """Average <- decay * average + (1 - decay) * new, over trees of equal structure."""
+    """Computes decay * average + (1 - decay) * new over trees of equal structure."""
     return jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, average, new)

@@ -1,9 +1,9 @@
-"""A training packed into a few small files, to go on elsewhere; see docs/moving.md.
+"""Packs a training run into a few small files, to resume it elsewhere; see docs/moving.md.
 
-A pack has the train state without the carry and the random key: the slots begin anew, and the key
-follows from the seed. Weights, puzzle table and counts are kept as they are. Moments of the
-optimizer are rounded to bfloat16, and so is the difference between the averages and the weights:
-at most 2^-8 (0.4 %) of each moment and difference, which training forgets as it forgets gradients.
+A pack holds the train state without the carry and the random key: slots start empty, and the key
+follows from the seed. Weights, puzzle table and counts are exact. The optimizer's moments are
+rounded to bfloat16, and so is the difference between averages and weights: a relative error of at
+most 2^-8 (0.4 %) in each moment and difference, which decays as fast as they do.
 """
 
 import dataclasses
@@ -37,30 +37,30 @@ from trm_jax.train.workdir import CONVERTED, WorkDir
 FORMAT = 1
 KIND = "trm_jax pack"
 LEFT_OUT = ("carry", "key")
-"""Fields of the train state that a pack has not."""
+"""Fields of the train state that a pack does not contain."""
 
 EXACT, ROUNDED, DIFFERENCE = "exact", "bfloat16", "bfloat16 difference"
-"""How an array is kept: as it is; rounded; or rounded, what it differs from the weights by."""
+"""How an array is stored: exactly, rounded, or as the rounded difference from the weights."""
 
 DTYPES = frozenset(
     np.dtype(code).name for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]
 )
-"""Types that an array of a pack may have."""
+"""Dtypes that an array of a pack may have."""
 
 ALSO_FREE = frozenset(("init_from", "name"))
-"""Settings that may change on the way besides those of `config.dotted.FREE`."""
+"""Settings that may change besides those of `config.dotted.FREE`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Pack:
-    """A pack, its parts not read yet.
+    """A pack whose parts have not been read yet.
 
     Attributes:
-      path: of the one file that lists the others.
-      experiment: what was trained.
-      record: what the file holds: `kind`, `format`, `trm_jax` (the version), `step` (updates
-        done), `config`, `data` (the data set's manifest), `arrays` (by name, `shape`, `dtype` and
-        how each is `kept`), `parts`, and the `sha256` of all that.
+      path: path of the index file.
+      experiment: the experiment that was trained.
+      record: content of the index file: `kind`, `format`, `trm_jax` (the version), `step` (number
+        of updates done), `config`, `data` (the data set's manifest), `arrays` (for each name
+        `shape`, `dtype` and how it is `kept`), `parts`, and the `sha256` of all of it.
     """
 
     path: epath.Path
@@ -69,10 +69,10 @@ class Pack:
 
     @classmethod
     def open(cls, path: epath.PathLike) -> Self:
-        """Reads the one file.
+        """Reads the index file.
 
         Raises:
-          UserError: it is no pack, is damaged or edited, or is of another version.
+          UserError: it is not a pack, was damaged or edited, or is of another version.
         """
         place = epath.Path(path).expanduser()
         try:
@@ -90,32 +90,32 @@ class Pack:
             return cls(place, _experiment(place, record), record)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as err:
             raise UserError(
-                f"{place} is no pack, or a damaged or edited one ({type(err).__name__}: {err}); "
+                f"{place} is not a pack, or was damaged or edited ({type(err).__name__}: {err}); "
                 "give the file that `trm pack` wrote."
             ) from err
 
     @property
     def step(self) -> int:
-        """Updates done."""
+        """Number of updates done."""
         return int(self.record["step"])
 
     def refuse_unfit(
         self, experiment: Experiment, manifest: Mapping[str, Any] | None = None
     ) -> None:
-        """Refuses to go on with another experiment or on other data.
+        """Refuses to resume with another experiment or on other data.
 
         Args:
-          experiment: what is to run.
-          manifest: of the data set it is to run on; None where that is not built yet.
+          experiment: the experiment to run.
+          manifest: manifest of its data set; None if that is not built yet.
 
         Raises:
-          UserError: names the setting that does not fit.
+          UserError: a setting or the data differs; the message names it.
         """
         before = self.experiment
         old, new = (flat(each.to_dict()) for each in (before, experiment))
         bound = [key for key in identity(before) if key not in ALSO_FREE]
         if before.optimizer.lr_min_ratio < 1 or before.curriculum:
-            bound.append("steps")  # the learning rate or the depth follows from them
+            bound.append("steps")  # the learning rate or the depth depends on it
         for key in bound:
             if new.get(key) != old[key]:
                 raise UserError(
@@ -136,7 +136,7 @@ class Pack:
             )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """The state's arrays by name, in their own shapes and types.
+        """Reads the state's arrays by name, in their original shapes and dtypes.
 
         Raises:
           UserError: a part is missing or damaged.
@@ -148,8 +148,8 @@ class Pack:
             stored = np.dtype(np.uint16 if words else about["dtype"])
             if array is None or (array.size, array.dtype) != (math.prod(about["shape"]), stored):
                 raise UserError(
-                    f"{self.path} lists {name} otherwise than it is in its parts; pack it again "
-                    "with `trm pack`."
+                    f"{self.path} lists {name} differently from what its parts hold; "
+                    "pack it again with `trm pack`."
                 )
             array = array.reshape(about["shape"])
             if words:
@@ -160,62 +160,65 @@ class Pack:
                 arrays[name] += arrays[_averaged(name)]
             if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
                 raise UserError(
-                    f"{self.path} holds {name} with numbers that are not finite; pack a checkpoint "
-                    "from before that."
+                    f"{self.path} holds non-finite numbers in {name}; pack a checkpoint from "
+                    "before that."
                 )
         return arrays
 
 
 def is_pack(path: str) -> bool:
-    """Whether `config.init_from` names a file, and no work directory."""
+    """Whether `config.init_from` names a file, and not a work directory."""
     return bool(path) and epath.Path(path).expanduser().is_file()
 
 
 def refuse_unfit(experiment: Experiment, manifest: Mapping[str, Any]) -> None:
-    """Refuses a `config.init_from` that is not there, or is a pack that does not fit.
+    """Refuses a `config.init_from` that does not exist, or is a pack of another experiment.
 
     Args:
-      experiment: what is to run.
-      manifest: of the data set it is to run on.
+      experiment: the experiment to run.
+      manifest: manifest of its data set.
 
     Raises:
-      UserError: says what does not fit.
+      UserError: the path does not exist, or the pack does not fit.
     """
     path = experiment.init_from
     if is_pack(path):
         Pack.open(path).refuse_unfit(experiment, manifest)
     elif path and not epath.Path(path).expanduser().exists():
         raise UserError(
-            f"config.init_from {path} is not there; give a file of `trm pack`, or a work directory."
+            f"config.init_from {path} does not exist; give a file of `trm pack`, or a work "
+            "directory."
         )
 
 
 def write(root: epath.PathLike, out: epath.PathLike, step: int | None = None) -> list[int]:
-    """Packs a checkpoint of a work directory, which may be in the middle of training.
+    """Packs a checkpoint of a work directory, whose training may be running.
 
     Args:
       root: the work directory.
-      out: the file to write; its parts are written beside it.
-      step: which checkpoint; None takes the newest.
+      out: path of the index file; the parts are written beside it.
+      step: step of the checkpoint; None for the newest.
 
     Returns:
-      Bytes of each file, that of `out` first.
+      Size of each file in bytes, `out` first.
 
     Raises:
-      UserError: there is no such checkpoint, or `out` is there and no pack.
+      UserError: the checkpoint does not exist, or `out` exists and is not a pack.
     """
     workdir, place = WorkDir(root), epath.Path(out).expanduser()
     experiment, manifest = workdir.read()
     if manifest["source"].get("kind") == CONVERTED:
         raise UserError(
-            f"{workdir.root} holds converted weights, without what training goes on from; "
-            "start from it with --config.init_from."
+            f"{workdir.root} holds converted weights without the rest of a train state; start from "
+            "it with --config.init_from."
         )
     if place.exists():
         try:
             Pack.open(place)
         except UserError as error:
-            raise UserError(f"--out {place} is there and is no pack; give another name.") from error
+            raise UserError(
+                f"--out {place} exists and is not a pack; give another name."
+            ) from error
     return save(place, _saved(workdir, experiment, manifest, step), experiment, manifest)
 
 
@@ -225,13 +228,13 @@ def save(
     """Packs a state, see `write`.
 
     Args:
-      place: the file to write.
-      state: arrays that this process has all of.
-      experiment: what was trained.
-      manifest: of the data set.
+      place: path of the index file.
+      state: train state whose arrays are all on this process.
+      experiment: the experiment that was trained.
+      manifest: manifest of its data set.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: a file cannot be written.
     """
     kept = encode(state)
     record: dict[str, Any] = {"kind": KIND, "format": FORMAT, "trm_jax": trm_jax.__version__}
@@ -242,11 +245,11 @@ def save(
 
 
 def continue_from(path: str, run: Run) -> TrainState:
-    """The state to go on from: the pack's, with slots that begin anew.
+    """Restores the state of a pack, with empty slots.
 
     Args:
-      path: of the pack.
-      run: to go on with.
+      path: path of the pack.
+      run: the run to resume.
 
     Raises:
       UserError: the pack does not fit, or is damaged.
@@ -262,7 +265,7 @@ def continue_from(path: str, run: Run) -> TrainState:
         if have.get(name) != want.get(name):
             raise UserError(
                 f"{path}, written by trm_jax {pack.record['trm_jax']}, has {name} as "
-                f"{have.get(name)} where this version has {want.get(name)}; go on with that one."
+                f"{have.get(name)} where this version has {want.get(name)}; resume with that one."
             )
     arrays = pack.arrays()
     if int(arrays["step"]) != pack.step:
@@ -281,12 +284,12 @@ def continue_from(path: str, run: Run) -> TrainState:
 
 
 def encode(state: TrainState) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
-    """What a pack keeps of a state: of each array what is stored, and what is said about it.
+    """Encodes a state for a pack: for each array its stored form, and its entry in the index.
 
-    Rounded arrays are stored as the uint16 words of bfloat16, which NumPy has not.
+    Rounded arrays are stored as the uint16 words of bfloat16, a dtype that NumPy lacks.
 
     Args:
-      state: arrays that this process has all of.
+      state: train state whose arrays are all on this process.
     """
     arrays = {name: np.asarray(leaf) for name, leaf in named(_packed(state)).items()}
     kept = {}
@@ -302,16 +305,16 @@ def encode(state: TrainState) -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
 
 
 def named(tree: Any) -> dict[str, Any]:
-    """Leaves of a tree by their names, as "weights/params/lm_head/kernel"."""
+    """Leaves of a tree by their names, such as "weights/params/lm_head/kernel"."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def _check(record: Mapping[str, Any]) -> None:
-    """Checks the types of what is used of a record, besides its parts.
+    """Checks the types of a record's values, except its parts.
 
     Raises:
-      ValueError: says what is wrong; others where something is of another type altogether.
+      ValueError: a value is invalid. Wrong types may raise other exceptions.
     """
     for key, value in (("trm_jax", record["trm_jax"]), ("data", record["data"]["fingerprint"])):
         if not isinstance(value, str):
@@ -331,25 +334,25 @@ def _experiment(place: epath.Path, record: Mapping[str, Any]) -> Experiment:
     """The experiment of a record.
 
     Raises:
-      UserError: it is none that this version has.
+      UserError: this version does not accept its config.
     """
     try:
         return from_dict(record["config"])
     except UserError as error:
         raise UserError(
-            f"{place} was written by trm_jax {record['trm_jax']} and its config is none here: "
+            f"{place} was written by trm_jax {record['trm_jax']} and its config is not valid here: "
             f"{error}"
         ) from error
 
 
 def _packed(state: TrainState) -> dict[str, Any]:
-    """Fields of a state, or of a tree like it, that are packed."""
+    """The fields of a state, or of a tree like it, that are packed."""
     fields = (field.name for field in dataclasses.fields(state))
     return {name: getattr(state, name) for name in fields if name not in LEFT_OUT}
 
 
 def _how(name: str, dtype: np.dtype[Any]) -> str:
-    """How an array is kept."""
+    """How an array is stored, one of EXACT, ROUNDED and DIFFERENCE."""
     if dtype != np.float32:
         return EXACT
     field, *rest = name.split("/")
@@ -359,14 +362,14 @@ def _how(name: str, dtype: np.dtype[Any]) -> str:
 
 
 def _averaged(name: str) -> str:
-    """Name of what an average is of."""
+    """Name of the array that a moving average is of."""
     return name.replace("ema/", "weights/", 1)
 
 
 def _saved(
     workdir: WorkDir, experiment: Experiment, manifest: Mapping[str, Any], step: int | None
 ) -> TrainState:
-    """A whole checkpoint, on one device."""
+    """Restores a checkpoint's whole state on one device."""
     trainer = _trainer(experiment, manifest)
     saved: list[int] = []
     if workdir.checkpoints.exists():
@@ -380,7 +383,7 @@ def _saved(
 
 
 def _trainer(experiment: Experiment, manifest: Mapping[str, Any]) -> Trainer:
-    """Shapes of the train state of an experiment, on one device."""
+    """Trainer of an experiment on one device, for its shapes."""
     model = get_model(experiment.model_config(manifest))
     rows = padded_rows(experiment.table.rows, manifest["table_rows"])
     mesh = make_mesh(devices=jax.local_devices()[:1])

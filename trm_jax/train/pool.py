@@ -1,9 +1,9 @@
-"""Training on a pool of the model's own states: one optimizer update, and one round of the pool.
+"""Training on a pool of the model's own states, one state of candidates in each slot.
 
-Each slot holds a state of candidates that the model itself is working on. In an update (1) slots
-whose state has ended take the incoming puzzle, as it is or with cells filled in; (2) all states, in
-fresh symmetries, give the gradient; (3) in other symmetries, they take a round with the new
-weights: eliminate, and guess where that does not end them.
+In an update, (1) slots whose state has ended take the incoming puzzle, either unchanged or with
+cells filled in; (2) the gradient is computed on all states, each under a random symmetry; (3) under
+another random symmetry, all states take a round with the new weights: eliminate, and guess unless
+the state has ended.
 Source: "Lattice Deduction Transformers", arXiv 2605.08605.
 """
 
@@ -33,24 +33,24 @@ from trm_jax.train.state import TrainState
 from trm_jax.train.step import add_metrics
 
 FRESH, TURN, DROPOUT, TURN_AGAIN, GUESS = range(5)
-"""What a slot's key of the update is folded with, by purpose."""
+"""Numbers that are folded into a slot's random key of the update, by purpose."""
 
 MISTAKES = (0.01, 0.3)
-"""Share of the filled cells of a mistaken state that are wrong, at least and at most."""
+"""Range of the fraction of a mistaken state's filled cells that are wrong."""
 MISTAKEN_FILL = 0.1
-"""Share of the empty cells that a mistaken state has filled at least."""
+"""Min fraction of the empty cells that are filled in a mistaken state."""
 
 Metrics = dict[str, jax.Array]
 
 
 class Pool(struct.PyTreeNode):
-    """What each slot is working on.
+    """The states of all slots.
 
     Attributes:
       candidates: bool [B, S, C].
-      answers: uint8 [B, S], the true candidate of each cell.
-      given: bool [B, S], cells that were filled when the state began.
-      rounds: int32 [B], that this state has had.
+      answers: uint8 [B, S], index of each cell's true candidate.
+      given: bool [B, S], cells that were filled when the state started.
+      rounds: int32 [B], number of rounds of the state.
       ended: bool [B]; such a slot takes a new puzzle in the next update.
     """
 
@@ -62,7 +62,7 @@ class Pool(struct.PyTreeNode):
 
 
 def empty_pool(model: LatticeModel, batch_size: int) -> Pool:
-    """A pool in which every state has ended, so that the first update fills it."""
+    """Makes a pool in which every state has ended, so that the first update fills it."""
     cells = (batch_size, model.config.cells)
     return Pool(
         candidates=jnp.zeros((*cells, model.symbols), bool),
@@ -74,20 +74,20 @@ def empty_pool(model: LatticeModel, batch_size: int) -> Pool:
 
 
 def truth_of(pool: Pool) -> Truth:
-    """The pool's states and what is true of them."""
+    """The pool's states with their targets."""
     symbols = pool.candidates.shape[-1]
     digits = jax.nn.one_hot(pool.answers.astype(jnp.int32), symbols, dtype=bool)
     return Truth(pool.candidates, digits, pool.given)
 
 
 def refill(pool: Pool, batch: Batch, keys: jax.Array, model: LatticeModel) -> Pool:
-    """Slots whose state has ended begin with the incoming puzzle; the others stay as they are.
+    """Gives slots whose state has ended the incoming puzzle; other slots are unchanged.
 
     Args:
-      pool: after the previous update.
-      batch: one puzzle for each slot; those offered to other slots are passed over.
+      pool: pool after the previous update.
+      batch: one puzzle for each slot; those for slots that have not ended are dropped.
       keys: random keys [B].
-      model: whose candidates they are.
+      model: the model.
     """
     answers = batch.labels - FIRST_DIGIT
     filled = _filled(batch.inputs - FIRST_DIGIT, answers, keys, model)
@@ -108,10 +108,11 @@ def refill(pool: Pool, batch: Batch, keys: jax.Array, model: LatticeModel) -> Po
 def _filled(
     questions: jax.Array, answers: jax.Array, keys: jax.Array, model: LatticeModel
 ) -> jax.Array:
-    """Questions with cells filled in, rightly or in part wrongly; int32 [B, S], -1 is empty.
+    """Questions with some cells filled in, correctly or partly wrongly; int32 [B, S], -1 is empty.
 
-    As it is, a share of puzzles; with a random share of the empty cells filled in correctly; with
-    10 to 100 % of them filled in, 1 to 30 % of those wrongly (`LatticeSettings` has the shares).
+    A question is of one of three kinds, with probabilities from `LatticeSettings`: unchanged; a
+    random fraction of the empty cells filled in correctly; or 10 to 100 % of them filled in, of
+    which 1 to 30 % wrongly.
     """
     settings: LatticeSettings = model.config.lattice
 
@@ -133,7 +134,7 @@ def _filled(
 
 
 def turn(pool: Pool, movement: Movement) -> Pool:
-    """The pool's states, each in a symmetry of its own."""
+    """Applies a symmetry to each of the pool's states."""
     places = jnp.argsort(movement.symbols, axis=-1).astype(jnp.uint8)
     moved = movement.apply(pool.answers).astype(jnp.int32)
     return pool.replace(
@@ -156,7 +157,7 @@ def update(
     parts: int,
     deduction: Deduction,
 ) -> TrainState:
-    """One optimizer update and one round of the pool, see the head of this module."""
+    """Does one optimizer update and one round of the pool, see the module's docstring."""
     batch_size = state.carry.ended.shape[0]
     keys = jax.random.split(jax.random.fold_in(state.key, state.step), batch_size)
     pool = refill(state.carry, batch, fold(keys, FRESH), model)
@@ -185,9 +186,9 @@ def update(
 
 
 def _gradient(model: LatticeModel, mesh: Mesh, parts: int) -> Callable[..., Any]:
-    """Function of params, pool and keys [B]: the gradient of the mean loss, and metric sums.
+    """Makes a function of params, pool and keys [B] for the gradient and the metric sums.
 
-    Each device works on its own slots, in `parts`; their sums are added in one exchange.
+    Each device processes its own slots in `parts`; the sums are added in one all-reduce.
     """
     settings = model.config.lattice
 
@@ -224,7 +225,7 @@ def _gradient(model: LatticeModel, mesh: Mesh, parts: int) -> Callable[..., Any]
 
 
 def _round(model: LatticeModel, mesh: Mesh) -> Callable[..., Any]:
-    """Function of params, pool and keys [B]: the pool after a round, and metric sums."""
+    """Makes a function of params, pool and keys [B]: the pool after a round, and metric sums."""
     settings = model.config.lattice
 
     def on_device(params: Any, pool: Pool, keys: jax.Array) -> Any:
@@ -259,7 +260,7 @@ def _round(model: LatticeModel, mesh: Mesh) -> Callable[..., Any]:
 
 def _over_devices(function: Callable[..., Any], mesh: Mesh, outputs: Any) -> Callable[..., Any]:
     split = PartitionSpec(SLOTS)
-    # unchecked, as in `train.gradient`
+    # check_vma=False: see `train.gradient`
     return jax.shard_map(
         function,
         mesh=mesh,
@@ -292,23 +293,24 @@ METRICS = (
     "ended",
     "rounds",
 )
-"""Keys of the metric sums that an update adds up."""
+"""Keys of the metric sums of an update."""
 
 
 def summarise(sums: Metrics, settings: LatticeSettings) -> Metrics:
-    """Means from metric sums; a mean over nothing is nan.
+    """Computes means from metric sums; a mean over nothing is NaN.
 
     Args:
-      sums: as `update` adds them up.
-      settings: the weights of the losses.
+      sums: metric sums of `update`.
+      settings: its weights of the losses are used.
 
     Returns:
       `loss` and its parts `candidate_loss`, `digit_loss` and `conflict_loss`; `gradient_norm` per
-      update; `lr` of the last update; `digits_right`, share of the empty cells of sound states (no
-      cell has lost its true digit); `conflicts_found`, share of the states that are not sound in
-      which one was seen, and `conflicts_false`, share of the sound ones; `false_eliminations`, true
-      digits eliminated, per state; `solved`, share of the states that a round ends as an answer,
-      and `false_answers`, share of those that are wrong; `rounds` per puzzle.
+      update; `lr` of the last update; `digits_right`, the fraction of empty cells of sound states
+      (in which no cell has lost its true digit) that are right; `conflicts_found`, the fraction of
+      unsound states in which a conflict was detected, and `conflicts_false`, of sound ones;
+      `false_eliminations`, the number of true digits eliminated per state; `solved`, the fraction
+      of states that a round ends with an answer, and `false_answers`, the fraction of these that
+      are wrong; `rounds` per puzzle.
     """
     states, digits = sums["states"], sums["digits_asked"]
     means = {
@@ -316,7 +318,7 @@ def summarise(sums: Metrics, settings: LatticeSettings) -> Metrics:
         "digit_loss": sums["digit_loss"] / digits,
         "conflict_loss": sums["conflict_loss"] / states,
         "gradient_norm": sums["gradient_norm"] / sums["updates"],
-        "lr": 1 * sums["lr"],  # not the state's own buffer, which is donated next
+        "lr": 1 * sums["lr"],  # a copy, since the state's own buffer is donated next
         "digits_right": sums["digits_right"] / digits,
         "conflicts_found": sums["conflicts_found"] / (states - sums["sound"]),
         "conflicts_false": sums["conflicts_false"] / sums["sound"],
@@ -334,7 +336,7 @@ def summarise(sums: Metrics, settings: LatticeSettings) -> Metrics:
 
 
 def describe(values: dict[str, float]) -> str:
-    """A log point in one line."""
+    """Formats the means of a log point in one line."""
     return (
         f"digits {percent(values['digits_right'])}  "
         f"conflicts found {percent(values['conflicts_found'])}  "

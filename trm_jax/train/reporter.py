@@ -1,4 +1,4 @@
-"""Tells people and the logbook how a run goes."""
+"""Reports the progress of a run, on the terminal and in the logbook."""
 
 import math
 import sys
@@ -16,7 +16,7 @@ from trm_jax.train.logbook import Logbook
 
 
 class Reporter:
-    """The progress bar, the lines on the terminal, and those in the logbook."""
+    """Progress bar, lines on the terminal and entries of the logbook."""
 
     def __init__(
         self,
@@ -29,11 +29,11 @@ class Reporter:
         """Starts at update `done`.
 
         Args:
-          experiment: which runs.
-          logbook: None where another process writes.
-          done: updates so far.
-          describe: a log point's means in one line.
-          keep: gets the result of the last evaluation, where there is a logbook.
+          experiment: the experiment that runs.
+          logbook: logbook to write to; None on processes that do not write.
+          done: number of updates done so far.
+          describe: formats the means of a log point in one line.
+          keep: called with the result of the last evaluation, if there is a logbook.
         """
         self._experiment, self._logbook, self._keep = experiment, logbook, keep
         self._describe = describe
@@ -46,28 +46,28 @@ class Reporter:
         )
 
     def train(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
-        """Looks at the means after `step`, and writes them down at log points.
+        """Checks the means after update `step`, and writes them at log points.
 
         Raises:
           NonFiniteLossError: the loss is not finite.
         """
         values = {k: float(v) for k, v in jax.device_get(metrics).items()}
         config = self._experiment
-        # The gradient too: were it not finite, the weights would be broken before the loss is.
+        # The gradient is checked too: if it is not finite, the weights break before the loss.
         if not (math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"])):
             raise NonFiniteLossError(
                 f"At step {step} the loss is {values['loss']} and the gradient's norm "
                 f"{values['gradient_norm']}; the newest checkpoint is from before that. "
                 "Try a lower config.optimizer.lr or a longer warmup."
             )
-        if self._clock is None:  # the first update has just been compiled: time the others
+        if self._clock is None:  # the first update includes compilation, so time starts after it
             self._clock = (time.perf_counter(), step)
         self._bar.update(step - self._bar.n)
         self._bar.set_postfix_str(f"loss {values['loss']:.3f}", refresh=False)
         if step % config.log_every and step < config.steps:
             return
         rate = self._rate(step)
-        if rate:  # else nothing is timed yet: the first updates were being compiled
+        if rate:  # 0 if nothing has been timed yet
             values |= {"steps_per_s": rate, "examples_per_s": rate * config.batch_size}
         self._write(step, {f"train/{k}": v for k, v in values.items()})
         line = f"step {step:>6}/{config.steps}  loss {values['loss']:.4f}  {self._describe(values)}"
@@ -76,7 +76,7 @@ class Reporter:
         say(line)
 
     def held_out(self, step: int, result: Mapping[str, Any]) -> float:
-        """Writes down an evaluation on the held-out slice; returns its main score."""
+        """Writes an evaluation on the held-out split; returns its main score."""
         exact, score = float(result["exact_accuracy"]), float(result["score"])
         deepest, task = result["by_depth"][-1], TASKS.get(self._experiment.data.task)
         values = {k: v for k, v in deepest.items() if k != "depth" and v is not None}
@@ -90,7 +90,7 @@ class Reporter:
             f"{deepest['cell_accuracy']:6.1%}{_more(task, result)}  ({result['examples']} puzzles, "
             f"{result['steps_used']} supervision steps, {result['seconds']:.1f} s)"
         )
-        self._clock = (time.perf_counter(), step)  # it counts training only
+        self._clock = (time.perf_counter(), step)  # the rate is that of training only
         return score
 
     def _write(self, step: int, values: dict[str, float]) -> None:
@@ -98,14 +98,14 @@ class Reporter:
             self._logbook.write(step, values)
 
     def _rate(self, step: int) -> float:
-        """Updates per second since the last log point or evaluation; starts the clock anew."""
+        """Updates per second since the last log point or evaluation; restarts the clock."""
         now = time.perf_counter()
         then, from_step = self._clock or (now, step)
         self._clock = (now, step)
         return (step - from_step) / max(now - then, 1e-9)
 
     def close(self) -> None:
-        """Ends the progress bar."""
+        """Closes the progress bar."""
         self._bar.close()
 
 
@@ -116,7 +116,7 @@ def say(line: str) -> None:
 
 
 def _more(task: Task, result: Mapping[str, Any]) -> str:
-    """The task's own scores."""
+    """Formats the task's own scores."""
     named = {key: name for key, name in task.scores.items() if key in result}
     return "".join(f"  {name} {result[key]:6.1%}" for key, name in named.items())
 

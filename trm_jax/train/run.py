@@ -31,15 +31,15 @@ HELDOUT = "heldout"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Everything that stays the same while a run goes on.
+    """The constant parts of a run.
 
     Attributes:
-      experiment: what is run.
-      dataset: what it is trained on.
+      experiment: the experiment.
+      dataset: its data set.
       trainer: its compiled programs.
-      step: updates at the depth of the model.
-      stages: (from which update on, its step); one unless the experiment has a curriculum.
-      held_out_score: scores a state on the held-out slice; None where it is not to be.
+      step: train step at the depth of the model.
+      stages: (first update, train step) of each stage; a single one without a curriculum.
+      held_out_score: scores a state on the held-out split; None for no evaluation.
     """
 
     experiment: Experiment
@@ -51,12 +51,12 @@ class Run:
 
     @property
     def model(self) -> AnyModel:
-        """The model at the depth that is evaluated."""
+        """The model, at the depth of evaluation."""
         return self.trainer.model
 
     @property
     def mesh(self) -> Mesh:
-        """The devices."""
+        """The device mesh."""
         return self.trainer.mesh
 
     @property
@@ -66,29 +66,29 @@ class Run:
 
     @property
     def shardings(self) -> TrainState:
-        """Where the train state lies."""
+        """Shardings of the train state."""
         return self.trainer.shardings
 
     @property
     def init(self) -> Callable[[jax.Array], TrainState]:
-        """A fresh state from a key, which is consumed."""
+        """Function that makes a fresh state from a random key."""
         return self.trainer.init
 
     def step_at(self, done: int) -> TrainStep:
-        """The compiled step of the update after `done` others."""
+        """The compiled train step of update number `done`, counted from 0."""
         return [step for start, step in self.stages if start <= done][-1]
 
 
 def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) -> Run:
-    """Builds the compiled programs of a run; nothing is computed yet.
+    """Builds the programs of a run; they are compiled when they are first called.
 
     Args:
-      experiment: what to run.
-      dataset: what it is trained on.
-      mesh: None makes the one that the experiment asks for.
+      experiment: the experiment.
+      dataset: its data set.
+      mesh: device mesh; None for the experiment's own.
 
     Raises:
-      UserError: the batch cannot be split over the mesh, the table is too small, or the whole is
+      UserError: the batch cannot be split over the mesh, the table is too small, or the state is
         too large for the devices.
     """
     mesh = mesh or make_mesh(experiment.mesh.data, experiment.mesh.table)
@@ -98,7 +98,7 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
     scored = HELDOUT in dataset.splits and experiment.eval_every
     held_out = len(ask(dataset, HELDOUT, experiment.eval_copies)) if scored else 0
     refuse_bulk(trainer, min(experiment.eval_batch_size, held_out))
-    # one program for each depth, however many stages share it
+    # one program for each depth, even if several stages share it
     step_of = functools.cache(trainer.step)
     return Run(
         experiment=experiment,
@@ -111,7 +111,7 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
 
 
 def training_batches(run: Run, done: int) -> Generator[Batch]:
-    """Global batches [k, B, ...] from update `done` on."""
+    """Yields global batches [k, B, ...], starting at update `done`."""
     config = run.experiment
     source = BatchSource(
         run.dataset,

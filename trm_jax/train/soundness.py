@@ -1,4 +1,4 @@
-"""Which of the folders beside each other are sound checkpoints, and what becomes of the others."""
+"""Which checkpoints of a directory are sound, and how damaged ones are set aside."""
 
 import json
 import math
@@ -13,15 +13,15 @@ from trm_jax.train import hashes
 from trm_jax.train.hashes import UnsoundError
 
 MARK = "hashed"
-"""Key of a checkpoint's meta which says that it was written with hashes."""
+"""Key of a checkpoint's meta that shows that it was written with hashes."""
 TORN = ".orbax-checkpoint-tmp"
-"""In the name of a save that is not finished; on a local disk it is renamed when it is."""
+"""Part of the name of an incomplete save; on a local disk it is renamed when complete."""
 NUMBER = "step"
-"""Key of a checkpoint's meta: the number that it was written with, its folder's name."""
+"""Key of a checkpoint's meta: the step, which must equal its directory's name."""
 SCORE = "exact_accuracy"
-"""The score's name on disk, whatever the task's main score is."""
+"""Name of the score on disk, whatever the task's main score is."""
 ASIDE = ".damaged"
-"""Behind the number of what was no sound checkpoint, once a training has passed over it."""
+"""Suffix of a damaged checkpoint that a training run has set aside."""
 
 
 class DamagedError(UserError):
@@ -29,7 +29,7 @@ class DamagedError(UserError):
 
 
 def numbered(directory: epath.Path) -> list[int]:
-    """Numbers of all that is called like a checkpoint, sound or not, the oldest first."""
+    """Steps of all directories named like a checkpoint, sound or not, in ascending order."""
     if not directory.is_dir():
         return []
     names = (path.name for path in directory.iterdir() if _is_committed(path))
@@ -37,21 +37,21 @@ def numbered(directory: epath.Path) -> list[int]:
 
 
 def check(folder: epath.Path, *, contents: bool = True) -> bool:
-    """Makes sure that a folder is a checkpoint, and is as it was written.
+    """Checks that a directory is a checkpoint and is as it was written.
 
     Args:
-      folder: of one checkpoint.
-      contents: see `hashes.check`.
+      folder: directory of a checkpoint.
+      contents: whether to read large files, see `hashes.check`.
 
     Returns:
-      Whether it has hashes; one of an older version has none, and can only be trusted.
+      Whether it has hashes; those of older versions have none and cannot be verified.
 
     Raises:
-      UnsoundError: says what is wrong with it.
+      UnsoundError: it is not a sound checkpoint; the message says why.
     """
     try:
         if not folder.is_dir():
-            raise UnsoundError("it is no directory")
+            raise UnsoundError("it is not a directory")
         if not any(folder.iterdir()):
             raise UnsoundError("it is empty")
         if hashes.check(folder, contents=contents):
@@ -59,7 +59,7 @@ def check(folder: epath.Path, *, contents: bool = True) -> bool:
             return True
         if not (folder / "state").is_dir():
             raise UnsoundError(
-                "it holds no state, so it is no checkpoint of trm_jax, or half of one"
+                "it holds no state, so it is not a checkpoint of trm_jax, or an incomplete one"
             )
         if MARK in _meta(folder):
             raise UnsoundError(f"its {hashes.NAME} is missing")
@@ -71,11 +71,11 @@ def check(folder: epath.Path, *, contents: bool = True) -> bool:
 
 
 def newest_sound(directory: epath.Path, besides: Mapping[int, str]) -> int | None:
-    """The newest that is sound, down to its contents; None where there is none.
+    """Step of the newest checkpoint that is sound, with contents checked; None if there is none.
 
     Args:
-      directory: of the checkpoints.
-      besides: those that are known to be unsound.
+      directory: directory of the checkpoints.
+      besides: steps that are known to be unsound.
     """
     for step in reversed(numbered(directory)):
         if step not in besides and reason(directory, step) is None:
@@ -84,14 +84,14 @@ def newest_sound(directory: epath.Path, besides: Mapping[int, str]) -> int | Non
 
 
 def unsound(directory: epath.Path, known: Mapping[int, str]) -> dict[int, str]:
-    """Those that are not sound, and why: newer ones than the newest sound by their contents.
+    """Unsound checkpoints and the reasons.
 
-    Of the older ones only the names and sizes of files are looked at, which costs nothing; their
-    contents are when they are read.
+    Contents are checked of checkpoints newer than the newest sound one. Of older ones only names
+    and sizes of files are checked, which is fast; their contents are checked when they are read.
 
     Args:
-      directory: of the checkpoints.
-      known: those that are known to be unsound.
+      directory: directory of the checkpoints.
+      known: steps that are known to be unsound, with reasons.
     """
     found = {step: why for step, why in known.items() if step in numbered(directory)}
     newest = newest_sound(directory, found)
@@ -104,7 +104,7 @@ def unsound(directory: epath.Path, known: Mapping[int, str]) -> dict[int, str]:
 
 
 def reason(directory: epath.Path, step: int, *, contents: bool = True) -> str | None:
-    """Why a checkpoint is not sound; None where it is."""
+    """Why a checkpoint is not sound; None if it is."""
     try:
         check(directory / str(step), contents=contents)
     except UnsoundError as error:
@@ -113,7 +113,7 @@ def reason(directory: epath.Path, step: int, *, contents: bool = True) -> str | 
 
 
 def held_work(directory: epath.Path, step: int) -> bool:
-    """Whether something that is not sound was a checkpoint once."""
+    """Whether an unsound directory was once a checkpoint."""
     folder = directory / str(step)
     return folder.is_dir() and any(
         (folder / name).exists() for name in (hashes.NAME, "state", "meta")
@@ -121,7 +121,7 @@ def held_work(directory: epath.Path, step: int) -> bool:
 
 
 def set_aside(directory: epath.Path, step: int) -> str:
-    """Gives what is no sound checkpoint another name, so that its number is free; returns that.
+    """Renames an unsound checkpoint, so that its step can be saved again; returns the new name.
 
     Raises:
       UserError: it cannot be renamed.
@@ -136,14 +136,14 @@ def set_aside(directory: epath.Path, step: int) -> str:
 
 
 def torn(directory: epath.Path) -> list[str]:
-    """Names of saves that were cut short; they are never read."""
+    """Names of incomplete saves, which are never read."""
     if not directory.is_dir():
         return []
     return sorted(path.name for path in directory.iterdir() if TORN in path.name)
 
 
 def score(folder: epath.Path) -> float | None:
-    """What a checkpoint scored; None where that was not measured, or cannot be read."""
+    """Score of a checkpoint; None if it was not evaluated, or the score cannot be read."""
     path = folder / "metrics" / "metrics"
     try:
         if not path.exists():
@@ -155,15 +155,15 @@ def score(folder: epath.Path) -> float | None:
 
 
 def _is_committed(path: epath.Path) -> bool:
-    """Whether a save is complete: on a local disk it has its name only then."""
+    """Whether a save is complete; on a local disk only complete ones have their final name."""
     return "://" not in str(path) or (path / "commit_success.txt").exists()
 
 
 def _refuse_renamed(folder: epath.Path) -> None:
-    """Refuses a checkpoint that was copied or renamed to another's number.
+    """Refuses a checkpoint that was copied or renamed to another step.
 
     Raises:
-      UnsoundError: it was; or its meta cannot be read.
+      UnsoundError: its name does not match its meta, or the meta cannot be read.
     """
     number = _meta(folder).get(NUMBER)
     if number is not None and str(number) != folder.name:
@@ -171,10 +171,10 @@ def _refuse_renamed(folder: epath.Path) -> None:
 
 
 def _meta(folder: epath.Path) -> Mapping[str, Any]:
-    """What was saved beside the state; empty if nothing was.
+    """Reads the plain data saved with a checkpoint's state; empty if there is none.
 
     Raises:
-      UnsoundError: that cannot be read.
+      UnsoundError: the data cannot be read.
     """
     path = folder / "meta" / "metadata"
     try:

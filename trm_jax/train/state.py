@@ -1,4 +1,4 @@
-"""The train state: all that an experiment is, and how it lies on the mesh."""
+"""The train state and its sharding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,16 +16,16 @@ from trm_jax.models.weights import Weights, init_weights, weight_shardings
 
 
 class TrainState(struct.PyTreeNode):
-    """The whole experiment after `step` updates; saved and restored as one.
+    """The complete state of an experiment after `step` updates; saved and restored as a whole.
 
     Attributes:
-      step: int32 (), updates done; also the position in the data stream.
-      weights: being trained.
-      opt_state: of the dense optimizer.
+      step: int32 (), number of updates done; also the position in the data stream.
+      weights: the weights being trained.
+      opt_state: state of the dense optimizer.
       ema: moving averages {"params": tree, "table": [R, E]}; "table" only in the scope "all".
-      carry: of the batch slots: a `Carry`, or a `train.pool.Pool`.
-      key: random key of the run, never changed: each step folds its number in.
-      sums: float32 scalars by name, metrics added up since the last log point.
+      carry: state of the batch slots, a `Carry` or a `train.pool.Pool`.
+      key: random key of the run, constant: each step folds its number into it.
+      sums: float32 scalars by name, sums of metrics since the last log point.
     """
 
     step: jax.Array
@@ -37,19 +37,19 @@ class TrainState(struct.PyTreeNode):
     sums: dict[str, jax.Array]
 
     def eval_weights(self) -> Weights:
-        """The averaged weights; where something is not averaged, as it is."""
+        """The averaged weights; weights that are not averaged are unchanged."""
         return self.weights.replace(**self.ema)
 
 
 def init_ema(weights: Weights, scope: str) -> dict[str, Any]:
-    """The averages start as copies of what they average.
+    """Initialises the moving averages as copies of the weights.
 
     Args:
-      weights: fresh.
+      weights: fresh weights.
       scope: see `OptimizerConfig.ema_scope`.
     """
     names = ("params", "table") if scope == "all" else ("params",)
-    # copies: no two fields may share a buffer, or the state could not be donated
+    # copies: two fields must not share a buffer, or the state could not be donated
     return {name: jax.tree.map(jnp.copy, getattr(weights, name)) for name in names}
 
 
@@ -63,16 +63,16 @@ def init_state(
     metric_names: tuple[str, ...],
     empty_carry: Callable[[Latents], Any],
 ) -> TrainState:
-    """A fresh experiment.
+    """Initialises the state of an experiment.
 
     Args:
-      key: consumed; the same key gives the same state on any mesh.
-      model: draws the parameters and the initial vectors.
-      optimizer: of the dense parameters.
-      table_rows: R.
+      key: random key; the same key gives the same state on any mesh.
+      model: initialises the parameters and the initial vectors.
+      optimizer: optimizer of the dense parameters.
+      table_rows: number of rows of the puzzle table, R.
       ema_scope: see `OptimizerConfig`.
       metric_names: keys of `sums`.
-      empty_carry: of the batch slots, for the fixed initial vectors.
+      empty_carry: makes the empty carry from the fixed initial vectors.
     """
     weights_key, run_key = jax.random.split(key)
     weights = init_weights(weights_key, model, table_rows)
@@ -88,10 +88,10 @@ def init_state(
 
 
 def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
-    """A tree of shardings for a state or its shapes.
+    """Shardings of a state or its shapes.
 
-    Slots are split, and so are the rows of a large puzzle table and of its average; all else is
-    everywhere.
+    Slots are split, and so are the rows of a large puzzle table and of its average; everything
+    else is replicated.
     """
     everywhere = jax.tree.map(lambda _: replicated(mesh), state)
     weights = weight_shardings(mesh, state.weights)

@@ -1,4 +1,4 @@
-"""The train step: one supervision step of every slot, one optimizer update."""
+"""The train step: one supervision step of every slot and one optimizer update."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ TrainStep = Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]
 
 
 def metric_names(model: Model) -> tuple[str, ...]:
-    """Keys of the metric sums that a model's updates add up."""
+    """Keys of the metric sums of a model's updates."""
     continuing = ("continue_loss",) if model.learns_to_continue else ()
     per_row = (f"{rows}/{key}" for rows in ("all", "halted") for key in PER_ROW_METRICS)
     return ("updates", "lr", "gradient_norm", "token_loss", "halt_loss", *continuing, *per_row)
@@ -43,7 +43,7 @@ def update(
     parts: int = 1,
     loss_config: LossConfig = PUBLISHED,
 ) -> TrainState:
-    """One optimizer update of the whole batch (design, section 3, points 1 to 7)."""
+    """Does one optimizer update of the whole batch."""
     weights, batch_size = state.weights, state.carry.halted.shape[0]
     key = jax.random.fold_in(state.key, state.step)
     chains = act.chain_count(state.carry)
@@ -78,7 +78,7 @@ def update(
 def add_metrics(
     sums: dict[str, jax.Array], metrics: dict[str, jax.Array], fresh: jax.Array
 ) -> dict[str, jax.Array]:
-    """Adds an update's metrics, after a log point to nothing; a learning rate is not added up."""
+    """Adds an update's metrics to the sums, which restart after a log point; `lr` is replaced."""
     before = {name: jnp.where(fresh, 0, total) for name, total in sums.items()} | {"lr": 0}
     return {name: (before[name] + metrics[name]).astype(jnp.float32) for name in sums}
 
@@ -86,25 +86,24 @@ def add_metrics(
 def summarise(
     sums: dict[str, jax.Array], batch_size: int, halt_weight: float = PUBLISHED.halt_weight
 ) -> dict[str, jax.Array]:
-    """Means from metric sums; a mean over no rows is nan.
+    """Computes means from metric sums; a mean over no rows is NaN.
 
     Args:
-      sums: as `update` adds them up.
-      batch_size: B.
+      sums: metric sums of `update`.
+      batch_size: number of slots, B.
       halt_weight: see `LossConfig`.
 
     Returns:
-      `loss`, `token_loss`, `halt_loss` and, where it is learned, `continue_loss` per example, of
-      all its steps alike, whatever `LossConfig.step_decay` is; `gradient_norm` per update; `lr` of
-      the last update; and for the rows `all` and `halted` `count` and the means of
-      `losses.step_metrics`.
+      `loss`, `token_loss`, `halt_loss` and, if it is trained, `continue_loss` per example, without
+      the weights of `LossConfig.step_decay`; `gradient_norm` per update; `lr` of the last update;
+      and for the rows `all` and `halted` their `count` and the means of `losses.step_metrics`.
     """
     examples = sums["updates"] * batch_size
     means = {name: total / examples for name, total in sums.items() if name.endswith("_loss")}
     halting = means["halt_loss"] + means.get("continue_loss", 0)
     means["loss"] = means["token_loss"] + halt_weight * halting
     means["gradient_norm"] = sums["gradient_norm"] / sums["updates"]
-    means["lr"] = 1 * sums["lr"]  # not the state's own buffer, which is donated next
+    means["lr"] = 1 * sums["lr"]  # a copy, since the state's own buffer is donated next
     for name in sums:
         rows, _, key = name.partition("/")
         if key == "count":
@@ -115,7 +114,7 @@ def summarise(
 
 
 def describe(values: dict[str, float]) -> str:
-    """A log point in one line."""
+    """Formats the means of a log point in one line."""
     return (
         f"exact {percent(values['all/exact_accuracy'])} (halted rows "
         f"{percent(values['halted/exact_accuracy'])})  "
@@ -129,17 +128,17 @@ def make_train_step(
     state: Any,
     summarise: Callable[[dict[str, jax.Array]], dict[str, jax.Array]],
 ) -> TrainStep:
-    """Compiles several updates into one donated program over the mesh.
+    """Compiles several updates into one program over the mesh that donates the state.
 
     Args:
-      update_one: (state, batch) -> state, as `update` with its settings bound.
-      mesh: with the data axis.
+      update_one: (state, batch) -> state, such as `update` with its settings bound.
+      mesh: device mesh.
       state: a state, or its shapes.
-      summarise: means from the metric sums.
+      summarise: computes means from the metric sums.
 
     Returns:
-      Function of a state, which it consumes, and a batch with a leading axis of updates
-      ([k, B, ...]); returns the state k updates later, and the means since the last log point.
+      Function of a state, which is donated, and a batch with a leading axis of updates
+      ([k, B, ...]), which returns the state k updates later and the means since the last log point.
     """
 
     def several(state: TrainState, batches: Batch) -> tuple[TrainState, dict[str, jax.Array]]:

@@ -1,4 +1,4 @@
-"""A trained model out of a work directory, ready to score or to solve."""
+"""Loads a trained model from a work directory, for evaluation or solving."""
 
 import dataclasses
 import functools
@@ -23,19 +23,19 @@ from trm_jax.train.workdir import WorkDir
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What a checkpoint gives to somebody who does not want to train.
+    """A trained model.
 
     Attributes:
-      workdir: where it came from; of a released model, a folder for what is made with it.
-      experiment: how it was trained.
-      manifest: of the data set it was trained on.
-      model: from the registry.
-      weights: averaged unless asked otherwise, on every device of the mesh, but that the rows of
-        a large puzzle table are split over them.
-      mesh: where they lie.
-      step: updates it was trained for.
-      rows: whose the rows of the puzzle table are.
-      card: of a released model, what its card says, measurements included; else None.
+      workdir: its work directory; for a released model, a directory for files made with it.
+      experiment: the experiment that trained it.
+      manifest: manifest of its data set.
+      model: the model.
+      weights: its weights, averaged unless requested otherwise, replicated over the mesh except
+        for the rows of a large puzzle table.
+      mesh: device mesh of the weights.
+      step: number of updates of its training.
+      rows: names of the puzzle table's rows.
+      card: content of a released model's card, with its measurements; None for other models.
     """
 
     workdir: WorkDir
@@ -60,12 +60,13 @@ def load(
 
     Args:
       root: the work directory.
-      step: which checkpoint; None takes the best on held-out puzzles, else the newest.
-      averaged: the averaged weights, which are what is scored; else as the last update left them.
-      mesh: where they go; None takes all devices.
+      step: step of the checkpoint; None for the best on held-out puzzles, or if none was
+        evaluated, the newest.
+      averaged: whether to load the averaged weights instead of those of the last update.
+      mesh: device mesh; None for all devices.
 
     Raises:
-      UserError: nothing was trained there, or there is no such checkpoint.
+      UserError: the directory has no checkpoint, or not this one.
     """
     workdir = WorkDir(root)
     experiment, manifest = workdir.read()

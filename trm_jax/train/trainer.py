@@ -1,4 +1,4 @@
-"""The one builder of compiled training: of a whole run, and of fitting a few rows of a table."""
+"""Builds the compiled programs of training, for whole runs and for fitting table rows."""
 
 import dataclasses
 import functools
@@ -20,18 +20,18 @@ from trm_jax.train.step import TrainStep, make_train_step
 
 @dataclasses.dataclass(frozen=True)
 class Trainer:
-    """The compiled programs of a recipe; nothing is computed before they are called.
+    """The programs of a recipe; they are compiled when they are first called.
 
     Attributes:
-      recipe: how it trains.
-      model: at its own depth.
-      mesh: of devices.
-      optimizer: of the dense parameters.
-      shape: of the puzzles.
-      shapes: of the train state.
-      shardings: of the train state.
-      init: a fresh state from a key, which is consumed.
-      describe: a log point's means in one line.
+      recipe: how to train.
+      model: the model, at its own depth.
+      mesh: device mesh.
+      optimizer: optimizer of the dense parameters.
+      shape: shape of the puzzles.
+      shapes: shapes of the train state.
+      shardings: shardings of the train state.
+      init: makes a fresh state from a random key.
+      describe: formats the means of a log point in one line.
     """
 
     recipe: Recipe
@@ -45,7 +45,7 @@ class Trainer:
     describe: Callable[[dict[str, float]], str]
 
     def step(self, T: int, n: int) -> TrainStep:
-        """The compiled step at a depth of recursion, see `ModelSettings`."""
+        """The train step at a depth of recursion, see `ModelSettings`."""
         deep = get_model(dataclasses.replace(self.model.config, T=T, n=n))
         learner = make_learner(self.recipe, deep, self.mesh, self.optimizer, self.shape)
         return make_train_step(learner.update, self.mesh, self.shapes, learner.summarise)
@@ -54,17 +54,17 @@ class Trainer:
 def make_trainer(
     recipe: Recipe, model: AnyModel, mesh: Mesh, table_rows: int, shape: Shape
 ) -> Trainer:
-    """Puts the programs of a recipe together.
+    """Makes the trainer of a recipe.
 
     Args:
       recipe: how to train.
-      model: what to train.
-      mesh: to train on.
-      table_rows: R.
-      shape: of the puzzles, a manifest.
+      model: the model to train.
+      mesh: device mesh.
+      table_rows: number of rows of the puzzle table, R.
+      shape: shape of the puzzles, a manifest.
 
     Raises:
-      UserError: the batch cannot be split over the mesh, or the model does not suit the puzzles.
+      UserError: the batch cannot be split over the mesh, or the model does not support the puzzles.
     """
     check_divides(mesh, recipe.batch_size, recipe.accumulate)
     optimizer = optax.set_to_zero()

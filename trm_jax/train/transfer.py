@@ -1,4 +1,4 @@
-"""Trained weights for another data set: rows of the puzzle table are found by their names."""
+"""Transfers trained weights to another data set; puzzle-table rows are matched by name."""
 
 import functools
 
@@ -14,15 +14,14 @@ from trm_jax.train.trained import Trained
 
 
 def rows_for(trained: Trained, dataset: Dataset) -> Weights:
-    """The trained weights with a puzzle table for another data set.
+    """The trained weights, with a puzzle table for another data set.
 
     Args:
-      trained: whose rows are taken over where they have the same names.
-      dataset: whose rows the new table has; those that nobody trained are zeros. So a table grows,
-        shrinks, and changes its order.
+      trained: the trained model, whose rows are reused where names match.
+      dataset: data set whose rows the new table has; rows without a match are zero.
 
     Returns:
-      Weights on the same mesh, the table padded (`puzzle_table.padded_rows`).
+      Weights on the same mesh, with the table padded (`puzzle_table.padded_rows`).
     """
     found = trained.rows.find(dataset.rows)
     count = padded_rows(0, len(found))
@@ -36,12 +35,12 @@ def rows_for(trained: Trained, dataset: Dataset) -> Weights:
 
 
 def start_from(state: TrainState, trained: Trained, dataset: Dataset, ema_scope: str) -> TrainState:
-    """A fresh state with trained weights in place of its own; the averages start from them, too.
+    """Replaces the weights and moving averages of a fresh state by trained weights.
 
     Args:
-      state: as `init_state` gives it.
-      trained: of a model of the same shape, on the same mesh.
-      dataset: that will be trained on.
+      state: state from `init_state`.
+      trained: a trained model of the same shape, on the same mesh.
+      dataset: data set that will be trained on.
       ema_scope: see `OptimizerConfig`.
 
     Raises:
@@ -58,6 +57,6 @@ def start_from(state: TrainState, trained: Trained, dataset: Dataset, ema_scope:
                 f"config.init_from {trained.workdir.root} has another model: {name} is "
                 f"{have.get(name)} there and {want.get(name)} here; set config.model to its own."
             )
-    # under jit, as arrays of several processes want it
+    # under jit, as arrays of several processes require it
     ema = jax.jit(lambda w: init_ema(w, ema_scope))(weights)
     return state.replace(weights=weights, ema=ema)

@@ -1,4 +1,4 @@
-"""One experiment is one work directory; this room knows what lies where in it."""
+"""The work directory of an experiment: its paths, config.json, and evaluation results."""
 
 import contextlib
 import fcntl
@@ -17,23 +17,23 @@ from trm_jax.tasks.task import TASKS
 from trm_jax.train.soundness import numbered
 
 CONVERTED = "converted"
-"""Kind of source, in the manifest, of a directory whose weights came out of a file."""
+"""Kind of source, in the manifest, of a work directory with weights converted from a file."""
 
 
 NEEDED = {"task": str, "vocab": int, "cells": int, "table_rows": int, "fingerprint": str}
 NEEDED |= {"source": dict, "counts": dict}
-"""What is read from the manifest in a config.json, besides what a task adds."""
+"""Keys and types of the manifest in a config.json, besides those that a task adds."""
 
 
 BUCKETS = ("gs", "s3", "az")
-"""Kinds of addresses that a work directory may have."""
+"""URL schemes of buckets that may hold a work directory."""
 
 
 def _place(root: epath.PathLike) -> epath.Path:
-    """Where a work directory is, or would be: absolute, as Orbax fails late on others.
+    """Absolute path of a work directory, which need not exist; Orbax fails late on relative ones.
 
     Raises:
-      UserError: nothing can be there.
+      UserError: no directory can have this path.
     """
     text = os.fspath(root)
     wants = "give the path of a work directory."
@@ -42,7 +42,7 @@ def _place(root: epath.PathLike) -> epath.Path:
     scheme, bucket, rest = text.partition("://")
     if bucket and (scheme not in BUCKETS or not rest.strip("/")):
         raise UserError(
-            f"{text} is no address of a work directory; give a local path, or one like "
+            f"{text} is not an address of a work directory; give a local path, or one like "
             "gs://BUCKET/RUN."
         )
     try:
@@ -50,7 +50,7 @@ def _place(root: epath.PathLike) -> epath.Path:
         if not bucket:
             if text.startswith("~") and str(place).startswith("~"):
                 raise ValueError("there is no such user")
-            os.stat(place)  # raises where no such name is possible; epath would not
+            os.stat(place)  # raises for impossible names; epath would not
             place = place.resolve()
             os.stat(place / "config.json")
     except (FileNotFoundError, NotADirectoryError):
@@ -62,13 +62,13 @@ def _place(root: epath.PathLike) -> epath.Path:
 
 
 class WorkDir:
-    """Paths of a work directory, a local one or a bucket's, and its config.json."""
+    """Paths of a work directory, local or in a bucket, and its config.json."""
 
     def __init__(self, root: epath.PathLike) -> None:
-        """Names the directory; nothing is made or read yet.
+        """Sets the paths; nothing is created or read.
 
         Raises:
-          UserError: no directory can be there.
+          UserError: no directory can have this path.
         """
         self.root = _place(root)
         if "://" not in str(root):
@@ -78,19 +78,19 @@ class WorkDir:
         self.checkpoints = self.root / "checkpoints"
         self.evaluations = self.root / "eval"
         self.data = self.root / "data"
-        if "://" in str(root):  # data sets lie on a local disk, on each machine one
+        if "://" in str(root):  # data sets are on each machine's local disk
             name = str(self.root).replace("://", "-").replace("/", "-")
             self.data = epath.Path("~/.cache/trm_jax").expanduser() / name / "data"
 
     def read(self) -> tuple[Experiment, dict[str, Any]]:
-        """The experiment and its data set's manifest.
+        """Reads the experiment and the manifest of its data set.
 
         Raises:
-          UserError: there is no experiment here, or its config.json is damaged.
+          UserError: there is no experiment, or its config.json is damaged.
         """
         if not self._has_config():
             raise UserError(
-                f"{self.root} is no work directory (it has no config.json); "
+                f"{self.root} is not a work directory (it has no config.json); "
                 "give the one that `trm train` wrote."
             )
         record = self._record()
@@ -99,17 +99,17 @@ class WorkDir:
         return experiment, record["data"]
 
     def _has_config(self) -> bool:
-        """Whether config.json is here; the first that is asked of a bucket."""
+        """Whether config.json exists; for a bucket the first access."""
         try:
             return bool(self.config.exists())
-        except Exception as error:  # of the library that reaches a bucket, or its absence
+        except Exception as error:  # raised by the library that reaches a bucket, or its absence
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"{self.root} cannot be reached ({reason}); mend that, or give a local path."
+                f"{self.root} cannot be reached ({reason}); fix that, or give a local path."
             ) from error
 
     def has_checkpoints(self) -> bool:
-        """Whether a complete checkpoint is here."""
+        """Whether a complete checkpoint exists."""
         return bool(numbered(self.checkpoints))
 
     def _refuse_file(self) -> None:
@@ -127,16 +127,16 @@ class WorkDir:
         )
 
     def _record(self) -> dict[str, Any]:
-        """What config.json holds: two mappings, `config` and `data`."""
+        """Content of config.json: two mappings, `config` and `data`."""
         try:
             record = json.loads(self.config.read_text())
         except (ValueError, OSError, RecursionError) as error:
             raise self._damaged(f"it cannot be read ({error})") from error
         if not isinstance(record, dict):
-            raise self._damaged(f"it holds a {type(record).__name__} and no settings")
+            raise self._damaged(f"it holds a {type(record).__name__} instead of settings")
         for part in ("config", "data"):
             if not isinstance(record.get(part), dict):
-                raise self._damaged(f"its {part!r} is missing, or no group of names and values")
+                raise self._damaged(f"its {part!r} is missing or not a mapping")
         for key, kind in NEEDED.items():
             value = record["data"].get(key)
             if not isinstance(value, kind) or isinstance(value, bool):
@@ -144,7 +144,7 @@ class WorkDir:
         return record
 
     def _refuse_form(self, experiment: Experiment, manifest: Mapping[str, Any]) -> None:
-        """Refuses a manifest that is of another task, or does not say the form of its puzzles."""
+        """Refuses a manifest of another task, or one that lacks the shape of its puzzles."""
         task = TASKS.get(experiment.data.task)
         if manifest["task"] != task.name:
             raise self._damaged(
@@ -158,59 +158,59 @@ class WorkDir:
     def _experiment(self, config: Mapping[str, Any]) -> Experiment:
         """The experiment of a config.json.
 
-        Its plugins are programs, so it takes the user to name them: a work directory alone, which
-        may come from anywhere, makes nothing run.
+        Its plugins are programs, so they are not loaded from here: a work directory, which may come
+        from anywhere, must not run code unless the user names the plugins.
         """
         try:
             return from_dict(config)
         except UserError as error:
             plugins = config.get("plugins", ())
-            told = isinstance(plugins, list) and all(isinstance(each, str) for each in plugins)
-            hint = f" This run was trained with --plugin={','.join(plugins)}." if told else ""
+            listed = isinstance(plugins, list) and all(isinstance(each, str) for each in plugins)
+            hint = f" This run was trained with --plugin={','.join(plugins)}." if listed else ""
             raise UserError(f"{self.config}: {error}{hint if plugins else ''}") from error
 
     def claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Writes config.json, or makes sure that the one there is of this very experiment.
+        """Writes config.json, or checks that the existing one is of the same experiment.
 
         Returns:
           What was written.
 
         Raises:
-          UserError: another experiment lives here.
+          UserError: the directory holds another experiment.
         """
         record = self.refuse_claim(experiment, manifest)
         write_whole(self.config, json.dumps(record, indent=2) + "\n")
         return record
 
     def refuse_claim(self, experiment: Experiment, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Refuses to take this directory where another experiment lives; writes nothing.
+        """Refuses a directory that holds another experiment; writes nothing.
 
         Returns:
           What `claim` would write.
 
         Raises:
-          UserError: one does.
+          UserError: the directory holds another experiment.
         """
         if self._has_config():
             before, data = self.read()
             source = data.get("source", {})
             if source.get("kind") == CONVERTED:
                 raise UserError(
-                    f"{self.root} holds weights converted from {source['name']}, without what "
-                    "training goes on from; give a new --workdir."
+                    f"{self.root} holds weights converted from {source['name']} without the rest "
+                    "of a train state; give a new --workdir."
                 )
             self.refuse_other(before, experiment)
             if experiment.optimizer.lr_min_ratio < 1 and before.steps != experiment.steps:
                 raise UserError(
                     f"{self.root} holds a run of config.steps = {before.steps} whose learning rate "
-                    f"falls over just these; set it back from {experiment.steps}, or give a new "
+                    f"decays over these steps; set it back from {experiment.steps}, or give a new "
                     "--workdir."
                 )
             if experiment.curriculum and before.steps != experiment.steps:
                 raise UserError(
                     f"{self.root} holds a run of config.steps = {before.steps} and the stages of "
-                    f"config.curriculum are shares of these; set it back from {experiment.steps}, "
-                    "or give a new --workdir."
+                    f"config.curriculum are fractions of these; set it back from "
+                    f"{experiment.steps}, or give a new --workdir."
                 )
             if data["fingerprint"] != manifest["fingerprint"]:
                 raise UserError(
@@ -222,12 +222,12 @@ class WorkDir:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps other processes from training here for as long as this one does, or lives.
+        """Context that locks the directory, so that no other process trains in it.
 
-        In a bucket, and on a file system without locks, nothing is kept from anybody.
+        Without effect in a bucket, and on a file system without locks.
 
         Raises:
-          UserError: another process trains here.
+          UserError: another process is training here.
         """
         if "://" in str(self.root):
             yield
@@ -243,19 +243,19 @@ class WorkDir:
                     "new --workdir."
                 ) from error
             except OSError:
-                pass  # no locks here
+                pass  # the file system has no locks
             yield
 
     def refuse_other(self, before: Experiment, wanted: Experiment, flag: str = "--workdir") -> None:
-        """Refuses to take `wanted` for the experiment `before`, which lives here.
+        """Refuses to run `wanted` in place of the experiment `before`, which this directory holds.
 
         Args:
-          before: as `read` gives it.
-          wanted: what is to run.
-          flag: of the command line, which chose this directory.
+          before: the experiment that `read` returned.
+          wanted: the experiment to run.
+          flag: command-line flag that gave this directory.
 
         Raises:
-          UserError: they differ in more than the free settings.
+          UserError: they differ in settings that must not change.
         """
         new = identity(wanted)
         for key, value in identity(before).items():
@@ -268,19 +268,19 @@ class WorkDir:
     def write_evaluation(
         self, result: Mapping[str, Any], *, data: str, split: str, fingerprint: str, checkpoint: int
     ) -> dict[str, Any]:
-        """Writes a result of `evaluate.evaluate` to eval/, under the name of what was scored.
+        """Writes a result of `evaluate.evaluate` to eval/, in a file named after what was scored.
 
-        A submission in it goes to a file of its own, whose path takes its place.
+        A submission in the result is written to a file of its own and replaced by its path.
 
         Args:
-          result: what was measured.
-          data: the data set's path.
-          split: of the data set.
-          fingerprint: of the data set.
-          checkpoint: what was scored.
+          result: the measurements.
+          data: path of the data set.
+          split: split of the data set.
+          fingerprint: fingerprint of the data set.
+          checkpoint: step of the checkpoint.
 
         Returns:
-          What was written, and to which `file`.
+          The content that was written, and its `file`.
         """
         about = {"data": data, "split": split, "fingerprint": fingerprint, "checkpoint": checkpoint}
         record: dict[str, Any] = about | dict(result)

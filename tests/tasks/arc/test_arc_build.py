@@ -153,7 +153,7 @@ def test_a_test_subset_may_lack_answers_and_a_training_subset_may_not(tmp_path):
     [
         ({"subsets": ("training2", "evaluation")}, "training2 .ARC-AGI-2. is trained on and eval"),
         ({"test": "concept"}, "the test subset is 'concept'"),
-        ({"subsets": ("evaluation", "evaluation")}, "none may stand there twice"),
+        ({"subsets": ("evaluation", "evaluation")}, "give each subset once"),
         ({"side": 31}, "side is 31"),
         ({"copies": -1}, "copies is -1"),
         ({"heldout": 5}, "heldout is 5 and there are 4 tasks"),

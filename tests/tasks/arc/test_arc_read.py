@@ -78,7 +78,7 @@ def test_the_package_says_its_version_and_lacks_conceptarc():
 
 
 def test_places_that_hold_nothing(tmp_path):
-    fails(lambda: read_subset(str(tmp_path / "no"), "training"), tmp_path / "no", "no directory")
+    fails(lambda: read_subset(str(tmp_path / "no"), "training"), tmp_path / "no", "not a directory")
     fails(lambda: read_subset(str(tmp_path), "training"), "none at all", "arc-agi_training")
     source(tmp_path)
     fails(lambda: read_subset(str(tmp_path), "concept"), "concept", "training_challenges")
@@ -89,14 +89,14 @@ def test_places_that_hold_nothing(tmp_path):
     ("content", "words"),
     [
         ("{", ["not valid JSON"]),
-        ("[]", ["no tasks by name"]),
-        ("{}", ["holds no tasks"]),
-        ('{"a": 3}', ["task a", "no object"]),
+        ("[]", ["instead of tasks by name"]),
+        ("{}", ["has no tasks"]),
+        ('{"a": 3}', ["task a", "not an object"]),
         ('{"a": {"train": []}}', ["task a", "'train' is missing or empty"]),
         ('{"a": {"train": [{"input": [[1]], "output": [[1]]}]}}', ["task a", "'test'"]),
         (
             '{"a": {"train": [{"input": [[1]]}], "test": [{"input": [[1]]}]}}',
-            ["task a, train 1", "no 'output'"],
+            ["task a, train 1", "'output' is missing"],
         ),
         (
             '{"a": {"train": [{"input": [[1]], "output": [[1], [1, 2]]}],'
@@ -105,11 +105,11 @@ def test_places_that_hold_nothing(tmp_path):
         ),
         (
             '{"a": {"train": [{"input": [[1]], "output": [[11]]}], "test": [{"input": [[1]]}]}}',
-            ["task a, train 1, output", "11 is no colour"],
+            ["task a, train 1, output", "11 is not a colour"],
         ),
         (
             '{"a": {"train": [{"input": [[1]], "output": [[1]]}], "test": [{"output": [[1]]}]}}',
-            ["task a, test 1", "no 'input'"],
+            ["task a, test 1", "'input' is missing"],
         ),
     ],
 )
@@ -126,7 +126,7 @@ def test_solutions_that_do_not_fit_are_refused(tmp_path):
         ({}, ["task t", "none solutions", "2 tests"]),
         ({"t": [[[1]]]}, ["task t", "1 solutions", "2 tests"]),
         ({"t": 5}, ["task t", "2 tests"]),
-        ({"t": [[[1]], [[12]]]}, ["task t, solution 2", "12 is no colour"]),
+        ({"t": [[[1]], [[12]]]}, ["task t, solution 2", "12 is not a colour"]),
     ):
         answers.write_text(json.dumps(content))
         fails(lambda: read_file(path, answers), answers, *words)

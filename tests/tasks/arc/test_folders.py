@@ -98,15 +98,15 @@ def test_what_is_there_is_listed(tmp_path):
     ("content", "words"),
     [
         ([{"input": [[1]], "output": [[2]]}], ["list of pairs (as in re-arc)", "'train'"]),
-        ([], ["is a list, and holds no tasks by name"]),
+        ([], ["is a list instead of tasks by name"]),
         ([{"examples": [], "source": ""}], ["list of examples (as in BARC)"]),
         ({"examples": [[[[1]], [[2]]]], "source": "s"}, ["'examples'", "'train' and 'test' are"]),
         ({"fewshots": [{"input": [[1]]}], "query": []}, ["'fewshots', 'query', and 'train'"]),
         ({"train": [{"input": [[1]], "output": [[1]]}]}, ["'test' is missing"]),
         ({"test": [{"input": [[1]], "output": [[1]]}]}, ["'train' is missing"]),
         ({"a": [{"attempt_1": [[1]], "attempt_2": [[1]]}]}, ["is a submission"]),
-        ({"a": [[[1]], [[2]]], "b": [[[1]]]}, ["holds solutions alone"]),
-        (3, ["is a int, and holds no tasks"]),
+        ({"a": [[[1]], [[2]]], "b": [[[1]]]}, ["has only solutions"]),
+        (3, ["is a int instead of tasks"]),
         ({"a": {"train": [{"input": ["10"], "output": ["20"]}], "test": []}}, ["task a, train 1"]),
     ],
 )

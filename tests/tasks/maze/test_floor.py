@@ -78,7 +78,7 @@ def test_what_trm_solve_draws_is_read_back(colour):
     (given, other) = FIVE.parse_all(f"{text}\n{text}")
     np.testing.assert_array_equal(given.tokens, question)
     np.testing.assert_array_equal(other.tokens, question)
-    assert given.note == "the path that is drawn is left out of the question"
+    assert given.note == "the path in the drawing is left out of the question"
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_what_trm_solve_draws_is_read_back(colour):
         ("\n".join(["S..#", "....", "...G", "....", "...."]), 1, "5 rows of 4 cells"),
         ("\n".join(["S   ", "    ", "   G", "   #", "   #"]), 1, "5 rows of 4 cells"),
         ("\n".join([*ROWS, "", *ROWS[:4]]), 7, "4 rows of 5 cells"),
-        ("\n".join([*ROWS[:4], "", *ROWS]), 6, "no empty line parts this maze"),
+        ("\n".join([*ROWS[:4], "", *ROWS]), 6, "no empty line separates this maze"),
         ("\n".join([*ROWS[:2], "  # ##", *ROWS[3:]]), 3, "the line has 6 cells"),
         (f"{QUESTION}\n{QUESTION}#", 2, "the line has 26 cells"),
-        ("\n".join(ROWS).replace("G", "X"), 5, "'X' at place 5 of the line is no cell"),
+        ("\n".join(ROWS).replace("G", "X"), 5, "'X' at place 5 of the line is not a cell"),
         ("\n".join(ROWS).replace("G", "9"), 5, "'9' at place 5"),
     ],
 )

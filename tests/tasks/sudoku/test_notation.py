@@ -179,7 +179,7 @@ def test_a_zero_beside_another_blank_is_refused_where_it_may_be_a_digit():
         (NINE, QUESTION[:-3] + "0" + QUESTION[-2:]),
         (SIXTEEN, "0.G" + "." * 253),
     ):
-        with pytest.raises(UserError, match="'0' stands beside .* write every blank as '.'"):
+        with pytest.raises(UserError, match="'0' is used beside .* write every blank as '.'"):
             sudoku.parse(text)
 
 

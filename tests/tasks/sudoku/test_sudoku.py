@@ -105,7 +105,7 @@ def test_contradictory_questions():
     for cells, where in (((0, 8), "row 1"), ((0, 72), "column 1"), ((0, 10), "box 1")):
         question = np.ones(81, np.uint8)
         question[list(cells)] = 6
-        assert NINE.check_question(question) == f"digit 5 stands twice in {where}"
+        assert NINE.check_question(question) == f"digit 5 appears twice in {where}"
 
 
 def test_right_answer_breaks_no_rule():
@@ -116,7 +116,7 @@ def test_each_broken_rule_is_told():
     question, answer = NINE.parse(QUESTION), NINE.parse(ANSWER)
     answer[2] = 6  # a second 5 in row 1, column 3 and box 1
     broken = NINE.check_answer(question, answer)
-    assert {"digit 5 stands twice in row 1", "digit 5 stands twice in box 1"} <= set(broken)
+    assert {"digit 5 appears twice in row 1", "digit 5 appears twice in box 1"} <= set(broken)
     answer = NINE.parse(ANSWER)
     answer[[0, 2]] = answer[[2, 0]]
     assert any(

@@ -69,7 +69,7 @@ REFUSED = {
     "empty": (["question,answer", f",{ANSWER}"], "line 2: the question is empty"),
     "both blanks": (
         ["question,answer", "", f"{QUESTION[:-3]}0{QUESTION[-2:]},{ANSWER}"],
-        "line 3: '0' and another sign for a blank",
+        "line 3: '0' is used beside another character for a blank",
     ),
     "a puzzle a line": ([QUESTION, QUESTION[::-1]], "line 1: there is a puzzle and no answer"),
     "no answers": (["puzzle,clues", f"{QUESTION},30"], r"no column 'answer' \(or answers, sol"),

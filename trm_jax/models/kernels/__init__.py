@@ -1,1 +1,1 @@
-"""Kernels for GPUs, each beside a plain twin that computes the same; `config.model.kernels`."""
+"""Fused GPU kernels, equivalent to the plain layers; enabled by `config.model.kernels`."""

@@ -1,4 +1,4 @@
-"""h + drop(x W + b) in one kernel: how attention's result joins the states of a lattice block."""
+"""h + drop(x W + b) in one kernel: adds attention's output to the states of a lattice block."""
 
 import functools
 from typing import Any
@@ -12,9 +12,9 @@ from trm_jax.models.kernels.row_blocks import ROWS, Rows, given, whole
 from trm_jax.models.kernels.target import options
 
 COLUMNS = 32
-"""Columns that a program sums a gradient by weights for."""
+"""Number of columns of the weights' gradient that one program computes."""
 SPLITS = 32
-"""Programs that share the rows of such a gradient; their sums are added up at the end."""
+"""Number of programs that split the rows of such a gradient; their sums are added at the end."""
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
@@ -26,18 +26,18 @@ def add_affine(
     chances: jax.Array | None,
     threshold: int,
 ) -> jax.Array:
-    """The states h + drop(x kernel + bias).
+    """Computes h + drop(x kernel + bias).
 
     Args:
-      h: [R, D], D one of `rows.WIDTHS`.
-      x: [R, D], of the same dtype.
+      h: [R, D], D one of `row_blocks.WIDTHS`.
+      x: [R, D], same dtype as h.
       kernel: float32 [D, D].
       bias: float32 [D].
-      chances: random bytes [R, D] for the dropout; None drops nothing.
-      threshold: bytes below it drop.
+      chances: random bytes [R, D] for the dropout; None for no dropout.
+      threshold: entries with bytes below it are dropped.
 
     Returns:
-      [R, D] of h's dtype; sums within the kernel are float32.
+      [R, D] in h's dtype; sums within the kernel are float32.
     """
     arrays = [h, x, kernel.astype(h.dtype), bias, *given(chances)]
     return _over_rows(_forward, arrays, threshold, "add_affine")
@@ -65,7 +65,7 @@ def _forward(h: Any, x: Any, kernel: Any, bias: Any, *refs: Any, rows: int, thre
 
 
 def _by_rows(d: Any, kernel: Any, *refs: Any, rows: int, threshold: int) -> None:
-    """The gradient by x."""
+    """Computes the gradient with respect to x."""
     *chances, d_x = refs
     here = Rows(pl.program_id(0) * ROWS, rows)
     back = here.drop(here.load(d).astype(jnp.float32), chances, threshold)
@@ -73,7 +73,7 @@ def _by_rows(d: Any, kernel: Any, *refs: Any, rows: int, threshold: int) -> None
 
 
 def _by_weights(x: Any, d: Any, *refs: Any, rows: int, threshold: int) -> None:
-    """The gradients by some columns of the weights, summed over some of the rows."""
+    """Computes gradients of some columns of the weights, summed over some of the rows."""
     *chances, d_kernel, d_bias = refs
     each = pl.cdiv(pl.cdiv(rows, ROWS), SPLITS)
     first, columns = pl.program_id(1) * each, pl.ds(pl.program_id(0) * COLUMNS, COLUMNS)

@@ -1,4 +1,4 @@
-"""The gate of a SwiGLU and its derivatives, as kernels compute them, in float32."""
+"""The gate of a SwiGLU and its derivatives in float32, for use within kernels."""
 
 import jax
 
@@ -11,7 +11,7 @@ def gate_product(gate: jax.Array, up: jax.Array) -> jax.Array:
 def gate_derivatives(
     gate: jax.Array, up: jax.Array, d: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """silu(gate) * up, and what the gradient d by it is by gate and by up."""
+    """silu(gate) * up, and from its gradient d those of gate and up."""
     sigmoid = jax.nn.sigmoid(gate)
     silu = gate * sigmoid
     return silu * up, d * up * (sigmoid + silu * (1 - sigmoid)), d * silu

@@ -1,8 +1,8 @@
 """h + drop(down(gelu(up(normalised h)))) in one kernel: the second half of a lattice block.
 
-What is four times as wide as h never reaches memory, forward or backward. Backward, one kernel
-goes over the rows and gives the gradient by h; another goes over the inner channels and gives
-those by the weights. Both compute the inside again out of h, the only activation that is stored.
+The inner activations, four times as wide as h, are never written to memory. Backward, one kernel
+iterates over the rows and computes the gradient of h; another iterates over the inner channels and
+computes those of the weights. Both recompute the inner activations from h, the only one stored.
 """
 
 import functools
@@ -26,17 +26,17 @@ from trm_jax.models.kernels.row_blocks import (
 from trm_jax.models.kernels.target import options
 
 INNER = 64
-"""Inner channels that a program takes at a time."""
+"""Number of inner channels that a program processes at a time."""
 SUMMED = 32
-"""Inner channels whose gradients by weights a program sums; more would not fit its registers."""
+"""Number of inner channels whose weight gradients a program sums, limited by its registers."""
 SPLITS = 8
-"""Programs that share the rows of a gradient by weights; their sums are added up at the end."""
+"""Number of programs that split the rows of a weight gradient; their sums are added at the end."""
 SLOPE, CUBE = 2 * math.sqrt(2 / math.pi), 0.044715
 """The tanh form of GELU is x sigmoid(SLOPE (x + CUBE x^3))."""
 
 
 class Weights(NamedTuple):
-    """Of both products, float32: kernels [D, F] and [F, D], biases [F] and [D]."""
+    """Float32 weights of both products: kernels [D, F] and [F, D], biases [F] and [D]."""
 
     up: jax.Array
     up_bias: jax.Array
@@ -44,7 +44,7 @@ class Weights(NamedTuple):
     down_bias: jax.Array
 
     def narrow(self, dtype: Any) -> "Weights":
-        """Kernels in the type of the activations; biases are added to float32 sums."""
+        """Casts the kernels to the activations' dtype; biases are added to float32 sums."""
         return self._replace(up=self.up.astype(dtype), down=self.down.astype(dtype))
 
 
@@ -58,7 +58,7 @@ def _gelu_slope(x: jax.Array) -> jax.Array:
 
 
 def takes(width: int) -> bool:
-    """Whether the kernels can take states of this width, and an MLP four times as wide."""
+    """Whether the kernels support states of this width and an MLP four times as wide."""
     return width in WIDTHS
 
 
@@ -66,16 +66,16 @@ def takes(width: int) -> bool:
 def norm_mlp(
     h: jax.Array, weights: Weights, chances: jax.Array | None, threshold: int
 ) -> jax.Array:
-    """The states h + drop(down(gelu(up(normalised h)))).
+    """Computes h + drop(down(gelu(up(normalised h)))).
 
     Args:
-      h: [R, D], D one of `rows.WIDTHS`.
+      h: [R, D], D one of `row_blocks.WIDTHS`.
       weights: F a multiple of INNER.
-      chances: random bytes [R, D] for the dropout; None drops nothing.
-      threshold: bytes below it drop.
+      chances: random bytes [R, D] for the dropout; None for no dropout.
+      threshold: entries with bytes below it are dropped.
 
     Returns:
-      [R, D] of h's dtype; sums within the kernel are float32.
+      [R, D] in h's dtype; sums within the kernel are float32.
     """
     (rows, width), w = h.shape, weights.narrow(h.dtype)
     arrays = [h, *given(chances), *w]
@@ -107,7 +107,7 @@ def _forward(h: Any, *refs: Any, rows: int, threshold: int) -> None:
 
 
 def _by_rows(h: Any, d: Any, *refs: Any, rows: int, threshold: int) -> None:
-    """The gradient by h."""
+    """Computes the gradient with respect to h."""
     *chances, up, up_bias, down, d_h = refs
     here = Rows(pl.program_id(0) * ROWS, rows)
     exact, scale = normalise(here.load(h))
@@ -126,7 +126,7 @@ def _by_rows(h: Any, d: Any, *refs: Any, rows: int, threshold: int) -> None:
 
 
 def _by_weights(h: Any, d: Any, *refs: Any, rows: int, threshold: int) -> None:
-    """The gradients by the weights of some inner channels, summed over some of the rows."""
+    """Computes weight gradients of some inner channels, summed over some of the rows."""
     *chances, up, up_bias, down, d_up, d_up_bias, d_down, d_down_bias = refs
     each = pl.cdiv(pl.cdiv(rows, ROWS), SPLITS)
     first = pl.program_id(1) * each
@@ -175,7 +175,7 @@ def _gradients(threshold: int, kept: Any, d: jax.Array) -> tuple[jax.Array, Weig
 
 
 def _weight_gradients(arrays: list[jax.Array], threshold: int) -> Weights:
-    """Of all weights; `arrays` are those that `_by_weights` reads."""
+    """Gradients of all weights; `arrays` are the inputs of `_by_weights`."""
     *of_rows, up, _, _ = arrays
     (rows, width), inner = of_rows[0].shape, up.shape[1]
     chunks = inner // SUMMED
@@ -203,7 +203,7 @@ def _weight_gradients(arrays: list[jax.Array], threshold: int) -> Weights:
         **options(num_stages=2),
     )(*arrays)
     up, up_bias, down, down_bias = (jnp.sum(a, axis=0) for a in sums)
-    # every chunk of inner channels has summed the last bias's, which does not depend on them
+    # every chunk of inner channels has computed the last bias's gradient, which is the same in all
     return Weights(up, up_bias, down, down_bias[0])
 
 

@@ -1,8 +1,8 @@
-"""Queries, keys and values of normalised tokens, each an array of its own.
+"""Queries, keys and values of normalised tokens, as three arrays.
 
-One product would write all three side by side, and taking them apart reads and writes each once
-more; so does gluing their gradients together. h is passed on, so that the gradient which reaches it
-behind the kernel is added within the one that goes over the rows.
+A single product would write them side by side, and splitting them would read and write each once
+more, as would concatenating their gradients. h is returned too, so that the gradient that reaches
+it through the residual is added within the kernel that iterates over the rows.
 """
 
 import functools
@@ -17,22 +17,22 @@ from trm_jax.models.kernels.row_blocks import ROWS, Rows, normalise, normalise_g
 from trm_jax.models.kernels.target import options
 
 COLUMNS = 32
-"""Columns of each of q, k and v that a program sums a gradient by weights for."""
+"""Number of columns of each of q, k and v in a weight gradient that one program computes."""
 SPLITS = 32
-"""Programs that share the rows of such a gradient; their sums are added up at the end."""
+"""Number of programs that split the rows of such a gradient; their sums are added at the end."""
 
 
 @jax.custom_vjp
 def norm_qkv(h: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, ...]:
-    """H, and q, k and v of normalised h.
+    """Computes queries, keys and values of normalised h, and returns h with them.
 
     Args:
-      h: [R, D], D one of `rows.WIDTHS`.
+      h: [R, D], D one of `row_blocks.WIDTHS`.
       kernel: float32 [D, 3 D], q | k | v.
       bias: float32 [3 D].
 
     Returns:
-      Four arrays [R, D] of h's dtype; sums within the kernel are float32.
+      h, q, k and v, each [R, D] in h's dtype; sums within the kernel are float32.
     """
     rows, width = h.shape
     arrays = h, kernel.astype(h.dtype), bias
@@ -57,7 +57,7 @@ def _forward(h: Any, kernel: Any, bias: Any, *out: Any, rows: int) -> None:
 
 
 def _by_rows(h: Any, d_behind: Any, *refs: Any, rows: int) -> None:
-    """The gradient by h."""
+    """Computes the gradient with respect to h."""
     *d, kernel, d_h = refs
     here, width = Rows(pl.program_id(0) * ROWS, rows), h.shape[1]
     total = jnp.zeros((ROWS, width), jnp.float32)
@@ -69,7 +69,7 @@ def _by_rows(h: Any, d_behind: Any, *refs: Any, rows: int) -> None:
 
 
 def _by_weights(h: Any, *refs: Any, rows: int) -> None:
-    """The gradients by some columns of the weights, summed over some of the rows."""
+    """Computes gradients of some columns of the weights, summed over some of the rows."""
     *d, d_kernel, d_bias = refs
     each = pl.cdiv(pl.cdiv(rows, ROWS), SPLITS)
     first, columns = pl.program_id(1) * each, pl.ds(pl.program_id(0) * COLUMNS, COLUMNS)

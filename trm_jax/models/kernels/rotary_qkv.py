@@ -1,7 +1,7 @@
-"""Queries, keys and values out of tokens in one kernel, the first two turned by their positions.
+"""Queries, keys and values of tokens in one kernel, with rotary positions.
 
-The product alone would write all three side by side; turning them and taking them apart reads and
-writes each once more.
+The product alone would write all three side by side; rotating and splitting them would read and
+write each once more.
 """
 
 import functools
@@ -17,16 +17,16 @@ from trm_jax.models.kernels.target import options
 from trm_jax.models.rotary import rotate
 
 ROWS, DEPTH = 128, 64
-"""Rows of a program, and columns of x that it takes at a time."""
+"""Number of rows of a program, and of columns of x that it processes at a time."""
 
 
 def takes(width: int, head_width: int) -> bool:
-    """Whether the kernel can take tokens and heads of these widths."""
+    """Whether the kernel supports tokens and heads of these widths."""
     return width % DEPTH == 0 and _columns(width) % head_width == 0
 
 
 def _columns(width: int) -> int:
-    """Columns of q, k or v that a program makes: some whole heads."""
+    """Number of columns of q, k or v that a program computes: a multiple of a head's width."""
     return 128 if width % 128 == 0 else 64
 
 
@@ -34,17 +34,17 @@ def _columns(width: int) -> int:
 def rotary_qkv(
     x: jax.Array, kernel: jax.Array, cos: jax.Array, sin: jax.Array, heads: int
 ) -> tuple[jax.Array, ...]:
-    """q, k and v of x, q and k turned by the angles of their tokens.
+    """Computes q, k and v of x, with q and k rotated by the angles of their tokens.
 
     Args:
       x: [B, L, D].
-      kernel: [D, 3 D], q | k | v, each by heads, of the same dtype.
-      cos: of the angles, [L, D / heads] (`rotary.rotary_tables`).
-      sin: likewise.
-      heads: H.
+      kernel: [D, 3 D], q | k | v, each by heads, same dtype as x.
+      cos: cosine of the angles, [L, D / heads] (`rotary.rotary_tables`).
+      sin: sine of the angles, same shape.
+      heads: number of heads, H.
 
     Returns:
-      Three arrays [B, L, H, D / H] of x's dtype.
+      Three arrays [B, L, H, D / H] in x's dtype.
     """
     batch, tokens, width = x.shape
     rows, columns = batch * tokens, _columns(width)
@@ -68,14 +68,14 @@ def rotary_qkv(
 
 
 def _turn(columns: int, head_width: int) -> jax.Array:
-    """A matrix that takes (first half, second half) of each head to (-second, first)."""
+    """Matrix that maps (first half, second half) of each head to (-second, first)."""
     half = np.eye(head_width // 2)
     head = np.block([[np.zeros_like(half), half], [-half, np.zeros_like(half)]])
     return jnp.asarray(np.kron(np.eye(columns // head_width), head), "float32")
 
 
 def _around(table: jax.Array, columns: int) -> jax.Array:
-    """A table [L, head_width] for all heads of a program, and rows from any token on."""
+    """Tiles a table [L, head_width] for all heads of a program, and for rows from any token on."""
     more = -(-ROWS // table.shape[0])
     around = jnp.concatenate([table] * (1 + more))
     return jnp.tile(around, (1, columns // table.shape[1]))

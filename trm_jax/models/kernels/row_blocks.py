@@ -1,4 +1,4 @@
-"""What kernels over the rows of a lattice block share: rows that may be missing, norms, dropout."""
+"""Shared parts of the kernels over a lattice block's rows: masked rows, norm, dropout."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from jax.experimental.pallas import triton
 from trm_jax.core.numerics import RMS_EPSILON
 
 ROWS = 64
-"""Rows that a program takes at a time."""
+"""Number of rows that a program processes at a time."""
 CHANCES = 256
-"""Values of a random byte."""
+"""Number of values of a random byte."""
 WIDTHS = (32, 64, 128, 256)
-"""Powers of two, as Triton wants them, whose blocks fit a program."""
+"""Supported widths: powers of two, as Triton requires, whose blocks fit a program."""
 
 
 class Rows:
-    """The rows from `first` on that a program takes at a time, of those that there are."""
+    """A block of rows, from `first` on, of which those beyond the array's end are masked."""
 
     def __init__(self, first: Any, rows: int) -> None:
         self.part = pl.ds(first, ROWS)
         self.present = first + jnp.arange(ROWS, dtype=jnp.int32) < rows
 
     def load(self, ref: Any, columns: Any = slice(None)) -> jax.Array:
-        """[ROWS, columns] of an array [R, D], zeros where there is no row."""
+        """Loads [ROWS, columns] of an array [R, D]; masked rows are zero."""
         return triton.load(ref.at[self.part, columns], mask=self.present[:, None], other=0)
 
     def store(self, ref: Any, value: jax.Array) -> None:
-        """Writes [ROWS, D] where there are rows, in the type of the array."""
+        """Writes [ROWS, D] except masked rows, in the array's dtype."""
         mask = jnp.broadcast_to(self.present[:, None], value.shape)
         triton.store(ref.at[self.part, :], value.astype(ref.dtype), mask=mask)
 
@@ -44,17 +44,17 @@ class Rows:
 
 
 def whole(*shape: int) -> pl.BlockSpec:
-    """All of an array is within a program's reach; what it needs of it, it loads."""
+    """Block spec of a whole array, of which a program loads what it needs."""
     return pl.BlockSpec(shape, lambda *_: (0,) * len(shape))
 
 
 def given(chances: jax.Array | None) -> list[jax.Array]:
-    """The bytes for the dropout as arguments of a kernel."""
+    """The random bytes for dropout as a list of kernel arguments; empty for None."""
     return [] if chances is None else [chances]
 
 
 def normalise(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Rows [ROWS, D] normalised, and what each is multiplied with for that, [ROWS, 1]; float32."""
+    """Normalises rows [ROWS, D]; returns them and their scale factors [ROWS, 1], in float32."""
     x = x.astype(jnp.float32)
     x = x - jnp.mean(x, axis=1, keepdims=True)
     scale = jax.lax.rsqrt(jnp.mean(x * x, axis=1, keepdims=True) + RMS_EPSILON)
@@ -62,6 +62,6 @@ def normalise(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def normalise_gradient(x: jax.Array, scale: jax.Array, d: jax.Array) -> jax.Array:
-    """The gradient by rows, of d by the normalised x; all as `normalise` gives them."""
+    """Gradient with respect to x, given d with respect to the normalised x; see `normalise`."""
     mean = jnp.mean(d, axis=1, keepdims=True)
     return scale * (d - mean - x * jnp.mean(d * x, axis=1, keepdims=True))

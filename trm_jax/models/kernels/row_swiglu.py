@@ -1,9 +1,9 @@
-"""A SwiGLU over the last axis without gate and up in memory.
+"""A SwiGLU over the last axis that never writes gate and up to memory.
 
-Forward, one kernel goes from x to silu(gate) * up. Backward, one kernel computes gate and up again
-out of x and gives their gradients side by side, as one array, which is what the matrix products
-behind it want: what autodiff makes of `jnp.split` glues two halves together instead. Arithmetic is
-what an update on a GPU has to spare; memory traffic is what bounds it.
+Forward, one kernel computes silu(gate) * up from x. Backward, one kernel recomputes gate and up
+from x and writes their gradients side by side in one array, as the matrix products that follow
+need them; autodiff of `jnp.split` would concatenate two arrays instead. On a GPU an update is bound
+by memory traffic, so that the additional arithmetic costs little.
 """
 
 import functools
@@ -18,24 +18,24 @@ from trm_jax.models.kernels.gates import gate_derivatives, gate_product
 from trm_jax.models.kernels.target import options
 
 ROWS, DEPTH = 128, 64
-"""Rows of a program, and columns of x that it takes at a time."""
+"""Number of rows of a program, and of columns of x that it processes at a time."""
 FORWARD, BACKWARD = 128, 64
-"""Inner channels of a program; the backward one holds three sums of this width."""
+"""Number of inner channels of a program; the backward one holds three sums of this width."""
 
 
 def takes(width: int) -> bool:
-    """Whether the kernels can take a SwiGLU of this outer width."""
+    """Whether the kernels support a SwiGLU of this outer width."""
     return width % DEPTH == 0
 
 
 @jax.custom_vjp
 def row_swiglu(x: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array:
-    """down(silu(gate(x)) * up(x)).
+    """Computes down(silu(gate(x)) * up(x)).
 
     Args:
-      x: [R, D], D as `takes` says.
-      gate_up: [D, 2 F], gate first, of the same dtype; F a multiple of 256 (`inner_width`).
-      down: [F, D], likewise.
+      x: [R, D], D supported by `takes`.
+      gate_up: [D, 2 F], gate first, same dtype as x; F a multiple of 256 (`inner_width`).
+      down: [F, D], same dtype.
 
     Returns:
       [R, D]; sums within a kernel are float32.
@@ -95,7 +95,7 @@ def _backward(
 
 
 def _present(rows: int) -> jax.Array:
-    """Which rows of this program there are."""
+    """Mask of this program's rows that are within the array."""
     return pl.program_id(0) * ROWS + jnp.arange(ROWS, dtype=jnp.int32) < rows
 
 

@@ -1,8 +1,8 @@
-"""rms(h + swiglu(h)) over up to 128 tokens, without anything in between in memory.
+"""rms(h + swiglu(h)) over up to 128 tokens, without writing intermediate results to memory.
 
-All tokens of a channel lie in one program, so that one kernel reads h [L, C] and writes the result.
-The backward pass computes what is between again: one kernel gives the gradient by h and by what is
-normalised; one more, of that, the gradients by the weights, in parts that are added up behind it.
+One program holds all tokens of its channels, so that one kernel reads h [L, C] and writes the
+result. The backward pass recomputes the intermediate results: one kernel computes the gradients of
+h and of the norm's input; from the latter another computes partial sums of the weights' gradients.
 """
 
 import functools
@@ -18,28 +18,28 @@ from trm_jax.models.kernels.gates import gate_derivatives, gate_product
 from trm_jax.models.kernels.target import options
 
 COLUMNS, INNER = 64, 64
-"""Channels of a program, and inner units that it takes at a time."""
+"""Number of channels of a program, and of inner units that it processes at a time."""
 PARTS = 32
-"""Programs that share the channels in the sum of the weights' gradients."""
+"""Number of programs that split the channels when summing the weights' gradients."""
 MOST_TOKENS = 128
 
 
 def takes(tokens: int) -> bool:
-    """Whether the kernels can take so many tokens."""
+    """Whether the kernels support this number of tokens."""
     return tokens <= MOST_TOKENS
 
 
 @jax.custom_vjp
 def token_swiglu(h: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array:
-    """rms(h + down(silu(gate(h)) * up(h))), all over the first axis.
+    """Computes rms(h + down(silu(gate(h)) * up(h))), all over the first axis.
 
     Args:
-      h: [L, C], L as `takes` says.
-      gate_up: [L, 2 F], gate first, of the same dtype; F a multiple of 256 (`inner_width`).
-      down: [F, L], likewise.
+      h: [L, C], L supported by `takes`.
+      gate_up: [L, 2 F], gate first, same dtype as h; F a multiple of 256 (`inner_width`).
+      down: [F, L], same dtype.
 
     Returns:
-      [L, C]; everything but h, weights and gate products is float32 on the way.
+      [L, C]; intermediate results are float32, except the gated products.
     """
     weights = _padded(gate_up, down)
     block = _block(weights)
@@ -55,7 +55,7 @@ def token_swiglu(h: jax.Array, gate_up: jax.Array, down: jax.Array) -> jax.Array
 
 
 def _padded(gate_up: jax.Array, down: jax.Array) -> tuple[jax.Array, ...]:
-    """The weights for a power of two of tokens, as kernels want it; those added count nothing."""
+    """Pads the weights to a power of two of tokens, as kernels require; padding has no effect."""
     tokens = gate_up.shape[0]
     more = max(16, pl.next_power_of_2(tokens)) - tokens
     return jnp.pad(gate_up, ((0, more), (0, 0))), jnp.pad(down, ((0, 0), (0, more)))
@@ -70,13 +70,13 @@ def _whole(weight: jax.Array) -> pl.BlockSpec:
 
 
 def _present(shape: tuple[int, int], first: Any, tokens: int, columns: int) -> jax.Array:
-    """Which of a block's elements there are, its first column being number `first`."""
+    """Mask of a block's elements that are within the array; its first column is `first`."""
     row, column = (jax.lax.broadcasted_iota(jnp.int32, shape, axis) for axis in (0, 1))
     return (row < tokens) & (first + column < columns)
 
 
 def _mixed(x: jax.Array, gate_up: Any, down: Any) -> jax.Array:
-    """X + swiglu(x), float32, of a block x."""
+    """Computes x + swiglu(x), float32, of a block x."""
     inner = down.shape[0]
 
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
@@ -89,7 +89,7 @@ def _mixed(x: jax.Array, gate_up: Any, down: Any) -> jax.Array:
 
 
 def _scale(r: jax.Array, tokens: int) -> jax.Array:
-    """What the norm multiplies each column of r by, [1, columns]."""
+    """Factor by which the norm multiplies each column of r, [1, columns]."""
     return jax.lax.rsqrt(jnp.sum(r * r, axis=0) / tokens + RMS_EPSILON)[None, :]
 
 

@@ -1,1 +1,1 @@
-"""Lattice deduction (arXiv 2605.08605): a network that narrows candidate sets, and guesses."""
+"""Lattice deduction (arXiv 2605.08605): a network that eliminates candidates and guesses."""

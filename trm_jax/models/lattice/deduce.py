@@ -1,4 +1,4 @@
-"""One round on a state of candidates: eliminate, see whether it is over, else guess."""
+"""One round on candidate sets: eliminate, test for a solution or conflict, otherwise guess."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from trm_jax.models.lattice.settings import LatticeSettings
 
 
 class Deduced(NamedTuple):
-    """A state after its elimination.
+    """A state after an elimination.
 
     Attributes:
-      candidates: bool [B, S, C], those that are left.
-      solved: bool [B], one candidate is left in every cell, and no conflict is seen.
-      conflict: bool [B], a cell is empty, or the conflict head says so.
+      candidates: bool [B, S, C], the remaining candidates.
+      solved: bool [B], whether every cell has one candidate and there is no conflict.
+      conflict: bool [B], whether a cell has no candidate or the conflict head reports a conflict.
     """
 
     candidates: jax.Array
@@ -31,14 +31,14 @@ def eliminate(
     *,
     searching: bool = False,
 ) -> Deduced:
-    """Candidates of low probability die, those of givens never; nothing comes back to life.
+    """Eliminates candidates of low probability, except those of givens.
 
     Args:
-      said: of the last loop on `candidates`.
+      said: outputs of the heads after the last loop on `candidates`.
       candidates: bool [B, S, C].
-      given: bool [B, S].
-      settings: the thresholds.
-      searching: whether the threshold of conflicts is that of search.
+      given: bool [B, S], whether the cell was filled in the question.
+      settings: its thresholds are used.
+      searching: whether to use the conflict threshold for search.
     """
     above = settings.search_conflict_above if searching else settings.conflict_above
     likely = jax.nn.sigmoid(said.candidates) >= settings.eliminate_below
@@ -54,12 +54,12 @@ def guess(
     """Fixes one undecided cell of each state that is neither solved nor in conflict.
 
     Args:
-      deduced: after the elimination.
-      said: of the same loop.
-      settings: `temperature`.
+      deduced: result of `eliminate`.
+      said: outputs of the heads that `eliminate` used.
+      settings: its `temperature` is used.
       keys: random keys [B]: the cell is drawn uniformly from the undecided ones, its digit from
-        softmax(candidate logits / temperature) over its candidates. None takes the cell and digit
-        of highest candidate logit.
+        softmax(candidate logits / temperature) over its candidates. None selects the cell and
+        digit of the highest candidate logit.
 
     Returns:
       Candidates bool [B, S, C].

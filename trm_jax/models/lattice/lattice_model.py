@@ -1,11 +1,12 @@
-"""A lattice model of the registry: its network looped on candidate sets, a round at a time.
+"""The lattice model: its network is looped on candidate sets, one round at a time.
 
-    s     candidates, bool [B, S, C], which only ever shrink: one for a given, all for an empty cell
-    h     latent state, [B, S, D], zeros at the beginning of each round
+    s     candidates, bool [B, S, C]; one for a given, all for an empty cell; only ever removed
+    h     latent state, [B, S, D], zero at the start of each round
     n     loops of the network in a round, config.model.n
     N     rounds without search, config.model.N
 
-A round is what a supervision step is to TRM: the network reads s, candidates die, a cell is fixed.
+A round corresponds to TRM's supervision step: the network reads s, candidates are eliminated, and
+one cell is guessed.
 Source: "Lattice Deduction Transformers", arXiv 2605.08605.
 """
 
@@ -28,7 +29,7 @@ from trm_jax.models.settings import FUSED, PLAIN, ModelConfig, ModelSettings
 
 KIND = "lattice"
 SURE = 10.0
-"""Halting logit of a solved state where there is no conflict head, and minus that of others."""
+"""Bound of the halting logits; the halting logit of a state that is not solved is minus this."""
 
 NEEDED = {
     "mixer": "attention",
@@ -40,15 +41,15 @@ NEEDED = {
     "start": "fixed",
     "T": 1,
 }
-"""What a lattice model's network is, in the terms of the settings that all models share; those of
-no use to it stand at their defaults."""
+"""Values that a lattice model requires of the settings that all models share. Settings that it does
+not use must have their default."""
 
 
 def check(settings: ModelSettings) -> None:
-    """Refuses settings that a lattice model cannot follow.
+    """Refuses settings that a lattice model does not support.
 
     Raises:
-      UserError: names them and what they must be.
+      UserError: a setting is not supported; the message names it and what it must be.
     """
     wrong = {name: wanted for name, wanted in NEEDED.items() if getattr(settings, name) != wanted}
     if wrong:
@@ -69,23 +70,24 @@ def check(settings: ModelSettings) -> None:
         value, default = getattr(settings, name), getattr(standard, name)
         if value != default:
             raise UserError(
-                f"config.model.{name} is {value}, and a {KIND!r} model does not use it; set it to "
+                f"config.model.{name} is {value}, which a {KIND!r} model does not use; set it to "
                 f"{default}."
             )
 
 
 class LatticeModel:
-    """Pure functions of the parameters; holds nothing but what it is configured to be."""
+    """A lattice model: pure functions of its parameters, without state of its own."""
 
     state_names = ("candidates",)
     learns_to_continue = False
     learner = "pool"
 
     def __init__(self, config: ModelConfig) -> None:
-        """Refuses boards that are no squares, or have too few symbols.
+        """Makes the model of a config.
 
         Raises:
-          UserError: see there.
+          UserError: settings are not supported, the board is not square, or there are fewer than
+            two symbols.
         """
         check(config)
         self.config = config
@@ -93,35 +95,35 @@ class LatticeModel:
         self.side = math.isqrt(config.cells)
         if self.side**2 != config.cells or self.symbols < 2:
             raise UserError(
-                f"config.model.kind is {KIND!r}, for square boards whose cells have one of several "
-                f"symbols each, and these puzzles have {config.cells} cells and {config.vocab} "
+                f"config.model.kind is {KIND!r}, which needs square boards whose cells have one of "
+                f"several symbols, and these puzzles have {config.cells} cells and {config.vocab} "
                 "token ids; choose another kind."
             )
 
     def _network(self, slots: int) -> LatticeNetwork:
         c = self.config
         tokens = c.cells + c.lattice.conflict_token
-        # one prefix token more is how `chosen` counts the conflict token
+        # the conflict token counts as a prefix token in `chosen`
         sized = dataclasses.replace(c, prefix_tokens=tokens - c.cells)
         return LatticeNetwork(c, self.side, self.symbols, attend.chosen(sized, slots))
 
     def init(self, key: jax.Array) -> Any:
-        """Draws the parameters, a tree of float32 arrays; `key` is consumed."""
+        """Initialises the parameters, a tree of float32 arrays."""
         candidates = jnp.ones((1, self.config.cells, self.symbols), bool)
         return self._network(1).init(key, candidates)["params"]
 
     def initial_latents(self, key: jax.Array) -> Latents:
-        """None: a state begins as the puzzle's own candidates."""
+        """Returns (): initial states are the puzzle's own candidates."""
         del key
         return ()
 
     def start(self, initial: Sequence[jax.Array], inputs: jax.Array) -> Latents:
-        """The candidates, bool [B, S, C], that questions int32 [B, S] begin with."""
+        """Initial candidates, bool [B, S, C], of questions int32 [B, S]."""
         del initial
         return (self.candidates_of(inputs),)
 
     def candidates_of(self, inputs: jax.Array) -> jax.Array:
-        """A given is one candidate, an empty cell has all: bool [B, S, C] of int32 [B, S]."""
+        """Candidates bool [B, S, C] of int32 [B, S]: one for a given, all for an empty cell."""
         one = jax.nn.one_hot(inputs - FIRST_DIGIT, self.symbols, dtype=bool)
         return one | (inputs < FIRST_DIGIT)[..., None]
 
@@ -132,24 +134,24 @@ class LatticeModel:
         dropout: float = 0.0,
         keys: jax.Array | None = None,
     ) -> Said:
-        """What the heads say after the last of n loops.
+        """Outputs of the heads after n loops.
 
         Args:
-          params: as from `init`.
+          params: parameters, see `init`.
           candidates: bool [B, S, C].
-          dropout: its rate.
-          keys: random keys [B] for it; None drops nothing.
+          dropout: dropout rate.
+          keys: random keys [B] for the dropout; None for no dropout.
         """
         nothing = jnp.zeros((), jnp.float32)
         (h, token), _ = self._scan(params, candidates, dropout, keys, lambda *_: nothing)
         return self._read(params, h, token)
 
     def losses(self, params: Any, truth: Truth, keys: jax.Array) -> tuple[Losses, Said]:
-        """The losses of the loops that are trained on, on average, and what the last one says.
+        """Losses averaged over the trained loops, and the outputs of the heads after the last one.
 
         Args:
-          params: as from `init`.
-          truth: states and what is true of them.
+          params: parameters, see `init`.
+          truth: states with their targets.
           keys: random keys [B] for the dropout.
         """
         c = self.config
@@ -159,7 +161,7 @@ class LatticeModel:
             return loop_losses(said, truth, c.lattice), said
 
         every = not c.lattice.last_loop_only
-        # computed again in the backward pass: float32 logits of all loops are never stored
+        # recomputed in the backward pass: float32 logits of all loops are never stored
         of_loop = jax.checkpoint(lambda p, h, token: read(p, h, token)[0])
         nothing = jnp.zeros((), jnp.float32)
         (h, token), each = self._scan(
@@ -186,7 +188,7 @@ class LatticeModel:
         keys: jax.Array | None,
         record: Callable[..., Any],
     ) -> Any:
-        """The states after n loops, and what `record` makes of those after each."""
+        """Runs n loops; returns the final states and the stacked outputs of `record`."""
         c = self.config
         network = self._network(candidates.shape[0])
         h0: Any = network.apply({"params": params}, candidates, method="embed")
@@ -213,19 +215,19 @@ class LatticeModel:
         rows: jax.Array,
         noise_keys: jax.Array | None = None,
     ) -> tuple[Latents, Output]:
-        """One round of one chain, nothing of it random: eliminate, then fix the surest cell.
+        """One deterministic round of a single chain: eliminate, then fix the most likely cell.
 
         Args:
-          params: as from `init`.
-          latents: (candidates,), as from `start` or the last round.
-          inputs: int32 [B, S], the questions.
+          params: parameters, see `init`.
+          latents: (candidates,), from `start` or the previous round.
+          inputs: int32 [B, S], token ids of the questions.
           rows: not used.
           noise_keys: not used.
 
         Returns:
-          The candidates after the round, and what is said of those before its guess: logits of
-          each cell's digit, the dead ones' lowest, and a halting logit that is positive where the
-          state is solved and shows no conflict.
+          The candidates after the round, and an output for those before its guess: logits of each
+          cell's digit, lowest for eliminated candidates, and a halting logit that is positive if
+          the state is solved without conflict.
         """
         del rows, noise_keys
         (candidates,) = latents
@@ -235,7 +237,7 @@ class LatticeModel:
         return (guess(deduced, said, settings, None),), self.output(said, deduced)
 
     def output(self, said: Said, deduced: Any) -> Output:
-        """A round's result in the form of all models, see `supervision_step`."""
+        """Converts a round's result to the output of all models, see `supervision_step`."""
         left = deduced.candidates
         lowest = jnp.finfo(said.digits.dtype).min
         alive = left | ~jnp.any(left, axis=-1, keepdims=True)
@@ -247,13 +249,13 @@ class LatticeModel:
         return Output(logits=logits, halt_logits=halt, continue_logits=jnp.zeros_like(halt))
 
     def wants_to_halt(self, output: Output) -> jax.Array:
-        """Bool [B]: whether the state is solved."""
+        """Whether the state is solved, bool [B]."""
         return output.halt_logits > 0
 
     def step_flops(self, batch_size: int, train: bool, chains: int = 1) -> int:
-        """Multiply-adds times two of the products of one round, or of one update of the pool.
+        """FLOPs (twice the multiply-adds) of the products of one round or one training update.
 
-        An update goes forward and, at twice the cost, backward; then it takes a round.
+        An update has a forward pass, a backward pass of twice its cost, and a round.
         """
         del chains
         c = self.config

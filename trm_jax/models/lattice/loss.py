@@ -1,4 +1,4 @@
-"""What a lattice model is trained for: to keep true candidates, know digits, and see conflicts."""
+"""The losses of a lattice model: on candidates, digits and conflicts."""
 
 from typing import NamedTuple
 
@@ -10,12 +10,12 @@ from trm_jax.models.lattice.settings import LatticeSettings
 
 
 class Truth(NamedTuple):
-    """States and what is true of them.
+    """States with their targets.
 
     Attributes:
-      candidates: bool [B, S, C], s.
-      digits: bool [B, S, C], y, one-hot.
-      given: bool [B, S], cells that were filled from the start.
+      candidates: bool [B, S, C], the states, s.
+      digits: bool [B, S, C], the solutions, y, one-hot.
+      given: bool [B, S], whether the cell was filled in the question.
     """
 
     candidates: jax.Array
@@ -24,21 +24,21 @@ class Truth(NamedTuple):
 
     @property
     def satisfiable(self) -> jax.Array:
-        """Bool [B]: no cell has lost its true digit."""
+        """Whether every cell still has its true digit as a candidate, bool [B]."""
         return jnp.all(jnp.any(self.candidates & self.digits, -1), -1)
 
     @property
     def counted(self) -> jax.Array:
-        """Bool [B, S]: cells whose digit is asked for, the empty ones of satisfiable states."""
+        """Cells that count in the digit loss, bool [B, S]: empty cells of satisfiable states."""
         return ~self.given & self.satisfiable[:, None]
 
 
 class Losses(NamedTuple):
-    """Sums over states of a loop's three losses, each a scalar.
+    """The three losses of a loop, each a scalar summed over states.
 
     Attributes:
-      candidates: sum over states of the mean over their cells and candidates.
-      digits: sum over the counted cells.
+      candidates: sum over states of the mean over cells and candidates.
+      digits: sum over states and their counted cells.
       conflict: sum over states.
     """
 
@@ -60,9 +60,9 @@ def loop_losses(said: Said, truth: Truth, settings: LatticeSettings) -> Losses:
     Source: "Lattice Deduction Transformers", arXiv 2605.08605.
 
     Args:
-      said: of one loop.
-      truth: about its states.
-      settings: the weights of candidates.
+      said: outputs of the heads after one loop.
+      truth: the states with their targets.
+      settings: its weights of candidates are used.
     """
     satisfiable = truth.satisfiable
     target = truth.candidates & truth.digits & satisfiable[:, None, None]

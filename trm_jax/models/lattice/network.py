@@ -1,4 +1,4 @@
-"""The network of lattice deduction: pre-norm transformer blocks, looped, with three heads."""
+"""The network of lattice deduction: a looped pre-norm transformer with three heads."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -20,12 +20,12 @@ CONFLICT_STD = 0.02
 
 
 class Said(struct.PyTreeNode):
-    """What the heads say after a loop.
+    """Outputs of the three heads after a loop.
 
     Attributes:
       candidates: float32 [B, S, C], logits that a candidate belongs to a solution.
       digits: float32 [B, S, C], logits of each cell's digit.
-      conflict: float32 [B], logit that some cell has lost its true digit; -inf without a head.
+      conflict: float32 [B], logit that some cell has lost its true digit; -inf without this head.
     """
 
     candidates: jax.Array
@@ -36,18 +36,18 @@ class Said(struct.PyTreeNode):
 def random_bytes(
     shape: tuple[int, ...], rate: float, keys: jax.Array | None
 ) -> tuple[jax.Array | None, int]:
-    """For dropout: uint8 [B, ...] by a key for each slot, and the number below which they drop.
+    """Random bytes for dropout, and the threshold below which an entry is dropped.
 
-    One random byte decides about an entry, so the rate is rounded to a 256th. The bytes are the
-    same however slots are sharded.
+    One byte decides about an entry, so that the rate is rounded to a multiple of 1/256. The bytes
+    do not depend on the sharding of the slots.
 
     Args:
-      shape: of what is dropped, [B, ...], its last axis a multiple of four.
-      rate: share that becomes zero.
-      keys: [B]; None drops nothing.
+      shape: shape [B, ...] of the array to drop from; its last axis is a multiple of four.
+      rate: dropout rate.
+      keys: random keys [B], one for each slot; None for no dropout.
 
     Returns:
-      None for the bytes where nothing is dropped.
+      uint8 array of `shape`, or None for no dropout, and the threshold.
     """
     threshold = round(rate * CHANCES)
     if keys is None or not threshold:
@@ -58,7 +58,7 @@ def random_bytes(
 
 
 def drop(x: jax.Array, chances: jax.Array | None, threshold: int) -> jax.Array:
-    """Dropout of x [B, ...] by `random_bytes`."""
+    """Applies dropout to x [B, ...] by the result of `random_bytes`."""
     if chances is None:
         return x
     scale = jnp.asarray(CHANCES / (CHANCES - threshold), x.dtype)
@@ -69,12 +69,12 @@ Keys = TypeVar("Keys", jax.Array, jax.Array | None)
 
 
 def fold(keys: Keys, number: int | jax.Array) -> Keys:
-    """Other keys out of keys [B]; None, for no randomness, stays None."""
+    """Folds a number into random keys [B]; None, for no randomness, stays None."""
     return None if keys is None else jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
 class Scale(nn.Module):
-    """The scale and bias of a layer norm, float32 [D] each."""
+    """Scale and bias parameters of a layer norm, float32 [D] each."""
 
     width: int
 
@@ -85,7 +85,7 @@ class Scale(nn.Module):
 
 
 class Affine(nn.Module):
-    """A kernel [inputs, outputs] and a bias [outputs], float32."""
+    """Kernel [inputs, outputs] and bias [outputs] parameters, float32."""
 
     inputs: int
     outputs: int
@@ -97,9 +97,10 @@ class Affine(nn.Module):
 
 
 def behind_norm(scale: Scale, affine: Affine, dtype: str) -> tuple[jax.Array, jax.Array]:
-    """Kernel and bias, in `wide`, that do to a normalised x what its norm's and its affine do.
+    """Merges a norm's scale and bias into the affine map that follows; in `wide`.
 
-    So the backward pass needs no sums over all tokens for the norm: they come out of the kernel's.
+    The backward pass then needs no sums over all tokens for the norm's gradients, which follow from
+    the kernel's.
     """
     scales, shift, kernel, bias = (a.astype(wide(dtype)) for a in (*scale(), *affine()))
     return scales[:, None] * kernel, shift @ kernel + bias
@@ -107,7 +108,7 @@ def behind_norm(scale: Scale, affine: Affine, dtype: str) -> tuple[jax.Array, ja
 
 @jax.custom_vjp
 def gelu(x: jax.Array) -> jax.Array:
-    """GELU, the tanh form; the backward pass stores x and nothing else."""
+    """GELU, tanh approximation; the backward pass stores only x."""
     return nn.gelu(x)
 
 
@@ -119,12 +120,12 @@ gelu.defvjp(lambda x: (gelu(x), x), _gelu_gradient)
 
 
 def rows(x: Any) -> Any:
-    """[B, L, D] as kernels take it, [B L, D]; None stays None."""
+    """Reshapes [B, L, D] to [B L, D], as kernels take it; None stays None."""
     return None if x is None else x.reshape(-1, x.shape[-1])
 
 
 class Block(nn.Module):
-    """h + attention(norm(h)), then h + mlp(norm(h)), with GELU and biases; h is [B, L, D]."""
+    """h + attention(norm(h)), then h + mlp(norm(h)), with GELU and biases, on h [B, L, D]."""
 
     config: ModelConfig
     attention: str
@@ -152,7 +153,7 @@ class Block(nn.Module):
         return behind_norm(scale, affine, self.config.dtype)
 
     def _qkv(self, h: jax.Array) -> tuple[jax.Array, ...]:
-        """H, and queries, keys and values [B, L, heads, head_width]."""
+        """h, and queries, keys and values [B, L, heads, head_width]."""
         qkv = self._affine(normalised(h), self._behind_norm(self.norm_attention, self.qkv))
         qkv = qkv.reshape(*h.shape[:2], 3, self.config.heads, -1)
         return h, qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
@@ -183,13 +184,13 @@ class Block(nn.Module):
 
 
 class LatticeNetwork(nn.Module):
-    """Holds the parameters; `trm_jax.models.lattice.lattice_model` loops over it.
+    """All modules with parameters; `trm_jax.models.lattice.lattice_model` loops `loop`.
 
     Attributes:
-      config: of the model.
-      side: rows and columns of a board.
-      symbols: C, candidates of a cell.
-      attention: which implementation, see `models.attend`.
+      config: config of the model.
+      side: number of rows, and of columns, of a board.
+      symbols: number of candidates of a cell, C.
+      attention: name of the attention implementation, see `models.attend`.
     """
 
     config: ModelConfig
@@ -218,12 +219,12 @@ class LatticeNetwork(nn.Module):
         self.digit_head = linear(self.symbols)
 
     def __call__(self, candidates: jax.Array) -> Said:
-        """Touches every parameter once, for `init`."""
+        """Uses every parameter once, for `init`."""
         h0 = self.embed(candidates)
         return self.read(*self.loop(jnp.zeros_like(h0), h0, 0.0, None))
 
     def embed(self, candidates: jax.Array) -> jax.Array:
-        """h0 = Linear(s), [B, S, D], of candidates bool [B, S, C]."""
+        """Embeds candidates bool [B, S, C]: h0 = Linear(s), [B, S, D]."""
         return self.embedding(candidates.astype(self.config.dtype))
 
     def loop(
@@ -232,13 +233,13 @@ class LatticeNetwork(nn.Module):
         """One loop: u = h + h0; h = norm(u + blocks([u + row + column ; conflict token])).
 
         Args:
-          h: [B, S, D], zeros at first.
+          h: [B, S, D], zero in the first loop.
           h0: [B, S, D], the embedded candidates.
-          rate: of dropout.
-          keys: random keys [B] for it; None drops nothing.
+          rate: dropout rate.
+          keys: random keys [B] for the dropout; None for no dropout.
 
         Returns:
-          The new h, and the conflict token's normalised state [B, D] (zeros where there is none).
+          The new h, and the conflict token's normalised state [B, D], zero without such a token.
         """
         c = self.config
         u = h + h0
@@ -257,7 +258,7 @@ class LatticeNetwork(nn.Module):
         return layer_norm(u + x[:, :cells], *scale), layer_norm(token, *scale)
 
     def read(self, h: jax.Array, token: jax.Array) -> Said:
-        """What the three heads say of the states after a loop."""
+        """Outputs of the three heads for the states after a loop."""
         dtype = wide(self.config.dtype)
         conflict = jnp.full(token.shape[:1], -jnp.inf, dtype)
         if self.config.lattice.conflict_token:

@@ -1,4 +1,4 @@
-"""The registry of mixers: one file each; see `mixer.Mixer` for what one is."""
+"""The registry of mixers; `mixer.Mixer` is their interface."""
 
 from trm_jax.models.mixers.attention import AttentionMixer
 from trm_jax.models.mixers.digits import DigitsMixer

@@ -1,4 +1,4 @@
-"""Self-attention with rotary positions: the mixer of the published maze and ARC recipes."""
+"""The attention mixer: self-attention with rotary positions, for the maze and ARC recipes."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from trm_jax.models.settings import ModelConfig, ModelSettings
 
 
 class Attention(nn.Module):
-    """Self-attention over all tokens, no mask; one matrix gives q | k | v, each by heads."""
+    """Self-attention over all tokens without a mask; one matrix computes q | k | v by heads."""
 
     config: ModelConfig
 
@@ -34,7 +34,7 @@ class Attention(nn.Module):
         return Linear(width, c.dtype, name="out")(mixed)[:, :tokens]
 
     def _queries_keys_values(self, x: jax.Array, kernel: jax.Array) -> Sequence[jax.Array]:
-        """Each [B, L, heads, head_width]."""
+        """Queries, keys and values, each [B, L, heads, head_width]."""
         c = self.config
         batch, tokens, width = x.shape
         head_width = width // c.heads
@@ -61,7 +61,7 @@ class AttentionBlock(nn.Module):
 
 
 class AttentionMixer(Mixer):
-    """Every token sees every token."""
+    """Mixes tokens by self-attention."""
 
     block = AttentionBlock
     positions = ("none", "learned", "rotary")
@@ -73,15 +73,15 @@ class AttentionMixer(Mixer):
     )
 
     def check(self, settings: ModelSettings) -> None:
-        """See `Mixer`: rotary positions pair the channels of a head."""
+        """See `Mixer`: rotary positions need an even number of channels per head."""
         if settings.width % (2 * settings.heads):
             raise UserError(
-                f"config.model.width {settings.width} is no multiple of twice config.model.heads "
-                f"({settings.heads}); rotary positions need heads of even width."
+                f"config.model.width is {settings.width}, which is not a multiple of twice "
+                f"config.model.heads ({settings.heads}); rotary positions need heads of even width."
             )
 
     def enter(self, config: ModelConfig, h: jax.Array) -> jax.Array:
-        """See `Mixer`: cuDNN's attention gets its even number of tokens here, once."""
+        """See `Mixer`: pads to the even number of tokens that cuDNN's attention requires."""
         return attend.even(h) if attend.chosen(config, h.shape[0]) == "cudnn" else h
 
     def leave(self, config: ModelConfig, h: jax.Array) -> jax.Array:
@@ -94,5 +94,5 @@ class AttentionMixer(Mixer):
         return 2 * L * 4 * D**2 + 4 * L**2 * D
 
     def mixing_traffic(self, config: ModelConfig) -> int:
-        """See `Mixer`: scores and weights [heads, L, L] go through memory too."""
+        """See `Mixer`: includes scores and attention weights [heads, L, L]."""
         return 8 * config.tokens * config.width + 4 * config.heads * config.tokens**2

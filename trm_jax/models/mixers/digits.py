@@ -1,7 +1,7 @@
-"""A network that treats all digits of a Sudoku alike: the MLP mixer, in a field for each digit.
+"""The digits mixer: the MLP mixer with a field for each digit, equivariant to their renaming.
 
 Source: the "DEC" cell of Aakash-Marthandan/Fixed-Point-Reasoner-Structures, 2026, unpublished;
-width 1728, nine fields of 192, is its smaller one.
+its smaller network has width 1728, nine fields of 192.
 """
 
 import functools
@@ -20,22 +20,22 @@ from trm_jax.models.settings import ModelConfig, ModelSettings
 
 
 def digit_count(config: ModelConfig) -> int:
-    """Number of digits, each with a field of its own."""
+    """Number of digits, each with its own field of the state."""
     return config.vocab - FIRST_DIGIT
 
 
 def field_width(config: ModelConfig) -> int:
-    """Width of a digit's field."""
+    """Width of a digit's field, in channels."""
     return config.width // digit_count(config)
 
 
 class DigitBlock(nn.Module):
     """A block on [L, B, D] with a field for each digit.
 
-    h = rms(h + mix(h)); h = rms(h + couple(mean of the other digits)); h = rms(h + swiglu(h)). The
-    weights are the same for each field, so that renaming the digits of a question renames those of
-    the answer and changes nothing else. The first norm is over the tokens, as in `mlp.MlpBlock`,
-    the others are over a field's channels.
+    h = rms(h + mix(h)); h = rms(h + couple(mean of the other digits)); h = rms(h + swiglu(h)). All
+    fields share their weights, so that renaming the digits of the question renames those of the
+    answer and has no other effect. The first norm is over the tokens, as in `mlp.MlpBlock`, the
+    others are over a field's channels.
     """
 
     config: ModelConfig
@@ -52,7 +52,7 @@ class DigitBlock(nn.Module):
 
 
 class DigitEmbedding(nn.Module):
-    """x [B, S, D]: in each digit's field whether the cell is empty, has this digit, or another."""
+    """x [B, S, D]: each digit's field encodes that the cell is empty, has this digit or another."""
 
     config: ModelConfig
 
@@ -69,9 +69,9 @@ class DigitEmbedding(nn.Module):
 
 
 class DigitAnswer(nn.Module):
-    """Logits [B, S, V] out of fields [B, S, digits, D / digits]: each digit's out of its own field.
+    """Logits [B, S, V] from fields [B, S, digits, D / digits], each digit's from its own field.
 
-    Those of the padding and the empty cell, which no answer has, are out of the fields' mean.
+    The logits of padding and empty cell, which answers do not contain, are from the fields' mean.
     """
 
     dtype: str
@@ -84,7 +84,7 @@ class DigitAnswer(nn.Module):
 
 
 class DigitsMixer(Mixer):
-    """The MLP mixer for puzzles whose digits are all alike, without puzzle table or positions."""
+    """The MLP mixer for puzzles with interchangeable digits; no puzzle table, no positions."""
 
     block = DigitBlock
     positions = ("none",)
@@ -92,9 +92,9 @@ class DigitsMixer(Mixer):
     alike_symbols = True
 
     def check(self, settings: ModelSettings) -> None:
-        """See `Mixer`: a table's row would tell the digits apart."""
+        """See `Mixer`: a puzzle-table row would distinguish the digits."""
         refuse_setting(
-            settings, "prefix_tokens", 0, "the digits mixer, whose digits are all alike, has none"
+            settings, "prefix_tokens", 0, "the digits mixer does not support a puzzle table"
         )
 
     def check_shapes(self, config: ModelConfig) -> None:
@@ -102,12 +102,12 @@ class DigitsMixer(Mixer):
         count = digit_count(config)
         if count < 2 or config.width % count:
             raise UserError(
-                f"config.model.width {config.width} cannot be divided into a field for each of "
-                f"{count} digits, as the digits mixer needs; choose a multiple of {max(count, 2)}."
+                f"config.model.width is {config.width}, which the digits mixer cannot divide into "
+                f"{count} fields, one for each digit; choose a multiple of {max(count, 2)}."
             )
 
     def fields(self, config: ModelConfig) -> int:
-        """See `Mixer`: one for each digit."""
+        """See `Mixer`: one field for each digit."""
         return digit_count(config)
 
     def embedding(self, config: ModelConfig) -> nn.Module:
@@ -124,7 +124,7 @@ class DigitsMixer(Mixer):
         return y.mean(axis=(1, 2)), y
 
     def mixing_flops(self, config: ModelConfig) -> int:
-        """See `Mixer`: the token MLP, and the coupling of the digits."""
+        """See `Mixer`: the token MLP and the coupling of the digits."""
         L, D = config.tokens, config.width
         tokens = 2 * D * 3 * L * inner_width(L, config.expansion)
         return tokens + 2 * L * D * field_width(config)
@@ -139,9 +139,9 @@ class DigitsMixer(Mixer):
         return 2 * L * D + 4 * D * inner_width(L, config.expansion) + 2 * L * D
 
     def block_traffic(self, config: ModelConfig, norms: int = 3) -> int:
-        """See `Mixer`; there is a third norm."""
+        """See `Mixer`: a block has a third norm."""
         return super().block_traffic(config, norms)
 
     def repeats_answers(self, config: ModelConfig, symmetry: str) -> bool:
-        """See `Mixer`: relabelled digits relabel the answer, unless states start at random."""
+        """See `Mixer`: renaming digits renames the answer, unless initial states are random."""
         return symmetry == "digits" and config.start == "fixed"

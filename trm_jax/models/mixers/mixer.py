@@ -1,9 +1,9 @@
-"""What a mixer is: all that differs between networks that mix tokens in different ways.
+"""The interface of a mixer, the part of a network that mixes tokens, and its registry.
 
-A mixer is one object in one registry. Nothing else in the library asks which one it is: a block,
-its layout, its cost, what it refuses, how it embeds and answers, and its names in published weights
-are methods and attributes here. `mlp.py`, `attention.py` and `digits.py` are the built-in ones;
-another one is a subclass in a plugin (`core/registry.py`), registered by `MIXERS.register`.
+No other code depends on which mixer is used: block, layout, cost, supported settings, embedding,
+answer head and names in published weights are methods and attributes of `Mixer`. `mlp.py`,
+`attention.py` and `digits.py` are built in; a plugin (`core/registry.py`) adds one by a subclass
+that it registers with `MIXERS.register`.
 """
 
 from typing import Any, ClassVar, NamedTuple
@@ -19,13 +19,13 @@ from trm_jax.models.settings import ModelConfig, ModelSettings
 
 
 class Published(NamedTuple):
-    """How the published PyTorch code knows a mixer.
+    """Names of a mixer in the published PyTorch code.
 
     Attributes:
-      module: its name in a layer, as in `L_level.layers.0.mlp_t`.
-      arrays: of each of its weights, the name there and our path within a block.
-      flag: what a peer's --mixer is (`trm bench --peer`).
-      positions: the positions that the published recipe uses with it.
+      module: its module in a layer, as in `L_level.layers.0.mlp_t`.
+      arrays: for each of its weights the published name and the path within our block.
+      flag: value of the peer's flag --mixer (`trm bench --peer`).
+      positions: value of `config.model.positions` in the published recipe.
     """
 
     module: str
@@ -35,15 +35,16 @@ class Published(NamedTuple):
 
 
 class Mixer:
-    """One way to mix tokens; stateless.
+    """A way to mix tokens; stateless.
 
     Attributes:
-      block: Flax module of one block, made with a `ModelConfig`; called on h in the mixer's layout,
-        it gives an array of the same shape and dtype.
-      positions: values of `config.model.positions` that it can use.
-      tokens_first: its layout is [L, B, D]; else [B, L, D].
-      published: None where the published code has no such mixer.
-      alike_symbols: it treats all symbols from FIRST_DIGIT on alike, which the task has to as well.
+      block: Flax module of one block, constructed with a `ModelConfig`; it maps h in the mixer's
+        layout to an array of the same shape and dtype.
+      positions: supported values of `config.model.positions`.
+      tokens_first: whether its layout is [L, B, D] instead of [B, L, D].
+      published: names in the published code; None if it has no such mixer.
+      alike_symbols: whether it is equivariant to renaming symbols from FIRST_DIGIT on, which
+        requires a task with interchangeable symbols.
     """
 
     block: ClassVar[type[nn.Module]]
@@ -53,33 +54,33 @@ class Mixer:
     alike_symbols: ClassVar[bool] = False
 
     def check(self, settings: ModelSettings) -> None:
-        """Refuses settings that it cannot use, whatever the puzzles.
+        """Refuses settings that the mixer does not support, for puzzles of any shape.
 
         Raises:
-          UserError: names the setting and what it must be.
+          UserError: a setting is not supported; the message names it and what it must be.
         """
 
     def check_shapes(self, config: ModelConfig) -> None:
-        """The same of what depends on the puzzles' vocabulary and cells."""
+        """Refuses puzzles whose vocabulary or number of cells the mixer does not support."""
 
     def fields(self, config: ModelConfig) -> int:
         """Number of equal parts of a token's state that share their weights."""
         return 1
 
     def embedding(self, config: ModelConfig) -> nn.Module:
-        """Module from token ids int32 [B, S] and table rows [B, E] to x [B, L, D]."""
+        """Module that maps token ids int32 [B, S] and table rows [B, E] to x [B, L, D]."""
         return Embedding(config)
 
     def answer_head(self, config: ModelConfig) -> nn.Module:
-        """Module from what `pool` gives it to logits [B, S, V]."""
+        """Module that maps the second output of `pool` to logits [B, S, V]."""
         return Linear(config.vocab, config.dtype)
 
     def pool(self, config: ModelConfig, y: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """What the halting head [B, .] and the answer head read of y [B, L, D]."""
+        """Inputs of the halting head [B, .] and of the answer head, from y [B, L, D]."""
         return y[:, 0], y[:, config.prefix_tokens :]
 
     def swap(self, h: jax.Array) -> jax.Array:
-        """From [B, L, D] to the layout of the mixer's blocks, and back.
+        """Converts [B, L, D] to the layout of the mixer's blocks, and back.
 
         The published code transposes in every block instead; transposing once per supervision step
         takes 0.72 times as long for a block forward and backward (CPU, full size, batch 8).
@@ -87,48 +88,48 @@ class Mixer:
         return h.swapaxes(0, 1) if self.tokens_first else h
 
     def enter(self, config: ModelConfig, h: jax.Array) -> jax.Array:
-        """H [B, L, D] as the blocks of a supervision step want it; `leave` undoes it."""
+        """Converts h [B, L, D] to the form that a supervision step's blocks take."""
         return self.swap(h)
 
     def leave(self, config: ModelConfig, h: jax.Array) -> jax.Array:
-        """Back from `enter`."""
+        """Inverse of `enter`."""
         return self.swap(h)
 
     @property
     def slots_axis(self) -> int:
-        """Axis of the batch slots in that layout."""
+        """Axis of the batch slots in the mixer's layout."""
         return 1 if self.tokens_first else 0
 
     def mixing_flops(self, config: ModelConfig) -> int:
-        """Multiply-adds times two of one block's mixing, for one example."""
+        """FLOPs (twice the multiply-adds) of one block's token mixing, for one example."""
         raise NotImplementedError
 
     def block_flops(self, config: ModelConfig) -> int:
-        """The same of the whole block: mixing, and a SwiGLU over each field's channels."""
+        """FLOPs of a whole block: token mixing, and a SwiGLU over each field's channels."""
         L, D = config.tokens, config.width
         field = D // self.fields(config)
         return self.mixing_flops(config) + 2 * L * 3 * D * inner_width(field, config.expansion)
 
     def answer_flops(self, config: ModelConfig) -> int:
-        """The same of the answer head."""
+        """FLOPs of the answer head, for one example."""
         return 2 * config.tokens * config.width * config.vocab
 
     def mixing_traffic(self, config: ModelConfig) -> int:
-        """Activations in and out of the mixing's products, one block forward, one example."""
+        """Activations that the mixing's matrix products read and write, per block and example."""
         raise NotImplementedError
 
     def block_traffic(self, config: ModelConfig, norms: int = 2) -> int:
-        """The same of the whole block.
+        """Activations that a whole block reads and writes forward, for one example.
 
-        Each product reads its input and writes its output, gate and up being one output that is
-        read again where they meet; each norm reads two summands and writes one.
+        Each product reads its input and writes its output; gate and up are one output, which is
+        read again by the gate. Each norm reads two summands and writes one array.
         """
         L, D, fields = config.tokens, config.width, self.fields(config)
         channels = 2 * L * D + 4 * L * fields * inner_width(D // fields, config.expansion)
         return channels + self.mixing_traffic(config) + norms * 3 * L * D
 
     def repeats_answers(self, config: ModelConfig, symmetry: str) -> bool:
-        """Whether copies of a question by this kind of symmetry are all answered alike."""
+        """Whether copies of a question by this kind of symmetry always get the same answer."""
         return False
 
 
@@ -136,10 +137,10 @@ MIXERS: Registry[Mixer] = Registry("config.model.mixer", "mixers", Mixer)
 
 
 def refuse_setting(settings: ModelSettings, name: str, wanted: Any, why: str) -> None:
-    """Refuses a setting that is not what a mixer needs.
+    """Refuses a setting that does not have the value that a mixer needs.
 
     Raises:
-      UserError: it is something else.
+      UserError: the setting has another value.
     """
     value = getattr(settings, name)
     if value != wanted:

@@ -1,4 +1,4 @@
-"""A SwiGLU over the tokens: the mixer of the published Sudoku recipe."""
+"""The MLP mixer: a SwiGLU over the tokens, for the Sudoku recipe."""
 
 import jax
 from flax import linen as nn
@@ -12,8 +12,8 @@ from trm_jax.models.settings import ModelConfig
 class MlpBlock(nn.Module):
     """h = rms(h + mix(h)); h = rms(h + swiglu(h)), on [L, B, D]: post-norm, as published.
 
-    On [L, B, D] mixing tokens is a plain matrix product from the left, and no transpose is needed
-    anywhere. Its residual is normalised over the token axis.
+    In the layout [L, B, D], mixing tokens is a matrix product from the left and needs no
+    transpose. The residual of the mixing is normalised over the token axis.
     """
 
     config: ModelConfig
@@ -26,7 +26,7 @@ class MlpBlock(nn.Module):
 
 
 class MlpMixer(Mixer):
-    """Each channel mixes its L tokens."""
+    """Mixes the L tokens of each channel by a SwiGLU."""
 
     block = MlpBlock
     tokens_first = True

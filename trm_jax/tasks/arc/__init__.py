@@ -1,1 +1,1 @@
-"""ARC-AGI: grids whose rule a few demonstrations show."""
+"""ARC-AGI: grid puzzles whose rule is shown by a few demonstrations."""

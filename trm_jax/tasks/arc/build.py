@@ -1,4 +1,4 @@
-"""Builds ARC data sets: which pairs are trained on, which are tests, and every task's copies."""
+"""Builds ARC data sets: training and test pairs, and the augmented copies of every task."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from trm_jax.tasks.arc.records import IDENTITY, Pair, Puzzle
 BUILDER_VERSION = 1
 
 NOTHING = np.zeros((0, 0), np.uint8)
-"""The output that nobody told; its canvas is all pads, none of which is scored."""
+"""Stands for an unknown output; its canvas is all pads, which are not scored."""
 
 
 class Role(NamedTuple):
-    """The splits that a task's demonstrations and tests go to; None for no split at all."""
+    """The splits of a task's demonstrations and tests; None for no split."""
 
     demonstrations: str | None
     tests: str
@@ -35,18 +35,19 @@ TEST, STRICT_TEST = Role("train", "test"), Role(None, "test")
 
 @dataclasses.dataclass(frozen=True)
 class ArcRecipe:
-    """Which tasks make a data set, and what of them is trained on.
+    """The tasks of a data set, and which of their pairs are trained on.
 
     Attributes:
-        source: see `arc_read.read_subset`.
-        subsets: names of the subsets; those besides `test` are trained on whole, tests included.
+        source: see `read.read_subset`.
+        subsets: names of the subsets. All pairs of those other than `test` are trained on.
         test: the subset whose tests are the split "test"; its demonstrations are trained on.
-        strict: they are not.
-        tasks: tasks of each subset, chosen by the seed; 0 takes all.
-        heldout: tasks of the training subsets whose tests are the split "heldout" instead.
-        copies: augmented copies of each task besides the original, each with a table row.
-        side: of the canvas; tasks with larger grids are left out.
-        seed: of the choice of tasks and of the copies.
+        strict: whether demonstrations of `test` are not trained on.
+        tasks: number of tasks of each subset, chosen by the seed; 0 for all.
+        heldout: number of training tasks whose tests are the split "heldout" instead.
+        copies: max number of augmented copies of each task besides the original, each with a
+            puzzle-table row.
+        side: side of the canvas; tasks with larger grids are left out.
+        seed: seed of the choice of tasks and of the copies.
     """
 
     source: str
@@ -60,11 +61,11 @@ class ArcRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses what makes no sense, and training on ARC-AGI-2 while scoring ARC-AGI-1."""
+        """Refuses invalid values, and training on ARC-AGI-2 while scoring ARC-AGI-1."""
         if self.test not in self.subsets or len(set(self.subsets)) != len(self.subsets):
             raise UserError(
                 f"the subsets are {', '.join(self.subsets)} and the test subset is {self.test!r}; "
-                "it has to be one of them, and none may stand there twice."
+                "give each subset once, with the test subset among them."
             )
         refuse_overlap(self.subsets, self.test)
         if not 1 <= self.side <= 30:
@@ -75,10 +76,10 @@ class ArcRecipe:
 
 
 def build(recipe: ArcRecipe) -> Dataset:
-    """Builds a data set; the same recipe and source give the same one, bit for bit.
+    """Builds a data set, the same bit for bit for the same recipe and source.
 
     Raises:
-        UserError: a task is broken, there are too few, or training would see the tests' answers.
+        UserError: a task is invalid, there are too few, or training would see the tests' answers.
     """
     chosen, left_out = _choose(recipe)
     if not chosen:
@@ -99,16 +100,16 @@ def build(recipe: ArcRecipe) -> Dataset:
 
 
 def build_tasks(tasks: Sequence[Puzzle], side: int, copies: int, seed: int, source: str) -> Dataset:
-    """Tasks alone, their demonstrations as the split "train" and their tests as "test".
+    """Builds a data set of the given tasks: demonstrations as "train" and tests as "test".
 
-    For puzzles of no data set; their copies are those that `build` would give them.
+    It is for tasks outside any data set; their copies are the same as in `build`.
 
     Args:
-        tasks: with different names.
-        side: of the canvas.
-        copies: as in Recipe.
-        seed: as in Recipe.
-        source: name for the manifest.
+        tasks: tasks with different names.
+        side: side of the canvas.
+        copies: see `ArcRecipe`.
+        seed: see `ArcRecipe`.
+        source: name of the source for the manifest.
 
     Raises:
         UserError: a grid does not fit on the canvas.
@@ -124,7 +125,7 @@ def build_tasks(tasks: Sequence[Puzzle], side: int, copies: int, seed: int, sour
 
 
 def _choose(recipe: ArcRecipe) -> tuple[list[tuple[Puzzle, Role]], int]:
-    """The tasks of all subsets that fit on the canvas, with their roles, and how many do not."""
+    """Tasks of all subsets that fit on the canvas, with their roles, and how many do not fit."""
     chosen: list[tuple[Puzzle, Role]] = []
     left_out = 0
     for subset in recipe.subsets:
@@ -134,7 +135,7 @@ def _choose(recipe: ArcRecipe) -> tuple[list[tuple[Puzzle, Role]], int]:
         if recipe.tasks > len(fitting):
             raise UserError(
                 f"subset {subset} has {len(fitting)} tasks that fit on {recipe.side}x{recipe.side} "
-                f"cells, fewer than the {recipe.tasks} asked for; ask for fewer."
+                f"cells, fewer than the {recipe.tasks} requested; request fewer."
             )
         order = _order(recipe.seed, f"choice of ARC tasks from {subset}", len(fitting))
         kept = [fitting[i] for i in sorted(order[: recipe.tasks or None])]
@@ -147,7 +148,7 @@ def _choose(recipe: ArcRecipe) -> tuple[list[tuple[Puzzle, Role]], int]:
     if recipe.heldout > len(training):
         raise UserError(
             f"heldout is {recipe.heldout} and there are {len(training)} tasks besides those of "
-            f"the test subset {recipe.test}; ask for fewer."
+            f"the test subset {recipe.test}; request fewer."
         )
     for place in _order(recipe.seed, "held-out ARC tasks", len(training))[: recipe.heldout]:
         chosen[training[place]] = (chosen[training[place]][0], HELDOUT)
@@ -161,7 +162,7 @@ def _order(seed: int, purpose: str, count: int) -> list[int]:
 def _assemble(
     chosen: Sequence[tuple[Puzzle, Role]], side: int, copies: int, seed: int, facts: dict[str, Any]
 ) -> Dataset:
-    """All pairs by task, demonstrations first, in the splits that the tasks' roles say."""
+    """Makes the data set: pairs by task, demonstrations first, in the splits of their roles."""
     pairs: list[Pair] = []
     tasks: list[int] = []
     splits: dict[str, list[int]] = {}
@@ -196,7 +197,7 @@ def _assemble(
 
 
 def _largest(task: Puzzle) -> int:
-    """Rows or columns of its largest grid."""
+    """Number of rows or columns of the task's largest grid."""
     pairs = (*task.demonstrations, *task.tests)
     return max(max(grid.shape) for pair in pairs for grid in pair if grid is not None)
 

@@ -1,7 +1,7 @@
-"""ARC grids on square canvases of tokens, moved and recoloured for a whole batch at once.
+"""ARC grids on square canvases of tokens; moving and recolouring them in batches.
 
-Tokens: 0 pad, 1 the edge (one row below the grid and one column to its right, where the canvas has
-room for them), 2.. the colours. The published canvas has 30x30 cells; S is its side squared.
+Tokens: 0 pad; 1 edge (one row below the grid and one column to its right, if there is room); 2 on
+the colours. The published canvas has 30x30 cells; S is its side squared.
 """
 
 from typing import NamedTuple
@@ -26,14 +26,14 @@ Numbers = NDArray[np.int64]
 
 
 class Sizes(NamedTuple):
-    """Rows and columns of the grid on each canvas, int64 [B] each."""
+    """Number of rows and of columns of the grid on each canvas, int64 [B] each."""
 
     rows: Numbers
     columns: Numbers
 
 
 def to_canvas(grid: Grid, side: int) -> Canvases:
-    """Puts a grid [rows, columns] in the corner of a canvas, uint8 [S]; 0x0 leaves it empty."""
+    """Puts a grid [rows, columns] in the top left of a canvas, uint8 [S]; 0x0 leaves it empty."""
     canvas = np.zeros((side, side), np.uint8)
     rows, columns = grid.shape
     if not grid.size:
@@ -45,14 +45,14 @@ def to_canvas(grid: Grid, side: int) -> Canvases:
 
 
 def sizes(canvases: Canvases) -> Sizes:
-    """Sizes of the grids that canvases [B, S] show.
+    """Sizes of the grids on canvases [B, S].
 
-    As published: the largest rectangle in the top left corner that holds colours only, the one
-    with the fewest rows among equals. It is 0x0 where the first cell is no colour.
+    As published: the largest rectangle in the top left corner that holds only colours, and among
+    equal ones that with the fewest rows. It is 0x0 if the first cell is not a colour.
     """
     side = _side(canvases)
     colours = (canvases >= FIRST_DIGIT) & (canvases < VOCAB)
-    # how many colours each row begins with, then the least of this row and those above
+    # number of colours at the start of each row, then the minimum of this row and those above
     runs = np.logical_and.accumulate(colours.reshape(-1, side, side), axis=2).sum(axis=2)
     widths = np.minimum.accumulate(runs, axis=1)
     best = (widths * np.arange(1, side + 1)).argmax(axis=1)
@@ -61,13 +61,13 @@ def sizes(canvases: Canvases) -> Sizes:
 
 
 def crop(canvas: Canvases, rows: int, columns: int) -> Grid:
-    """The grid of this size in the top left corner of a canvas [S], colours 0 to 9."""
+    """The grid of this size in the top left corner of a canvas [S], with colours 0 to 9."""
     side = _side(canvas[None])
     return canvas.reshape(side, side)[:rows, :columns] - np.uint8(FIRST_DIGIT)
 
 
 def turned(size: Sizes, symmetries: NDArray[np.integer]) -> Sizes:
-    """Sizes after each symmetry [B] of the eight."""
+    """Sizes of grids after one of the eight symmetries [B]."""
     swap = TRANSPOSES[symmetries]
     return Sizes(np.where(swap, *size[::-1]), np.where(swap, *size))
 
@@ -75,17 +75,17 @@ def turned(size: Sizes, symmetries: NDArray[np.integer]) -> Sizes:
 def copies(
     canvases: Canvases, size: Sizes, transforms: Transforms, rows: Numbers, columns: Numbers
 ) -> Canvases:
-    """Shows grids as their augmented copies do, each moved down and right.
+    """Applies transforms to grids and moves each result down and right.
 
     Args:
         canvases: uint8 [B, S], each grid in the top left corner.
-        size: of the grids; 0x0 gives an empty canvas.
+        size: sizes of the grids; 0x0 gives an empty canvas.
         transforms: uint8 [B, 10].
-        rows: int64 [B], by how many rows each copy is moved down.
-        columns: int64 [B], by how many columns it is moved right; it has to fit.
+        rows: int64 [B], number of rows to move down by.
+        columns: int64 [B], number of columns to move right by; the result must fit.
 
     Returns:
-        uint8 [B, S], edges drawn.
+        uint8 [B, S], with edges.
     """
     symmetry, after = transforms[:, 0], turned(size, transforms[:, 0])
     side = _side(canvases)
@@ -100,14 +100,14 @@ def copies(
 
 
 def originals(canvases: Canvases, transforms: Transforms) -> tuple[Canvases, Sizes]:
-    """Takes what canvases [B, S] show, augmented copies, back to the originals' frames.
+    """Applies the inverse transforms to what canvases [B, S] of augmented copies show.
 
     Args:
-        canvases: uint8 [B, S]; whatever a model wrote there.
-        transforms: uint8 [B, 10], of the copies.
+        canvases: uint8 [B, S], predictions of a model.
+        transforms: uint8 [B, 10], the transforms of the copies.
 
     Returns:
-        uint8 [B, S], each grid in the top left corner, all else 0; and the grids' sizes.
+        uint8 [B, S], each grid in the top left corner and 0 elsewhere; and the grids' sizes.
     """
     size, symmetry = sizes(canvases), INVERSE_DIHEDRAL[transforms[:, 0]]
     back = np.argsort(colour_map(transforms), axis=1).astype(np.uint8)
@@ -123,7 +123,7 @@ def _side(canvases: Canvases) -> int:
 
 
 def _palette(colours: NDArray[np.uint8]) -> Canvases:
-    """What each token becomes, uint8 [B, V], where colours [B, 10] say it of colours."""
+    """Replacement of each token, uint8 [B, V], for replacements of colours [B, 10]."""
     tokens = np.empty((len(colours), VOCAB), np.uint8)
     tokens[:, :FIRST_DIGIT] = np.arange(FIRST_DIGIT)
     tokens[:, FIRST_DIGIT:] = colours + FIRST_DIGIT
@@ -142,11 +142,11 @@ def _gather(
     i: Numbers,
     j: Numbers,
 ) -> Canvases:
-    """Reads, for rows i and columns j [B, side] of each result, the token that comes there.
+    """Gathers the tokens of each result's rows i and columns j [B, side].
 
-    What lies outside the grid is read from somewhere inside the canvas, and is the caller's to
-    blank. The place in the original is the sum of a part of i alone and a part of j alone, since
-    both flips and the transposition treat rows and columns apart (see `grids.TRANSPOSES`).
+    Positions outside the grid get arbitrary tokens, which the caller must blank. The index into the
+    original is a sum of a part that depends on i and one that depends on j, since flips and
+    transposition treat rows and columns separately (see `symmetries.TRANSPOSES`).
     """
     batch, side = len(canvases), _side(canvases)
     swap = TRANSPOSES[symmetry][:, None]

@@ -1,4 +1,4 @@
-"""Which augmented copies each ARC task has: drawn at random, no two with the same content."""
+"""Draws the augmented copies of each ARC task, without repeated content."""
 
 from collections.abc import Sequence
 
@@ -18,39 +18,39 @@ from trm_jax.tasks.arc.records import (
 )
 
 ATTEMPTS = 5
-"""Draws for each copy that is wanted, at most; few colours allow few copies. As published."""
+"""Max number of draws per requested copy; tasks of few colours have few copies. As published."""
 
 Words = NDArray[np.uint64]
 
 
 def draw_transforms(words: Words) -> Transforms:
-    """Uniform transforms, uint8 [n, 10], out of random words uint64 [n, 10]."""
+    """Uniformly random transforms, uint8 [n, 10], from random words uint64 [n, 10]."""
     symmetry = (words[:, :1] >> np.uint64(61)).astype(np.uint8)
     colours = random_permutations(words[:, 1:]) + 1
     return np.concatenate([symmetry, colours.astype(np.uint8)], axis=1)
 
 
 def plan_copies(task: Puzzle, copies: int, seed: int) -> Transforms:
-    """Draws a task's copies.
+    """Draws the augmented copies of a task.
 
-    The draws depend on the seed and the task's name alone, so a plan with fewer copies is the
-    beginning of one with more, whatever other tasks there are. The content that must not come
-    twice is that of the demonstrations and the tests' inputs; the tests' outputs play no part in
-    it, for they are not to be known.
+    The draws depend only on the seed and the task's name, so that a plan with fewer copies is a
+    prefix of one with more, whatever the other tasks. Copies are different in their demonstrations
+    and the tests' inputs; the tests' outputs are not used, since they must stay unknown.
 
     Args:
-        task: with at least one demonstration.
-        copies: how many are wanted besides the original.
+        task: a task with at least one demonstration.
+        copies: number of copies besides the original.
         seed: any integer.
 
     Returns:
-        uint8 [1 + m, 10], the original first; m is less than `copies` where a task has fewer.
+        Transforms uint8 [1 + m, 10], the original first; m is less than `copies` if the task does
+        not have as many.
     """
     seed = derive_seed(seed, f"copies of ARC task {task.name}")
     pairs = [*task.demonstrations, *(Pair(test.input, None) for test in task.tests)]
     weights = _colour_weights(pairs)
     kept: Transforms = IDENTITY[None]
-    # almost always a quarter more draws than copies is enough
+    # a quarter more draws than copies is almost always enough
     for draws in (copies + copies // 4, ATTEMPTS * copies):
         words = random_words(seed, np.arange(draws), COLOURS)
         drawn = np.concatenate([IDENTITY[None], draw_transforms(words)])
@@ -62,7 +62,7 @@ def plan_copies(task: Puzzle, copies: int, seed: int) -> Transforms:
 
 
 def _colour_weights(pairs: Sequence[Pair]) -> Words:
-    """For each symmetry, pair and colour the sum of the random words of the cells it fills.
+    """Sums for each symmetry, pair and colour the random words of the cells with that colour.
 
     Returns:
         uint64 [8, pairs, 10].
@@ -82,11 +82,11 @@ def _colour_weights(pairs: Sequence[Pair]) -> Words:
 
 
 def _content_hashes(weights: Words, transforms: Transforms) -> Words:
-    """64-bit hash of a task's content under each transform [n, 10], whatever its pairs' order.
+    """64-bit hash of a task's content under each transform [n, 10], for any order of its pairs.
 
-    A pair's hash is the sum, over its cells, of the cell's word times its colour's word: linear in
-    the colours, so that recolouring needs no grid. Equal contents have equal hashes; of a
-    thousand different ones two coincide with a chance of about 1e-13.
+    A pair's hash is the sum, over its cells, of the cell's word times its colour's word. It is
+    linear in the colours, so that recolouring does not need the grid. Equal contents have equal
+    hashes; among a thousand different ones the probability of a collision is about 1e-13.
     """
     colour_words = random_words(1, [0], COLOURS)[0] | np.uint64(1)
     recoloured = colour_words[colour_map(transforms)]

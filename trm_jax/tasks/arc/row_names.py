@@ -1,4 +1,4 @@
-"""Names of a published puzzle table's rows, read back into whose rows they are."""
+"""Reads the row names of a published puzzle table."""
 
 import re
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ _COPY = re.compile(r"(?P<task>.+?)(\|\|\|t(?P<turn>[0-7])\|\|\|0(?P<colours>[1-9
 
 
 def read_row_names(names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.int64]]:
-    """Rows in our order, each task's beside each other, and the place of each in `names`.
+    """Converts published names to `Rows`, grouped by task, and the index of each in `names`.
 
     Args:
-      names: of all rows as published: the blank one's first, then those of tasks in any order.
-      where: the file that has them, for errors.
+      names: names of all rows as published: the blank one first, then those of tasks in any order.
+      where: the file of the names, for error messages.
 
     Raises:
-      UserError: names the first that is wrong.
+      UserError: a name is invalid; the message shows the first such name.
     """
 
     def refuse(place: int, why: str) -> NoReturn:
@@ -32,7 +32,9 @@ def read_row_names(names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.i
         )
 
     if not names or names[BLANK] != BLANK_NAME:
-        raise UserError(f"{where}: the first entry must be {BLANK_NAME!r}, whose row is no task's.")
+        raise UserError(
+            f"{where}: the first entry must be {BLANK_NAME!r}, the row that belongs to no task."
+        )
     places: dict[str, list[int]] = {}
     transforms = np.tile(IDENTITY, (len(names), 1))
     for place, name in enumerate(names[1:], 1):
@@ -42,16 +44,16 @@ def read_row_names(names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.i
         if found["turn"]:
             colours = [int(digit) for digit in found["colours"]]
             if len(set(colours)) < COLOURS - 1:
-                refuse(place, "whose colours are no permutation")
+                refuse(place, "whose colours are not a permutation")
             transforms[place] = [int(found["turn"]), *colours]
         places.setdefault(found["task"], []).append(place)
     plans: list[Transforms] = []
     for task, mine in places.items():
-        mine.sort(key=lambda place: names[place] != task)  # the original first; stable
+        mine.sort(key=lambda place: names[place] != task)  # the original first; the sort is stable
         if names[mine[0]] != task:
-            refuse(mine[0], "a copy of a task whose own row is not there")
+            refuse(mine[0], "a copy of a task whose own row is missing")
         if len({names[place] for place in mine}) < len(mine):
-            refuse(mine[1], "a name that is there twice")
+            refuse(mine[1], "a name that occurs twice")
         plans.append(transforms[mine])
     order = np.asarray([BLANK, *(place for mine in places.values() for place in mine)], np.int64)
     return Rows.of(list(places), plans, IDENTITY), order

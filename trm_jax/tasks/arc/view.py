@@ -1,4 +1,4 @@
-"""What a model sees of ARC's examples: canvases, turned and recoloured as their table row says."""
+"""The view of an ARC data set: canvases, transformed as their puzzle-table rows say."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +10,14 @@ from trm_jax.tasks.arc.canvas import Sizes, copies, sizes, turned
 
 
 class ArcView:
-    """Copies as the puzzle table's rows say; in training each is moved down and right at random.
+    """Shows the copies of the puzzle table's rows, in training shifted down and right at random.
 
-    As published, of the examples that a copy of a puzzle has in training one stays in the corner,
-    where tests are shown; where the others go is drawn from (seed, example, copy).
+    As published, one of the training examples of a copy of a puzzle stays in the corner, where
+    tests are shown. The shifts of the others are drawn from (seed, example, copy).
     """
 
     def __init__(self, dataset: Dataset, max_copies: int, seed: int, *, moved: bool) -> None:
-        """Takes the row of the table for each copy; `moved` is for training.
+        """Makes a view with at most `max_copies` copies; `moved` enables the random shifts.
 
         Raises:
           UserError: `max_copies` is negative.
@@ -62,7 +62,7 @@ class ArcView:
         question: Sizes,
         answer: Sizes,
     ) -> tuple[Numbers, Numbers]:
-        """By how many rows and columns each pair is moved; both of its grids stay on the canvas."""
+        """Number of rows and columns to shift each pair by, so that both grids fit the canvas."""
         still = np.zeros(len(examples), np.int64)
         if not self._moved:
             return still, still

@@ -1,8 +1,8 @@
-"""ARC's evaluation: the answers to all copies of a test vote on what its answer is.
+"""ARC's evaluation: the predictions for all copies of a test vote on its answer.
 
-Pure functions of predictions, nothing is kept from one evaluation to the next. As published
-(`evaluators/arc.py`), but that equal candidates are told apart by their content and not by which
-was seen first: so the order of the predictions, or the number of processes, changes nothing.
+All functions are pure; nothing is kept between evaluations. As published (`evaluators/arc.py`),
+except that ties are broken by content and not by which candidate was seen first, so that the result
+does not depend on the order of predictions or the number of processes.
 """
 
 import math
@@ -21,14 +21,14 @@ ATTEMPTS = 2
 BLACK_CELL = [[0]]
 
 Candidate = tuple[tuple[int, int], bytes]
-"""A grid as a key: its rows and columns, and its cells row by row."""
+"""A grid as a key: its number of rows and columns, and its cells row by row."""
 
 Ballot = list[float]
-"""What the halting head thought of each copy whose answer a candidate was: probabilities."""
+"""Halting probabilities of the copies whose prediction is this candidate."""
 
 
 class Weight(NamedTuple):
-    """What a candidate's ballot counts for; the larger wins, the second decides among equals."""
+    """Weight of a candidate's ballot; the larger first one wins, and the second breaks ties."""
 
     first: float
     second: float
@@ -44,14 +44,14 @@ VOTING: dict[str, Callable[[Ballot], Weight]] = {
     "confidence_mean": lambda ballot: Weight(_mean(ballot), len(ballot)),
     "confidence_max": lambda ballot: Weight(max(ballot), len(ballot)),
 }
-"""Ways to vote. "count" is the published one: most copies, then the surest on average."""
+"""Voting methods. "count" is the published one: most copies, then highest mean confidence."""
 
 
 class Votes:
     """The ballots of one evaluation.
 
     Attributes:
-        ballots: by test (any key) and candidate.
+        ballots: ballots by test (any key) and candidate.
     """
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ class Votes:
         halt_logits: NDArray[np.floating],
         transforms: Transforms,
     ) -> None:
-        """Adds predictions of augmented copies.
+        """Adds predictions for augmented copies.
 
         Args:
-            tests: which test each is of, [B].
+            tests: key of each prediction's test, [B].
             predictions: uint8 [B, S], canvases of tokens.
             halt_logits: float [B].
-            transforms: uint8 [B, 10], how each copy was made.
+            transforms: uint8 [B, 10], the transform of each copy.
         """
         canvases, size = originals(predictions, transforms)
         sure = halting_probability(halt_logits).tolist()
@@ -80,19 +80,19 @@ class Votes:
             candidates.setdefault(candidate(crop(canvas, *shape)), []).append(probability)
 
     def ranking(self, test: Hashable, voting: str) -> list[Candidate]:
-        """The candidates of a test, the winner first; none where nothing was predicted."""
+        """Candidates of a test, the best first; empty without predictions."""
         weigh = VOTING[voting]
         weights = {key: weigh(ballot) for key, ballot in self.ballots.get(test, {}).items()}
         return sorted(weights, key=lambda key: (weights[key], key), reverse=True)
 
 
 def candidate(grid: Grid) -> Candidate:
-    """A grid [rows, columns] as a key."""
+    """Converts a grid [rows, columns] to a key."""
     return (grid.shape[0], grid.shape[1]), grid.tobytes()
 
 
 def grid_of(key: Candidate) -> list[list[int]]:
-    """A candidate's grid as nested lists."""
+    """Converts a candidate to nested lists."""
     return np.frombuffer(key[1], np.uint8).reshape(key[0]).tolist()
 
 
@@ -101,38 +101,39 @@ def pass_at(
     answers: Mapping[str, Sequence[tuple[Hashable, Candidate]]],
     passes: Sequence[int] = PASSES,
 ) -> dict[str, float]:
-    """The share of tasks that are solved within K tries.
+    """Fraction of tasks that are solved within K attempts.
 
-    A task with several tests counts by the share of its tests, as published; a test that nobody
-    predicted is wrong.
+    A task with several tests counts by its fraction of solved tests, as published; a test without
+    predictions counts as wrong.
 
     Args:
-        rankings: of each test.
-        answers: for each task its tests and the right candidate of each.
-        passes: the K's.
+        rankings: ranking of each test's candidates.
+        answers: for each task its tests with their right candidates.
+        passes: values of K.
 
     Returns:
-        `pass@K` for each K; nan where there are no tasks.
+        `pass@K` for each K; NaN without tasks.
     """
     shares: dict[str, float] = {}
-    for tries in passes:
+    for attempts in passes:
         solved = [
-            sum(right in rankings.get(test, ())[:tries] for test, right in tests) / len(tests)
+            sum(right in rankings.get(test, ())[:attempts] for test, right in tests) / len(tests)
             for tests in answers.values()
         ]
-        shares[f"pass@{tries}"] = math.fsum(solved) / len(solved) if solved else math.nan
+        shares[f"pass@{attempts}"] = math.fsum(solved) / len(solved) if solved else math.nan
     return shares
 
 
 def submission(
     rankings: Mapping[Hashable, Sequence[Candidate]], tests: Mapping[str, Sequence[Hashable]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Kaggle's form: two attempts at every test of every task, in their order.
+    """Makes a submission in Kaggle's form: two attempts at every test of every task, in order.
 
     Args:
-        rankings: of each test. Where there is only one candidate it is given twice, as published;
-            where there is none, or an empty grid, a black cell, as a grid may not be empty.
-        tests: of each task.
+        rankings: ranking of each test's candidates. A single candidate is submitted twice, as
+            published; without candidates, or for an empty grid, a black cell is submitted, since
+            grids must not be empty.
+        tests: tests of each task.
     """
 
     def attempts(test: Hashable) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Shortest paths through mazes on square grids."""
+"""Mazes on square grids: finding a shortest path."""

@@ -19,7 +19,7 @@ from trm_jax.tasks.maze.score import score, shortest_paths
 
 BUILDER_VERSION = 1
 
-_BLOCK = 2048  # mazes searched at once; 30x30: about 50 MB
+_BLOCK = 2048  # number of mazes searched at once; for 30x30 about 50 MB
 
 
 def build(
@@ -39,25 +39,25 @@ def build(
 ) -> Dataset:
     """Builds a data set whose splits share no maze.
 
-    The choice of mazes is a pure function of the seed and the source's contents, as `choice.choose`
-    says (of generated mazes, only for equal numbers).
+    The choice of mazes is a pure function of the seed and the source's contents, see
+    `choice.choose` (for generated mazes, only if the numbers are equal).
 
     Args:
-        side: rows of a maze.
+        side: number of rows of a maze.
         source: "generate", "hub" (Maze-Hard's training file) or the path of a CSV file.
-        train: training mazes; 0 takes all that a file has left.
-        heldout: mazes kept aside for choosing checkpoints, out of the same file.
-        test: mazes kept aside for the final score; a file's own test set: see `build_test`.
+        train: number of training mazes; 0 for all that remain of a file.
+        heldout: number of held-out mazes for choosing checkpoints, from the same file.
+        test: number of test mazes from the same file; for a separate test file see `build_test`.
         seed: any integer.
-        kind: with "generate", as in `maze_generate.generate`, like all that follow.
-        wall_share: see there.
-        shortest: see there.
-        longest: see there.
-        tie_break: see there.
-        endpoints: see there.
+        kind: only with "generate", like all that follow; see `generate.generate`.
+        wall_share: see `generate.generate`.
+        shortest: see `generate.generate`.
+        longest: see `generate.generate`.
+        tie_break: see `generate.generate`.
+        endpoints: see `generate.generate`.
 
     Raises:
-        UserError: a bad row, fewer mazes than asked for, or numbers that make no sense.
+        UserError: a row is invalid, there are too few mazes, or a value is invalid.
     """
     maze = Maze(side)
     counts = {"train": train, "heldout": heldout, "test": test}
@@ -76,7 +76,7 @@ def build(
 
 
 def build_test(source: str, side: int) -> Dataset:
-    """Puts every maze of a CSV file (or of the hub's test file: "hub") in the split "test".
+    """Builds a data set with the split "test" from a CSV file, or "hub" for the hub's test file.
 
     Raises:
         UserError: the file or one of its rows is wrong.
@@ -87,16 +87,17 @@ def build_test(source: str, side: int) -> Dataset:
 
 
 def statistics(inputs: Grid, labels: Grid, side: int) -> dict[str, Any]:
-    """What kind of mazes they are, as numbers that go into JSON.
+    """Statistics of a set of mazes, as plain data.
 
     Args:
         inputs: questions, uint8 [M, S], M at least 1.
         labels: their answers, uint8 [M, S].
-        side: rows of a maze.
+        side: number of rows of a maze.
 
     Returns:
-        `path_steps` of the answers (min, median, max), `wall_share`, and shares of mazes:
-        `shortest_labels`, whose answer is a shortest path, and `several_shortest_paths`.
+        `path_steps` of the answers (min, median, max); `wall_share`, the fraction of cells that are
+        walls; and the fractions of mazes whose answer is a shortest path, `shortest_labels`, and
+        that have `several_shortest_paths`.
     """
     shortest, several = [], []
     for first in range(0, len(inputs), _BLOCK):
@@ -117,18 +118,18 @@ def statistics(inputs: Grid, labels: Grid, side: int) -> dict[str, Any]:
 
 
 def _refuse_recipe(source: str, recipe: MazeRecipe) -> None:
-    """Refuses wishes that a file cannot meet."""
+    """Refuses settings of the generator for a file."""
     for field in dataclasses.fields(MazeRecipe):
         value = getattr(recipe, field.name)
         if value != field.default:
             raise UserError(
-                f"{field.name} is {value!r}, but mazes from {source} are taken as they are; "
+                f"{field.name} is {value!r}, but mazes from {source} are not generated; "
                 f"leave it at {field.default!r}."
             )
 
 
 def _read(source: str, split: str, maze: Maze) -> tuple[Grid, Grid, dict[str, Any]]:
-    """Questions, answers and what the manifest says of the file."""
+    """Reads questions, answers and the manifest's facts about the file."""
     path = hub_file(split) if source == "hub" else Path(source)
     inputs, labels = read_csv(path, maze)
     return inputs, labels, file_facts(path, HUB_REPOSITORY if source == "hub" else None)

@@ -1,7 +1,7 @@
-"""Carves perfect mazes: any two cells are joined by exactly one path.
+"""Carves perfect mazes, in which any two cells are joined by exactly one path.
 
-Rooms lie on every other row and column, a passage is the cell between two of them. A randomised
-depth-first search visits all rooms: it goes on to a random neighbour not yet visited, or back.
+Rooms are on every other row and column, and a passage is the cell between two rooms. A randomised
+depth-first search visits all rooms: it moves to a random unvisited neighbour, or else back.
 """
 
 import numpy as np
@@ -13,27 +13,27 @@ Cells = NDArray[np.int64]
 
 
 def rooms(side: int) -> int:
-    """How many rooms a row of a maze with so many cells in a row has."""
+    """Number of rooms in a row of a maze with `side` cells in a row."""
     return (side + 1) // 2
 
 
 def words_needed(side: int) -> int:
-    """How many random words `carve` uses for one maze."""
+    """Number of random words that `carve` uses for one maze."""
     return 2 * rooms(side) ** 2 - 1
 
 
 def carve(side: int, words: Words) -> NDArray[np.bool_]:
-    """Carves a maze out of each row of random words.
+    """Carves a maze from each row of random words.
 
     Args:
-        side: cells in a row; where it is even, the last row and column stay walls.
+        side: number of cells in a row; if it is even, the last row and column stay walls.
         words: uint64 [B, words_needed(side)].
 
     Returns:
-        Which cells are not walls, bool [B, side * side].
+        Whether each cell is open, bool [B, side * side].
     """
     count, across = len(words), rooms(side)
-    width = across + 2  # a rim of rooms that count as visited keeps the search inside
+    width = across + 2  # a rim of rooms that count as visited bounds the search
     visited = np.ones((count, width**2), bool)
     visited.reshape(count, width, width)[:, 1:-1, 1:-1] = False
     steps = np.asarray([width, -1, 1, -width])
@@ -61,14 +61,14 @@ def carve(side: int, words: Words) -> NDArray[np.bool_]:
 
 
 class _Carved:
-    """The cells of the mazes, while rooms (numbered in their rimmed grid) are opened."""
+    """The open cells of the mazes; rooms are numbered within their rimmed grid."""
 
     def __init__(self, count: int, side: int, width: int) -> None:
         self.cells = np.zeros((count, side, side), bool)
         self._width = width
 
     def open(self, mazes: Cells, one: Cells, other: Cells) -> None:
-        """Opens a room beside another that is open, and the passage between them."""
+        """Opens a room beside one that is open, and the passage between them."""
         rows, columns = np.divmod(other, self._width)
         row, column = np.divmod(one, self._width)
         self.cells[mazes, 2 * rows - 2, 2 * columns - 2] = True

@@ -1,4 +1,4 @@
-"""Mazes as people write them: lines of a text joined until a grid is full."""
+"""Reads all mazes of a text: lines are joined until a grid is full."""
 
 import re
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from trm_jax.tasks.given import BadLineError, Given, take_column
 from trm_jax.tasks.maze.paths import FREE, GOAL, PATH, START, WALL
 
 TOKENS = {"#": WALL, " ": FREE, "S": START, "G": GOAL, "o": PATH}
-"""Of the characters that are written."""
+"""Token of each character that is written."""
 TOKENS |= {".": FREE, "_": FREE, "s": START, "g": GOAL, "E": GOAL, "e": GOAL}
-"""Of others that are read."""
+"""Token of further characters that are read."""
 NUMBERS = {"0": FREE, "1": WALL, "2": START, "3": GOAL}
-"""Of mazes written in numbers, whose start and goal may be letters as well."""
+"""Token of each digit in mazes written with numbers, whose start and goal may also be letters."""
 SAID = (
     "'#' for a wall, '.' or a space for a free cell, S, G (or E) and 'o' for the path, or 0 free, "
     "1 wall, 2 start, 3 goal"
@@ -31,7 +31,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class _Row(NamedTuple):
-    """A line: its number, the cells in it, and whether it is of a drawing of ours."""
+    """A line: its number, its cells, and whether it is from a drawing of this package."""
 
     number: int
     cells: str
@@ -39,13 +39,13 @@ class _Row(NamedTuple):
 
 
 class _Text(NamedTuple):
-    """What is alike in all mazes of a text.
+    """Properties shared by all mazes of a text.
 
     Attributes:
-      side: rows of a maze.
+      side: number of rows of a maze.
       known: token of each character.
-      padded: whether free cells are spaces, so that those at the ends of lines may be trimmed.
-      alone: whether a single line holds cells.
+      padded: whether free cells are spaces, so that those at line ends may have been trimmed.
+      alone: whether only a single line has cells.
     """
 
     side: int
@@ -55,17 +55,17 @@ class _Text(NamedTuple):
 
 
 def read_floors(text: str, side: int) -> list[Given]:
-    """Reads the mazes of a text, one in a line or in `side` lines.
+    """Reads the mazes of a text, each in one line or in `side` lines.
 
-    Spaces at the ends of lines may be missing, cells may stand apart or in a drawing of ours, whose
-    path is left out; `TOKENS` and `NUMBERS` say what stands for a cell.
+    Spaces at line ends may be missing, cells may be separated by spaces, and a drawing of this
+    package is read without its path. See `TOKENS` and `NUMBERS` for the characters.
 
     Args:
-      text: such as a file or standard input holds.
-      side: rows of a maze.
+      text: content of a file or of standard input.
+      side: number of rows of a maze.
 
     Raises:
-      BadLineError: a character that is no cell, or a line or a maze with too few or too many.
+      BadLineError: a character is not a cell, or a line or maze has too few or too many cells.
     """
     raws = _ESCAPES.sub("", text.removeprefix("\ufeff")).splitlines()
     lines = take_column(list(enumerate(raws, 1)))
@@ -108,7 +108,7 @@ def _row(number: int, raw: str, side: int, numeric: bool, apart: bool) -> _Row:
 
 
 def _stand_apart(lines: Sequence[tuple[int, str]], side: int) -> bool:
-    """Whether a space stands between any two cells of a row."""
+    """Whether the cells of a row are separated by spaces."""
     lengths = [len(raw.rstrip("\r\n")) for _, raw in lines]
     longest = max(lengths, default=0)
     return side < longest <= 2 * side and not any(raw[1::2].strip() for _, raw in lines)
@@ -120,19 +120,19 @@ def _check_characters(row: _Row, shared: _Text) -> None:
             where = "the maze" if shared.alone else "the line"
             raise BadLineError(
                 row.number,
-                f"character {character!r} at place {place} of {where} is no cell; use {SAID}.",
+                f"character {character!r} at place {place} of {where} is not a cell; use {SAID}.",
                 alone=shared.alone,
             )
 
 
 def _blocks(rows: Sequence[_Row], shared: _Text) -> list[list[_Row]]:
-    """The rows by the maze that they are of; a whole maze in one line is a block of one."""
+    """Groups the rows by maze; a whole maze in one line is a block of one row."""
     side = shared.side
     if len(rows) == side and max(len(row.cells) for row in rows) == side and shared.padded:
         return [list(rows)]
     blocks: list[list[_Row]] = []
     block: list[_Row] = []
-    closed = False  # whether an empty line has to follow, as an empty one was taken for a row
+    closed = False  # whether an empty line must follow, since the maze contains an empty row
     for row in rows:
         empty, length = not row.cells.strip(), len(row.cells)
         if empty and length != side and not (block and shared.padded):
@@ -155,7 +155,7 @@ def _blocks(rows: Sequence[_Row], shared: _Text) -> list[list[_Row]]:
 
 
 def _is_whole(length: int, shared: _Text) -> bool:
-    """Whether a line of so many cells holds a maze, all but free ones at its end."""
+    """Whether a line of this length holds a maze, except for trimmed free cells at its end."""
     size = shared.side**2
     return length == size or (shared.padded and size - shared.side < length < size)
 
@@ -167,7 +167,7 @@ def _check_length(
     side, length = shared.side, len(row.cells)
     if closed:
         raise BadLineError(
-            row.number, "no empty line parts this maze from the one before it; put one there."
+            row.number, "no empty line separates this maze from the one before it; insert one."
         )
     if length > side or (length < side and not shared.padded):
         after = [each for each in rows if each.number >= row.number]
@@ -210,9 +210,9 @@ def _given(block: list[_Row], shared: _Text) -> Given:
     width = side**2 if len(block) == 1 else side
     cells = "".join(row.cells.ljust(width) for row in block)
     if len(block) == 1 and len(block[0].cells) < width:
-        note = f"the maze has {len(block[0].cells)} cells and is read with free ones at its end"
+        note = f"the maze has {len(block[0].cells)} cells; missing ones at its end are read as free"
     tokens = np.asarray([shared.known.get(cell, FREE) for cell in cells], np.uint8)
     if any(row.drawn for row in block) and (tokens == PATH).any():
         tokens[tokens == PATH] = FREE
-        note = "the path that is drawn is left out of the question"
+        note = "the path in the drawing is left out of the question"
     return Given(block[0].number, tokens, note)

@@ -1,7 +1,7 @@
-"""Makes mazes whose shortest path is long, as a pure function of a seed.
+"""Generates mazes with a long shortest path, as a pure function of a seed.
 
-Attempts are numbered, each is a function of (seed, number), and those that fit are kept in their
-order. So a shorter run is the beginning of a longer one, however many are tried at once.
+Each attempt is a function of (seed, number of the attempt), and those that fit are kept in order.
+Thus a shorter run is a prefix of a longer one, whatever the number of attempts per batch.
 """
 
 import itertools
@@ -33,9 +33,9 @@ Grid = NDArray[np.uint8]
 
 _BATCH = 1024
 _FRUITLESS = {"random": 1_000_000, "perfect": 20_000}
-"""So many attempts in a row that do not fit mean that hardly any does."""
+"""Number of consecutive attempts that do not fit after which the search ends, by kind."""
 _KNOWN = 2000
-"""So many that fit in a row without a new maze mean that there are hardly any left."""
+"""Number of consecutive fitting attempts without a new maze after which the search ends."""
 _SHARE_STEPS = 2**16
 
 
@@ -50,40 +50,40 @@ def generate(
     tie_break: str = TIE_BREAK,
     endpoints: str = "far",
 ) -> tuple[Grid, Grid]:
-    """Makes different mazes, each with one of its shortest paths as the answer.
+    """Generates different mazes, each with one of its shortest paths as the answer.
 
-    No two are equal, nor one another's images in a mirror or turned.
+    No two are equal, nor images of each other under rotation and reflection.
 
-    The answer is the path that a queue finds: from the start on, the cell at its head is taken
-    out, its neighbours are looked at in the order of `tie_break`, and those never seen before are
-    put at the end; each cell's predecessor is the one that saw it first, and the path is traced
-    back from the goal by predecessors. Of all shortest paths, written as moves, this is the first
-    in dictionary order where the alphabet is `tie_break`.
+    The answer is the path that a breadth-first search with a queue finds: from the start on, the
+    first cell is taken from the queue, its neighbours are visited in the order of `tie_break`, and
+    unseen ones are appended; the path is traced back from the goal along the cells that first saw
+    each cell. Of all shortest paths, written as sequences of moves, it is the first one in
+    lexicographic order with the alphabet `tie_break`.
 
     Args:
-        maze: the side.
+        maze: the maze's side.
         seed: any integer; the first k mazes of a longer run are those of a shorter run.
-        count: how many mazes.
-        kind: "random", where each cell is a wall or not by itself, as in Maze-Hard, so that there
-            are mostly several shortest paths; or "perfect", where there is only one path (made by
-            a randomised depth-first search on every other row and column).
-        wall_share: random mazes: how likely a cell is a wall, in steps of 1/65,536.
-        shortest: fewest steps from start to goal along a shortest path. If this and `longest` are
-            0: for side 30 more than 110 (random) or 100 to 140 (perfect), as published; for other
-            sides the side or more.
-        longest: most steps; 0 for no limit. In perfect mazes all lengths from shortest to longest
-            are equally likely (with no limit: to the cell farthest from the start).
-        tie_break: the moves down, left, right and up in any order.
-        endpoints: random mazes: "uniform" draws start and goal among all cells without a wall and
-            drops the maze if they are too close or too far apart, as published; "far" starts at
-            the cell farthest from one drawn at random and draws the goal among all cells at a
-            fitting distance, so that many more mazes are kept.
+        count: number of mazes.
+        kind: "random", where each cell is a wall independently, as in Maze-Hard, which usually has
+            several shortest paths; or "perfect", where there is only one path (made by a
+            randomised depth-first search on every other row and column).
+        wall_share: for random mazes, probability that a cell is a wall, in steps of 1/65,536.
+        shortest: min number of steps of the shortest path from start to goal. If this and
+            `longest` are 0: for side 30 more than 110 (random) or 100 to 140 (perfect), as
+            published; for other sides the side or more.
+        longest: max number of steps; 0 for no limit. In perfect mazes all lengths from `shortest`
+            to `longest` (without a limit: to the farthest cell) are equally likely.
+        tie_break: the moves down, left, right and up, in any order.
+        endpoints: for random mazes: "uniform" draws start and goal among all open cells and drops
+            the maze if their distance does not fit, as published; "far" starts at the cell
+            farthest from a random one and draws the goal among all cells at a fitting distance,
+            so that many more mazes are kept.
 
     Returns:
         Questions and answers, uint8 [count, S] tokens each.
 
     Raises:
-        UserError: there are hardly so many such mazes, or a parameter makes no sense.
+        UserError: there are not enough such mazes, or a parameter is invalid.
     """
     recipe = MazeRecipe(kind, wall_share, shortest, longest, tie_break, endpoints).settled(
         maze.side
@@ -94,15 +94,15 @@ def generate(
     if len(pairs) < count:
         raise UserError(
             f"only {len(pairs)} different {kind} {maze.side}x{maze.side} mazes with shortest "
-            f"{recipe.shortest} and longest {recipe.longest or 'unlimited'} were found, and "
-            f"{count} are asked for; ask for fewer, or change shortest, longest or wall_share."
+            f"{recipe.shortest} and longest {recipe.longest or 'unlimited'} were found, fewer than "
+            f"the {count} requested; request fewer, or change shortest, longest or wall_share."
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, maze.cells)
     return both[:, 0].copy(), both[:, 1].copy()
 
 
 def _distinct(maze: Maze, seed: int, recipe: MazeRecipe) -> Iterator[tuple[Grid, Grid]]:
-    """Yields mazes that differ from all before, until hardly any are left."""
+    """Yields mazes that differ from all before, until new ones become rare."""
     images = dihedral_cells(maze.side)
     seen: set[bytes] = set()
     known, last, bound = 0, -1, _FRUITLESS[recipe.kind]
@@ -124,17 +124,17 @@ def _distinct(maze: Maze, seed: int, recipe: MazeRecipe) -> Iterator[tuple[Grid,
 def attempts(
     maze: Maze, seed: int, recipe: MazeRecipe, first: int, count: int
 ) -> tuple[Cells, Grid, Grid]:
-    """Makes the attempts with numbers from `first` on and keeps those that fit.
+    """Makes attempts and keeps those that fit.
 
     Args:
-        maze: the side.
+        maze: the maze's side.
         seed: any integer.
-        recipe: settled for the side.
+        recipe: recipe with all defaults resolved, see `MazeRecipe.settled`.
         first: number of the first attempt.
-        count: how many attempts.
+        count: number of attempts.
 
     Returns:
-        Numbers int64 [m], questions and answers uint8 [m, S].
+        Numbers of the attempts that fit, int64 [m], with questions and answers uint8 [m, S].
     """
     numbers = first + np.arange(count)
     draw = _carved if recipe.kind == "perfect" else _scattered
@@ -147,11 +147,11 @@ def attempts(
 
 
 _Drawn = tuple[Cells, Bools, Cells, Cells, Reached]
-"""Which attempts fit [m], their open cells [m, S], starts [m], goals [m], and the searches."""
+"""Attempts that fit [m], their open cells [m, S], starts [m], goals [m], and search results."""
 
 
 def _scattered(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Drawn:
-    """Random mazes: walls strewn independently."""
+    """Draws random mazes: each cell is a wall independently."""
     cells = side**2
     packed = -(-cells // 4)  # a cell needs 16 bits
     words = random_words(seed, numbers, packed + 3)
@@ -162,7 +162,7 @@ def _scattered(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Dra
     if recipe.endpoints == "far":
         distances = search(open_cells[kept], starts).distances
         farthest = distances.max(1)
-        # All lies within `farthest` of the first cell, so no two cells are twice as far apart.
+        # All cells are within `farthest` of the first, so no two cells are twice as far apart.
         fits = 2 * farthest >= recipe.shortest
         ends = distances[fits] == farthest[fits, None]
         kept = kept[fits]
@@ -180,14 +180,14 @@ def _scattered(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Dra
 
 
 def _carved(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Drawn:
-    """Perfect mazes."""
+    """Draws perfect mazes."""
     needed = words_needed(side)
     words = random_words(seed, numbers, needed + 3)
     open_cells = carve(side, words[:, :needed])
     starts = _pick(open_cells, words[:, needed])
     found = search(open_cells, starts, recipe.order)
     farthest = found.distances.max(1)
-    # Only mazes with goals at every length are kept: else short paths would be more frequent.
+    # Only mazes with goals at every length are kept: otherwise short paths would be more frequent.
     kept = np.flatnonzero(farthest >= (recipe.longest or recipe.shortest))
     most = recipe.longest or farthest[kept]
     choices = np.asarray(most - recipe.shortest + 1).astype(np.uint64)
@@ -200,7 +200,7 @@ def _carved(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Drawn:
 def _with_goals(
     kept: Cells, open_cells: Bools, starts: Cells, goals: Bools, found: Reached, words: Words
 ) -> _Drawn:
-    """Draws one of the goals of each maze [m, S], and drops mazes that have none."""
+    """Draws a goal of each maze from the candidates [m, S]; drops mazes that have none."""
     some = np.flatnonzero(goals.any(1))
     found = Reached(found.distances[some], found.arrivals[some])
     chosen = _pick(goals[some], words[some])
@@ -208,6 +208,6 @@ def _with_goals(
 
 
 def _pick(options: Bools, words: Words) -> Cells:
-    """One of the marked cells [B, S] of each row, uniformly, int64 [B]; 0 where none is marked."""
+    """Draws one of the marked cells [B, S] of each row uniformly, int64 [B]; 0 if none is."""
     nth = words % np.maximum(options.sum(1), 1).astype(np.uint64)
     return (options & (options.cumsum(1) == nth.astype(np.int64)[:, None] + 1)).argmax(1)

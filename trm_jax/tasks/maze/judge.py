@@ -1,4 +1,4 @@
-"""What else an evaluation says of mazes: is the answer a path at all, and one of the shortest?"""
+"""Maze scores of an evaluation: fractions of answers that are valid and shortest paths."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from trm_jax.tasks.maze import score
 
 
 class MazeJudge:
-    """The shares of valid and of shortest paths after each step; see `task.Judge`."""
+    """Fractions of valid and of shortest paths after each step, see `task.Judge`."""
 
     def __init__(self, side: int) -> None:
-        """Takes the rows of the mazes."""
+        """Makes a judge for mazes of `side` rows."""
         self._side = side
         self._valid: list[NDArray[np.bool_]] = []
         self._shortest: list[NDArray[np.bool_]] = []
@@ -32,7 +32,7 @@ class MazeJudge:
         self._shortest.append(np.stack([shortest for _, shortest in depths]))
 
     def result(self) -> dict[str, Any]:
-        """See `task.Judge`: `valid_path` and `shortest_path`, the shares of mazes."""
+        """See `task.Judge`: `valid_path` and `shortest_path`, fractions of mazes."""
         valid, shortest = (
             np.concatenate(parts, axis=1).mean(axis=1).tolist()
             for parts in (self._valid, self._shortest)

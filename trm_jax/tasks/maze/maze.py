@@ -13,9 +13,9 @@ from trm_jax.tasks.maze.floor import TOKENS, read_floors
 from trm_jax.tasks.maze.paths import FREE, GOAL, PATH, START, find, passable, search
 
 SYMBOLS = "# SGo"
-"""How wall, free cell, start, goal and path are written; their tokens are 1 to 5."""
+"""Characters of wall, free cell, start, goal and path, which have tokens 1 to 5."""
 DOT = "."
-"""Another free cell, for those whose editor takes spaces off the end of lines."""
+"""Another character for a free cell, since some editors trim spaces at line ends."""
 LEAST_SIDE, MOST_SIDE = 5, 512
 _NAMES = ("a pad", "a wall", "free", "the start", "the goal", "path")
 
@@ -24,61 +24,61 @@ Grid = NDArray[np.uint8]
 
 @dataclasses.dataclass(frozen=True)
 class Maze:
-    """A maze of `side` x `side` cells, in which one walks up, down, left and right.
+    """A maze of `side` x `side` cells with moves up, down, left and right.
 
     Token ids: 0 pad, then wall, free, start, goal, path.
 
     Raises:
-        UserError: a side below 5.
+        UserError: the side is below 5.
     """
 
     side: int
 
     def __post_init__(self) -> None:
-        """Refuses sides that make no maze."""
+        """Checks the side."""
         if self.side < LEAST_SIDE:
             raise UserError(
-                f"side is {self.side}; a maze here has {LEAST_SIDE} rows or more, for example 30."
+                f"side is {self.side}; it must be {LEAST_SIDE} or more, for example 30."
             )
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Maze":
-        """Reads the side from a data set's manifest; UserError if it is not there."""
+        """Reads the side from a data set's manifest; raises UserError if it is missing."""
         side = manifest.get("side")
         if type(side) is not int:
             raise UserError(
-                f"the data set's manifest has side {side!r}; a maze needs a whole number, "
+                f"the data set's manifest has side {side!r}; a maze needs an integer, "
                 "for example 30."
             )
         return cls(side)
 
     @property
     def cells(self) -> int:
-        """Cells of the grid (S)."""
+        """Number of cells of the grid, S."""
         return self.side**2
 
     @property
     def vocab(self) -> int:
-        """Token ids in use (V): pad and the five symbols."""
+        """Number of token ids, V: pad and the five symbols."""
         return len(SYMBOLS) + 1
 
     def token_table(self) -> Grid:
-        """Token of each byte of text, uint8 [256]; 0 where a byte stands for no cell."""
+        """Token of each byte of text, uint8 [256]; 0 for bytes that are not a cell."""
         table = np.zeros(256, np.uint8)
         for symbol, token in TOKENS.items():
             table[ord(symbol)] = token
         return table
 
     def parse(self, text: str) -> Grid:
-        """Reads the one maze of a text, in one line or in one line for each row.
+        """Reads a text of one maze, in one line or one line per row.
 
-        A space is a cell, so none is skipped; `.` is a free cell too. See `floor.read_floors`.
+        A space is a cell and is not skipped; `.` is a free cell too. See `floor.read_floors`.
 
         Returns:
             uint8 [S] tokens.
 
         Raises:
-            UserError: a character that is no cell (says which and where), or too few or too many.
+            UserError: a character is not a cell, or there are too few or too many cells.
         """
         return only(self.parse_all(text))
 
@@ -86,7 +86,7 @@ class Maze:
         """Reads all mazes of a text.
 
         Raises:
-            BadLineError: a line is no part of a maze.
+            BadLineError: a line is not part of a maze.
         """
         return read_floors(text, self.side)
 
@@ -96,7 +96,7 @@ class Maze:
         return "".join(text[token] for token in tokens.tolist())
 
     def check_question(self, question: Grid) -> str | None:
-        """Says in one sentence why a question [S] cannot be solved; None if it can be."""
+        """A sentence on why a question [S] cannot be solved; None if it can."""
         for token in (START, GOAL):
             count = int((question == token).sum())
             if count != 1:
@@ -111,10 +111,9 @@ class Maze:
         return None
 
     def check_answer(self, question: Grid, answer: Grid) -> list[str]:
-        """Says in words what is wrong with an answer [S] to a question [S]; none if it is right.
+        """Sentences on what is wrong with an answer [S] to a question [S]; empty if it is right.
 
-        A right answer marks one of the shortest paths, whichever. `question` passes
-        `check_question`.
+        Any shortest path is right. The question must pass `check_question`.
         """
         changed = _changed(question, answer)
         broken = []
@@ -146,11 +145,11 @@ class Maze:
         return broken
 
     def _place(self, where: NDArray[np.bool_]) -> str:
-        """Names the first of some cells [S]."""
+        """Names the position of the first marked cell of [S]."""
         row, column = divmod(int(where.argmax()), self.side)
         return f"row {row + 1}, column {column + 1}"
 
 
 def _changed(question: Grid, answer: Grid) -> NDArray[np.bool_]:
-    """Cells that differ otherwise than a free one that became path."""
+    """Mask of cells that differ, except free cells that became path."""
     return (question != answer) & ((question != FREE) | (answer != PATH))

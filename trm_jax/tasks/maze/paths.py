@@ -1,8 +1,8 @@
-"""Tokens of mazes, and breadth-first searches through many mazes at once.
+"""Tokens of mazes, and breadth-first searches in many mazes at once.
 
-All mazes of a batch lie in one flat array, each row with a wall beside it and each maze with a row
-of walls above it. A move is then an addition, and one layer of all searches a few NumPy calls on
-the cells that it reaches: the work is that of visiting each cell once, whatever the path lengths.
+All mazes of a batch are stored in one flat array, with a wall beside each row and a row of walls
+above each maze. A move is then an addition, and one layer of all searches takes a few NumPy calls
+on the cells that it reaches, so that each cell is visited once, whatever the path lengths.
 """
 
 import math
@@ -16,7 +16,7 @@ WALL, FREE, START, GOAL, PATH = range(1, 6)
 """Tokens of `# SGo`; 0 is a pad."""
 
 MOVES = ("down", "left", "right", "up")
-"""Moves by their number."""
+"""Names of the moves, by number."""
 
 Bools = NDArray[np.bool_]
 Cells = NDArray[np.int64]
@@ -26,11 +26,11 @@ _ANY_ORDER = range(len(MOVES))
 
 
 class Reached(NamedTuple):
-    """What searches found in B mazes of S cells.
+    """Results of searches in B mazes of S cells.
 
     Attributes:
-        distances: int32 [B, S], steps from the start; -1 where no way leads.
-        arrivals: int8 [B, S], number of the move that reached the cell; -1 where there was none.
+        distances: int32 [B, S], steps from the start; -1 for unreachable cells.
+        arrivals: int8 [B, S], number of the move that reached the cell; -1 if there is none.
     """
 
     distances: NDArray[np.int32]
@@ -38,26 +38,26 @@ class Reached(NamedTuple):
 
 
 def passable(questions: Tokens) -> Bools:
-    """Which cells can be walked on, bool of the same shape: all but walls and pads."""
+    """Whether each cell can be walked on (all but walls and pads), bool of the same shape."""
     return questions > WALL
 
 
 def find(questions: Tokens, token: int) -> Cells:
-    """The first cell with such a token in each maze [B, S], int64 [B]; 0 where there is none."""
+    """The first cell with this token in each maze [B, S], int64 [B]; 0 if there is none."""
     return (questions == token).argmax(axis=1)
 
 
 def search(open_cells: Bools, starts: Cells, order: Sequence[int] = _ANY_ORDER) -> Reached:
     """Searches each maze breadth-first from its start.
 
-    It is the search of a queue: the cell at its head is taken out, its neighbours are looked at in
-    the given order, and those never seen before are put at the end. `arrivals` says from where
-    each cell was first seen, so the order settles which of several shortest paths is found.
+    The first cell is taken from a queue, its neighbours are visited in the given order, and unseen
+    ones are appended to the queue. `arrivals` records the move by which each cell was first seen,
+    so the order decides which of several shortest paths is found.
 
     Args:
         open_cells: bool [B, S], cells that can be walked on, row by row.
-        starts: int64 [B], one open cell of each maze.
-        order: numbers of the moves (see MOVES), as neighbours are looked at.
+        starts: int64 [B], an open cell of each maze.
+        order: numbers of the moves (see MOVES) in the order of visiting neighbours.
     """
     unseen, places, steps = _flat(open_cells, starts)
     distances = np.full(len(unseen), -1, np.int32)
@@ -69,11 +69,11 @@ def search(open_cells: Bools, starts: Cells, order: Sequence[int] = _ANY_ORDER) 
 
 
 def path_cells(found: Reached, goals: Cells) -> Bools:
-    """The cells of the path found to each goal, both of its ends included, bool [B, S].
+    """Cells of the path found to each goal, including both ends, bool [B, S].
 
     Args:
-        found: of `search`.
-        goals: int64 [B]; each has been reached.
+        found: result of `search`.
+        goals: int64 [B], cells that were reached.
     """
     back = np.asarray([-step for step in _steps(_side(found.arrivals))])
     on_path = np.zeros(found.arrivals.shape, bool)
@@ -89,13 +89,13 @@ def path_cells(found: Reached, goals: Cells) -> Bools:
 def count_shortest_paths(
     open_cells: Bools, starts: Cells, goals: Cells, limit: int = 1_000_000
 ) -> Cells:
-    """How many shortest paths lead from start to goal, int64 [B]; 0 if none, `limit` if more.
+    """Number of shortest paths from start to goal, int64 [B], at most `limit`; 0 if none.
 
     Args:
-        open_cells: as in `search`.
-        starts: as in `search`.
+        open_cells: see `search`.
+        starts: see `search`.
         goals: int64 [B].
-        limit: where counting ends.
+        limit: number at which counting stops.
     """
     unseen, places, steps = _flat(open_cells, starts)
     counts = np.zeros(len(unseen), np.int64)
@@ -111,10 +111,10 @@ def count_shortest_paths(
 def _layers(
     unseen: Bools, cells: Cells, steps: Cells, moves: NDArray[np.int8], arrivals: NDArray[np.int8]
 ) -> Iterator[tuple[Cells, Cells, Cells]]:
-    """Yields for each distance the cells there in the order of the queue, and all steps on.
+    """Yields for each distance its cells in the order of the queue, and all further steps.
 
-    Steps on are the cells `nearby` that no layer has reached yet, as often as they can be reached,
-    with the cells that they are reached from. `unseen` and `arrivals` are brought up to date.
+    The steps are given as the cells `nearby` that no layer has reached yet, with repetitions, and
+    the cells that they are reached from. `unseen` and `arrivals` are updated in place.
     """
     while len(cells):
         unseen[cells] = False
@@ -122,16 +122,16 @@ def _layers(
         fresh = np.flatnonzero(unseen[nearby])
         nearby, by = nearby[fresh], moves[fresh % len(steps)]
         yield cells, nearby, cells[fresh // len(steps)]
-        # The first to look at a cell gets it: of repeated assignments NumPy keeps the last.
+        # The first cell to see a neighbour gets it: of repeated assignments NumPy keeps the last.
         arrivals[nearby[::-1]] = by[::-1]
         cells = nearby[arrivals[nearby] == by]
 
 
 def _flat(open_cells: Bools, starts: Cells) -> tuple[Bools, Cells, Cells]:
-    """The flat array of all mazes, where the starts are in it, and how far each move goes."""
+    """Flat array of all mazes, positions of the starts in it, and the offset of each move."""
     mazes, side = len(open_cells), _side(open_cells)
     width = side + 1
-    flat = np.zeros((mazes + 1) * width**2, bool)  # one more maze of walls, below the last
+    flat = np.zeros((mazes + 1) * width**2, bool)  # with one more maze of walls, below the last
     boards = flat.reshape(mazes + 1, width, width)
     boards[:mazes, 1:, 1:] = open_cells.reshape(mazes, side, side)
     rows, columns = np.divmod(starts, side)
@@ -140,13 +140,13 @@ def _flat(open_cells: Bools, starts: Cells) -> tuple[Bools, Cells, Cells]:
 
 
 def _square(flat: NDArray[Any], like: Bools) -> NDArray[Any]:
-    """Undoes `_flat`: [B, S] out of the flat array."""
+    """Inverse of `_flat`: [B, S] from the flat array."""
     mazes, width = len(like), _side(like) + 1
     return flat.reshape(mazes + 1, width, width)[:mazes, 1:, 1:].reshape(like.shape)
 
 
 def _steps(width: int) -> list[int]:
-    """How far each of MOVES goes in an array with rows of such a width."""
+    """Offset of each of MOVES in an array with rows of this width."""
     return [width, -1, 1, -width]
 
 

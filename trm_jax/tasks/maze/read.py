@@ -1,4 +1,4 @@
-"""Reads Maze-Hard's CSV columns (`source,question,answer,rating`), plain or gzipped."""
+"""Reads mazes from CSV files, such as Maze-Hard (`source,question,answer,rating`)."""
 
 import os
 from pathlib import Path
@@ -13,18 +13,18 @@ HUB_REPOSITORY = "sapientinc/maze-30x30-hard-1k"
 def read_csv(path: str | os.PathLike[str], maze: Maze) -> tuple[Grid, Grid]:
     """Reads all mazes of a file; see `csv_rows.read_csv`.
 
-    Each question must have one start and one goal and no path, and each answer must be its
-    question with a simple path between them. The path need not be a shortest one.
+    Each question must have one start, one goal and no path, and each answer must be its question
+    with a simple path between them. The path need not be a shortest one.
 
     Args:
         path: a CSV file, gzipped or not.
-        maze: the side of its mazes.
+        maze: the mazes' side.
 
     Returns:
         Questions and answers, uint8 [M, S] tokens each, in the order of the file.
 
     Raises:
-        UserError: the file or one of its rows is wrong; names the file, the line and the reason.
+        UserError: the file or a row is invalid; the message names the file, line and reason.
     """
     kind = csv_rows.Kind(
         cells=maze.cells,

@@ -1,4 +1,4 @@
-"""How mazes are to be made."""
+"""Settings of the maze generator."""
 
 import dataclasses
 from typing import ClassVar
@@ -12,50 +12,50 @@ WALL_SHARE = 0.37
 TIE_BREAK = ",".join(MOVES)
 PUBLISHED_SIDE = 30
 PUBLISHED_LENGTHS = {"random": (111, 0), "perfect": (100, 140)}
-"""Fewest and most steps of a shortest path by kind, where side is 30; 0 is for no limit."""
+"""Min and max steps of a shortest path by kind, for the published side; 0 for no limit."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MazeRecipe(Settings):
-    """How mazes are made; `generate.generate` says what each of these is.
+    """Settings of the maze generator, see `generate.generate`.
 
     Raises:
-        UserError: a value that makes no sense.
+        UserError: a value is invalid.
     """
 
     GROUP: ClassVar[str] = "config.data.maze"
 
     kind: str = setting(
         "random",
-        "Kind of generated mazes: random walls, or perfect, with only one path.",
+        "Kind of generated mazes: random walls, or perfect, with only one path between two cells.",
         choices=KINDS,
     )
     wall_share: float = setting(
-        WALL_SHARE, "How likely a cell of a generated random maze is a wall.", low=0, below=1
+        WALL_SHARE, "Probability that a cell of a generated random maze is a wall.", low=0, below=1
     )
     shortest: int = setting(
         0,
-        "Fewest steps of a generated maze's shortest path; 0 for what suits its side.",
+        "Min steps of a generated maze's shortest path; 0 for a default by side.",
         low=0,
         high=10**5,
     )
     longest: int = setting(
-        0, "Most steps of a generated maze's shortest path; 0 for no limit.", low=0, high=10**5
+        0, "Max steps of a generated maze's shortest path; 0 for no limit.", low=0, high=10**5
     )
     tie_break: str = setting(
         TIE_BREAK,
-        "Which of several shortest paths of a generated maze is the answer: moves, the preferred "
-        "one first.",
+        "Order of preference of the moves, which selects the answer among several shortest paths "
+        "of a generated maze.",
     )
     endpoints: str = setting(
         "far",
-        "Start and goal of a generated random maze: far apart, or uniform with rejection as "
+        "Start and goal of a generated random maze: far apart, or uniform with rejection, as "
         "published.",
         choices=("far", "uniform"),
     )
 
     def __post_init__(self) -> None:
-        """Refuses what makes no sense, whatever the side."""
+        """Refuses values that are invalid for any side."""
         super().__post_init__()
         if sorted(self.tie_break.split(",")) != sorted(MOVES):
             raise UserError(
@@ -65,7 +65,7 @@ class MazeRecipe(Settings):
         if 0 < self.longest < self.shortest:
             raise UserError(
                 f"config.data.maze.shortest is {self.shortest} and longest {self.longest}; give "
-                "the fewest and the most steps from start to goal, or 0 for no limit."
+                "the min and max steps from start to goal, or 0 for no limit."
             )
         if self.kind == "perfect" and (self.wall_share, self.endpoints) != (WALL_SHARE, "far"):
             raise UserError(
@@ -79,10 +79,10 @@ class MazeRecipe(Settings):
         return [MOVES.index(name) for name in self.tie_break.split(",")]
 
     def settled(self, side: int) -> "MazeRecipe":
-        """The same with the defaults for a side: `shortest` 1 or more, `longest` 0 for no limit.
+        """Resolves the defaults for a side: `shortest` 1 or more, `longest` 0 for no limit.
 
         Raises:
-            UserError: no maze of that side has a path with so many steps.
+            UserError: no maze of this side has a path with so many steps.
         """
         least, most = self.shortest, self.longest
         if not least and not most:

@@ -1,7 +1,7 @@
-"""Whether an answer to a maze is a path at all, and whether it is a shortest one.
+"""Whether an answer to a maze is a valid path, and whether it is a shortest one.
 
-Mazes may have several shortest paths and a label marks one of them, so an exact match asks for more
-than the puzzle does. These scores do not look at the label.
+A maze may have several shortest paths, of which the label is one, so that an exact match is
+stricter than the task. These scores do not use the label.
 """
 
 import numpy as np
@@ -24,23 +24,23 @@ Bools = NDArray[np.bool_]
 
 
 def score(questions: Grids, answers: Grids, side: int) -> tuple[Bools, Bools]:
-    """Judges answers by the rules.
+    """Scores answers by the rules.
 
     An answer is valid if it differs from its question only in free cells that became path, and if
-    these with S and G are one simple path: each has two neighbours on it, S and G one, and there
-    is nothing else. It is shortest if it is valid and no way from S to G has fewer steps. An
-    answer to a question without exactly one S and one G, or with path in it, is neither.
+    these cells with S and G are one simple path: each has two neighbours on it, S and G have one,
+    and there is nothing else. It is shortest if it is valid and no path from S to G has fewer
+    steps. An answer to a question without exactly one S and one G, or with path, is neither.
 
     Args:
         questions: uint8 [B, S] tokens.
         answers: uint8 [B, S] tokens.
-        side: rows of the mazes.
+        side: number of rows of the mazes.
 
     Returns:
-        Which answers are valid and which are shortest, bool [B] each.
+        Whether each answer is valid and whether it is shortest, bool [B] each.
 
     Raises:
-        UserError: the grids are not of that side.
+        UserError: the grids do not have this side.
     """
     _check(questions, side)
     _check(answers, side)
@@ -51,36 +51,36 @@ def score(questions: Grids, answers: Grids, side: int) -> tuple[Bools, Bools]:
     asked &= ~(questions == PATH).any(1)
     path = answers == PATH
     kept = ((questions == answers) | (path & (questions == FREE))).all(1)
-    # A search that may walk on the path only, and needs all of it to get to G, has found no
-    # branch, loop, shortcut or loose cell: exactly then the path is a simple one.
+    # A search that may only walk on the path, and needs all of it to reach G, has found no branch,
+    # loop, shortcut or separate cell: exactly then the path is simple.
     steps = search(path | ends, starts).distances[rows, goals]
     valid = asked & kept & (steps == (path | ends).sum(1) - 1)
     return valid, valid & (steps == distances(questions, side)[rows, goals])
 
 
 def distances(questions: Grids, side: int) -> NDArray[np.int32]:
-    """Steps from S to each cell, int32 [B, S]; -1 for walls, pads and what cannot be reached.
+    """Steps from S to each cell, int32 [B, S]; -1 for walls, pads and unreachable cells.
 
     Args:
         questions: uint8 [B, S] tokens with one S each; path counts as free.
-        side: rows of the mazes.
+        side: number of rows of the mazes.
 
     Raises:
-        UserError: the grids are not of that side.
+        UserError: the grids do not have this side.
     """
     _check(questions, side)
     return search(passable(questions), find(questions, START)).distances
 
 
 def shortest_paths(questions: Grids, side: int) -> NDArray[np.int64]:
-    """How many shortest paths each maze has, int64 [B]; 0 if none, a million if more than that.
+    """Number of shortest paths of each maze, int64 [B], at most a million; 0 if there is none.
 
     Args:
         questions: uint8 [B, S] tokens with one S and one G each; path counts as free.
-        side: rows of the mazes.
+        side: number of rows of the mazes.
 
     Raises:
-        UserError: the grids are not of that side.
+        UserError: the grids do not have this side.
     """
     _check(questions, side)
     return count_shortest_paths(passable(questions), find(questions, START), find(questions, GOAL))

@@ -1,4 +1,4 @@
-"""Mazes as a task."""
+"""The task maze."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -34,13 +34,13 @@ TOKENS = (
 
 @dataclasses.dataclass(frozen=True)
 class MazeSettings(MazeRecipe):
-    """Square mazes, and how they are generated."""
+    """Settings of square mazes and of their generator."""
 
-    side: int = setting(30, "Rows of a maze, and its columns.", low=LEAST_SIDE, high=MOST_SIDE)
+    side: int = setting(30, "Number of rows and columns of a maze.", low=LEAST_SIDE, high=MOST_SIDE)
 
 
 class MazeTask(Task):
-    """The shortest way from S to G through free cells."""
+    """Find a shortest path from S to G through free cells."""
 
     name = "maze"
     settings = MazeSettings
@@ -78,7 +78,7 @@ class MazeTask(Task):
         return [{}] if vocab == Maze(LEAST_SIDE).vocab else []
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int]:
-        """See `Task`: turns or mirrors, uniformly in one of the eight ways."""
+        """See `Task`: one of the eight rotations and reflections, drawn uniformly."""
         images = dihedral_cells(Maze.from_manifest(shape).side)
 
         def augment(inputs: Grids, labels: Grids, words: Words) -> tuple[Grids, Grids]:
@@ -88,7 +88,7 @@ class MazeTask(Task):
         return augment, 1
 
     def symmetries(self, shape: Shape, which: str, count: int, seed: int) -> GridSymmetry:
-        """See `Task`: all there are is to turn and mirror."""
+        """See `Task`: only rotations and reflections."""
         if which == "digits":
             self.lacks("digits to relabel", "choose the dihedral symmetries")
         maze = Maze.from_manifest(shape)

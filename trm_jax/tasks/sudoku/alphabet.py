@@ -1,4 +1,4 @@
-"""Which digits the characters of a Sudoku mean: 1 to 9 and A on, 0 to F, or letters from A."""
+"""Alphabets of Sudokus: characters of the digits, 1 to 9 then A on, 0 to F, or letters from A."""
 
 from collections.abc import Iterable, Sequence
 from string import ascii_uppercase
@@ -11,45 +11,45 @@ from trm_jax.core.symmetries import FIRST_DIGIT
 
 BLANK = 1
 BLANKS = "._0"
-"""Characters of a blank, in what is written here and read everywhere."""
+"""Characters of a blank that are written here; they are always read."""
 MORE_BLANKS = "*?Xx-"
-"""Others that people write, and that are read in files of puzzles."""
+"""Other characters of a blank in common use, which are read from files of puzzles."""
 SYMBOLS = "123456789ABCDEFGHIJKLMNOP"
 _ZERO = "0"
 
 
 class Alphabet(NamedTuple):
-    """How digits and blanks are written.
+    """Characters of digits and blanks.
 
     Attributes:
-      symbols: of the digits in their order, letters in upper case.
-      note: what is said to the reader, where these are not the usual ones; else empty.
+      symbols: characters of the digits in order, letters in upper case.
+      note: sentence for the user if they are not the usual ones; else empty.
     """
 
     symbols: str
     note: str = ""
 
     def tokens(self) -> dict[str, int]:
-        """Token of each character, blanks included."""
+        """Token of each character, including blanks."""
         found = dict.fromkeys(BLANKS + MORE_BLANKS, BLANK)
         for token, symbol in enumerate(self.symbols, FIRST_DIGIT):
             found[symbol] = found[symbol.lower()] = token
         return found
 
     def table(self) -> NDArray[np.uint8]:
-        """Token of each byte of text, uint8 [256]; 0 where a byte stands for no cell."""
+        """Token of each byte of text, uint8 [256]; 0 for bytes that are not a cell."""
         table = np.zeros(256, np.uint8)
         for character, token in self.tokens().items():
             table[ord(character)] = token
         return table
 
     def words(self) -> str:
-        """What a cell may be, for errors."""
+        """Describes the valid characters, for error messages."""
         return f"{self.symbols[0]} to {self.symbols[-1]}, and '.' for a blank"
 
 
 def usual(side: int) -> Alphabet:
-    """That of grids of `side` rows as they are written here."""
+    """The alphabet in which grids of `side` rows are written here."""
     return Alphabet(SYMBOLS[:side])
 
 
@@ -60,14 +60,14 @@ def all_symbols(side: int) -> set[str]:
 
 
 def alphabet_of(side: int, grids: Sequence[str]) -> Alphabet:
-    """The alphabet of the puzzles of one text.
+    """Detects the alphabet of the puzzles of one text.
 
-    Where '0' stands beside another blank in a grid of more than nine digits, and the last symbol
-    nowhere, the digits are counted from 0 (hexadecimal); see `ambiguous` for what is left.
+    Digits count from 0 (hexadecimal) if a grid of more than nine digits has '0' beside another
+    blank, and the last symbol is unused; see `ambiguous` for the remaining cases.
 
     Args:
-      side: rows of a grid.
-      grids: one character a cell.
+      side: number of rows of a grid.
+      grids: puzzles, one character per cell.
     """
     there = set("".join(grids).upper())
     if _letters_alone(side, there):
@@ -79,7 +79,7 @@ def alphabet_of(side: int, grids: Sequence[str]) -> Alphabet:
 
 
 def alphabet_of_answers(side: int, characters: Iterable[str]) -> Alphabet:
-    """The alphabet of a file by the characters of its answers, which have no blanks."""
+    """Detects the alphabet of a file from the characters of its answers, which have no blanks."""
     there = {character.upper() for character in characters}
     if _letters_alone(side, there):
         return _lettered(side)
@@ -89,18 +89,18 @@ def alphabet_of_answers(side: int, characters: Iterable[str]) -> Alphabet:
 
 
 def ambiguous(grid: str, alphabet: Alphabet) -> str:
-    """Why the zeros of a grid may be blanks as well as digits; empty if they cannot."""
+    """Why the zeros of a grid may be digits or blanks; empty if they are unambiguous."""
     if _ZERO in alphabet.symbols or not _mixed(grid):
         return ""
     first, last = alphabet.symbols[0], alphabet.symbols[-1]
     return (
-        "'0' stands beside another sign for a blank, so it may be a digit; write every blank as "
-        f"'.', and the digits as {first} to {last}"
+        "'0' is used beside another character for a blank, so it may be a digit; write every blank "
+        f"as '.', and the digits as {first} to {last}"
     )
 
 
 def first_mixed(raw: NDArray[np.uint8], table: NDArray[np.uint8]) -> tuple[int, str] | None:
-    """The first of questions in bytes [rows, S] whose zeros may be digits, and why."""
+    """Finds the first of the questions in bytes [rows, S] with ambiguous zeros, and the reason."""
     zeros = raw == ord(_ZERO)
     if table[ord(_ZERO)] != BLANK or not zeros.any():
         return None
@@ -108,8 +108,8 @@ def first_mixed(raw: NDArray[np.uint8], table: NDArray[np.uint8]) -> tuple[int, 
     return (
         (
             int(mixed.argmax()),
-            "'0' and another sign for a blank stand side by side, so '0' may "
-            "be a digit: write every blank as '.'",
+            "'0' is used beside another character for a blank, so it may be a digit: write every "
+            "blank as '.'",
         )
         if mixed.any()
         else None
@@ -136,7 +136,7 @@ def _lettered(side: int) -> Alphabet:
 def _from_zero(side: int) -> Alphabet:
     symbols = _ZERO + SYMBOLS[: side - 1]
     note = (
-        f"'0' is read as a digit, and so 0 to {symbols[-1]} are the digits {SYMBOLS[0]} to "
+        f"'0' is read as a digit, so 0 to {symbols[-1]} are the digits {SYMBOLS[0]} to "
         f"{SYMBOLS[side - 1]} of the answer"
     )
     return Alphabet(symbols, note)

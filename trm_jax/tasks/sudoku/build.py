@@ -29,21 +29,21 @@ def build(
 ) -> Dataset:
     """Builds a data set whose splits share no puzzle.
 
-    The choice of puzzles is a pure function of the seed and the source's contents. With one seed
-    and file, the held-out and test puzzles stay the same whatever `train` is, and a smaller
-    training split is the beginning of a larger one (generated puzzles: only for equal numbers).
+    The choice of puzzles is a pure function of the seed and the source's contents. For a given seed
+    and file, the held-out and test puzzles do not depend on `train`, and a smaller training split
+    is a prefix of a larger one (for generated puzzles, only if the numbers are equal).
 
     Args:
         box: rows and columns of a box.
         source: "generate", "hub" (Sudoku-Extreme's training file) or the path of a CSV file.
-        train: training puzzles; 0 takes all that a file has left.
-        heldout: puzzles kept aside for choosing checkpoints, out of the same file.
-        test: puzzles kept aside for the final score; a file's own test set: see `build_test`.
+        train: number of training puzzles; 0 for all that remain of a file.
+        heldout: number of held-out puzzles for choosing checkpoints, from the same file.
+        test: number of test puzzles from the same file; for a separate test file see `build_test`.
         seed: any integer.
-        extra_givens: with "generate", givens put back into minimal puzzles at most.
+        extra_givens: with "generate", max number of givens put back into minimal puzzles.
 
     Raises:
-        UserError: a bad row, fewer puzzles than asked for, or numbers that make no sense.
+        UserError: a row is invalid, there are too few puzzles, or a number is invalid.
     """
     sudoku = _sudoku(box)
     counts = {"train": train, "heldout": heldout, "test": test}
@@ -53,8 +53,8 @@ def build(
         facts: dict[str, Any] = {"kind": "generate", "extra_givens": extra_givens}
     elif extra_givens:
         raise UserError(
-            f"extra_givens is {extra_givens}, but puzzles from {source} are taken as they are; "
-            "set it to 0."
+            f"extra_givens is {extra_givens}, but puzzles from {source} are not changed; set it to "
+            "0."
         )
     else:
         inputs, labels, facts = _read(source, "train", sudoku)
@@ -63,7 +63,7 @@ def build(
 
 
 def build_test(source: str, box: Sequence[int]) -> Dataset:
-    """Puts every puzzle of a CSV file (or of the hub's test file: "hub") in the split "test".
+    """Builds a data set with the split "test" from a CSV file, or "hub" for the hub's test file.
 
     Raises:
         UserError: the file or one of its rows is wrong.
@@ -80,7 +80,7 @@ def _sudoku(box: Sequence[int]) -> Sudoku:
 
 
 def _read(source: str, split: str, sudoku: Sudoku) -> tuple[Grid, Grid, dict[str, Any]]:
-    """Questions, answers and what the manifest says of the file."""
+    """Reads questions, answers and the manifest's facts about the file."""
     path = hub_file(split) if source == "hub" else Path(source)
     inputs, labels = read_csv(path, sudoku)
     return inputs, labels, file_facts(path, HUB_REPOSITORY if source == "hub" else None)

@@ -1,7 +1,7 @@
-"""Makes Sudoku puzzles with one solution, in any box shape, as a pure function of a seed.
+"""Generates Sudokus with one solution, for any box shape, as a pure function of a seed.
 
-A SAT solver (python-sat's CaDiCaL) is asked only whether something is possible, never for a
-solution of its choice: so the puzzles depend on no solver's heuristics, version or machine.
+The SAT solver (python-sat's CaDiCaL) is only asked whether a grid can be completed, never for a
+solution, so that the puzzles do not depend on the solver's heuristics, version or machine.
 """
 
 import itertools
@@ -19,31 +19,31 @@ from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku
 from trm_jax.tasks.sudoku.symmetry import cell_maps
 
 _FRUITLESS = 500
-"""So many attempts in a row without a new puzzle mean that there are hardly any left."""
+"""Number of consecutive attempts without a new puzzle after which the search ends."""
 _ENUMERABLE_CELLS = 36
 _SOLVER = "cadical153"
 
 
 def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tuple[Grid, Grid]:
-    """Makes different puzzles with one solution each.
+    """Generates different puzzles with one solution each.
 
-    Each starts as a minimal puzzle (without any one of its givens it has a second solution) and
-    gets 0 to `extra_givens` (uniform) of the other cells back. No two are equal. With 2x2 and 2x3
-    boxes no two are even equivalent under the symmetries of Sudoku, so a puzzle that is kept aside
-    never turns up in training as an augmented copy. Larger boxes have too many symmetries to
-    enumerate, and so many puzzles (3x3: over 10^20 classes) that equivalent ones are never drawn.
+    Each starts as a minimal puzzle (without any one of its givens it has a second solution), and
+    then 0 to `extra_givens` (uniform) of the other cells are put back. No two are equal. With 2x2
+    and 2x3 boxes no two are equivalent under the symmetries of Sudoku either, so that a held-out
+    puzzle is never an augmented copy of a training puzzle. Larger boxes have too many symmetries
+    to enumerate, and so many puzzles (3x3: over 10^20 classes) that equivalent ones do not occur.
 
     Args:
         sudoku: the box shape.
         seed: any integer; the first k puzzles of a longer run are those of a shorter run.
-        count: how many puzzles.
-        extra_givens: how many givens to put back at most.
+        count: number of puzzles.
+        extra_givens: max number of givens to put back.
 
     Returns:
         Questions and answers, uint8 [count, S] tokens each.
 
     Raises:
-        UserError: there are not so many different puzzles, or a number is negative.
+        UserError: there are not enough different puzzles, or a number is negative.
     """
     if count < 0 or extra_givens < 0:
         raise UserError(
@@ -56,15 +56,15 @@ def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tu
     if len(pairs) < count:
         raise UserError(
             f"only {len(pairs)} different {sudoku.side}x{sudoku.side} puzzles were found with "
-            f"extra_givens={extra_givens}, and {count} are asked for; ask for fewer or raise "
-            "extra_givens."
+            f"extra_givens={extra_givens}, fewer than the {count} requested; request fewer "
+            "or raise extra_givens."
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, sudoku.cells)
     return both[:, 0].copy(), both[:, 1].copy()
 
 
 def first_unsolvable(sudoku: Sudoku, questions: Grid) -> int | None:
-    """Index of the first of [m, S] questions that cannot be completed by the rules, or None."""
+    """Index of the first question [S] of [m, S] without a solution; None if all have one."""
     with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
         for index, question in enumerate(questions):
             cells = np.flatnonzero(question >= FIRST_DIGIT)
@@ -75,14 +75,14 @@ def first_unsolvable(sudoku: Sudoku, questions: Grid) -> int | None:
 
 
 def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:
-    """A name that all puzzles equivalent to a question [S] share, and no others.
+    """Canonical form of a question [S], the same for all equivalent puzzles and no others.
 
-    It is the least text that the symmetries give, first by where the givens are, then by digits
-    renumbered in the order of their first appearance.
+    It is the smallest text among the question's images under all symmetries, compared first by
+    the positions of the givens, then by digits renumbered in order of first appearance.
 
     Args:
         question: uint8 [S] tokens.
-        maps: int64 [G, S], all that `cell_maps` gives.
+        maps: int64 [G, S], the result of `cell_maps`.
     """
     # Sums of distinct powers of two below 2^53: exact in float64.
     patterns = (question >= FIRST_DIGIT)[maps] @ np.exp2(np.arange(len(question)))
@@ -96,7 +96,7 @@ def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:
 
 
 def _distinct(maker: "_Maker", seed: int, extra_givens: int) -> Iterator[tuple[Grid, Grid]]:
-    """Yields puzzles that differ from all before, until hardly any are left."""
+    """Yields puzzles that differ from all before, until new ones become rare."""
     sudoku = maker.sudoku
     maps = None
     if sudoku.cells <= _ENUMERABLE_CELLS:
@@ -115,17 +115,17 @@ def _distinct(maker: "_Maker", seed: int, extra_givens: int) -> Iterator[tuple[G
 
 
 class _Maker:
-    """Draws single puzzles. The solver holds the rules; literal cell * side + digit + 1."""
+    """Draws single puzzles. The solver holds the rules; a literal is cell * side + digit + 1."""
 
     def __init__(self, sudoku: Sudoku, solver: Solver) -> None:
-        """Notes the row, column and box of each cell as indices of `Sudoku.units`."""
+        """Stores the row, column and box of each cell as indices of `Sudoku.units`."""
         self.sudoku, self.solver = sudoku, solver
         units = np.argsort(sudoku.units().reshape(3, -1), axis=1) // sudoku.side
         places = units + np.arange(3)[:, None] * sudoku.side
         self.places: list[tuple[int, int, int]] = [tuple(place) for place in places.T.tolist()]
 
     def puzzle(self, seed: int, attempt: int, extra_givens: int) -> tuple[Grid, Grid]:
-        """Question and answer, uint8 [S] tokens, as a function of the arguments alone."""
+        """Question and answer, uint8 [S] tokens, a pure function of the arguments."""
         cells, side = self.sudoku.cells, self.sudoku.side
         words = random_words(seed, [attempt], cells * (side + 2) + 1)[0]
         wishes = random_permutations(words[: cells * side].reshape(cells, side))
@@ -138,7 +138,7 @@ class _Maker:
         return np.where(given, answer, np.uint8(BLANK)), answer
 
     def _solution(self, wishes: list[list[int]]) -> list[int]:
-        """A full grid: each cell in turn takes the first digit it wishes that can be completed."""
+        """Fills a grid: each cell takes the first digit of its `wishes` that can be completed."""
         used, places = [0] * (3 * self.sudoku.side), self.places
         literals: list[int] = []
         digits = []
@@ -146,7 +146,7 @@ class _Maker:
             taken = used[places[cell][0]] | used[places[cell][1]] | used[places[cell][2]]
             options = [digit for digit in wish if not taken >> digit & 1]
             start = cell * self.sudoku.side + 1
-            # The last option needs no question: the cells so far can be completed.
+            # The last option is not tested: the cells so far can be completed.
             while len(options) > 1 and not self.solver.solve([*literals, start + options[0]]):
                 options.pop(0)
             digits.append(options[0])
@@ -156,7 +156,7 @@ class _Maker:
         return digits
 
     def _minimal(self, digits: list[int], order: list[int]) -> NDArray[np.bool_]:
-        """Which cells [S] stay given when each, in this order, goes if the solution stays alone."""
+        """Mask of givens [S] after removing, in this order, each that keeps the solution unique."""
         side, places = self.sudoku.side, self.places
         used = [(1 << side) - 1] * (3 * side)
         given = {cell: cell * side + digit + 1 for cell, digit in enumerate(digits)}
@@ -165,7 +165,7 @@ class _Maker:
             row, column, box = places[cell]
             for unit in places[cell]:
                 used[unit] ^= bit
-            # Where the givens around the cell exclude all other digits, no search is needed.
+            # If the givens around the cell exclude all other digits, no search is needed.
             forced = used[row] | used[column] | used[box] == (1 << side) - 1 - bit
             if not forced and self.solver.solve([-literal, *given.values()]):
                 given[cell] = literal

@@ -1,4 +1,4 @@
-"""All puzzles of a text: the cells of its lines joined until a grid is full."""
+"""Reads all puzzles of a text: lines are joined until a grid is full."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,18 @@ from trm_jax.tasks.sudoku.notation import Line, Style, read_lines
 
 
 def read_grids(text: str, box_rows: int, side: int) -> list[Given]:
-    """Reads the puzzles of a text, in any of the ways that `notation` knows.
+    """Reads the puzzles of a text, in any of the notations of `notation`.
 
     Args:
-      text: such as a file or standard input holds.
-      box_rows: rows of a box.
-      side: rows of a grid.
+      text: content of a file or of standard input.
+      box_rows: number of rows of a box.
+      side: number of rows of a grid.
 
     Returns:
-      The puzzles, with the lines that they begin in; none if the text holds none.
+      The puzzles, with the numbers of their first lines; empty if there are none.
 
     Raises:
-      BadLineError: a character that is no cell, or a line or a puzzle with too few or too many.
+      BadLineError: a character is not a cell, or a line or puzzle has too few or too many cells.
     """
     lines, style = read_lines(text, side)
     filled = [line for line in lines if line.cells]
@@ -44,7 +44,7 @@ def read_grids(text: str, box_rows: int, side: int) -> list[Given]:
 
 
 def _grids(lines: Sequence[Line], style: Style, box_rows: int, alone: bool) -> list[list[Line]]:
-    """Lines by the puzzle that they are of; each begins where the one before it is full."""
+    """Groups the lines by puzzle; a puzzle starts where the one before it is full."""
     side, size = style.side, style.size
     unit = _unit(lines, style)
     spread = _spread(lines)
@@ -75,14 +75,14 @@ def _cells(lines: Sequence[Line]) -> str:
 
 
 def _unit(lines: Sequence[Line], style: Style) -> int:
-    """Cells of which a line has a multiple: a row's, or less where all lines are alike."""
+    """Number of cells that a line's cells are a multiple of: a row, or less if all lines agree."""
     counts = {len(line.cells) for line in lines if line.cells}
     least = min(counts, default=style.side)
     return least if len(counts) == 1 and style.side % least == 0 else style.side
 
 
 def _spread(lines: Sequence[Line]) -> bool:
-    """Whether an empty line follows each line with cells, and so parts nothing."""
+    """Whether an empty line follows each line with cells, and thus separates no puzzles."""
     filled = [bool(line.cells) for line in lines]
     return sum(filled) > 1 and not any(map(bool.__and__, filled, filled[1:]))
 
@@ -96,7 +96,7 @@ def _check_characters(
     raise BadLineError(
         line.number,
         f"character {character!r} at place {line.raw.find(character) + 1} of the "
-        f"{'puzzle' if alone else 'line'} is no cell of a {side}x{side} Sudoku; use "
+        f"{'puzzle' if alone else 'line'} is not a cell of a {side}x{side} Sudoku; use "
         f"{alphabet.words()}.",
         alone=alone,
     )

@@ -1,8 +1,8 @@
-"""Sudokus as people write them: which cells each line of a text holds, whatever else it holds.
+"""Reads Sudokus in common notations: finds the cells of each line of a text.
 
-Read are one puzzle a line (.sdm), one row a line (.sdk, .ss, drawings with frames, ours too), cells
-with commas, tabs or brackets between them, and lines with other fields beside the puzzle. Which
-digits the cells mean is the business of `alphabet`.
+Supported are one puzzle per line (.sdm), one row per line (.sdk, .ss, drawings with frames, also
+those of this package), cells separated by commas, tabs or brackets, and lines with further fields.
+`alphabet` decides which digits the cells mean.
 """
 
 import re
@@ -26,11 +26,11 @@ _TITLE = re.compile(
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
-_ALIKE: dict[int, str] = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"), "")  # of no width
+_ALIKE: dict[int, str] = dict.fromkeys(map(ord, "\u200b\u2060\ufeff"), "")  # zero width
 _ALIKE |= dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2423"), " ")
 _ALIKE |= dict.fromkeys(map(ord, "\u2018\u2019\u201c\u201d"), '"')
 _ALIKE |= {ord("\u3000"): " ", ord("\u2026"): "...", ord("\u2212"): _DASH}
-_ALIKE |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # of full width
+_ALIKE |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full width
 _ALIKE |= {ord(dash): _DASH for dash in "\u2010\u2011\u2012\u2013\u2014"}
 _ALIKE |= {ord(dot): "." for dot in "\u00b7\u2022\u2219\u22c5\u25a1\u25a2"}
 _WRAPPERS = str.maketrans({wrapper: " " for wrapper in f"\"'{{}}[](){_BARS}"})
@@ -42,10 +42,10 @@ class Line(NamedTuple):
     """A line of a text.
 
     Attributes:
-      number: from 1.
-      raw: as it stands there.
-      cells: those that it holds, one character each; "" for none.
-      ends: whether it stands between two puzzles, so that none goes on across it.
+      number: line number, from 1.
+      raw: the line's text.
+      cells: the line's cells, one character each; empty for none.
+      ends: whether the line separates two puzzles, so that no puzzle continues across it.
     """
 
     number: int
@@ -55,12 +55,12 @@ class Line(NamedTuple):
 
 
 class Style(NamedTuple):
-    """What is alike in all lines of a text.
+    """Properties shared by all lines of a text.
 
     Attributes:
-      side: rows of a grid.
-      known: characters that can be cells.
-      dashes: whether '-' is a blank, and not a part of frames only.
+      side: number of rows of a grid.
+      known: characters that may be cells.
+      dashes: whether '-' may be a blank; otherwise it is only a part of frames.
       spaces: whether blanks are written as spaces.
     """
 
@@ -71,23 +71,23 @@ class Style(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Cells of a grid."""
+        """Number of cells of a grid."""
         return self.side**2
 
 
 def read_lines(text: str, side: int) -> tuple[list[Line], Style]:
-    """The lines of a text, but for comments; of a table the column with puzzles.
+    """Splits a text into lines without comments; of a table it takes the column of puzzles.
 
     Args:
-      text: of any number of puzzles.
-      side: rows of a grid.
+      text: text with any number of puzzles.
+      side: number of rows of a grid.
     """
     lines = list(
         enumerate(_ESCAPES.sub("", text.removeprefix("\ufeff")).translate(_ALIKE).splitlines(), 1)
     )
     lines = take_column(_without_comments(lines))
     style = _style([raw for _, raw in lines], side)
-    whole = style.spaces and len(lines) == side  # trimmed lines are rows, too
+    whole = style.spaces and len(lines) == side  # empty lines are rows whose spaces were trimmed
     found = []
     for number, raw in lines:
         if whole and not raw.strip():
@@ -98,7 +98,7 @@ def read_lines(text: str, side: int) -> tuple[list[Line], Style]:
 
 
 def _without_comments(lines: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    """The lines without comments, and without sections that hold no puzzle (SadMan's [State])."""
+    """Drops comments and sections that hold no puzzle (such as SadMan's [State])."""
     found, skipped = [], False
     for number, raw in lines:
         if section := _SECTION.fullmatch(raw):
@@ -125,7 +125,7 @@ def _style(lines: Sequence[str], side: int) -> Style:
 
 
 def _has_gap(line: str, side: int) -> bool:
-    """Whether a space in a line may be a blank: it is no longer than a row, or as a puzzle is."""
+    """Whether a space in a line may be a blank: the line is at most a row, or about a puzzle."""
     row = line.translate(_NO_BARS).rstrip()
     return " " in row and (len(row) <= side or side**2 - side < len(row) <= side**2)
 
@@ -155,7 +155,7 @@ def _is_frame(style: Style, raw: str) -> bool:
 
 
 def _fields(style: Style, raw: str) -> list[str]:
-    """The fields of a line that have as many characters as a puzzle, the likeliest first."""
+    """Fields of a line that are as long as a puzzle."""
     if len(raw) == style.size and style.known.issuperset(raw.replace(" ", "")):
         return [raw.replace(" ", ".")]
     fields = re.split(r"[,;:\s]+", raw.translate(_WRAPPERS))
@@ -163,7 +163,7 @@ def _fields(style: Style, raw: str) -> list[str]:
 
 
 def _tokens(style: Style, raw: str) -> str:
-    """Rows of which each cell stands alone between commas, tabs or spaces; "" if these do not."""
+    """Cells of a row or puzzle separated by commas, tabs or spaces; empty if it is not one."""
     plain = raw.translate(_WRAPPERS)
     for separator in (",", ";", "\t", None):
         fields = [field.strip() for field in plain.split(separator)]
@@ -175,7 +175,7 @@ def _tokens(style: Style, raw: str) -> str:
 
 
 def _cell(style: Style, field: str) -> str:
-    """One character for a cell; "" if the field is none."""
+    """The character of a cell; empty if the field is not a cell."""
     if len(field) < 2:
         return field or "."
     number = int(field) if field.isascii() and field.isdigit() and len(field) < 3 else 0
@@ -183,7 +183,7 @@ def _cell(style: Style, field: str) -> str:
 
 
 def _spaced(style: Style, raw: str) -> str:
-    """A row, or a puzzle, whose blanks are spaces, those at its end trimmed; "" if it is none."""
+    """A row or puzzle whose blanks are spaces, trimmed at the end; empty if it is not one."""
     row = raw.translate(_NO_BARS)
     if not style.spaces or not style.known.issuperset(row.replace(" ", "")):
         return ""

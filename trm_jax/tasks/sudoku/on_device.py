@@ -1,4 +1,4 @@
-"""The symmetries and the rules of Sudoku as JAX functions, for lattice models."""
+"""Symmetries and rules of Sudoku as JAX functions, for lattice models."""
 
 import jax
 import jax.numpy as jnp
@@ -31,12 +31,12 @@ def deduction(sudoku: Sudoku) -> Deduction:
 
 
 def _permutation(key: jax.Array, count: int) -> jax.Array:
-    """Uniformly random, int32 [count]."""
+    """Uniformly random permutation, int32 [count]."""
     return jnp.argsort(jax.random.bits(key, (count,), jnp.uint32)).astype(jnp.int32)
 
 
 def _line_order(key: jax.Array, groups: int, size: int) -> jax.Array:
-    """Source line of each line: whole groups change places, then lines in a group; int32 [n]."""
+    """Source line of each line, int32 [n]: permutes whole groups, then the lines of each group."""
     of_groups, of_lines = jax.random.split(key)
     group = _permutation(of_groups, groups)
     keys = jax.random.split(of_lines, groups)

@@ -1,4 +1,4 @@
-"""Reads Sudoku-Extreme's CSV columns (`source,question,answer,rating`) and their like."""
+"""Reads Sudokus from CSV files, such as Sudoku-Extreme (`source,question,answer,rating`)."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ HUB_REPOSITORY = "sapientinc/sudoku-extreme"
 def read_csv(path: str | os.PathLike[str], sudoku: Sudoku) -> tuple[Grid, Grid]:
     """Reads all puzzles of a file; see `csv_rows.read_csv`.
 
-    It is not checked that a puzzle has only one solution.
+    That a puzzle has only one solution is not checked.
 
     Args:
         path: a CSV file, gzipped or not.
@@ -26,7 +26,7 @@ def read_csv(path: str | os.PathLike[str], sudoku: Sudoku) -> tuple[Grid, Grid]:
         Questions and answers, uint8 [M, S] tokens each, in the order of the file.
 
     Raises:
-        UserError: the file or one of its rows is wrong; names the file, the line and the reason.
+        UserError: the file or a row is invalid; the message names the file, line and reason.
     """
     kind = csv_rows.Kind(
         cells=sudoku.cells,

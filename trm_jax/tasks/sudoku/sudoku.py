@@ -20,26 +20,26 @@ Grid = NDArray[np.uint8]
 class Sudoku:
     """A Sudoku whose boxes have `box_rows` rows and `box_columns` columns.
 
-    Token ids: 0 pad, 1 blank, 2.. the digits 1.. (so token = digit + 1).
+    Token ids: 0 pad, 1 blank, then the digits from 1 (token = digit + 1).
 
     Raises:
-        UserError: a box side below 2, or more than 25 digits.
+        UserError: a side of the box is below 2, or there are more than 25 digits.
     """
 
     box_rows: int
     box_columns: int
 
     def __post_init__(self) -> None:
-        """Refuses boxes that make no Sudoku."""
+        """Checks the box shape."""
         if min(self.box_rows, self.box_columns) < 2 or self.side > len(SYMBOLS):
             raise UserError(
-                f"boxes of {self.box_rows}x{self.box_columns} cells make no Sudoku here; each side "
+                f"boxes of {self.box_rows}x{self.box_columns} cells are not supported; each side "
                 f"must be 2 or more and their product {len(SYMBOLS)} or less, for example 3x3."
             )
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Sudoku":
-        """Reads the box shape from a data set's manifest; UserError if it is not there."""
+        """Reads the box shape from a data set's manifest; raises UserError if it is missing."""
         box = manifest.get("box")
         if not (isinstance(box, list) and len(box) == 2 and all(type(x) is int for x in box)):
             raise UserError(
@@ -50,37 +50,37 @@ class Sudoku:
 
     @property
     def box(self) -> tuple[int, int]:
-        """Rows and columns of a box."""
+        """Number of rows and of columns of a box."""
         return self.box_rows, self.box_columns
 
     @property
     def side(self) -> int:
-        """Rows, columns, boxes and digits of the grid."""
+        """Number of rows, columns, boxes and digits of the grid."""
         return self.box_rows * self.box_columns
 
     @property
     def cells(self) -> int:
-        """Cells of the grid (S)."""
+        """Number of cells of the grid, S."""
         return self.side**2
 
     @property
     def vocab(self) -> int:
-        """Token ids in use (V): pad, blank and the digits."""
+        """Number of token ids, V: pad, blank and the digits."""
         return self.side + FIRST_DIGIT
 
     @property
     def symbols(self) -> str:
-        """The digits as they are written: 1 to 9, then A for 10 and so on."""
+        """Characters of the digits: 1 to 9, then A for 10 and so on."""
         return SYMBOLS[: self.side]
 
     def parse(self, text: str) -> Grid:
-        """Reads the one puzzle of a text, written in any of the ways of `grids.read_grids`.
+        """Reads a text of one puzzle, in any of the notations of `grids.read_grids`.
 
         Returns:
             uint8 [S] tokens.
 
         Raises:
-            UserError: a character that is no cell (says which and where), or too few or too many.
+            UserError: a character is not a cell, or there are too few or too many cells.
         """
         return only(self.parse_all(text))
 
@@ -88,7 +88,7 @@ class Sudoku:
         """Reads all puzzles of a text.
 
         Raises:
-            BadLineError: a line is no part of a puzzle.
+            BadLineError: a line is not part of a puzzle.
         """
         return read_grids(text, self.box_rows, self.side)
 
@@ -98,18 +98,18 @@ class Sudoku:
         return "".join(text[token] for token in tokens.tolist())
 
     def units(self) -> NDArray[np.int64]:
-        """Cells of each row, column and box in this order, int64 [3 * side, side]."""
+        """Cells of each row, column and box, in this order, int64 [3 * side, side]."""
         rows = np.arange(self.cells).reshape(self.side, self.side)
         boxes = rows.reshape(self.box_columns, self.box_rows, self.box_rows, self.box_columns)
         return np.concatenate([rows, rows.T, boxes.swapaxes(1, 2).reshape(self.side, self.side)])
 
     def check_question(self, question: Grid) -> str | None:
-        """Says in one sentence why a question [S] cannot be solved; None if no rule is broken."""
+        """A sentence on why a question [S] breaks the rules; None if it breaks none."""
         broken = self._repeats(question)
         return broken[0] if broken else None
 
     def check_answer(self, question: Grid, answer: Grid) -> list[str]:
-        """Says in words which rules an answer [S] to a question [S] breaks; none if it is right."""
+        """Sentences on the rules that an answer [S] to a question [S] breaks; empty if right."""
         broken = []
         blanks = int((answer < FIRST_DIGIT).sum())
         if blanks:
@@ -123,7 +123,7 @@ class Sudoku:
         return broken + self._repeats(answer)
 
     def valid_answers(self, answers: Grid) -> NDArray[np.bool_]:
-        """Which grids of a batch [B, S] are full and break no rule, bool [B]."""
+        """Whether each grid of a batch [B, S] is full and follows the rules, bool [B]."""
         bits = np.uint32(1) << answers.astype(np.uint32)
         full = np.uint32((1 << self.vocab) - (1 << FIRST_DIGIT))
         rows = bits.reshape(-1, self.side, self.side)
@@ -134,7 +134,7 @@ class Sudoku:
         return valid
 
     def _repeats(self, tokens: Grid) -> list[str]:
-        """One sentence for each digit that stands more than once in a row, column or box."""
+        """A sentence for each digit that appears more than once in a row, column or box."""
         broken = []
         for index, unit in enumerate(self.units()):
             name = f"{('row', 'column', 'box')[index // self.side]} {index % self.side + 1}"
@@ -142,5 +142,5 @@ class Sudoku:
             for digit, count in enumerate(times[FIRST_DIGIT : self.vocab].tolist()):
                 if count > 1:
                     often = "twice" if count == 2 else f"{count} times"
-                    broken.append(f"digit {self.symbols[digit]} stands {often} in {name}")
+                    broken.append(f"digit {self.symbols[digit]} appears {often} in {name}")
         return broken

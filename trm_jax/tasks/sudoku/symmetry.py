@@ -1,4 +1,4 @@
-"""The symmetries of a Sudoku: digits, bands, stacks, the lines in them, and transposition."""
+"""Symmetries of a Sudoku: digits, bands, stacks, lines within them, and transposition."""
 
 import itertools
 
@@ -10,20 +10,20 @@ from trm_jax.core.symmetries import TRANSPOSES, GridSymmetry, dihedral_cells
 
 
 def words_needed(box_rows: int, box_columns: int) -> int:
-    """How many random words `draw` uses for one grid."""
+    """Number of random words that `draw` uses for one grid."""
     return 3 * box_rows * box_columns + box_rows + box_columns + 1
 
 
 def draw(words: Words, box_rows: int, box_columns: int) -> GridSymmetry:
-    """Draws uniformly from the symmetries of a Sudoku with such boxes.
+    """Draws uniformly from the symmetries of a Sudoku.
 
-    They permute digits, bands, rows within bands, stacks and columns within stacks, and
-    transpose the grid where boxes are square.
+    They permute digits, bands, rows within bands, stacks and columns within stacks, and transpose
+    the grid if boxes are square.
 
     Args:
-        words: uint64 [B, words_needed(box_rows, box_columns)].
-        box_rows: rows of a box.
-        box_columns: columns of a box.
+        words: random words uint64 [B, words_needed(box_rows, box_columns)].
+        box_rows: number of rows of a box.
+        box_columns: number of columns of a box.
     """
     side = box_rows * box_columns
     cuts = np.cumsum([side, box_columns, side, box_rows, side])
@@ -38,16 +38,16 @@ def draw(words: Words, box_rows: int, box_columns: int) -> GridSymmetry:
 
 
 def copies(box_rows: int, box_columns: int, which: str, count: int, seed: int) -> GridSymmetry:
-    """Symmetries for the copies of a search, number 0 the identity; fewer where there are fewer.
+    """Symmetries for the copies of a search; number 0 is the identity.
 
     Args:
-        box_rows: rows of a box.
-        box_columns: columns of a box.
-        which: "digits" relabels them cyclically (digit d becomes d + k; "Augmented HRM", arXiv
-            2601.10679), "dihedral" turns and mirrors (where boxes are no squares, what keeps the
-            boxes), "all" draws from every symmetry.
-        count: how many.
-        seed: of "all".
+        box_rows: number of rows of a box.
+        box_columns: number of columns of a box.
+        which: "digits" relabels cyclically (digit d becomes d + k; "Augmented HRM", arXiv
+            2601.10679); "dihedral" rotates and reflects (if boxes are not square, only as far as
+            it maps boxes to boxes); "all" draws from all symmetries.
+        count: number of symmetries for "all"; the others return as many as there are.
+        seed: seed for "all".
     """
     side = box_rows * box_columns
     numbers, cells = np.arange(side), np.arange(side * side)
@@ -66,9 +66,9 @@ def copies(box_rows: int, box_columns: int, which: str, count: int, seed: int) -
 
 
 def cell_maps(box_rows: int, box_columns: int) -> NDArray[np.int64]:
-    """Enumerates every movement of cells that `draw` can draw, int64 [G, n * n].
+    """Enumerates all permutations of cells that `draw` can draw, int64 [G, n * n].
 
-    G is 128 for 2x2 boxes and 3,456 for 2x3; it is meant for such small boxes only.
+    G is 128 for 2x2 boxes and 3,456 for 2x3; it is meant only for such small boxes.
     """
     side = box_rows * box_columns
     rows = _all_line_orders(box_columns, box_rows)
@@ -81,14 +81,14 @@ def cell_maps(box_rows: int, box_columns: int) -> NDArray[np.int64]:
 
 
 def _line_orders(groups: Words, lines: Words) -> NDArray[np.int64]:
-    """Source line of each line, int64 [B, n]: whole groups change places, then lines in a group."""
+    """Source line of each line, int64 [B, n]: permutes whole groups, then lines within a group."""
     group = random_permutations(groups)
     inside = random_permutations(lines.reshape(len(lines), groups.shape[1], -1))
     return (group[:, :, None] * inside.shape[2] + inside).reshape(lines.shape)
 
 
 def _all_line_orders(groups: int, size: int) -> NDArray[np.int64]:
-    """Enumerates what `_line_orders` can give, int64 [groups! * size!^groups, n]."""
+    """Enumerates all results of `_line_orders`, int64 [groups! * size!^groups, n]."""
     insides = list(itertools.permutations(range(size)))
     orders = [
         [group * size + line for group, inside in zip(order, inner, strict=True) for line in inside]

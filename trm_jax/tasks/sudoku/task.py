@@ -1,4 +1,4 @@
-"""Sudoku as a task."""
+"""The task Sudoku."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -21,26 +21,26 @@ from trm_jax.tasks.sudoku.sudoku import Sudoku
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
 GENERATED_SIDE = 16
-"""Larger puzzles take too long to generate where any tokens will do."""
+"""Max side of puzzles that are generated where random tokens would do; larger ones take long."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SudokuSettings(Settings):
-    """Sudokus of one box shape."""
+    """Settings of Sudokus: box shape and generation."""
 
     GROUP: ClassVar[str] = "config.data.sudoku"
 
-    box: tuple[int, int] = setting((3, 3), "Rows and columns of a box.", low=2, high=12)
+    box: tuple[int, int] = setting((3, 3), "Number of rows and columns of a box.", low=2, high=12)
     extra_givens: int = setting(
         0,
-        "Givens put back into each generated, minimal puzzle, at most.",
+        "Max number of givens put back into each generated, minimal puzzle.",
         low=0,
         high=10**5,
     )
 
 
 class SudokuTask(Task):
-    """One digit in each cell, each digit once in every row, column and box."""
+    """Fill each cell with a digit so that each digit is once in every row, column and box."""
 
     name = "sudoku"
     settings = SudokuSettings
@@ -74,7 +74,7 @@ class SudokuTask(Task):
         return {"vocab": sudoku.vocab, "cells": sudoku.cells, "box": list(settings.box)}
 
     def random_questions(self, shape: Shape, count: int) -> Tokens:
-        """See `Task`: generated puzzles; random tokens where generating would take too long."""
+        """See `Task`: generated puzzles, or random tokens if generating would take too long."""
         sudoku = Sudoku.from_manifest(shape)
         if sudoku.side > GENERATED_SIDE:
             draw = np.random.default_rng(0)
@@ -82,13 +82,13 @@ class SudokuTask(Task):
         return generate(sudoku, 0, count, extra_givens=sudoku.side)[0]
 
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
-        """See `Task`: the boxes that a grid of so many digits can have."""
+        """See `Task`: all box shapes for this number of digits."""
         side = vocab - FIRST_DIGIT
         found = [(r, side // r) for r in range(2, side // 2 + 1) if side % r == 0]
         return [{"box": box} for box in found]
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int]:
-        """See `Task`: one random symmetry of a question and its answer."""
+        """See `Task`: a random symmetry, applied to a question and its answer."""
         box = Sudoku.from_manifest(shape).box
 
         def augment(inputs: Grids, labels: Grids, words: NDArray[np.uint64]) -> tuple[Grids, Grids]:
@@ -102,7 +102,7 @@ class SudokuTask(Task):
         return symmetry.copies(*Sudoku.from_manifest(shape).box, which, count, seed)
 
     def deduction(self, shape: Shape) -> Deduction:
-        """See `Task`: a cell's candidates are the digits."""
+        """See `Task`: the candidates of a cell are the digits."""
         return on_device.deduction(Sudoku.from_manifest(shape))
 
     def symbols(self, shape: Shape) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class SudokuTask(Task):
         return Sudoku.from_manifest(shape).parse(text)
 
     def read_all(self, shape: Shape, text: str) -> list[Given]:
-        """See `Task`: in any of the ways that `notation` knows."""
+        """See `Task`: in any of the notations of `notation`."""
         return Sudoku.from_manifest(shape).parse_all(text)
 
     def write(self, shape: Shape, tokens: Tokens) -> str:
@@ -129,7 +129,7 @@ class SudokuTask(Task):
         side = Sudoku.from_manifest(shape).side
         if cells.dtype.kind not in "iu" or cells.min() < 0 or cells.max() > side:
             raise UserError(
-                f"the puzzle has other cells than whole numbers 0 to {side}; write digits, and 0 "
+                f"the puzzle has cells other than integers from 0 to {side}; write digits, and 0 "
                 "for a blank."
             )
         return (cells + (FIRST_DIGIT - 1)).astype(np.uint8)
@@ -140,7 +140,7 @@ class SudokuTask(Task):
         return np.maximum(digits, 0)
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """See `Task`: contradictions first, then a solver looks for a solution."""
+        """See `Task`: looks for contradictions, then solves the question with a SAT solver."""
         sudoku = Sudoku.from_manifest(shape)
         for number, question in enumerate(questions):
             if reason := sudoku.check_question(question):
