@@ -163,7 +163,7 @@ def test_bfloat16_in_npz_is_said(tmp_path, capsys):
     code, text, _ = trm(
         capsys, "convert", "to-torch", "--workdir", tmp_path / "out", "--out", tmp_path / FILE
     )
-    assert code == 0 and ".npz knows no bfloat16" in text
+    assert code == 0 and ".npz has no bfloat16" in text
     assert read(tmp_path / FILE)["H_init"].dtype == np.float32
 
 
@@ -200,8 +200,8 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "takes a direction first"),
-        (["sideways"], "takes a direction first"),
+        ([], "needs a direction first"),
+        (["sideways"], "needs a direction first"),
         (["from-torch"], "takes one file; it was given 0"),
         (["from-torch", "nowhere.npz"], "nowhere.npz is no file"),
         (["from-torch", "a.npz", "--raw"], "--raw is for `trm convert to-torch`"),

@@ -54,7 +54,7 @@ def test_models_of_an_empty_folder(capsys, folder, tmp_path):
     assert told(capsys, "models", f"--folder={tmp_path / 'models'}").out.count("\n") == 3
     (tmp_path / "none").mkdir()
     assert told(capsys, "models", f"--folder={tmp_path / 'none'}").out == "None yet.\n"
-    assert "is no folder" in fails(capsys, "models", f"--folder={tmp_path / 'nowhere'}")
+    assert "is not a directory" in fails(capsys, "models", f"--folder={tmp_path / 'nowhere'}")
 
 
 def test_add_writes_a_pair(capsys, folder, workdir, tmp_path):
@@ -102,7 +102,7 @@ def test_solve_chooses_by_the_puzzle(capsys, folder):
         (["9" * 16], "is no cell of a 4x4 Sudoku"),
         ([], "There is no puzzle to solve"),
         (["no/such.txt"], "no/such.txt: no such file, and it is no puzzle either"),
-        ([PUZZLE, "--checkpoint=8"], "--checkpoint is 8, and the released model"),
+        ([PUZZLE, "--checkpoint=8"], "--checkpoint is 8, but the released model"),
         ([PUZZLE, "--model=sudoku-4x4"], "did you mean sudoku-4x4-"),
         ([PUZZLE, "--model="], "--model is empty"),
         ([PUZZLE, "--model=a", "--workdir=b"], "--workdir and --model are both given"),

@@ -213,7 +213,10 @@ def test_the_documentations_examples_run(home, tmp_path, monkeypatch, capsys):
     (command,) = examples("docs/api.md", "bash")
     _, *arguments = shlex.split(command.replace("exported/demo", str(tmp_path / "demo")))
     assert main(arguments) == 0
-    assert "same answers on 8 puzzles (heldout)" in capsys.readouterr().out
+    assert (
+        "same answers as the library's own rollout on 8 puzzles (heldout)"
+        in capsys.readouterr().out
+    )
     (code,) = examples(tmp_path / "demo/README.md", "python")[:1]
     place = code.replace("this/directory or hf://owner/name", str(tmp_path / "demo"))
     exec(place, {"puzzles": GRID})
