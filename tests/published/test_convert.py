@@ -222,7 +222,7 @@ def test_a_full_directory_is_refused(tmp_path, capsys):
     file = saved(tmp_path / FILE, arrays_of(model_of()))
     command = ["convert", "from-torch", file, *overrides(T=2, n=2), "--puzzles=0", "--out"]
     code, _, error = trm(capsys, *command, tmp_path)
-    assert code == 2 and "already holds something" in error
+    assert code == 2 and "is not empty" in error
     code, _, error = trm(capsys, *command, "gs://bucket/out")
     assert code == 2 and "give a local directory" in error
     (tmp_path / "empty").mkdir()

@@ -48,8 +48,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
       trm convert to-torch --workdir DIR --out FILE.pt
 
     FILE is a .pt file (or has a name like step_65104), .npz or .safetensors. from-torch writes a
-    work directory that `trm eval` and `trm solve` accept, and compares its predictions with those
-    of the original model (the parity report). docs/convert.md has the details.
+    work directory that `trm eval` and `trm solve` accept, and compares its predictions with a NumPy
+    implementation of the published algorithm (the parity report). docs/convert.md has the details.
 
     Exit codes: 0 converted; 1 converted, but the parity report disagrees; 2 wrong usage or input.
     """
