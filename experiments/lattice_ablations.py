@@ -1,11 +1,11 @@
-r"""What matters in lattice deduction: the paper's ablations on 6x6 puzzles, on a CPU.
+r"""Ablations of lattice deduction: those of the paper on 6x6 puzzles, on a CPU.
 
     trm sweep --config experiments/lattice.py:six --sweep experiments/lattice_ablations.py \
         --out runs/lattice_ablations --seeds 1
     trm eval --workdir runs/lattice_ablations/ARM/seed0 --passes 256 --chains 8   # each arm
 
-Every arm has 400 updates, four sevenths of `six`, with a schedule of that length. What came of it
-is in experiments/RESULTS.md, beside the paper's figures at 9x9 after 2,000 updates.
+Every arm has 400 updates, four sevenths of `six`, with a schedule of that length. The results are
+in experiments/RESULTS.md, beside the paper's figures for 9x9 after 2,000 updates.
 """
 
 import sweep
@@ -14,7 +14,7 @@ LATTICE = "model.lattice."
 
 
 def get_sweep(name: str = "six") -> sweep.Sweep:
-    """The arms."""
+    """The runs of the ablations."""
     if name != "six":
         raise ValueError(f"unknown sweep {name!r}; choose six")
     arms = sweep.chain(

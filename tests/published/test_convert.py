@@ -190,7 +190,7 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
     assert code == 2 and error.count("\n") == 1
     asked = ("kind", "heads", "positions", "T", "n", "N", "prefix_tokens", "halt_exploration")
     told = ", ".join(f"config.model.{name}" for name in asked)
-    assert f"{FILE} does not tell config.data.task, config.data.maze.side, {told};" in error
+    assert f"{FILE} does not determine config.data.task, config.data.maze.side, {told};" in error
     assert "(puzzles of 6 tokens: maze or sudoku)" in error
     assert "--config experiments/maze.py:hard --config.model.heads=8" in error
     token_mixing = infer(arrays_of(model_of()), FILE).not_told()
@@ -203,7 +203,7 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
         ([], "needs a direction first"),
         (["sideways"], "needs a direction first"),
         (["from-torch"], "takes one file; it was given 0"),
-        (["from-torch", "nowhere.npz"], "nowhere.npz is no file"),
+        (["from-torch", "nowhere.npz"], "nowhere.npz is not a file"),
         (["from-torch", "a.npz", "--raw"], "--raw is for `trm convert to-torch`"),
         (["to-torch", "--step=3"], "--step is for `trm convert from-torch`"),
         (["to-torch", "--out=a.pt"], "--workdir is missing"),

@@ -140,9 +140,9 @@ def test_a_released_model_is_shown_watched_scored_and_exported(capsys, folder, t
 def test_the_api_takes_names_of_released_models(folder, monkeypatch, tmp_path):
     model = trm_jax.load("sudoku-4x4-exact")
     assert model.kind["cells"] == 16 and model.solve([PUZZLE])[0].answer.dtype == np.int64
-    with pytest.raises(UserError, match="is released and holds one checkpoint"):
+    with pytest.raises(UserError, match="is released and has one checkpoint"):
         trm_jax.load("sudoku-4x4-exact", checkpoint=4)
-    with pytest.raises(UserError, match=r"sudoku is not there; .* \(there are sudoku-4x4-small"):
+    with pytest.raises(UserError, match=r"sudoku does not exist; .* \(there are sudoku-4x4-small"):
         trm_jax.load("sudoku")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sudoku-4x4-exact").mkdir()

@@ -152,8 +152,8 @@ def _read_torch(file: Path) -> tuple[Arrays, list[str]]:
         start = stream.read(len(ZIP))
     if start[:1] == OLD_PICKLE:
         raise UserError(
-            f"{file} is a plain pickle, or was written by a PyTorch before 1.6, and is not loaded, "
-            "since that could run code; save the state dict alone, with a newer "
+            f"{file} holds more than weights, or was written by a PyTorch before 1.6, and is not "
+            "loaded, since that could run code; save the state dict alone, with a newer "
             "torch.save(model.state_dict(), FILE)."
         )
     try:

@@ -70,7 +70,7 @@ def unwrap(content: Any, is_tensor: Callable[[Any], bool]) -> Unwrapped | None:
             if lacking:
                 tensors = tensors | {start + _below(n): t for n, t in lacking.items()}
                 names = ", ".join(_below(n) for n in lacking)
-                words.append(f"took {names} from {_shown(other)}, since {_shown(path)} has none")
+                words.append(f"took {names} from {_shown(other)}, which {_shown(path)} lacks")
             break
     passed = [_shown(other) for other, _ in found if other != path]
     if passed:
