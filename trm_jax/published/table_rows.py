@@ -194,7 +194,7 @@ def as_in_the_file(trained: Trained, arrays: Arrays) -> Arrays:
         if TABLE in arrays and path.exists():
             order = np.load(path, allow_pickle=False)
             if not (np.sort(order) == np.arange(source["rows"])).all():
-                raise ValueError("it is no order of the table's rows")
+                raise ValueError("it is not an order of the table's rows")
             arrays[TABLE] = arrays[TABLE][np.argsort(order)]
         for name, dtype in source.get("dtypes", {}).items():
             arrays[name] = arrays[name].astype(TYPES[dtype])

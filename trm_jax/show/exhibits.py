@@ -199,7 +199,7 @@ def _check_first(first: int, have: int, where: str) -> None:
 
 
 def _named(dataset: Dataset, split: str, number: int, puzzle_of: Numbers) -> Puzzle:
-    """A puzzle whose pairs in the split are asked, and whose earlier pairs demonstrate."""
+    """The puzzle of this number: its pairs in the split are asked, earlier ones demonstrate."""
     pairs = np.flatnonzero(puzzle_of == number)
     asked = pairs[np.isin(pairs, dataset.examples(split))]
     name = f"{dataset.rows.names[number]} [{split}]"
