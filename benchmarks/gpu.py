@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-r"""One sitting of some minutes on a GPU: speed of variants beside a peer, then training, its score.
+r"""One sitting of some minutes on a GPU: timing of variants and a peer, training, and evaluation.
 
     python benchmarks/gpu.py --out runs/gpu --data train.csv.gz --test test.csv.gz \
         --peer torch_trm.py --seconds 690
@@ -10,18 +10,19 @@ r"""One sitting of some minutes on a GPU: speed of variants beside a peer, then 
     python benchmarks/gpu.py --out runs/tiny --tiny --seconds 300 --data ... --test ...   # CPU
 
 Steps, in this order:
-  variants  programs of the tables below, compiled side by side and timed one at a time, in turn
-            with the peer; for at most --speed-seconds.
-  train     `trm train` for the seconds that are left but for --aside, with a checkpoint about every
-            --every seconds. It stops by SIGTERM, which saves.
-  eval      `trm eval` of the newest checkpoint, within --aside.
-  release   with --release NAME: `trm models --add` of it, into OUT.
+  variants  compiles the programs of the tables below in parallel, and times them one at a time, in
+            alternation with the peer; for at most --speed-seconds.
+  train     runs `trm train` for the remaining seconds except --aside, with a checkpoint about every
+            --every seconds. It is stopped by SIGTERM, and saves a checkpoint.
+  eval      runs `trm eval` on the newest checkpoint, within --aside.
+  release   with --release NAME, runs `trm models --add` on it, into OUT.
 
-Nothing depends on the end being reached. Each result is a line of OUT/results.jsonl and of
-OUT/table.md the moment it is there, a failure too; weights and logs of the training are copied to
-OUT as they appear. Whatever is killed, and however: the same command goes on with what has no
-result yet, and trains on from the newest checkpoint. --retry does failures again. The exit code is
-1 if something failed.
+A sitting may be killed at any time. Each result, also a failure, is written to OUT/results.jsonl
+and OUT/table.md as soon as it is known; weights and logs of the training are copied to OUT as they
+appear. The same command continues with what has no result yet, and resumes training from the newest
+checkpoint. --retry repeats failures.
+
+Exit codes: 0 success; 1 something failed; 2 wrong usage or input.
 """
 
 import argparse
@@ -84,7 +85,7 @@ WAYS: Table = {
         "xla_flags": NO_TRITON,
     },
 }
-"""What is compared at each shape; flash attention is for TPUs."""
+"""Variants to compare at each shape; flash attention is not among them, since it is for TPUs."""
 
 EVALUATIONS = {
     "depth": ["--steps=64"],
@@ -100,58 +101,71 @@ TINY_TRAINING = ["eval_batch_size=16", "data.heldout_examples=16", "optimizer.em
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     style = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
     add = parser.add_argument
-    add("--out", required=True, type=Path, help="folder of what is kept")
-    add("--work", type=Path, help="of all else: logs, the run; default: OUT/work")
-    add("--seconds", type=float, default=690.0, help="of the whole sitting; default: %(default)g")
-    add("--steps", default=",".join(STEPS), help="with commas; default: %(default)s")
-    add("--retry", action="store_true", help="try again what has failed")
+    add("--out", required=True, type=Path, help="folder for results, weights and logs")
+    add("--work", type=Path, help="folder for everything else; default: OUT/work")
+    total = "time limit of the sitting; default: %(default)g"
+    add("--seconds", type=float, default=690.0, help=total)
+    add("--steps", default=",".join(STEPS), help="steps, joined by commas; default: %(default)s")
+    add("--retry", action="store_true", help="repeat what has failed before")
     add(
         "--tiny",
         action="store_true",
-        help="small models, to try it on a CPU, without the ways that need a GPU",
+        help="use small models, and skip what needs a GPU, for a test on a CPU",
     )
     group = parser.add_argument_group("variants")
     add = group.add_argument
-    add("--variants", type=Path, help='JSON file in place of the tables: {"shapes", "ways"}')
-    add("--only", default="", help="names or beginnings of names, with commas: sudoku_mlp")
-    add("--speed-seconds", type=float, help="at most; default: half of --seconds")
-    add("--parallel", type=int, default=8, help="that compile side by side; default: %(default)s")
-    add("--repeats", type=int, default=20, help="timed calls; default: %(default)s")
-    add("--compile-limit", type=float, default=150.0, help="seconds of each; default: %(default)g")
-    add("--profile", default="", help="names of variants to trace too, with commas")
-    add("--peer", type=Path, help="PyTorch script to time beside us")
-    add("--peer-python", default=sys.executable, help="its interpreter")
-    add("--peer-flags", default="--compile", help="for it; '' for none")
-    add("--peer-turns", type=int, default=2, help="at each shape; default: %(default)s")
+    add("--variants", type=Path, help='JSON file instead of the tables: {"shapes", "ways"}')
+    only = "variants to time: names or prefixes, joined by commas, as in sudoku_mlp; default: all"
+    add("--only", default="", help=only)
+    add("--speed-seconds", type=float, help="time limit; default: half of --seconds")
+    parallel = "programs that compile at the same time; default: %(default)s"
+    add("--parallel", type=int, default=8, help=parallel)
+    add("--repeats", type=int, default=20, help="number of timed calls; default: %(default)s")
+    limit = "time limit for compiling a program, in seconds; default: %(default)g"
+    add("--compile-limit", type=float, default=150.0, help=limit)
+    add("--profile", default="", help="names of variants to trace as well, joined by commas")
+    add("--peer", type=Path, help="PyTorch script to time in alternation")
+    add("--peer-python", default=sys.executable, help="Python interpreter of --peer")
+    flags_help = "flags for --peer, '' for none; default: %(default)s"
+    add("--peer-flags", default="--compile", help=flags_help)
+    turns = "turns of --peer at each shape; default: %(default)s"
+    add("--peer-turns", type=int, default=2, help=turns)
     group = parser.add_argument_group("train and eval")
     add = group.add_argument
-    add("--config", default="experiments/sudoku_hard.py:fast", help="default: %(default)s")
-    add("--data", type=Path, help="CSV or CSV.gz file of puzzles to train on")
-    add("--base", type=int, default=1000, help="puzzles of it; default: %(default)s")
-    add("--train-flags", default="", help="for `trm train`: '--config.seed=1'")
-    add("--fit", action="store_true", help="the schedule is as long as the time that is left")
-    add("--every", type=float, default=60.0, help="seconds between checkpoints")
-    add("--heldout", type=int, default=3, help="checkpoints between held-out scores; 0: none")
-    add("--aside", type=float, default=90.0, help="seconds for saving and eval")
-    add("--test", type=Path, help="CSV or CSV.gz file of puzzles to score")
-    add("--puzzles", type=int, default=1000, help="of it, the first; default: %(default)s")
+    config = "config file to train, FILE.py:VARIANT; default: %(default)s"
+    add("--config", default="experiments/sudoku_hard.py:fast", help=config)
+    add("--data", type=Path, help=".csv or .csv.gz file of puzzles to train on")
+    base = "number of puzzles of --data to train on; default: %(default)s"
+    add("--base", type=int, default=1000, help=base)
+    add("--train-flags", default="", help="flags for `trm train`, as in '--config.seed=1'")
+    add("--fit", action="store_true", help="set config.steps to what fits into the time")
+    every = "approximate seconds between checkpoints; default: %(default)g"
+    add("--every", type=float, default=60.0, help=every)
+    heldout = "checkpoints between evaluations on held-out puzzles, 0: none; default: %(default)s"
+    add("--heldout", type=int, default=3, help=heldout)
+    aside = "seconds reserved for saving and evaluation; default: %(default)g"
+    add("--aside", type=float, default=90.0, help=aside)
+    add("--test", type=Path, help=".csv or .csv.gz file of puzzles to evaluate on")
+    count = "number of puzzles of --test to evaluate on, the first ones; default: %(default)s"
+    add("--puzzles", type=int, default=1000, help=count)
     add("--release", default="", help="name of a released model to make of the newest checkpoint")
-    add("--hardware", default="one GPU", help="in its card; default: %(default)s")
-    add("--evaluate", default="depth", help=f"of {', '.join(EVALUATIONS)}; default: %(default)s")
+    add("--hardware", default="one GPU", help="hardware for its card; default: %(default)s")
+    evaluate = f"evaluations, of {', '.join(EVALUATIONS)}, joined by commas; default: %(default)s"
+    add("--evaluate", default="depth", help=evaluate)
     return checked(parser, parser.parse_args())
 
 
 def checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
-    """The options with lists for commas; what cannot be is refused before anything is made."""
+    """Checks the options before anything is made, and splits lists at commas."""
     for name, known in (("steps", STEPS), ("evaluate", tuple(EVALUATIONS))):
         names = [each for each in getattr(options, name).split(",") if each]
         for each in names:
             if each not in known:
-                parser.error(f"--{name}: {each!r} is none of {', '.join(known)}")
+                parser.error(f"--{name}: {each!r} is not one of {', '.join(known)}")
         setattr(options, name, [each for each in known if each in names])
     for name, step in (("data", "train"), ("test", "eval")):
         if step in options.steps and getattr(options, name) is None:
@@ -161,20 +175,20 @@ def checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> arg
     for name in ("data", "test", "peer", "variants"):
         path = getattr(options, name)
         if path is not None and not path.is_file():
-            parser.error(f"--{name} {path} is no file")
+            parser.error(f"--{name} {path} is not a file")
     if options.speed_seconds is None:
         options.speed_seconds = options.seconds / 2 if "train" in options.steps else options.seconds
     return options
 
 
 def wanted(options: argparse.Namespace) -> list[Variant | PeerTurns]:
-    """What is timed, in this order; the config that is trained first, for its rhythm."""
+    """The programs to time, in order; the config to train comes first, to know its speed."""
     shapes, ways = comparison.read(options.variants) if options.variants else (SHAPES, WAYS)
     if options.tiny:
         gpu = [name for name, way in ways.items() if way.get("needs_gpu")]
         ways = {name: way for name, way in ways.items() if name not in gpu}
         if gpu:
-            say(f"--tiny leaves out what needs a GPU: {', '.join(gpu)}")
+            say(f"--tiny skips the variants that need a GPU: {', '.join(gpu)}")
     found = comparison.expanded(shapes, ways)
     if options.peer is None:
         found = [item for item in found if isinstance(item, Variant)]
@@ -188,7 +202,7 @@ def wanted(options: argparse.Namespace) -> list[Variant | PeerTurns]:
 
 
 def speed(options: argparse.Namespace, sitting: Sitting, until: float) -> sitting_speed.Speed:
-    """How variants are timed."""
+    """The settings of the timing."""
     peer = None
     if options.peer is not None:
         script = [options.peer_python, str(options.peer.resolve())]
@@ -206,7 +220,7 @@ def speed(options: argparse.Namespace, sitting: Sitting, until: float) -> sittin
 
 
 def training(options: argparse.Namespace, until: float) -> sitting_training.Training:
-    """What is trained."""
+    """The settings of the training."""
     changes = [f"data.path={options.data.resolve()}", f"data.base_examples={options.base}"]
     changes += TINY_TRAINING if options.tiny else []
     flags = [f"--config.{change}" for change in changes] + (TINY if options.tiny else [])
@@ -222,7 +236,7 @@ def training(options: argparse.Namespace, until: float) -> sitting_training.Trai
 
 
 def first_rows(source: Path, target: Path, count: int) -> Path:
-    """A CSV file of the first puzzles of another."""
+    """Writes the first `count` puzzles of a CSV file to another one; returns its path."""
     with gzip.open(source, "rt") if source.suffix == ".gz" else source.open() as lines:
         rows = [row for row, _ in zip(csv.reader(lines), range(count + 1), strict=False)]
     with target.open("w", newline="") as file:
@@ -231,7 +245,7 @@ def first_rows(source: Path, target: Path, count: int) -> Path:
 
 
 def sit(options: argparse.Namespace, sitting: Sitting) -> bool:
-    """Goes through the steps; whether all went well."""
+    """Runs the steps; returns whether all succeeded."""
     start, items = time.monotonic(), wanted(options)
     if options.retry:
         sitting.ledger.forget_failures()
@@ -259,14 +273,14 @@ def sit(options: argparse.Namespace, sitting: Sitting) -> bool:
             fine &= sitting_training.evaluate(sitting, data, ways, write)
         if "release" in options.steps and options.release:
             fine &= released(options, sitting)
-    finally:  # also where we are ended
+    finally:  # also if this process is ended
         write()
         print((sitting.out / "table.md").read_text(), flush=True)
     return fine and not any("failed" in each for each in sitting.ledger.all())
 
 
 def trained(sitting: Sitting, asked: sitting_training.Training) -> bool:
-    """Trains; whether that went well. What there is can be scored anyhow."""
+    """Trains; returns whether it succeeded. Checkpoints can be evaluated in any case."""
     say(f"train: for {sitting.left(asked.until):.0f} s, log in {sitting.log('train')}")
     try:
         sitting_training.run(sitting, asked)
@@ -277,7 +291,7 @@ def trained(sitting: Sitting, asked: sitting_training.Training) -> bool:
 
 
 def released(options: argparse.Namespace, sitting: Sitting) -> bool:
-    """Makes a released model of the run in OUT/models; whether that went well."""
+    """Makes a released model of the run in OUT/models; returns whether it succeeded."""
     flags = f"--config {options.config} --config.data.path={options.data.name}"
     command = f"trm train {flags} {options.train_flags}".strip()
     try:
@@ -289,7 +303,7 @@ def released(options: argparse.Namespace, sitting: Sitting) -> bool:
 
 
 def main() -> int:
-    """One sitting."""
+    """Runs one sitting; returns the exit code."""
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     out = options.out.resolve()

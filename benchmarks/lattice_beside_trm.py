@@ -1,12 +1,12 @@
-r"""One picture of two kinds of runs on the same puzzles: accuracy against what it cost.
+r"""Compares lattice models and TRMs on the same puzzles: accuracy against compute, as a figure.
 
     python benchmarks/lattice_beside_trm.py --out lattice_trm.png \
         --lattice runs/six0 runs/six1 runs/six2 --trm runs/trm_quick
 
-Left, training: held-out accuracy without search by the FLOPs of the updates so far; a star is the
-share solved with search. Right, solving, at the end of the training: FLOPs per puzzle, of a TRM by
-its depth (its newest `trm eval`), of a lattice model by the passes of its search. All FLOPs are
-those of matrix products, by formula.
+Left, training: held-out accuracy without search against the FLOPs of the updates so far; a star is
+the share of puzzles solved with search. Right, solving at the end of training: accuracy against the
+FLOPs per puzzle, for a TRM by depth (its newest `trm eval`), for a lattice model by the passes of
+its search. FLOPs are those of matrix products, by formula.
 """
 
 import argparse
@@ -23,7 +23,7 @@ TERA = 1e12
 
 
 def evaluation(outcome: Outcome) -> dict[str, Any]:
-    """The evaluation that says most: with search where there is one, else the deepest."""
+    """The evaluation to draw: the one with search if there is one, otherwise the deepest."""
     found = list(outcome.evaluations.values())
     searched = [each for each in found if "chain_search" in each]
     if searched:
@@ -32,11 +32,12 @@ def evaluation(outcome: Outcome) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Draws it."""
+    """Draws the figure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--lattice", nargs="+", required=True, help="work directories")
-    parser.add_argument("--trm", nargs="+", required=True, help="work directories")
-    parser.add_argument("--out", required=True, help="PNG file")
+    lattice = "work directories of lattice models"
+    parser.add_argument("--lattice", nargs="+", required=True, help=lattice)
+    parser.add_argument("--trm", nargs="+", required=True, help="work directories of TRMs")
+    parser.add_argument("--out", required=True, help="PNG file to write")
     options = parser.parse_args()
     figure, axes = new_figure(1, 2, (11, 4.2))
     for kind, colour in (("trm", "#d62728"), ("lattice", "#1f77b4")):
@@ -46,7 +47,7 @@ def main() -> None:
     axes[0, 0].set(xlabel="training, TFLOP", xscale="log", title="training")
     axes[0, 1].set(xlabel="solving, TFLOP per puzzle", xscale="log", title="solving")
     for each in axes[0]:
-        each.set(ylabel="held-out puzzles right, %", ylim=(-2, 102))
+        each.set(ylabel="exact accuracy on held-out puzzles, %", ylim=(-2, 102))
         each.grid(alpha=0.3)
         each.legend(fontsize=8)
     save(figure, options.out)
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def draw(axes: "list[Axes]", outcome: Outcome, colour: str, label: str | None) -> None:
-    """A run in both panels."""
+    """Draws a run in both panels."""
     learned = outcome.values(HELDOUT)
     config = outcome.experiment.model_config(outcome.manifest)
     found, step = evaluation(outcome), step_flops(config, 1, train=False) / TERA

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-r"""What an update must take at least on so many chips, on paper: compute, memory, interconnect.
+r"""Lower bounds of the time of an update by number of chips: compute, memory, interconnect.
 
     python benchmarks/roofline.py [--config experiments/sudoku.py:extreme] [--batch 768]
 
-prints the table of docs/performance-record.md. Nothing is compiled or timed. Times are of the
-vendors' peak figures, which no program reaches; what is left out is named in that page.
+prints the table of docs/performance-record.md. Nothing is compiled or timed. Times are computed
+from vendors' peak figures, which no program reaches; that page lists what is left out.
 """
 
 import sys
@@ -21,30 +21,30 @@ from trm_jax.models.flops import step_flops
 from trm_jax.models.settings import ModelConfig
 from trm_jax.plan.chips import CHIPS, Chip
 
-# beyond 8, H100s talk over slower networks, which differ
+# more than 8 H100s communicate over slower networks, which differ
 MACHINES = {
     "H100": (CHIPS["h100"], (1, 4, 8)),
     "v5e": (CHIPS["v5e"], (1, 4, 8, 16, 64, 256)),
     "v6e": (CHIPS["v6e"], (1, 4, 8, 16, 64, 256)),
 }
 ACTIVATION = 2
-"""Bytes of an activation, bfloat16."""
+"""Size of an activation (bfloat16) in bytes."""
 STATE_TRAFFIC = 9 * 4
-"""Bytes an update moves for each parameter, float32: parameter, gradient, two moments and average
-are read, all but the gradient written."""
+"""Bytes that an update moves per parameter (float32): parameter, gradient, two moments and average
+are read, and all but the gradient are written."""
 CONFIG = "experiments/sudoku.py:extreme"
 HOP = 1e-6
-"""Seconds that a message takes from chip to chip, whatever its size: an assumption."""
+"""Assumed latency of a message between two chips, in seconds."""
 
 
 class Bound(NamedTuple):
-    """Seconds of an update on each chip.
+    """Lower bounds of an update's parts on each chip, in seconds.
 
     Attributes:
-      compute: matrix products at peak rate.
-      state: parameters, moments and average through memory once; every chip has all of them.
-      activations: through memory at every product's edge, nothing kept on the chip in between.
-      exchange: one all-reduce of the float32 gradient in a ring.
+      compute: matrix products at the peak rate.
+      state: memory traffic of parameters, moments and average, which every chip has all of.
+      activations: memory traffic of activations, if each product reads and writes them.
+      exchange: a ring all-reduce of the float32 gradient.
     """
 
     compute: float
@@ -54,12 +54,12 @@ class Bound(NamedTuple):
 
     @property
     def least(self) -> float:
-        """What it takes at least: state and exchange wait for the gradient, all else overlaps."""
+        """Lower bound of the update: state and exchange follow compute, and activations overlap."""
         return self.compute + self.state + self.exchange
 
     @property
     def efficiency(self) -> float:
-        """The share of it that is arithmetic."""
+        """The share of `least` that is compute."""
         return self.compute / self.least
 
 
@@ -78,10 +78,10 @@ def bound(config: ModelConfig, parameters: int, batch: int, chips: int, chip: Ch
 
 
 def traffic(config: ModelConfig) -> int:
-    """Bytes of activations in and out of the products of an update, for one slot.
+    """Bytes of activations that the products of an update read and write, for one slot.
 
-    A block forward moves what its mixer says (`Mixer.block_traffic`); the backward pass, once over
-    the last recursion, moves twice as much.
+    The forward pass of a block moves `Mixer.block_traffic`; the backward pass, over the last
+    recursion only, moves twice as much.
     """
     model = get_model(config)
     assert isinstance(model, Model)
@@ -91,7 +91,7 @@ def traffic(config: ModelConfig) -> int:
 
 
 def table(config: ModelConfig, batch: int) -> list[str]:
-    """Markdown, a line for each machine and count of chips that divides the batch."""
+    """The Markdown table, with a line per machine and number of chips that divides the batch."""
     parameters = count(config)
     lines = [
         "| machine | chips | slots each | compute | state | exchange | at least | arithmetic |"
@@ -113,18 +113,18 @@ def table(config: ModelConfig, batch: int) -> list[str]:
 
 
 def count(config: ModelConfig) -> int:
-    """Dense parameters."""
+    """Number of dense parameters."""
     shapes = jax.eval_shape(lambda: get_model(config).init(jax.random.key(0)))
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the table, of the model on 9x9 Sudoku's cells and vocabulary."""
+    """Prints the table for a model of 9x9 Sudoku."""
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = rewritten(given if config_file(given) else [f"--config={CONFIG}", *given])
     values = flags.FlagValues()
     common.define_config(values, arguments)
-    flags.DEFINE_integer("batch", 768, "Slots on all chips.", flag_values=values)
+    flags.DEFINE_integer("batch", 768, "Batch size over all chips.", flag_values=values)
     values(["roofline", *arguments])
     model = common.experiment(values).model_config({"vocab": 11, "cells": 81})
     print("\n".join(table(model, values.batch)))

@@ -19,10 +19,10 @@ the picture are in experiments/RESULTS.md):
         --out runs/ablations --jobs 2
     trm report runs/ablations --out runs/ablations/report
 
-A row says which model it is, how deep and how wide in layers; width, heads, batch, learning rate
-and data are the base config's. So a row means the same on any base, and its published accuracy
-belongs to the full size alone. Published HRM has no moving average, hence `optimizer.ema` 0 there;
-"out of memory" is the paper's own entry for two rows of table 3.
+A row sets the kind of model, its depth and its number of layers; width, heads, batch, learning rate
+and data are those of the base config. So a row has the same meaning for any base, but its published
+accuracy is for the full size only. Published HRM has no moving average, so `optimizer.ema` is 0
+there; "out of memory" is the paper's own entry for two rows of table 3.
 """
 
 from typing import Any, NamedTuple
@@ -34,9 +34,9 @@ class Row(NamedTuple):
     """One row of a table.
 
     Attributes:
-      name: of the run.
-      published: test accuracy on Sudoku-Extreme in %; None where the paper ran out of memory.
-      overrides: settings by their dotted names.
+      name: name of the run.
+      published: test accuracy on Sudoku-Extreme in %; None if the paper ran out of memory.
+      overrides: settings by dotted name.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Row(NamedTuple):
 
 
 def _trm(name: str, published: float | None, **changes: Any) -> Row:
-    """TRM as published, but for some of the model's settings."""
+    """TRM as published, except for some of the model's settings."""
     model = {"kind": "trm", "T": 3, "n": 6, "layers": 2, "mixer": "mlp", "positions": "none"}
     return Row(name, published, {f"model.{k}": v for k, v in (model | changes).items()})
 
 
 def _hrm(k: int, T: int, published: float) -> Row:
-    """HRM with k low-level updates in each of T high-level ones."""
+    """HRM with T high-level updates, each after k low-level updates."""
     model = {"kind": "hrm", "T": T, "n": k, "layers": 4, "mixer": "attention"}
     model |= {"positions": "rotary", "prefix_tokens": 1}
     overrides = {f"model.{key}": value for key, value in model.items()}
@@ -81,7 +81,7 @@ TABLE2 = (
     _trm("trm_multi_z", 77.6, kind="trm_multi_z"),
     _trm("trm_single_z", 71.9, kind="trm_single_z"),
 )
-# TRM with parameter k has n = 2k: two layers where HRM has four.
+# TRM with parameter k has n = 2k, since it has two layers and HRM has four.
 TABLE3 = (
     _hrm(1, 1, 46.4),
     _trm("trm_k1_T1", 63.2, n=2, T=1),

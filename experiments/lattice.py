@@ -1,29 +1,29 @@
-r"""Lattice deduction: a tiny network that eliminates candidates, and search that abstains.
+r"""Lattice deduction: a tiny network that eliminates candidates, and a search that can abstain.
 
     trm train --config experiments/lattice.py:VARIANT --workdir runs/NAME [--config.a.b=value]
     trm eval --workdir runs/NAME [--passes 1024] [--chains 16]
 
 variant  puzzles                                            recipe
 four     4x4 Sudoku with up to four extra givens, generated  a minute on a laptop's CPU
-six      6x6 Sudoku, at most one given more than minimal     five minutes on a laptop's CPU
+six      6x6 Sudoku with at most one extra given, generated  five minutes on a laptop's CPU
 nine     9x9 Sudoku, a local CSV or CSV.gz file              the published recipe
 
-Source: "Lattice Deduction Transformers", arXiv 2605.08605. What it is, how it searches and what
-each of its switches does: docs/lattice.md. Each variant's page is its function's docstring. The
-paper's ablations are one override each:
+Source: "Lattice Deduction Transformers", arXiv 2605.08605. docs/lattice.md explains the method, the
+search and all settings. The docstring of each variant's function describes it. Each of the paper's
+ablations is one override:
 
     --config.model.n=4                                    loops
-    --config.model.lattice.digit_weight=0                 no cross-entropy of the digits
-    --config.model.lattice.positive_weight=0.5            as much as negative_weight
+    --config.model.lattice.digit_weight=0                 no cross-entropy on the digits
+    --config.model.lattice.positive_weight=0.5            equal to negative_weight
     --config.model.lattice.conflict_token=False           no conflict head
-    --config.model.lattice.last_loop_only=True            loss on the last loop alone
+    --config.model.lattice.last_loop_only=True            loss on the last loop only
 """
 
 from ml_collections import ConfigDict
 
 
 def get_config(variant: str = "six") -> ConfigDict:
-    """The config of a variant; the published recipe is what the others start from."""
+    """The config of a variant; all variants start from the published recipe."""
     variants = {f.__name__: f for f in (four, six, nine)}
     if variant not in variants:
         raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
@@ -37,7 +37,8 @@ def nine(config: ConfigDict) -> None:
     r"""The published recipe on 1,000 puzzles of a file in Sudoku-Extreme's columns.
 
     Published: 99.9 to 100 % of 1,000 test puzzles with search after 2,000 updates (three seeds; 1
-    wrong in 3,000), 65 to 75 % without much search. 4,000 at a smaller digit weight: 99.96 %.
+    wrong in 3,000), 65 to 75 % with little search; 99.96 % after 4,000 updates with a smaller digit
+    weight.
     Command: trm train --config experiments/lattice.py:nine --config.data.path=train.csv.gz \
                  --workdir runs/nine
              trm eval --workdir runs/nine --data test.csv.gz --passes 4096 --chains 64
@@ -52,8 +53,8 @@ def six(config: ConfigDict) -> None:
     Command: trm train --config experiments/lattice.py:six --workdir runs/six
              trm eval --workdir runs/six
     2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seeds 0 to 2: 511 to 526 seconds of
-    processor time; of 500 held-out puzzles all are solved with search, none wrongly, at 20 to 31
-    passes a puzzle; without search 65.6 to 72.0 % are right after 8 rounds.
+    processor time; with search, all of 500 held-out puzzles are solved, with 20 to 31 passes per
+    puzzle; without search, 65.6 to 72.0 % are correct after 8 rounds.
     """
     _small(config)
     config.steps = 700
@@ -68,8 +69,8 @@ def four(config: ConfigDict) -> None:
     Command: trm train --config experiments/lattice.py:four --workdir runs/four
              trm eval --workdir runs/four
     2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seeds 0 to 2: 38 to 62 seconds of
-    processor time; of 500 held-out puzzles all are solved with search, none wrongly, at 5 to 7
-    passes a puzzle; without search 90.4 to 97.4 % are right after 8 rounds.
+    processor time; with search, all of 500 held-out puzzles are solved, with 5 to 7 passes per
+    puzzle; without search, 90.4 to 97.4 % are correct after 8 rounds.
     """
     _small(config)
     config.steps = 400
@@ -79,7 +80,10 @@ def four(config: ConfigDict) -> None:
 
 
 def _published() -> ConfigDict:
-    """0.8 million parameters, 16 loops, AdamW; symmetries are drawn on the device, so no copies."""
+    """The published recipe: 0.8 million parameters, 16 loops, AdamW.
+
+    `copies` is 0, since symmetries are drawn on the device.
+    """
     config = ConfigDict()
     config.batch_size = config.eval_batch_size = 512
     config.steps = 4000
@@ -113,7 +117,7 @@ def _published() -> ConfigDict:
 
 
 def _small(config: ConfigDict) -> None:
-    """What the small, generated puzzles share: a narrow float32 network of two blocks."""
+    """Settings shared by the small, generated puzzles: a narrow float32 network of two blocks."""
     config.batch_size = 96
     config.eval_batch_size = 256
     config.log_every = config.checkpoint_every = config.eval_every = 100

@@ -1,4 +1,4 @@
-r"""What matters in lattice deduction: the paper's ablations on 6x6 puzzles, on a CPU.
+r"""Ablations of lattice deduction: those of the paper on 6x6 puzzles, on a CPU.
 
     trm sweep --config experiments/lattice.py:six --sweep experiments/lattice_ablations.py \
         --out runs/lattice_ablations --seeds 1
@@ -14,7 +14,7 @@ LATTICE = "model.lattice."
 
 
 def get_sweep(name: str = "six") -> sweep.Sweep:
-    """The arms."""
+    """The runs of the ablations."""
     if name != "six":
         raise ValueError(f"unknown sweep {name!r}; choose six")
     arms = sweep.chain(

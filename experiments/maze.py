@@ -1,15 +1,15 @@
-"""Mazes: the published Maze-Hard recipes, and one small enough for a CPU.
+"""Mazes: the published Maze-Hard recipes, and a small one for a CPU.
 
     trm train --config experiments/maze.py:VARIANT --workdir runs/NAME [--config.a.b=value]
 
-variant  mazes                             what for
+variant  mazes                             purpose
 small    7x7, generated                    minutes on a laptop's CPU
 hard     Maze-Hard (30x30), from the hub   the published attention recipe, n = 4 as in its command
 hard_n6  the same                          the same with n = 6, as in the paper
 
-Without the hub, --config.data.path=generate makes mazes of the same kind (docs/maze.md). Turned and
-mirrored copies are off, as in the published command: they break the rule by which the label is
-chosen among several shortest paths. Each variant's page is its function's docstring.
+Without the hub, --config.data.path=generate makes mazes of the same kind (docs/maze.md). Rotated
+and reflected copies are off, as in the published command: they break the rule that chooses the
+label among several shortest paths. The docstring of each variant's function describes it.
 """
 
 from ml_collections import ConfigDict
@@ -26,11 +26,11 @@ PUBLISHED = {
         "copies": 0,
     },
 }
-"""What the published recipe changes of the defaults (docs/settings.md)."""
+"""Settings of the published recipe that differ from the defaults (docs/settings.md)."""
 
 
 def get_config(variant: str = "small") -> ConfigDict:
-    """The config of a variant; the published recipe is what the others start from."""
+    """The config of a variant; all variants start from the published recipe."""
     variants = {f.__name__: f for f in (small, hard, hard_n6)}
     if variant not in variants:
         raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
@@ -41,19 +41,19 @@ def get_config(variant: str = "small") -> ConfigDict:
 
 
 def hard(config: ConfigDict) -> None:
-    """The published recipe on Maze-Hard, as the published command has it.
+    """The published recipe on Maze-Hard, with the settings of the published command.
 
     Published: 85.3 % exact (paper, table 4); reproductions span 75 to 86.
     Command: trm train --config experiments/maze.py:hard --workdir runs/maze
              trm eval --workdir runs/maze --data hub
-    All 1,000 training mazes are trained on, as published, so that none is left to choose a
-    checkpoint on: the newest is scored. --config.data.heldout_examples=50 keeps some aside.
+    As published, all 1,000 training mazes are trained on, so none is held out to select a
+    checkpoint: the newest is scored. --config.data.heldout_examples=50 holds some out.
     Ours: not yet run.
     """
 
 
 def hard_n6(config: ConfigDict) -> None:
-    """The same with the paper's n.
+    """The published recipe on Maze-Hard, with the paper's n.
 
     Published: 85.3 % exact (paper, table 4, which gives n = 6 for all tasks).
     Ours: not yet run.
@@ -65,8 +65,8 @@ def small(config: ConfigDict) -> None:
     """7x7 mazes on a CPU.
 
     2026-11-25, 2 shared cores of an AMD EPYC virtual machine, seed 0: 2,000 updates in 3 min 51 s;
-    of 500 held-out mazes, on which the checkpoint was chosen too, 85.4 % exact at depth 4, 88.6 %
-    valid and 87.0 % shortest paths. Copying the question: 0 %.
+    on 500 held-out mazes, which also selected the checkpoint, 85.4 % exact at depth 4, 88.6 % valid
+    and 87.0 % shortest paths. Copying the question scores 0 %.
     """
     config.batch_size = 64
     config.eval_batch_size = 256

@@ -1,4 +1,4 @@
-r"""Training recipes one switch at a time, each for the FLOPs of the plain recipe.
+r"""Training recipes with one change at a time, each with the FLOPs of the plain recipe.
 
 sweep  base                              updates of the plain recipe  at T, n
 four   experiments/sudoku_hard.py:four   160                          2, 2
@@ -9,10 +9,10 @@ six    experiments/sudoku_hard.py:six    1000                         2, 2
     trm report runs/recipes --out runs/recipes/report
 
 An update costs (T + 2) (n + 1) network evaluations: T recursions forward, and the last one backward
-for twice the price; K chains cost K T (n + 1) more. Arms whose updates cost more or less than the
-plain recipe's take fewer or more of them. What each switch is, and what came of it, is in
-docs/recipes.md. Muon stands here with and without the gate it is said to need, and so do the parts
-of the two recipes that were published as a whole.
+at twice the cost; K chains cost K T (n + 1) more. Arms whose updates cost more or less than the
+plain recipe's have fewer or more updates. docs/recipes.md describes each change and its results.
+Muon is run with and without the gate that it is said to need, and the two recipes that were
+published as a whole are also run in parts.
 """
 
 import math
@@ -21,7 +21,7 @@ from typing import Any
 import sweep
 
 SIZES = {"four": (160, 2, 2), "six": (1000, 2, 2)}
-"""Updates of the plain recipe, its T and its n."""
+"""Number of updates of the plain recipe, its T and its n."""
 
 MUON = {"optimizer.name": "muon", "optimizer.muon_lr": 0.01}
 GATE = {"model.gate": "norm"}
@@ -36,19 +36,19 @@ CHAINS = 4
 
 
 def cost(T: int, n: int, chains: int = 1) -> int:
-    """Network evaluations of an update for each example, a backward one counting as two."""
+    """Network evaluations per update and example; a backward one counts as two."""
     return (T + 2 + (chains if chains > 1 else 0) * T) * (n + 1)
 
 
 def curriculum(T: int, n: int) -> tuple[tuple[float, int, int], ...]:
-    """The stages of CGAR, arXiv 2511.08653: a third and two thirds of the depth, rounded up."""
+    """The stages of CGAR, arXiv 2511.08653: one, two and three thirds of the depth, rounded up."""
     thirds = [(math.ceil(k * T / 3), math.ceil(k * n / 3)) for k in (1, 2, 3)]
     stages = [(share, *depth) for share, depth in zip((0.0, 0.3, 0.6), thirds, strict=True)]
     return tuple(s for before, s in zip([None, *thirds], stages, strict=False) if s[1:] != before)
 
 
 def arms(name: str) -> list[tuple[str, float, dict[str, Any]]]:
-    """(name, network evaluations of an update, settings) of each arm."""
+    """The arms at one size: (name, network evaluations per update, settings)."""
     _, T, n = SIZES[name]
     plain = cost(T, n)
     stages = curriculum(T, n)
@@ -76,7 +76,7 @@ def arms(name: str) -> list[tuple[str, float, dict[str, Any]]]:
 
 
 def get_sweep(name: str = "four") -> sweep.Sweep:
-    """The arms at one size; every arm's settings say how many updates it takes."""
+    """The arms at one size as runs, each with its number of updates."""
     if name not in SIZES:
         raise ValueError(f"unknown sweep {name!r}; choose one of {', '.join(SIZES)}")
     updates, T, n = SIZES[name]

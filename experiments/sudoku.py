@@ -2,16 +2,16 @@
 
     trm train --config experiments/sudoku.py:VARIANT --workdir runs/NAME [--config.a.b=value]
 
-variant            puzzles                                  what for
+variant            puzzles                                  purpose
 demo               4x4, generated                           two minutes on a laptop's CPU
 quick              4x4, generated                           the base of sweeps on a CPU
-six                6x6, generated                           the same, harder; see its page below
+six                6x6, generated                           five minutes on a laptop's CPU
 extreme            Sudoku-Extreme (9x9), from the hub       the published MLP recipe
 extreme_attention  the same                                 the published attention recipe
 hard               9x9, a local CSV or CSV.gz file          the published MLP recipe
 
-Set the file of `hard` with --config.data.path=FILE. Each variant's page is its function's
-docstring.
+Set the file of `hard` with --config.data.path=FILE. The docstring of each variant's function
+describes it.
 """
 
 from ml_collections import ConfigDict
@@ -19,12 +19,12 @@ from ml_collections import ConfigDict
 PUBLISHED = {
     "data": {"task": "sudoku", "path": "hub"},
 }
-"""The published recipe is what settings are by default (docs/settings.md): 50,000 epochs of 1,000
-puzzles in batches of 768."""
+"""The published recipe is the default of all other settings (docs/settings.md): 50,000 epochs of
+1,000 puzzles in batches of 768."""
 
 
 def get_config(variant: str = "demo") -> ConfigDict:
-    """The config of a variant; the published recipe is what the others start from."""
+    """The config of a variant; all variants start from the published recipe."""
     variants = {f.__name__: f for f in (demo, quick, six, extreme, extreme_attention, hard)}
     if variant not in variants:
         raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
@@ -59,8 +59,8 @@ def hard(config: ConfigDict) -> None:
     Command: trm train --config experiments/sudoku.py:hard --config.data.path=train.csv.gz \
                  --workdir runs/hard
              trm eval --workdir runs/hard --data test.csv.gz --steps 64
-    Ours: not yet run at full width. At a tenth of the size, for seven minutes on a CPU, no whole
-    grid is right yet; see experiments/RESULTS.md.
+    Ours: not yet run at full width. At a tenth of the size, after seven minutes on a CPU, no grid
+    is completely correct; see experiments/RESULTS.md.
     """
     config.data.path = "train.csv.gz"
 
@@ -69,8 +69,8 @@ def demo(config: ConfigDict) -> None:
     """4x4 Sudoku in about a minute on two CPU cores: `make demo`.
 
     2026-11-26, 2 shared cores of an AMD EPYC virtual machine, seed 0: 200 updates; of 500 held-out
-    puzzles, none of them a symmetric copy of a training puzzle, 98.8 % are right at depth 1 and
-    99.8 % at depth 4 and more.
+    puzzles, none of them a symmetric copy of a training puzzle, 98.8 % are correct at depth 1 and
+    99.8 % at depth 4 and deeper.
     """
     _small(config)
     config.update({"data": {"sudoku": {"box": (2, 2), "extra_givens": 4}}})
@@ -82,9 +82,9 @@ def demo(config: ConfigDict) -> None:
 
 
 def quick(config: ConfigDict) -> None:
-    """Half the demonstration's width and batch: what `experiments/ablations.py` varies on a CPU.
+    """Half the width and batch of `demo`: the base of `experiments/ablations.py` on a CPU.
 
-    Not meant to be good but to be many; the sweep and its table are in experiments/RESULTS.md.
+    It is meant for many short runs, not for accuracy; experiments/RESULTS.md has the sweep's table.
     """
     demo(config)
     config.batch_size = 32
@@ -101,8 +101,8 @@ def six(config: ConfigDict) -> None:
     Command: trm train --config experiments/sudoku.py:six --workdir runs/six
              trm eval --workdir runs/six --steps 16
     2026-11-23, 2 cores of an AMD EPYC virtual machine, seed 0: 2,000 updates in 4 min 34 s; of 500
-    held-out puzzles, on which the checkpoint was chosen too, 83.6 % are right at depth 1, 98.4 % at
-    3, 99.6 % at 7 and more.
+    held-out puzzles, which also selected the checkpoint, 83.6 % are correct at depth 1, 98.4 % at
+    depth 3, and 99.6 % at depth 7 and deeper.
     """
     _small(config)
     config.update({"data": {"sudoku": {"box": (2, 3), "extra_givens": 6}}})
@@ -113,7 +113,7 @@ def six(config: ConfigDict) -> None:
 
 
 def _small(config: ConfigDict) -> None:
-    """What the small, generated puzzles share: a narrow float32 network and a quick average."""
+    """Settings shared by the small, generated puzzles: a narrow float32 network, a short EMA."""
     config.batch_size = 64
     config.eval_batch_size = 256
     model = {"width": 64, "heads": 4, "T": 2, "prefix_tokens": 1, "dtype": "float32"}

@@ -1,8 +1,8 @@
-r"""How much training an accuracy takes: the published recipe, and the quickest one found.
+r"""Time to accuracy: how much training the published recipe and the fastest one found need.
 
-sweep  base                              to
-four   experiments/sudoku_hard.py:four   95 % of held-out 4x4 puzzles exactly right
-six    experiments/sudoku_hard.py:six    80 % of held-out 6x6 puzzles exactly right
+sweep  base                              target
+four   experiments/sudoku_hard.py:four   95 % exact accuracy on held-out 4x4 puzzles
+six    experiments/sudoku_hard.py:six    80 % exact accuracy on held-out 6x6 puzzles
 
     trm sweep --config experiments/sudoku_hard.py:four \
         --sweep experiments/time_to_accuracy.py:four --out runs/time_four --jobs 2
@@ -12,12 +12,12 @@ six    experiments/sudoku_hard.py:six    80 % of held-out 6x6 puzzles exactly ri
         --sweep experiments/time_to_accuracy.py:six --out runs/time_six --jobs 2
     trm report runs/time_six --out runs/time_six/report --reach 0.80
 
-"published" is the base as it stands, "published_lr" the same at the best of the learning rates
-that were tried, and "quick" has one shallow recursion, a high rate, and besides smaller batches
-(4x4), or Muon and half the supervision steps (6x6), so that slots are free for new puzzles twice as
-soon. "digits" is that again with all digits alike, fields of 16, and a quarter of the batch. All
-were chosen on other puzzles and another seed (`seed` 7, `data.seed` 7) than those that
-are reported. What came of it is in docs/recipes.md.
+"published" is the unchanged base, and "published_lr" has the best of several learning rates.
+"quick" has one shallow recursion, a high learning rate, and smaller batches (4x4), or Muon and half
+the supervision steps (6x6), so that slots take new puzzles twice as soon. "digits" is "quick" with
+the digit-equivariant mixer, fields of width 16, and a quarter of the batch. All settings were
+selected on other puzzles and another seed (`seed` 7, `data.seed` 7) than the reported ones.
+docs/recipes.md has the results.
 """
 
 import sweep
@@ -37,12 +37,12 @@ SIX: sweep.Sweep = [
     ("digits", SHALLOW | MUON | DIGITS | {"steps": 600, "model.N": 4, "batch_size": 16}),
 ]
 EVERY = {"four": 10, "six": 40}
-"""Updates between two evaluations, of 250 puzzles."""
+"""Updates between two evaluations, on 250 puzzles."""
 SWEEPS = {"four": FOUR, "six": SIX}
 
 
 def get_sweep(name: str = "four") -> sweep.Sweep:
-    """The arms at one size."""
+    """The runs at one size."""
     if name not in SWEEPS:
         raise ValueError(f"unknown sweep {name!r}; choose one of {', '.join(SWEEPS)}")
     each = dict.fromkeys(("eval_every", "checkpoint_every", "log_every"), EVERY[name])

@@ -1,6 +1,5 @@
-"""Starts training jobs: one job file; Cloud TPU, GKE, SLURM, one machine, SkyPilot.
+"""Starts training jobs from a job file: on Cloud TPU, GKE, SLURM, one machine, or SkyPilot.
 
-Needs the standard library and PyYAML, neither JAX nor another module of trm_jax, so a laptop can
-launch. It is `launch` in a clone and `trm_jax.launch` where it is installed, hence its relative
-imports.
+It needs only the standard library and PyYAML, not JAX or other modules of trm_jax, so a laptop can
+launch jobs. Imports are relative because it is `launch` in a clone and `trm_jax.launch` installed.
 """

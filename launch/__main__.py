@@ -12,15 +12,15 @@ def console() -> int:
 
 
 def _start(prog: str) -> int:
-    # PyYAML is all that launching needs beyond the standard library, and an extra of the package.
+    # PyYAML is the only dependency of the launcher, and an extra of the package
     try:
         from .cli import main
     except ModuleNotFoundError as error:
         if error.name != "yaml":
             raise
         desk.error(
-            "PyYAML is not installed, and job files are YAML; install it with "
-            f"`{sys.executable} -m pip install pyyaml` (the package's extra `launch` brings it)."
+            "PyYAML, which reads job files, is not installed; install it with "
+            f"`{sys.executable} -m pip install pyyaml` (or the package's extra `launch`)."
         )
         return MISTAKE
     return main(prog=prog)

@@ -1,4 +1,4 @@
-"""The command line: `trm-launch [VERB] JOB [--engine E] ...`; see __main__ for its other names."""
+"""The command line `trm-launch [VERB] JOB [--engine E] ...`; __main__ lists its other names."""
 
 import argparse
 import importlib
@@ -11,25 +11,25 @@ from . import desk, job, layout, places, source
 from .errors import MISTAKE, LaunchError
 
 VERBS = {
-    "render": "print what would be submitted; touches nothing (the default)",
-    "submit": "start the job, or go on with it",
-    "status": "say how it stands",
-    "logs": "follow what it prints",
-    "cancel": "stop it; it checkpoints first, and `submit` goes on",
-    "delete": "give the hardware back and forget the job; its work directory stays",
+    "render": "print the files and commands without running them (the default)",
+    "submit": "start the job, or resume it",
+    "status": "print the state of the job",
+    "logs": "follow the output of the job",
+    "cancel": "stop the job after it saves a checkpoint; `submit` resumes it",
+    "delete": "release the hardware and forget the job; its work directory is kept",
 }
 CLONES = ("tpu", "sky")
-"""Engines whose machines clone the code at a commit."""
+"""Engines whose machines clone the repository at a commit."""
 INSTALLS = (*CLONES, "gke")
-"""Engines whose machines get the code by commit or image and not from this checkout."""
+"""Engines whose machines get the code from a commit or image, not from this checkout."""
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "trm-launch") -> int:
     """Runs one command line and returns the exit code.
 
     Args:
-      arguments: None for this process's.
-      prog: what the user typed, for the help.
+      arguments: the arguments; None for those of this process.
+      prog: name of the program, for the help.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if _is_job(words):
@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None, prog: str = "trm-launch") -> in
         desk.error(str(error))
         return MISTAKE
     except KeyboardInterrupt:
-        desk.error("stopped here; what was submitted is not touched (`status`, `cancel`, `delete`)")
+        desk.error("launcher stopped; a submitted job continues (`status`, `cancel`, `delete`)")
         return 130
 
 
 def _is_job(words: Sequence[str]) -> bool:
-    """Whether the verb was left out: the first word is a file's name, or stands alone."""
+    """Whether the verb is left out: the first word is a file name, or the only positional one."""
     if not words or words[0] in VERBS or words[0].startswith("-"):
         return False
     alone = len(words) == 1 or words[1].startswith("-")
@@ -54,42 +54,64 @@ def _is_job(words: Sequence[str]) -> bool:
 
 
 def module_of(engine: str) -> ModuleType:
-    """The module with the engine's verbs."""
+    """The module that implements the verbs for an engine."""
     return importlib.import_module(f".{engine}", __package__)
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog,
-        description=f"Starts training jobs; {places.README} has a line for each engine.",
-        epilog="Verbs: "
-        + "; ".join(f"{verb}: {does}" for verb, does in VERBS.items())
-        + f". Ready-made jobs: {', '.join(places.ready_jobs())}.",
+        description="Starts, watches and stops training jobs on clusters, clouds or this machine.\n"
+        f"{places.README} has an example for each engine.\n\nverbs:\n"
+        + "\n".join(f"  {verb:8}{does}" for verb, does in VERBS.items())
+        + "\n\nready-made jobs:\n"
+        + "\n".join(f"  {name}" for name in places.ready_jobs()),
+        epilog="Exit codes: 0 success; 1 the state could not be read, or the hardware failed;\n"
+        "2 wrong usage or input; 130 Ctrl-C. `submit` with an engine that watches the job\n"
+        "(tpu, local) returns the exit code of `trm train`.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("verb", choices=list(VERBS), metavar="VERB", help=", ".join(VERBS))
-    parser.add_argument("job", metavar="JOB", help="a job file, or a ready-made one's name")
     parser.add_argument(
+        "verb", choices=list(VERBS), metavar="VERB", help="one of the verbs above; default: render"
+    )
+    parser.add_argument("job", metavar="JOB", help="a job file, or the name of a ready-made job")
+    group = parser.add_argument_group("job")
+    group.add_argument(
         "--engine",
         choices=job.ENGINES,
-        help="which hardware section to use; needed where the job file has several",
+        help="hardware section of the job file to use; required if it has several",
     )
-    parser.add_argument(
+    group.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change the job, as in --set tpu.zone=us-west4-a; may be given again",
+        help="override a key of the job file, as in --set tpu.zone=us-west4-a; may be repeated",
     )
-    parser.add_argument("--sweep", metavar="FILE.py[:NAME]", help="or a JSON list of runs")
-    parser.add_argument("--seeds", type=int, default=3, help="of each run of a sweep; default 3")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="render: write files, not text")
-    parser.add_argument(
+    group = parser.add_argument_group("sweep")
+    group.add_argument(
+        "--sweep",
+        metavar="FILE.py[:NAME]",
+        help="start one run per entry of a sweep, given as a Python file or a JSON list of runs",
+    )
+    group.add_argument(
+        "--seeds", type=int, default=3, help="number of seeds per variant of a sweep; default: 3"
+    )
+    group = parser.add_argument_group("render and submit")
+    group.add_argument(
+        "--out", type=Path, metavar="DIR", help="with render: write the files to this directory"
+    )
+    group.add_argument(
         "--allow-dirty",
         action="store_true",
-        help="submit though files differ from the commit, which is what the machines get",
+        help="submit although files differ from the commit; the machines run the commit",
     )
-    parser.add_argument(
-        "--every", type=float, default=30.0, metavar="S", help="seconds between reads; default 30"
+    group.add_argument(
+        "--every",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="seconds between two checks of the job's state; default: 30",
     )
     return parser
 
@@ -108,14 +130,14 @@ def _run(values: argparse.Namespace) -> int:
     left = job.placeholders([*files.values(), wanted.workdir])
     if left := [word for word in left if word != source.LEFT_OPEN.commit]:
         raise LaunchError(
-            f"{values.job} still has {', '.join(left)}; write your own values there, or pass "
-            "them with --set."
+            f"{values.job} still has {', '.join(left)}; replace them by your own values, or pass "
+            "these with --set."
         )
     table = desk.Desk(Path("runs") / "launch" / made.name / engine, values.every)
     if values.verb == "submit":
         _check_source(made.source, engine, values.allow_dirty)
         if not made.source.commit:
-            table.say("no commit is recorded: this is no clone, and `code:` has no `commit`")
+            table.say("no commit is recorded: this is not a clone, and `code:` has no `commit`")
     return _act(module, values.verb, made, table)
 
 
@@ -142,12 +164,12 @@ def _source(wanted: job.Job, engine: str) -> source.Source:
 
 
 def _check_source(code: source.Source, engine: str, dirty_allowed: bool) -> None:
-    """Refuses to submit what the machines would not get."""
+    """Refuses to submit code that the machines would not get."""
     if code == source.LEFT_OPEN:
         raise LaunchError(
-            f"no commit is known, because the launcher is not run from a clone, and {engine}'s "
-            "machines clone the repository at one; write it as `commit` under `code:` in the job "
-            "file, or pass --set code.commit=... with its 40 hexadecimal digits."
+            f"the commit is unknown, because the launcher is not run from a clone, but {engine}'s "
+            "machines clone the repository at a commit; write it as `commit` under `code:` in the "
+            "job file, or pass --set code.commit=... with its 40 hexadecimal digits."
         )
     if code.dirty and engine in INSTALLS and not dirty_allowed:
         raise LaunchError(

@@ -1,4 +1,4 @@
-"""Where a job is driven from: its folder of files and logs, and the commands that are run."""
+"""The local folder of a job, with its files, logs and state, and the commands run for it."""
 
 import fcntl
 import json
@@ -18,14 +18,14 @@ from . import places
 from .errors import LaunchError
 
 PATIENCE = 300.0
-"""Seconds after which a command counts as hung; `gcloud` may take minutes over many hosts."""
+"""Seconds after which a command counts as hung; `gcloud` may take minutes for many hosts."""
 
 
 MARK = re.compile("@([A-Z]+)@")
 
 
 class Done(NamedTuple):
-    """What a command did; `code` is None if it ran into the time limit or could not start."""
+    """The result of a command; `code` is None if it ran into the time limit."""
 
     code: int | None
     out: str
@@ -33,25 +33,25 @@ class Done(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether it ended well, the only case in which its output says anything."""
+        """Whether the command succeeded; only then is its output meaningful."""
         return self.code == 0
 
     @property
     def reason(self) -> str:
-        """Why it did not end well, in one line."""
+        """Why the command failed, in one line."""
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
-        # gcloud puts its cause after "ERROR:", and hints at other commands below it.
+        # gcloud prints the cause after "ERROR:", and hints at other commands below it
         causes = [line for line in lines if line.startswith(("ERROR", "error", "Error"))]
         return (causes or lines[-1:] or [f"exit code {self.code}"])[0]
 
 
 @dataclass
 class Desk:
-    """A job's folder, and how commands are run.
+    """A job's local folder, and the way commands are run.
 
     Attributes:
-      folder: holds what was rendered, the logs and what the launcher remembers.
-      every: seconds between two reads of a state.
+      folder: folder of the rendered files, the logs and the launcher's state.
+      every: seconds between two checks of a state.
       patience: seconds after which a command counts as hung.
     """
 
@@ -60,16 +60,19 @@ class Desk:
     patience: float = PATIENCE
 
     def say(self, text: str) -> None:
-        """One line for the user, with the time."""
+        """Prints a line with the time of day."""
         print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
 
     def run(self, command: Sequence[str], quiet: bool = False, stdin: str | None = None) -> Done:
         """Runs a command to its end.
 
         Args:
-          command: the words.
-          quiet: do not print it; for what is only read.
+          command: the command.
+          quiet: whether to not print it; for commands that only read.
           stdin: text for its standard input.
+
+        Raises:
+          LaunchError: the program is not installed.
         """
         if not quiet:
             self.say(f"$ {shlex.join(command)}")
@@ -100,7 +103,7 @@ class Desk:
             return 0
 
     def write(self, files: Mapping[str, str]) -> None:
-        """Writes what was rendered into the folder."""
+        """Writes rendered files into the folder."""
         for name, text in files.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,21 +111,21 @@ class Desk:
             path.chmod(0o755 if name.endswith(".sh") else 0o644)
 
     def recall(self) -> dict[str, Any]:
-        """What the launcher wrote down about the job; nothing at first.
+        """The state that the launcher recorded for the job; empty at first.
 
         Raises:
-          LaunchError: the file is there and cannot be read.
+          LaunchError: the state file exists but cannot be read.
         """
         path = self.folder / "state.json"
         try:
             return json.loads(path.read_text()) if path.exists() else {}
         except (OSError, ValueError) as error:
             raise LaunchError(
-                f"{path} cannot be read; see what runs with `status`, then remove the file."
+                f"{path} cannot be read; check with `status` what runs, then remove the file."
             ) from error
 
     def remember(self, **facts: Any) -> None:
-        """Adds to it; a torn write leaves the old file."""
+        """Adds to the recorded state; the file is replaced atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "state.json"
         part = path.with_suffix(".part")
@@ -131,10 +134,10 @@ class Desk:
 
     @contextmanager
     def only_one(self) -> Iterator[None]:
-        """Holds the job: two launchers would start it twice.
+        """Locks the job within the block, since two launchers would start it twice.
 
         Raises:
-          LaunchError: another launcher drives it.
+          LaunchError: another launcher has locked it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as lock:
@@ -142,13 +145,13 @@ class Desk:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise LaunchError(
-                    f"another launcher drives this job ({self.folder}); stop that one first, "
+                    f"another launcher is running this job ({self.folder}); stop that one first, "
                     "or follow it with `logs`."
                 ) from error
             yield
 
     def held(self) -> bool:
-        """Whether a launcher drives the job at the moment."""
+        """Whether a launcher has locked the job."""
         if not (self.folder / "lock").exists():
             return False
         try:
@@ -171,16 +174,16 @@ def fill(name: str, **values: str) -> str:
             text = values[line.strip().strip("@")]
             out += [text] if text else []
             continue
-        # in one pass, so that a value may hold such a word itself
+        # in one pass, so that values may contain such words themselves
         out.append(MARK.sub(lambda found: values.get(found[1], found[0]), line))
     return "\n".join(out) + "\n"
 
 
 def exports(environment: Mapping[str, str]) -> str:
-    """Lines that export variables in a shell script."""
+    """Shell lines that export environment variables."""
     return "\n".join(f"export {key}={shlex.quote(value)}" for key, value in environment.items())
 
 
 def error(text: str) -> None:
-    """One line on standard error."""
+    """Prints a line on standard error."""
     print(f"launch: {text}", file=sys.stderr, flush=True)

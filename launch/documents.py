@@ -1,4 +1,4 @@
-"""Reads the user's YAML and JSON within bounds: no file is too large, too deep or too clever."""
+"""Reads YAML and JSON of users, with limits on size and depth."""
 
 import json
 import math
@@ -14,14 +14,14 @@ MOST_BYTES, DEEPEST, MOST_PARTS = 1_000_000, 20, 100_000
 
 
 def read_text(path: Path, what: str) -> str:
-    """A small text file, UTF-8 with or without a mark.
+    """Reads a small UTF-8 text file, with or without a byte-order mark.
 
     Args:
       path: the file, which may be a pipe.
-      what: names it in errors.
+      what: description of the file, for errors.
 
     Raises:
-      LaunchError: it cannot be read, is too large, or is no text.
+      LaunchError: the file cannot be read, is too large, or is not UTF-8.
     """
     try:
         with path.open("rb") as file:
@@ -31,40 +31,42 @@ def read_text(path: Path, what: str) -> str:
     except ValueError as error:  # a NUL in the name
         raise LaunchError(f"{what} cannot be read: {error}.") from error
     if len(content) > MOST_BYTES:
-        raise LaunchError(f"{what} is larger than {MOST_BYTES:,} bytes, which no such file is.")
+        raise LaunchError(f"{what} is larger than {MOST_BYTES:,} bytes; give a smaller file.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise LaunchError(f"{what} is no text in UTF-8 (byte {error.start}).") from error
+        raise LaunchError(f"{what} is not UTF-8 text (byte {error.start}).") from error
 
 
 def parse_yaml(text: str, what: str) -> Any:
-    """What a YAML text says.
+    """Parses a YAML text.
 
     Raises:
-      LaunchError: it is none, or is too deep or too large; what it holds is not in the sentence.
+      LaunchError: it is invalid, too deep or too large; the error does not quote the text.
     """
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise LaunchError(f"{what} is no YAML{_reason(error)}.") from error
+        raise LaunchError(f"{what} is not valid YAML{_reason(error)}.") from error
     except RecursionError as error:
         raise LaunchError(f"{what} is nested too deeply.") from error
-    except (ValueError, OverflowError, TypeError) as error:  # numbers and dates beyond Python's
-        raise LaunchError(f"{what} is no YAML: a number or date in it cannot be read.") from error
+    except (ValueError, OverflowError, TypeError) as error:  # numbers and dates out of range
+        raise LaunchError(
+            f"{what} is not valid YAML: a number or date in it cannot be read."
+        ) from error
     _check_size(found, what)
     return found
 
 
 def parse_json(text: str, what: str) -> Any:
-    """What a JSON text says; NaN and infinity are no JSON.
+    """Parses a JSON text; NaN and infinity are refused.
 
     Raises:
-      LaunchError: it is none, or is too deep.
+      LaunchError: it is invalid or too deep.
     """
 
     def refuse(word: str) -> Any:
-        raise ValueError(f"{word} is no number")
+        raise ValueError(f"{word} is not a number")
 
     try:
         found = json.loads(text, parse_constant=refuse)
@@ -72,13 +74,13 @@ def parse_json(text: str, what: str) -> Any:
         raise LaunchError(f"{what} is nested too deeply.") from error
     except ValueError as error:
         reason = str(error) if len(str(error)) < 100 else "a number in it is too long"
-        raise LaunchError(f"{what} is no JSON: {reason}.") from error
+        raise LaunchError(f"{what} is not valid JSON: {reason}.") from error
     _check_size(found, what)
     return found
 
 
 def _reason(error: yaml.YAMLError) -> str:
-    """The problem and its place, without the line itself, which may hold a secret."""
+    """The problem and its position, without the line itself, which may contain a secret."""
     problem = getattr(error, "problem", None) or getattr(error, "reason", None)
     mark = getattr(error, "problem_mark", None)
     where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -86,7 +88,7 @@ def _reason(error: yaml.YAMLError) -> str:
 
 
 def _check_size(value: Any, what: str) -> None:
-    """Refuses depth, and references that stand for more than a file could hold."""
+    """Refuses values that are too deep or too large, as references can make them."""
     parts, level = 0, [value]
     for _ in range(DEEPEST):
         inner: list[Any] = []

@@ -1,4 +1,4 @@
-"""What follows from exit codes: the one place that decides whether a job starts again."""
+"""Decides by exit codes whether a job is restarted."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -8,7 +8,7 @@ from .errors import DONE, MISTAKE, NON_FINITE, RESTART
 
 
 class Next(Enum):
-    """What to do with all processes of a job."""
+    """What to do next with all processes of a job."""
 
     WAIT = "wait"
     STOP = "stop"
@@ -16,21 +16,21 @@ class Next(Enum):
 
 
 class Verdict(NamedTuple):
-    """What to do, and the job's exit code so far."""
+    """What to do next, and the job's exit code so far."""
 
     next: Next
     code: int
 
 
 def judge(codes: Sequence[int | None], peers_elsewhere: bool) -> Verdict:
-    """Reads the exit codes of a job's processes, None for those that still run.
+    """Decides what to do from the exit codes of a job's processes.
 
-    3 (a non-finite loss) and 2 (a mistake) would only repeat themselves and are never started
-    again. 42 is. Any other code is a crash: final on one machine; where processes run on several
-    machines it may be the echo of a lost neighbour, and is started again.
+    3 (non-finite loss) and 2 (wrong usage or input) would only repeat, so they are final. 42 is
+    restarted. Any other code is a crash: it is final on one machine, but with several machines it
+    may be caused by the loss of another one, and the job is restarted.
 
     Args:
-      codes: one for each process; negative ones are signals, as Python reports them.
+      codes: exit code of each process, None while it runs; negative for signals, as in Python.
       peers_elsewhere: whether the processes run on more than one machine.
     """
     ended = [code for code in codes if code is not None]
@@ -46,16 +46,16 @@ def judge(codes: Sequence[int | None], peers_elsewhere: bool) -> Verdict:
 
 
 def shell_code(code: int) -> int:
-    """A signal's negative number as a shell reports it: -9 is 137."""
+    """An exit code as a shell reports it: -9 (a signal) becomes 137."""
     return 128 - code if code < 0 else code
 
 
 def sentence(code: int) -> str:
-    """What an exit code of `trm train` says."""
+    """A description of an exit code of `trm train`."""
     known = {
-        DONE: "done",
-        MISTAKE: "a mistake in the command or config; it is not started again",
+        DONE: "finished",
+        MISTAKE: "wrong command or config; it is not started again",
         NON_FINITE: "the loss or a weight is not finite; it is not started again",
-        RESTART: "checkpointed and wants a restart",
+        RESTART: "interrupted after saving a checkpoint",
     }
     return known.get(code, f"crashed (exit code {code})")

@@ -1,4 +1,4 @@
-"""Mappings out of YAML into frozen dataclasses; unknown keys and wrong types are refused."""
+"""Converts mappings from YAML into frozen dataclasses; refuses unknown keys and wrong types."""
 
 import dataclasses
 import difflib
@@ -14,13 +14,13 @@ KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 def build(cls: type[T], raw: object, where: str) -> T:
-    """A dataclass from a mapping.
+    """Makes a dataclass from a mapping.
 
     Args:
-      cls: the dataclass; its fields are texts, whole numbers, booleans, tuples of texts, mappings
-        of texts, further dataclasses, or one of these or None.
-      raw: what YAML read.
-      where: names the place in errors, such as "jobs/arc.yaml: tpu".
+      cls: the dataclass; its fields are strings, integers, booleans, tuples of strings, mappings of
+        strings, dataclasses, or one of these or None.
+      raw: the value that YAML gave.
+      where: position for errors, such as "jobs/arc.yaml: tpu".
 
     Raises:
       LaunchError: a key is unknown or missing, or a value has the wrong type.
@@ -42,7 +42,7 @@ def build(cls: type[T], raw: object, where: str) -> T:
 
 
 def suggestion(word: str, known: typing.Iterable[str]) -> str:
-    """What was probably meant, or what there is, to be put at the end of a sentence."""
+    """The end of an error's sentence: the most similar known word, or all known words."""
     known = list(known)
     near = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; it may have: {', '.join(known)}."
@@ -63,7 +63,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise LaunchError(f"{where} must be a mapping, not {shown(value)}.")
         return {_text(key, where): _text(item, f"{where}: {key}") for key, item in value.items()}
-    # YAML's 1 is no boolean and its true no number, though Python's bool is an int.
+    # `type`, not `isinstance`: Python's bool is an int, but YAML's true is not a number
     if type(value) is not hint:
         raise LaunchError(f"{where} must be {KINDS[hint]}, not {shown(value)}.")
     if isinstance(value, str):
@@ -74,7 +74,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
 
 
 def _text(value: Any, where: str) -> str:
-    # Numbers are taken for texts where they cannot be misread; `yes`, `1.0` and dates can be.
+    # integers are accepted as texts; `yes`, `1.0` and dates would be ambiguous
     if type(value) is int:
         check_number(where, value)
     if not isinstance(value, str) and type(value) is not int:

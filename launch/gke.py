@@ -1,7 +1,6 @@
-"""Kubernetes: a JobSet of TPU slices or GPU nodes, for GKE or any cluster with its controller.
+"""Kubernetes: a JobSet of TPU slices or GPU nodes, on GKE or any cluster with JobSet's controller.
 
-The restart rules are written for JobSet v0.10 or later, which tells two reasons of a failed Job
-apart by its message.
+The restart rules need JobSet v0.10 or later, which can match the message of a failed Job.
 """
 
 import json
@@ -18,12 +17,12 @@ from .names import label, safe
 UNREADABLE = 1
 PORT = 8476
 GROUP = "w"
-"""Name of the replicated job: short, since it is part of every pod's name."""
+"""Name of the replicated job; short, since it is part of each pod's name."""
 PROVIDER = "cloud.google.com"
 
 
 def render(layout: Layout) -> dict[str, str]:
-    """One JobSet for each run, in one file."""
+    """Renders one JobSet per run, in one file."""
     documents = [yaml_text.dump(_jobset(layout, run)) for run in layout.runs]
     return {"jobset.yaml": "---\n".join(documents)}
 
@@ -36,8 +35,8 @@ def submit(layout: Layout, desk: Desk) -> int:
     print(done.out, end="")
     if "AlreadyExists" in done.err:
         raise LaunchError(
-            f"JobSet {layout.name} is there already; `delete` it first, its work directory stays "
-            "and the run goes on from it."
+            f"JobSet {layout.name} already exists; `delete` it first (its work directory is kept, "
+            "and the run resumes from it)."
         )
     if not done.ok:
         raise LaunchError(f"kubectl refused the job: {done.reason}")
@@ -46,7 +45,7 @@ def submit(layout: Layout, desk: Desk) -> int:
 
 
 def status(layout: Layout, desk: Desk) -> int:
-    """Says how each JobSet stands."""
+    """Prints the state of each JobSet."""
     done = desk.run([*_kubectl(layout, "get", "jobset"), "--output=json"], quiet=True)
     try:
         items = json.loads(done.out)["items"] if done.ok else None
@@ -62,14 +61,14 @@ def status(layout: Layout, desk: Desk) -> int:
 
 
 def logs(layout: Layout, desk: Desk) -> int:
-    """Follows process 0 of each run."""
+    """Follows the log of process 0 of each run."""
     first = "batch.kubernetes.io/job-completion-index=0,jobset.sigs.k8s.io/job-index=0"
     words = [*_kubectl(layout, "logs", more=first), "--follow", "--tail=100", "--prefix"]
     return desk.show([*words, f"--max-log-requests={max(5, len(layout.runs))}"])
 
 
 def cancel(layout: Layout, desk: Desk) -> int:
-    """Suspends the JobSets: the pods get SIGTERM and checkpoint; `delete` and `submit` go on."""
+    """Suspends the JobSets: the pods get SIGTERM and save a checkpoint."""
     for run in layout.runs:
         space = f"--namespace={_section(layout).namespace}"
         words = ["kubectl", "patch", "jobset", run.name, space]
@@ -80,7 +79,7 @@ def cancel(layout: Layout, desk: Desk) -> int:
 
 
 def delete(layout: Layout, desk: Desk) -> int:
-    """Deletes the JobSets; the pods get SIGTERM and checkpoint."""
+    """Deletes the JobSets; the pods get SIGTERM and save a checkpoint."""
     done = desk.run(_kubectl(layout, "delete", "jobset"))
     if not done.ok:
         raise LaunchError(f"kubectl could not delete the job: {done.reason}")
@@ -108,7 +107,7 @@ def _jobset(layout: Layout, run: LaunchRun) -> dict[str, Any]:
     metadata["labels"] = {**labels, **queue}
     metadata["annotations"] = {"trm/command": shlex.join(run.command), "trm/run": run.title}
     if section.topology:
-        # One slice is one node pool; without this, two Jobs could share the hosts of one slice.
+        # a slice is a node pool; otherwise two Jobs could share the hosts of one slice
         topology_key = "alpha.jobset.sigs.k8s.io/exclusive-topology"
         metadata["annotations"][topology_key] = f"{PROVIDER}/gke-nodepool"
     template = {
@@ -134,9 +133,9 @@ def _jobset(layout: Layout, run: LaunchRun) -> dict[str, Any]:
 
 
 def _pod_rules(section: Gke) -> list[dict[str, Any]]:
-    """The first that fits names the reason of the Job's failure; `_set_rules` reads its number."""
+    """Rules for failed pods; `_set_rules` matches the index of the first one that applies."""
     alone = section.slices * _pods(section) == 1
-    # A crash is final on one machine; on several it may be the echo of a lost neighbour.
+    # a crash is final on one machine; with several it may be caused by the loss of another one
     final: dict[str, Any] = {"operator": "In", "values": [MISTAKE, NON_FINITE]}
     if alone:
         final = {"operator": "NotIn", "values": [RESTART]}
@@ -147,7 +146,7 @@ def _pod_rules(section: Gke) -> list[dict[str, Any]]:
 
 
 def _set_rules() -> list[dict[str, Any]]:
-    """Preemption is free, a final code ends it all, anything else (42) costs a restart."""
+    """Rules for failed Jobs: preemption costs no restart, final codes stop, 42 costs a restart."""
     policy = {"onJobFailureReasons": ["PodFailurePolicy"]}
     return [
         {
@@ -214,17 +213,17 @@ def _environment(layout: Layout, run: LaunchRun, section: Gke) -> list[dict[str,
 
 
 def _literal(text: str) -> str:
-    """A text as Kubernetes hands it on: it would take $(NAME) for a variable, and $$ for $."""
+    """Escapes a text for Kubernetes, which expands $(NAME) and $$."""
     return text.replace("$", "$$")
 
 
 def _place(run: LaunchRun, section: Gke) -> list[dict[str, Any]]:
-    """How a process finds its peers: GKE tells TPU pods, GPU pods are told here."""
+    """Variables by which a process finds its peers; GKE sets its own for TPU pods."""
     if section.topology:
         return [{"name": "TRM_DISTRIBUTED", "value": "auto"}]
     if section.nodes == 1:
         return []
-    # A pod's name under the set's headless service: SET-GROUP-JOB-POD.SET
+    # a pod's host name under the set's headless service: SET-GROUP-JOB-POD.SET
     index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
     return [
         {"name": "TRM_COORDINATOR", "value": f"{run.name}-{GROUP}-0-0.{run.name}:{PORT}"},

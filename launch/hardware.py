@@ -1,4 +1,4 @@
-"""What a job asks of each engine; one section of the job file for each."""
+"""The hardware sections of a job file, one per engine."""
 
 import re
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from .errors import LaunchError
 MOST = {"processes": 1024, "gpus_per_process": 64, "gpus": 64, "gpus_per_node": 64}
 MOST |= {"tasks_per_node": 1024, "grace": 86_400, "warning": 86_400, "max_hours": 8784}
 MOST_OTHERS = 10_000
-"""Of each thing, more than anybody has."""
+"""Upper limits of the numbers in a section; the last one is for keys that are not listed."""
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,15 @@ class Tpu:
 
     Attributes:
       accelerator: type and size of a slice, such as v5litepod-16.
-      zone, project: where.
-      spot: cheaper, and may be taken away at any time; `reserved` uses a reservation.
-      slices: how many, joined over the data-centre network.
-      image: runtime version; the accelerator's own one by default.
-      service_account: whose rights the workers have (the bucket, Secret Manager).
-      network: a VPC network; the project's default one by default.
-      wait: how long the request may stay in the queue, such as 6h.
-      max_hours: the launcher stops the job and deletes the slice after so long.
+      zone, project: zone and project of Google Cloud.
+      spot: whether to use spot capacity, which is cheaper and may be preempted at any time.
+      reserved: whether to use a reservation.
+      slices: number of slices, connected by the data-centre network.
+      image: runtime version; by default the one for the accelerator.
+      service_account: service account of the workers (for the bucket and Secret Manager).
+      network: VPC network; by default the project's default network.
+      wait: time limit for the request in the queue, such as 6h.
+      max_hours: hours after which the launcher stops the job and deletes the slice.
     """
 
     accelerator: str
@@ -41,7 +42,11 @@ class Tpu:
     max_hours: int = 72
 
     def __post_init__(self) -> None:
-        """Checks what the type alone does not say."""
+        """Checks the values.
+
+        Raises:
+          LaunchError: a value is invalid, or two exclude each other.
+        """
         tpu_slices.of_accelerator(self.accelerator)
         at_least("tpu", slices=self.slices, max_hours=self.max_hours)
         if self.spot and self.reserved:
@@ -56,15 +61,15 @@ class Gke:
 
     Attributes:
       accelerator: GKE's name, such as tpu-v5-lite-podslice or nvidia-h100-80gb.
-      topology: of a TPU slice, such as 4x4; leave it out for GPUs.
-      slices: TPU slices.
-      nodes, gpus: GPU machines, and the GPUs of each.
-      spot: tolerate and select spot machines.
-      namespace, queue: of Kubernetes, and of Kueue if there is one.
-      service_account: Kubernetes account with rights to the bucket.
-      secret: Kubernetes Secret that holds the values of `secrets`.
-      claim: PersistentVolumeClaim mounted at `mount`, for a work directory that is no bucket.
-      grace: seconds between SIGTERM and SIGKILL; spot machines get 25 at most.
+      topology: topology of a TPU slice, such as 4x4; leave it out for GPUs.
+      slices: number of TPU slices.
+      nodes, gpus: number of GPU machines, and of GPUs per machine.
+      spot: whether to use spot machines.
+      namespace, queue: namespace of Kubernetes, and queue of Kueue if it is used.
+      service_account: Kubernetes service account with access to the bucket.
+      secret: Kubernetes Secret with the values of `secrets`.
+      claim: PersistentVolumeClaim mounted at `mount`, for a work directory that is not a bucket.
+      grace: seconds between SIGTERM and SIGKILL; at most 25 on spot machines.
     """
 
     accelerator: str
@@ -82,7 +87,11 @@ class Gke:
     grace: int = 120
 
     def __post_init__(self) -> None:
-        """Checks what the type alone does not say."""
+        """Checks the values.
+
+        Raises:
+          LaunchError: a value is invalid, or two exclude each other.
+        """
         at_least("gke", slices=self.slices, nodes=self.nodes, grace=self.grace)
         at_least("gke", low=0, gpus=self.gpus)
         if (self.topology is None) == (self.gpus == 0):
@@ -97,19 +106,19 @@ class Gke:
 
 @dataclass(frozen=True)
 class Slurm:
-    """A SLURM cluster; one task for each GPU, which is how JAX reads SLURM's environment.
+    """A SLURM cluster, with one task per GPU, as JAX expects from SLURM's environment.
 
     Attributes:
-      nodes, tasks_per_node: how many; as many tasks as GPUs of a node.
-      gpus_per_node: 0 for CPU jobs.
-      time: limit of one run, such as 24:00:00; the job goes on in a new one.
-      partition, account, constraint: the cluster's own words.
-      cpus_per_task, memory: of each task; of each node, such as 64G.
-      directory: folder on the shared file system that tasks run in, such as a checkout.
+      nodes, tasks_per_node: number of nodes, and of tasks per node (equal to its GPUs).
+      gpus_per_node: GPUs per node; 0 for CPU jobs.
+      time: time limit of one allocation, such as 24:00:00; the job resumes in the next one.
+      partition, account, constraint: names of the cluster.
+      cpus_per_task, memory: CPU cores per task; memory per node, such as 64G.
+      directory: folder on the shared file system in which tasks run, such as a checkout.
       setup: shell lines that make `trm` available on a node.
-      warning: seconds before the limit at which the tasks are asked to checkpoint.
-      at_once: runs of a sweep that may run at the same time.
-      secrets_file: shell file of `export NAME=value` lines, readable by its owner alone.
+      warning: seconds before the time limit at which tasks are told to save a checkpoint.
+      at_once: maximum number of runs of a sweep at the same time.
+      secrets_file: shell file of `export NAME=value` lines, readable only by its owner.
     """
 
     nodes: int
@@ -128,7 +137,11 @@ class Slurm:
     secrets_file: str = "$HOME/.config/trm/secrets.env"
 
     def __post_init__(self) -> None:
-        """Checks what the type alone does not say."""
+        """Checks the values.
+
+        Raises:
+          LaunchError: a value is invalid, or two exclude each other.
+        """
         at_least(
             "slurm",
             nodes=self.nodes,
@@ -151,9 +164,9 @@ class Local:
     """Processes on this machine.
 
     Attributes:
-      processes: one drives all devices of the machine; more find each other by TRM_COORDINATOR.
-      gpus_per_process: how many GPUs each sees, in order; all by default.
-      grace: seconds between SIGTERM and SIGKILL when the group is stopped.
+      processes: number of processes; one alone uses all devices of the machine.
+      gpus_per_process: number of GPUs per process, in order; 0 for all.
+      grace: seconds between SIGTERM and SIGKILL when the processes are stopped.
     """
 
     processes: int = 1
@@ -161,7 +174,11 @@ class Local:
     grace: int = 60
 
     def __post_init__(self) -> None:
-        """Checks what the type alone does not say."""
+        """Checks the values.
+
+        Raises:
+          LaunchError: a value is invalid, or two exclude each other.
+        """
         at_least("local", processes=self.processes, grace=self.grace)
         at_least("local", low=0, gpus_per_process=self.gpus_per_process)
 
@@ -171,11 +188,11 @@ class Sky:
     """A managed job of SkyPilot.
 
     Attributes:
-      accelerators: in SkyPilot's words, such as H100:8 or tpu-v6e-16.
-      infra: a cloud and region, such as gcp/us-central1; SkyPilot chooses by default.
-      nodes: machines of a GPU job; a TPU slice is one node whatever its size.
-      spot: cheaper, and may be taken away; SkyPilot starts the job again elsewhere.
-      labels: of the cloud's machines.
+      accelerators: SkyPilot's name, such as H100:8 or tpu-v6e-16.
+      infra: cloud and region, such as gcp/us-central1; SkyPilot chooses by default.
+      nodes: number of machines of a GPU job; a TPU slice of any size is one node.
+      spot: whether to use spot machines; SkyPilot restarts a preempted job elsewhere.
+      labels: labels of the cloud's machines.
     """
 
     accelerators: str
@@ -185,7 +202,11 @@ class Sky:
     labels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Checks what the type alone does not say."""
+        """Checks the values.
+
+        Raises:
+          LaunchError: a value is invalid, or two exclude each other.
+        """
         at_least("sky", nodes=self.nodes)
         for word in (*self.labels, *self.labels.values()):
             if not re.fullmatch("([A-Za-z0-9][A-Za-z0-9_.-]{0,62})?", word):
@@ -193,12 +214,16 @@ class Sky:
 
     @property
     def tpu(self) -> bool:
-        """Whether it is a TPU slice."""
+        """Whether the accelerator is a TPU slice."""
         return self.accelerators.lower().startswith("tpu")
 
 
 def at_least(section: str, low: int = 1, **numbers: int) -> None:
-    """Refuses numbers below `low`, and those that no such thing has."""
+    """Refuses numbers below `low` or above the limits of `MOST`.
+
+    Raises:
+      LaunchError: names the section, the key and the number.
+    """
     for key, number in numbers.items():
         if number < low:
             raise LaunchError(f"{section}: {key} must be {low} or more, not {number}.")

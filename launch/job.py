@@ -1,4 +1,4 @@
-"""The one description of a job, read from a YAML file and checked before anything happens."""
+"""The description of a job, read from a YAML file and checked before anything else."""
 
 import re
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ OURS = re.compile("TRM_.*")
 
 @dataclass(frozen=True)
 class Code:
-    """What the machines run.
+    """The code that the machines run.
 
     Attributes:
-      repository: address that they clone.
-      commit: of it, in full; this checkout's own by default, where the launcher is in one.
+      repository: address of the repository to clone.
+      commit: full commit; by default that of this checkout, if the launcher runs in one.
       image: container image, for Kubernetes.
-      extra: of the package, `tpu` or `cuda`; the engine's own by default.
+      extra: extra of the package, `tpu` or `cuda`; by default the one for the engine.
     """
 
     repository: str | None = None
@@ -34,17 +34,17 @@ class Code:
 
 @dataclass(frozen=True)
 class Job:
-    """One job.
+    """A training job.
 
     Attributes:
-      name: of the job; the same name resumes.
+      name: name of the job; the same name resumes it.
       command: arguments of `trm`, without --workdir: [train, --config, FILE:variant, ...].
       workdir: bucket or directory that all processes share.
-      environment: variables for every process; nothing secret.
-      secrets: names of variables whose values each engine keeps elsewhere.
-      restarts: how often the job may start again; preemptions do not count.
-      code: what the machines run.
-      tpu, gke, slurm, local, sky: the hardware, one section for each engine that may run it.
+      environment: environment variables of all processes; must not contain secrets.
+      secrets: names of variables whose values each engine stores elsewhere.
+      restarts: maximum number of restarts; preemptions are not counted.
+      code: the code that the machines run.
+      tpu, gke, slurm, local, sky: hardware sections, one per engine that may run the job.
     """
 
     name: str
@@ -61,12 +61,16 @@ class Job:
     sky: hardware.Sky | None = None
 
     def __post_init__(self) -> None:
-        """Checks what the type alone does not say."""
+        """Checks the values.
+
+        Raises:
+          LaunchError: a value is invalid, or looks like a secret.
+        """
         if not names.is_safe(self.name):
             raise LaunchError(
                 f"name {self.name!r} must be {names.LIMIT} characters or fewer: lower-case "
-                "letters, digits and single '-', beginning with a letter; "
-                f"{names.safe(self.name)!r} would do."
+                "letters, digits and single '-', beginning with a letter; for example "
+                f"{names.safe(self.name)!r}."
             )
         if self.command[:1] != ("train",):
             raise LaunchError("command must begin with `train`: [train, --config, FILE:variant].")
@@ -83,17 +87,23 @@ class Job:
 
     @property
     def engines(self) -> list[str]:
-        """Engines that the job has a hardware section for."""
+        """Engines for which the job has a hardware section."""
         return [engine for engine in ENGINES if getattr(self, engine) is not None]
 
 
 def check_variables(environment: dict[str, str], secrets: Sequence[str]) -> None:
-    """Refuses names that no shell takes, names that are the launcher's, and literal secrets."""
+    """Refuses invalid names of variables, names that the launcher sets itself, and secrets.
+
+    Raises:
+      LaunchError: names the variable.
+    """
     for name in (*environment, *secrets):
         if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
-            raise LaunchError(f"{name!r} is no name of an environment variable.")
+            raise LaunchError(f"{name!r} is not a valid name of an environment variable.")
         if OURS.fullmatch(name):
-            raise LaunchError(f"environment: {name} is the launcher's own; choose another name.")
+            raise LaunchError(
+                f"environment: {name} is reserved for the launcher; choose another name."
+            )
     private.check_environment(environment)
 
 
@@ -105,11 +115,11 @@ def load(path: Path, changes: Sequence[str] = ()) -> Job:
       changes: "key=value" or "section.key=value"; the value is read as YAML.
 
     Raises:
-      LaunchError: the file cannot be read, or something in it is wrong.
+      LaunchError: the file cannot be read, or has an invalid key or value.
     """
     raw = documents.parse_yaml(documents.read_text(path, str(path)), str(path))
     if not isinstance(raw, dict):
-        raise LaunchError(f"{path} must hold keys and values, beginning with `name`.")
+        raise LaunchError(f"{path} must be a mapping of keys to values, with the key `name`.")
     for change in changes:
         _set(raw, change)
     try:
@@ -129,10 +139,10 @@ def _set(raw: dict[str, Any], change: str) -> None:
     for part in parts[:-1]:
         raw = raw.setdefault(part, {})
         if not isinstance(raw, dict):
-            raise LaunchError(f"--set {change!r}: {part!r} is no section.")
+            raise LaunchError(f"--set {change!r}: {part!r} is not a section.")
     raw[parts[-1]] = value
 
 
 def placeholders(texts: Sequence[str]) -> list[str]:
-    """Words such as YOUR-PROJECT that a ready-made job file leaves to its user."""
+    """Placeholders such as YOUR-PROJECT in the texts of a ready-made job file."""
     return sorted({word for text in texts for word in PLACEHOLDER.findall(text)})

@@ -1,4 +1,4 @@
-"""A job laid out: the code it runs, and its runs, which are one or those of a sweep."""
+"""The layout of a job: its code and its runs, a single one or those of a sweep."""
 
 import re
 import subprocess
@@ -23,9 +23,9 @@ class LaunchRun:
     """One training run.
 
     Attributes:
-      name: safe for every engine.
-      title: the name as the sweep has it.
-      command: the whole command, `trm train ... --workdir=...`.
+      name: name that is valid for all engines.
+      title: name in the sweep.
+      command: the full command, `trm train ... --workdir=...`.
     """
 
     name: str
@@ -35,7 +35,7 @@ class LaunchRun:
 
 @dataclass(frozen=True)
 class Layout:
-    """What an engine renders and drives."""
+    """A job with its code and runs, which an engine renders and submits."""
 
     job: Job
     source: Source
@@ -43,30 +43,30 @@ class Layout:
 
     @property
     def name(self) -> str:
-        """The job's name, which is safe."""
+        """Name of the job, valid for all engines."""
         return self.job.name
 
     def environment(self) -> dict[str, str]:
-        """Variables that every engine sets: the job's, and which code it is, if that is known."""
+        """Environment variables that all engines set: the job's, and the commit if it is known."""
         code = {"TRM_COMMIT": self.source.commit, "TRM_DIRTY": str(int(self.source.dirty))}
         return {**self.job.environment, **(code if self.source.commit else {})}
 
     def labels(self) -> dict[str, str]:
-        """Labels for the resources of a cloud."""
+        """Labels for cloud resources."""
         dirty = str(self.source.dirty).lower()
         code = {"trm-commit": self.source.commit[:12], "trm-dirty": dirty}
         return {"trm-job": names.label(self.name), **(code if self.source.commit else {})}
 
 
 def make(job: Job, source: Source, sweep: Sequence[tuple[str, dict[str, Any]]] = ()) -> Layout:
-    """Lays out the runs.
+    """Makes the layout of a job.
 
-    A run of a sweep has the work directory WORKDIR/NAME, as `trm sweep` lays them out too.
+    A run of a sweep has the work directory WORKDIR/NAME, as with `trm sweep`.
 
     Args:
       job: the job.
-      source: which code.
-      sweep: names and overrides, or nothing for one run.
+      source: commit of the code.
+      sweep: names and overrides of a sweep's runs; empty for a single run.
     """
     if not sweep:
         return Layout(job, source, (LaunchRun(job.name, job.name, _command(job, job.workdir, {})),))
@@ -86,7 +86,7 @@ def _command(job: Job, workdir: str, overrides: dict[str, Any]) -> tuple[str, ..
     twice = settings.keys() & {word.partition("=")[0] for word in job.command}
     if twice:
         raise LaunchError(
-            f"command sets {min(twice)}, and so does the sweep; leave it to the sweep."
+            f"both the command and the sweep set {min(twice)}; remove it from the command."
         )
     words = [f"{key}={text}" for key, text in settings.items()]
     private.check_text("--sweep", words)
@@ -94,17 +94,23 @@ def _command(job: Job, workdir: str, overrides: dict[str, Any]) -> tuple[str, ..
 
 
 def _text(value: Any) -> str:
-    # JSON has lists where configs have tuples, which is also how their flags are written.
+    # JSON's lists are tuples in configs, and flags are written as tuples
     return str(tuple(value) if isinstance(value, list) else value)
 
 
 def read_sweep(spec: str, seeds: int) -> list[tuple[str, dict[str, Any]]]:
-    """The runs of a sweep: FILE.py[:NAME], read by experiments/sweep.py, or a JSON file of them.
+    """Reads the runs of a sweep.
 
-    A FILE.py that is not there is looked for in the launcher's own experiments/.
+    Args:
+      spec: FILE.py[:NAME], read by experiments/sweep.py, or a JSON file with a list of runs. A
+        FILE.py that does not exist is looked for in the launcher's experiments/.
+      seeds: number of seeds per variant, for a FILE.py.
+
+    Returns:
+      Names and overrides of the runs.
 
     Raises:
-      LaunchError: it cannot be read, or holds something else.
+      LaunchError: the sweep cannot be read, or is not a list of runs.
     """
     if spec.endswith(".json"):
         text = documents.read_text(Path(spec), f"--sweep {spec}")
@@ -116,11 +122,11 @@ def read_sweep(spec: str, seeds: int) -> list[tuple[str, dict[str, Any]]]:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             words = done.stderr.strip().splitlines() or ["it printed nothing"]
-            raise LaunchError(f"--sweep {spec} gives no sweep: {words[-1]}")
+            raise LaunchError(f"--sweep {spec} cannot be read: {words[-1]}")
         text = done.stdout
     found = documents.parse_json(text, f"--sweep {spec}")
     if not isinstance(found, list) or not found:
-        raise LaunchError(f"--sweep {spec} must hold a JSON list of [name, settings], not empty.")
+        raise LaunchError(f"--sweep {spec} must be a non-empty JSON list of [name, settings].")
     for entry in found:
         _check_entry(f"--sweep {spec}", entry)
     runs = [(name, overrides) for name, overrides in found]
@@ -134,22 +140,22 @@ def read_sweep(spec: str, seeds: int) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _check_entry(where: str, entry: Any) -> None:
-    """Refuses what is no run of a sweep; names are what `trm sweep` takes."""
+    """Refuses invalid entries of a sweep; the rules for names are those of `trm sweep`."""
     match entry:
         case [str(title), dict(overrides)]:
             pass
         case _:
-            raise LaunchError(f"{where} must hold a JSON list of [name, settings].")
+            raise LaunchError(f"{where} must be a JSON list of [name, settings].")
     if len(title) > 200 or not TITLE.fullmatch(title) or {".", ".."} & set(title.split("/")):
         raise LaunchError(
-            f"{where}: {shown(title)} names no directory; use letters, digits, '.', '_', '-', '=' "
-            "and single '/' between them."
+            f"{where}: {shown(title)} cannot be a directory's name; use letters, digits, '.', '_', "
+            "'-', '=' and single '/' between them."
         )
     for key, value in overrides.items():
         if not SETTING.fullmatch(key):
-            raise LaunchError(f"{where}: {shown(key)} is no dotted name of a setting.")
+            raise LaunchError(f"{where}: {shown(key)} is not a dotted name of a setting.")
         if isinstance(value, dict) or value is None:
             raise LaunchError(f"{where}: {key} must be a number, a text, true, false or a list.")
         if isinstance(value, int) and abs(value) > 2**63:
-            raise LaunchError(f"{where}: {key} is out of all proportion.")
+            raise LaunchError(f"{where}: {key} must be at most 2^63 in magnitude.")
         private.check_text(where, [f"--config.{key}={_text(value)}"])

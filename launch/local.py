@@ -1,7 +1,7 @@
-"""Processes on this machine: start them together, stop them together, start again on 42.
+"""Processes on this machine: started together, stopped together, restarted on exit code 42.
 
-A process that raises leaves the others waiting for it, in a collective or in JAX's barrier at exit,
-so at the first failure the whole group is stopped.
+When a process fails, the others would wait for it, in a collective or in JAX's barrier at exit, so
+the first failure stops the whole group.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ PORT = "PORT"
 
 
 def render(layout: Layout) -> dict[str, str]:
-    """A script that says what `submit` starts; the launcher itself also watches the processes."""
+    """Renders a script with the processes that `submit` starts and watches."""
     section = _section(layout)
     lines = ["#!/bin/bash", "# What `submit` starts; it also watches, stops and restarts them.", ""]
     for run in layout.runs:
@@ -46,7 +46,9 @@ def submit(layout: Layout, desk: Desk) -> int:
     """Starts the runs one after the other, watches them, and returns the exit code."""
     missing = [name for name in layout.job.secrets if name not in os.environ]
     if missing:
-        raise LaunchError(f"{missing[0]} is named under `secrets:` and is not set in this shell.")
+        raise LaunchError(
+            f"{missing[0]} is listed under `secrets:`, but not set in this shell; export it."
+        )
     worst = DONE
     with desk.only_one():
         desk.write(render(layout))
@@ -63,49 +65,49 @@ def submit(layout: Layout, desk: Desk) -> int:
 
 
 def status(layout: Layout, desk: Desk) -> int:
-    """Says whether the launcher runs, and how runs ended."""
-    desk.say("a launcher drives it" if desk.held() else "no launcher drives it")
+    """Prints whether a launcher is running, and how runs ended."""
+    desk.say("a launcher is running" if desk.held() else "no launcher is running")
     for key, value in desk.recall().items():
         desk.say(f"{key}: {value}")
     return 0
 
 
 def logs(layout: Layout, desk: Desk) -> int:
-    """Follows process 0 of each run."""
+    """Follows the log of process 0 of each run."""
     paths = [str(p) for run in layout.runs if (p := _log(desk.folder, run, 0)).exists()]
     if not paths:
-        raise LaunchError(f"{desk.folder} holds no logs; the job has not been started here.")
+        raise LaunchError(f"{desk.folder} has no logs; the job has not been started here.")
     return desk.show(["tail", "-n", "100", "-F", *paths])
 
 
 def cancel(layout: Layout, desk: Desk) -> int:
-    """Asks the launcher to stop its processes; they checkpoint first."""
+    """Tells the launcher to stop its processes, which save a checkpoint first."""
     if not desk.held():
-        desk.say("no launcher drives it; nothing to cancel")
+        desk.say("no launcher is running; nothing to cancel")
         return 0
     os.kill(int(desk.recall()["pid"]), signal.SIGTERM)
-    desk.say("asked to checkpoint and stop")
+    desk.say("the processes save a checkpoint and stop")
     return 0
 
 
 def delete(layout: Layout, desk: Desk) -> int:
-    """Removes the launcher's folder of logs; the work directory stays."""
+    """Removes the launcher's folder of logs; the work directory is kept."""
     if desk.held():
-        raise LaunchError("the job still runs; `cancel` it first.")
+        raise LaunchError("the job is still running; `cancel` it first.")
     shutil.rmtree(desk.folder, ignore_errors=True)
     desk.say(f"removed {desk.folder}; the work directory is untouched")
     return 0
 
 
 class Supervisor:
-    """Keeps one group of processes.
+    """Starts and watches a group of processes.
 
     Attributes:
-      asked: a signal told the launcher to stop; then nothing is started again.
+      asked: whether a signal told the launcher to stop; then nothing is restarted.
     """
 
     def __init__(self, layout: Layout, desk: Desk) -> None:
-        """For the main thread: it takes SIGTERM and SIGINT over."""
+        """Handles SIGTERM and SIGINT, so it has to be called in the main thread."""
         self.asked = False
         self._layout, self._desk, self._section = layout, desk, _section(layout)
         self._group: list[subprocess.Popen[bytes]] = []
@@ -113,14 +115,14 @@ class Supervisor:
             signal.signal(number, self._forward)
 
     def attend(self, run: LaunchRun) -> int:
-        """Runs one run to its end, restarts included, and returns its exit code."""
+        """Runs one run to its end, including restarts, and returns its exit code."""
         restarts = 0
         while True:
             verdict = self._once(run)
             if verdict.next is not Next.AGAIN or self.asked:
                 return verdict.code
             if restarts == self._layout.job.restarts:
-                self._desk.say(f"{run.title}: no restart left of {restarts}")
+                self._desk.say(f"{run.title}: all {restarts} restarts are used up")
                 return verdict.code
             restarts += 1
             self._desk.say(f"{run.title}: restart {restarts} of {self._layout.job.restarts}")
@@ -144,7 +146,7 @@ class Supervisor:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._desk.say(f"{run.title}: process {index} starts, log {path}")
         with path.open("ab") as log:
-            # A session of its own: Ctrl-C reaches the launcher, which forwards it once.
+            # a session of its own, so that Ctrl-C reaches only the launcher, which forwards it once
             return subprocess.Popen(
                 [program, *run.command[1:]],
                 env=environment,
@@ -155,7 +157,7 @@ class Supervisor:
             )
 
     def _watch(self) -> Verdict:
-        """Waits until the group's fate is known; a process that lags behind gets the grace."""
+        """Waits until it is known what to do next; on a restart, slow processes get `grace`."""
         deadline = None
         while True:
             codes = [process.poll() for process in self._group]
@@ -169,13 +171,13 @@ class Supervisor:
             time.sleep(TICK)
 
     def _stop(self) -> None:
-        """SIGTERM to what still runs, and SIGKILL to what does not heed it."""
+        """Sends SIGTERM to the running processes, and later SIGKILL to the groups of all."""
         self._signal(signal.SIGTERM)
         deadline = time.monotonic() + min(self._section.grace, 10)
         while any(p.poll() is None for p in self._group) and time.monotonic() < deadline:
             time.sleep(TICK)
         for process in self._group:
-            # Whatever a process started itself is in its group and may outlive it.
+            # children of a process are in its group and may outlive it
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -191,7 +193,7 @@ class Supervisor:
 
 
 def find_program(name: str) -> str:
-    """The program on PATH, or beside the Python that runs the launcher.
+    """Finds a program on PATH, or beside the Python that runs the launcher.
 
     Raises:
       LaunchError: it is in neither place.

@@ -1,24 +1,24 @@
-"""Names that every engine takes: lower case, DNS-safe, short, and still distinct."""
+"""Names that are valid for all engines: lower case, DNS-safe, short, and distinct."""
 
 import hashlib
 import re
 
 LIMIT = 40
-"""Characters. Kubernetes allows 63 in a pod's name, and JobSet appends up to 23 of its own."""
+"""Maximum length: Kubernetes allows 63 characters in a pod's name, and JobSet appends up to 23."""
 
 SAFE = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
 
 def is_safe(name: str, limit: int = LIMIT) -> bool:
-    """Whether every engine takes the name as it is."""
+    """Whether a name is valid for all engines as it is."""
     return len(name) <= limit and SAFE.fullmatch(name) is not None and "--" not in name
 
 
 def safe(name: str, limit: int = LIMIT) -> str:
-    """A name that every engine takes.
+    """A name that is valid for all engines.
 
-    A safe name stays as it is. Any other is rewritten and gets six hexadecimal digits of its hash,
-    so that "T=1" and "T-1" stay two names.
+    A valid name is unchanged. Any other is rewritten, with six hexadecimal digits of its hash, so
+    that "T=1" and "T-1" remain distinct.
     """
     if is_safe(name, limit):
         return name
@@ -30,5 +30,5 @@ def safe(name: str, limit: int = LIMIT) -> str:
 
 
 def label(value: str) -> str:
-    """A value for a Kubernetes or Google Cloud label: 63 of a-z, 0-9, '-' and '_' at most."""
+    """A valid label of Kubernetes and Google Cloud: at most 63 of a-z, 0-9, '-' and '_'."""
     return re.sub(r"[^a-z0-9_-]+", "-", value.lower())[:63].strip("-_") or "none"

@@ -1,4 +1,4 @@
-"""What the values of a job file may be: patterns for words, bounds for numbers and texts."""
+"""Limits on the values of a job file: patterns for words, bounds for numbers and texts."""
 
 import re
 import reprlib
@@ -6,9 +6,9 @@ import reprlib
 from .errors import LaunchError
 
 LONGEST, LARGEST = 10_000, 1_000_000
-"""Characters of a text and the largest whole number, where a key says nothing closer."""
+"""Maximum number of characters of a text and largest integer, for keys without their own limit."""
 UNFIT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
-"""Characters that no shell, YAML reader or terminal takes as they are, unlike tab and line feed."""
+"""Control characters and others that shells, YAML readers or terminals do not pass on unchanged."""
 
 WORD = (r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "letters, digits, '.', '_' and '-'")
 WORDS = (r"[A-Za-z0-9][A-Za-z0-9._,-]{0,250}", "letters, digits, '.', '_', '-' and ','")
@@ -46,14 +46,14 @@ FIELDS: dict[str, tuple[str, str]] = {
     "sky.accelerators": (r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}(:[0-9]{1,5})?", "a name such as H100:8"),
     "sky.infra": (r"[A-Za-z0-9*][A-Za-z0-9._/*-]{0,200}", "a cloud and region: gcp/us-central1"),
 }
-"""By section and key. What is missing here is free text, quoted wherever it is rendered."""
+"""Pattern and description by section and key. Other keys are free text, quoted when rendered."""
 
 
 def check_fields(section: str, values: dict[str, object]) -> None:
-    """Refuses values of a section that do not have their key's pattern.
+    """Refuses values of a section that do not match their key's pattern.
 
     Raises:
-      LaunchError: names the key and what it must be.
+      LaunchError: names the key, and describes its values.
     """
     for key, value in values.items():
         pattern, meaning = FIELDS.get(f"{section}.{key}", ("", ""))
@@ -62,32 +62,32 @@ def check_fields(section: str, values: dict[str, object]) -> None:
 
 
 def check_text(where: str, text: str) -> None:
-    """Refuses a text that is too long, or has characters that change or cut it on its way.
+    """Refuses a text that is too long or has characters of `UNFIT`.
 
     Raises:
-      LaunchError: names the place.
+      LaunchError: names the position in the file.
     """
     if len(text) > LONGEST:
-        raise LaunchError(f"{where} has {len(text)} characters; {LONGEST} are enough.")
+        raise LaunchError(f"{where} has {len(text)} characters; give at most {LONGEST}.")
     if found := UNFIT.search(text):
         raise LaunchError(f"{where} has the character {found[0]!r}; leave it out.")
 
 
 def check_number(where: str, number: int) -> None:
-    """Refuses a number that is out of all proportion.
+    """Refuses a number that is too large in magnitude.
 
     Raises:
-      LaunchError: names the place.
+      LaunchError: names the position in the file.
     """
     if abs(number) > LARGEST:
-        raise LaunchError(f"{where} is {shown(number)}; give {LARGEST} at most.")
+        raise LaunchError(f"{where} is {shown(number)}; give at most {LARGEST}.")
 
 
 def shown(value: object) -> str:
-    """A value as Python writes it, cut short where it is long or deep."""
+    """A short `repr` of a value."""
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = 80
     try:
         return brief.repr(value)
-    except (ValueError, RecursionError):  # a number with more digits than Python writes
+    except (ValueError, RecursionError):  # an integer with too many digits to print
         return f"a {type(value).__name__} too large to print"

@@ -1,4 +1,4 @@
-"""Keeps secrets out of what is rendered: job files name them, they never hold them."""
+"""Keeps secrets out of rendered files: job files have the names of secrets, never their values."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ WORDS = r"(?:tokens?|secrets?|passwords?|passwd|api[_-]?keys?|credentials?|priva
 ENVIRONMENT = re.compile(rf"(?:^|_){WORDS}(?:_|$)|_KEY$", re.IGNORECASE)
 NAMED = r"(?:[\w.-]*[._-])?(?:token|secret|password|passwd|passphrase|api[_-]?key|access[_-]?key)"
 PLAIN = r"(?!['\"]?(?:\$|`|true\b|false\b|none\b|null\b|[\d.]+(?:['\"\s]|$)))"
-"""What follows is no reference to a variable or command, no flag and no number."""
+"""Matches if a reference to a variable or command, a flag or a number does not follow."""
 FLAG = re.compile(rf"(?<![\w-])--?{NAMED}(?:=|\s+){PLAIN}[^\s-]", re.IGNORECASE)
 FLAG_ALONE = re.compile(rf"--?{NAMED}", re.IGNORECASE)
 ASSIGNED = re.compile(
@@ -34,55 +34,55 @@ VALUES = (
     re.compile(r"\bAIza[A-Za-z0-9_-]{30,}"),
     re.compile(r"\bya29\.[\w-]{16,}"),
     re.compile(r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}"),
-    # a key of wandb; as long is a commit of git, which stands behind such words
+    # an API key of wandb; commits of git have the same length, but follow these words
     re.compile(r"(?<![\w@/=-])(?<!checkout )(?<!commit )(?<!--hard )[0-9a-f]{40}(?![\w/.-])"),
     re.compile(r"(?<==)(?<!commit=)(?<!sha=)(?<!revision=)(?<!rev=)[0-9a-f]{40}(?![\w/.-])"),
 )
 COMMIT = ("code", "commit")
-"""The one place of a job file that holds 40 hexadecimal digits."""
+"""The only key of a job file that may have 40 hexadecimal digits."""
 
 
 def check_environment(environment: Mapping[str, str]) -> None:
     """Refuses variables whose name or value looks like a secret.
 
     Raises:
-      LaunchError: the variable's name is in the sentence, its value is not.
+      LaunchError: names the variable, without its value.
     """
     for name, value in environment.items():
         if ENVIRONMENT.search(name) or looks_secret(value):
             raise LaunchError(
-                f"environment: {name} looks like a secret, and what is rendered may be read by "
-                f"others; put the name {name} under `secrets:` and leave its value out of the file."
+                f"environment: {name} looks like a secret, and others may read rendered files; put "
+                f"the name {name} under `secrets:` and leave its value out of the file."
             )
 
 
 def check_text(where: str, texts: Iterable[str]) -> None:
-    """Refuses words that carry a secret, such as a password within an address.
+    """Refuses words that contain a secret, such as a password in an address.
 
     Raises:
-      LaunchError: names the place, not the secret.
+      LaunchError: names the position in the file, without the secret.
     """
     words = list(texts)
     pairs = zip(words, [*words[1:], "-"], strict=False)
     waits = any(FLAG_ALONE.fullmatch(word) and not after.startswith("-") for word, after in pairs)
     if waits or any(looks_secret(word) for word in words):
         raise LaunchError(
-            f"{where}: one of the words looks like it holds a secret; pass it as an "
-            "environment variable and put that variable's name under `secrets:`."
+            f"{where}: one of the words looks like a secret; pass it as an environment variable, "
+            "and put that variable's name under `secrets:`."
         )
 
 
 def check_all(raw: object) -> None:
-    """Refuses secrets in any text of a job file, keys too, whatever it is for.
+    """Refuses secrets in any text of a job file, including keys.
 
     Args:
-      raw: what YAML read.
+      raw: the value that YAML gave.
 
     Raises:
-      LaunchError: names the place, not the secret.
+      LaunchError: names the position in the file, without the secret.
     """
     for place, texts in _texts(raw, ()):
-        if place == COMMIT or place[:1] == ("environment",):  # the latter has words of its own
+        if place == COMMIT or place[:1] == ("environment",):  # see `check_environment`
             continue
         check_text(": ".join(place) or "the file", texts)
 
@@ -93,7 +93,7 @@ def looks_secret(text: str) -> bool:
 
 
 def _texts(value: object, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """Every text with its place; those of a list together, since a flag's value is the next one."""
+    """Yields texts with their position; those of a list together, since flags precede values."""
     if isinstance(value, str):
         yield place, [value]
     elif isinstance(value, Mapping):

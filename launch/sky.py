@@ -1,4 +1,4 @@
-"""SkyPilot: one managed job, which starts again elsewhere when a spot machine is taken away."""
+"""SkyPilot: one managed job per run, which is restarted elsewhere after a preemption."""
 
 import shlex
 from typing import Any
@@ -27,12 +27,12 @@ export TRM_COORDINATOR TRM_NUM_PROCESSES="$SKYPILOT_NUM_NODES" TRM_PROCESS_ID="$
 
 
 def render(layout: Layout) -> dict[str, str]:
-    """One file for each run."""
+    """Renders one file per run."""
     return {f"{run.name}.yaml": yaml_text.dump(_task(layout, run)) for run in layout.runs}
 
 
 def submit(layout: Layout, desk: Desk) -> int:
-    """Hands the jobs to SkyPilot; the values of secrets come from this shell's environment."""
+    """Submits the jobs to SkyPilot; values of secrets are taken from this shell's environment."""
     files = render(layout)
     desk.write(files)
     secrets = [word for name in layout.job.secrets for word in ("--secret", name)]
@@ -40,7 +40,7 @@ def submit(layout: Layout, desk: Desk) -> int:
         path = str(desk.folder / f"{run.name}.yaml")
         words = ["sky", "jobs", "launch", "--yes", "--detach-run", "--name", run.name]
         if desk.show([*words, *secrets, path]):
-            raise LaunchError(f"SkyPilot refused {run.name}; what it said is above.")
+            raise LaunchError(f"SkyPilot refused {run.name}; its message is above.")
     desk.remember(commit=layout.source.commit, dirty=layout.source.dirty)
     return 0
 
@@ -51,18 +51,18 @@ def status(layout: Layout, desk: Desk) -> int:
 
 
 def logs(layout: Layout, desk: Desk) -> int:
-    """Follows the first run; a sweep's others are followed by name."""
+    """Follows the log of the first run."""
     return desk.show(["sky", "jobs", "logs", "--name", layout.runs[0].name])
 
 
 def cancel(layout: Layout, desk: Desk) -> int:
-    """Cancels the jobs; SkyPilot gives their machines back."""
+    """Cancels the jobs; SkyPilot releases their machines."""
     words = ["sky", "jobs", "cancel", "--yes", "--name"]
     return max([desk.show([*words, run.name]) for run in layout.runs])
 
 
 def delete(layout: Layout, desk: Desk) -> int:
-    """The same: a managed job keeps no machine after its end."""
+    """Cancels the jobs: a managed job keeps no machine after its end."""
     return cancel(layout, desk)
 
 
@@ -71,7 +71,7 @@ def _task(layout: Layout, run: LaunchRun) -> dict[str, Any]:
     resources: dict[str, Any] = {
         "accelerators": section.accelerators,
         "use_spot": section.spot,
-        # Without an entry here any failure ends the job; preemption is SkyPilot's own business.
+        # other failures end the job; SkyPilot handles preemptions itself
         "job_recovery": {"recover_on_exit_codes": [RESTART]},
         "labels": {**layout.labels(), **section.labels},
     }

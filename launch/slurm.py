@@ -1,4 +1,4 @@
-"""SLURM: one sbatch script, an array of it for a sweep; it requeues itself on exit code 42."""
+"""SLURM: one sbatch script (a job array for a sweep) that requeues itself on exit code 42."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ UNREADABLE = 1
 
 
 def render(layout: Layout) -> dict[str, str]:
-    """The script."""
+    """Renders the sbatch script."""
     section = _section(layout)
     return {
         "job.sh": fill(
@@ -38,19 +38,19 @@ def render(layout: Layout) -> dict[str, str]:
 
 
 def submit(layout: Layout, desk: Desk) -> int:
-    """Hands the script to sbatch, unless a job of that name is in the queue."""
+    """Submits the script with sbatch, unless a job of the same name is in the queue."""
     section = _section(layout)
     queued = _queued(layout, desk)
     if queued is None:
         return UNREADABLE
     if queued:
         raise LaunchError(
-            f"job {layout.name} is in the queue as {', '.join(queued)}, and two of them would "
-            "write to one work directory; `cancel` it first."
+            f"job {layout.name} is already in the queue as {', '.join(queued)}, and two jobs would "
+            "write to the same work directory; `cancel` it first."
         )
     if not Path(section.directory).is_dir():
         raise LaunchError(
-            f"slurm: directory {section.directory} is not there; submit on the cluster."
+            f"slurm: directory {section.directory} does not exist here; submit on the cluster."
         )
     Path(_logs(layout)).mkdir(parents=True, exist_ok=True)
     desk.write(render(layout))
@@ -64,13 +64,13 @@ def submit(layout: Layout, desk: Desk) -> int:
 
 
 def status(layout: Layout, desk: Desk) -> int:
-    """Shows the job's lines of the queue, and what the launcher remembers."""
+    """Shows the job's lines in the queue, and the launcher's recorded state."""
     queued = _queued(layout, desk)
     if queued is None:
         return UNREADABLE
-    desk.say(f"remembered: {json.dumps(desk.recall())}")
+    desk.say(f"recorded state: {json.dumps(desk.recall())}")
     if not queued:
-        desk.say(f"no job {layout.name} in the queue; its end is in the logs ({_logs(layout)})")
+        desk.say(f"no job {layout.name} in the queue; see the logs for its end ({_logs(layout)})")
         return 0
     return desk.show(["squeue", "--me", f"--name={layout.name}"])
 
@@ -80,20 +80,20 @@ def logs(layout: Layout, desk: Desk) -> int:
     paths = sorted(str(path) for path in Path(_logs(layout)).glob("*.log"))
     if not paths:
         raise LaunchError(
-            f"{_logs(layout)} holds no logs yet; `status` says whether the job waits."
+            f"{_logs(layout)} has no logs yet; `status` shows whether the job is queued."
         )
     return desk.show(["tail", "-n", "100", "-F", *paths])
 
 
 def cancel(layout: Layout, desk: Desk) -> int:
-    """Asks the tasks to checkpoint, and takes the job out of the queue when they have."""
+    """Cancels the job, whose tasks save a checkpoint first."""
     queued = _queued(layout, desk)
     if queued is None:
         return UNREADABLE
     if not queued:
         desk.say(f"no job {layout.name} in the queue; nothing to cancel")
         return 0
-    # Plain scancel sends SIGTERM to the tasks and SIGKILL after the cluster's KillWait (30 s).
+    # scancel sends SIGTERM to the tasks, and SIGKILL after the cluster's KillWait (30 s)
     done = desk.run(["scancel", "--me", f"--name={layout.name}"])
     if not done.ok:
         raise LaunchError(f"scancel failed: {done.reason}")
@@ -101,7 +101,7 @@ def cancel(layout: Layout, desk: Desk) -> int:
 
 
 def delete(layout: Layout, desk: Desk) -> int:
-    """Cancels the job and removes its logs; the work directory stays."""
+    """Cancels the job and removes its logs; the work directory is kept."""
     code = cancel(layout, desk)
     if code == 0:
         for folder in (Path(_logs(layout)), desk.folder):
@@ -117,8 +117,8 @@ def _directives(layout: Layout, section: Slurm) -> list[str]:
         "nodes": section.nodes,
         "ntasks": section.nodes * section.tasks_per_node,
         "ntasks-per-node": section.tasks_per_node,
-        # GPUs of the node and not of the task: a task that sees one GPU only calls it number 0,
-        # while JAX asks for the one that has the task's number.
+        # GPUs per node, not per task: a task that sees a single GPU calls it number 0, but JAX uses
+        # the one with the task's number
         "gpus-per-node": section.gpus_per_node or None,
         "cpus-per-task": section.cpus_per_task,
         "mem": section.memory,
@@ -154,12 +154,12 @@ def _secrets(layout: Layout, section: Slurm) -> str:
 
 
 def _queued(layout: Layout, desk: Desk) -> list[str] | None:
-    """Numbers of the user's jobs of that name, or None if the queue could not be read."""
+    """Numbers of the user's jobs with this name; None if the queue could not be read."""
     done = desk.run(
         ["squeue", "--me", "--noheader", "--format=%i", f"--name={layout.name}"], quiet=True
     )
     if not done.ok:
-        desk.say(f"the queue could not be read ({done.reason}); nothing is done, try again later")
+        desk.say(f"the queue could not be read ({done.reason}); no action taken, try again later")
         return None
     return done.out.split()
 

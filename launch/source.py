@@ -1,4 +1,4 @@
-"""Which code a job runs: the commit of this checkout, and whether files differ from it."""
+"""The code that a job runs: the commit of this checkout, and whether files differ from it."""
 
 import re
 import subprocess
@@ -10,30 +10,30 @@ from .errors import LaunchError
 
 @dataclass(frozen=True)
 class Source:
-    """A commit, and whether tracked files were changed since.
+    """A commit, and whether the checkout differs from it.
 
     Attributes:
-      commit: of 40 hexadecimal digits; empty where none is known.
-      dirty: whether tracked files differ from it.
+      commit: 40 hexadecimal digits; empty if unknown.
+      dirty: whether tracked files differ from the commit.
     """
 
     commit: str
     dirty: bool
 
     def __str__(self) -> str:
-        """For people."""
+        """A readable form of the commit."""
         return (self.commit or "unknown") + (" and uncommitted changes" if self.dirty else "")
 
 
 UNKNOWN = Source("", dirty=False)
 LEFT_OPEN = Source("YOUR-COMMIT", dirty=False)
-"""What a render says where machines clone a commit and none is known."""
+"""A placeholder for an unknown commit that machines would clone."""
 
 
 def read(root: Path) -> Source:
-    """The commit that a checkout stands at; UNKNOWN if the folder is not the top of one.
+    """The commit of a checkout; UNKNOWN if the folder is not the top of one.
 
-    An installed package may lie somewhere within another checkout, whose commit says nothing here.
+    An installed package may be inside another project's checkout, whose commit is not this code's.
     """
     told = _git(root, "rev-parse", "--show-prefix", "HEAD")
     if told is None:
@@ -44,10 +44,10 @@ def read(root: Path) -> Source:
 
 
 def of(root: Path, wanted: str | None) -> Source:
-    """The wanted commit, which a fresh clone has unchanged, or else the checkout's own.
+    """The given commit, or that of the checkout if none is given.
 
     Raises:
-      LaunchError: the wanted commit is not 40 hexadecimal digits.
+      LaunchError: the given commit is not 40 hexadecimal digits.
     """
     if wanted is None:
         return read(root)
@@ -57,7 +57,7 @@ def of(root: Path, wanted: str | None) -> Source:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """What git says, or None if it is missing or fails."""
+    """The output of git; None if git is not installed or fails."""
     try:
         command = ["git", "-C", str(root), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout

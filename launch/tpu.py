@@ -1,6 +1,6 @@
-"""Cloud TPU queued resources: what is rendered, and the verbs.
+"""Cloud TPU queued resources: rendering, and the verbs.
 
-The API gets fixes only and ends at v6e; later TPUs are served by GKE (`gke`).
+The API only gets fixes and ends at v6e; for later TPUs use GKE (`gke`).
 """
 
 import os
@@ -17,7 +17,7 @@ UNREADABLE = 1
 
 
 def render(layout: Layout) -> dict[str, str]:
-    """The two scripts that go to the workers, and the commands that `submit` runs."""
+    """Renders the two scripts for the workers, and the commands that `submit` runs."""
     section = section_of(layout)
     runs = [f"  {run.name}) words=({shlex.join(run.command)}) ;;" for run in layout.runs]
     return {
@@ -33,7 +33,7 @@ def render(layout: Layout) -> dict[str, str]:
             COMMIT=layout.source.commit,
             RUNS="\n".join(runs),
             EXPORTS="\n".join(
-                # a value of several lines stays as it is
+                # lines of a multi-line value are not indented
                 f"  {exports({key: value})}"
                 for key, value in layout.environment().items()
             ),
@@ -45,7 +45,7 @@ def render(layout: Layout) -> dict[str, str]:
 
 
 def submit(layout: Layout, desk: Desk) -> int:
-    """Asks for the slices, runs the job on them to its end, and deletes them."""
+    """Requests the slices, runs the job on them to its end, and deletes them."""
     with desk.only_one():
         (desk.folder / "cancelled").unlink(missing_ok=True)
         desk.write(render(layout))
@@ -54,14 +54,14 @@ def submit(layout: Layout, desk: Desk) -> int:
 
 
 def status(layout: Layout, desk: Desk) -> int:
-    """Says what the cloud says, and what the launcher remembers."""
+    """Prints the cloud's state of the job, and the launcher's recorded state."""
     reader = tpu_read.Reader(layout, desk)
     seen = reader.resource()
     why = f" ({seen.why})" if seen.why else ""
     desk.say(f"queued resource {layout.name}: {seen.state}{why}")
     for key, value in desk.recall().items():
         desk.say(f"{key}: {value}")
-    desk.say("a launcher drives it" if desk.held() else "no launcher drives it")
+    desk.say("a launcher is running" if desk.held() else "no launcher is running")
     return UNREADABLE if seen.state == tpu_read.UNKNOWN else 0
 
 
@@ -73,12 +73,12 @@ def logs(layout: Layout, desk: Desk) -> int:
 
 
 def cancel(layout: Layout, desk: Desk) -> int:
-    """Asks all workers to checkpoint and stop; a launcher that drives them deletes the slices."""
+    """Stops all workers after a checkpoint; a running launcher then deletes the slices."""
     facts = desk.recall()
     desk.folder.mkdir(parents=True, exist_ok=True)
     (desk.folder / "cancelled").touch()
     if desk.held():
-        desk.say("the launcher stops the workers at its next look, then deletes the slices")
+        desk.say("the launcher stops the workers at its next check, then deletes the slices")
         return 0
     run = layout.runs[min(int(facts.get("run", 0)), len(layout.runs) - 1)].name
     reader = tpu_read.Reader(layout, desk)
@@ -91,25 +91,31 @@ def cancel(layout: Layout, desk: Desk) -> int:
 
 
 def delete(layout: Layout, desk: Desk) -> int:
-    """Deletes the slices and what the launcher remembers; the work directory stays."""
+    """Deletes the slices and the launcher's recorded state; the work directory is kept."""
     if desk.held():
-        raise LaunchError("a launcher drives the job and would ask for new slices; `cancel` first.")
+        raise LaunchError(
+            "a launcher is running the job and would request new slices; `cancel` it first."
+        )
     reader = tpu_read.Reader(layout, desk)
     seen = reader.resource()
     if seen.state == tpu_read.UNKNOWN:
-        desk.say(f"the state could not be read ({seen.why}); nothing is done, try again later")
+        desk.say(f"the state could not be read ({seen.why}); no action taken, try again later")
         return UNREADABLE
     if seen.state == tpu_read.ABSENT:
         desk.say(f"no queued resource {layout.name}; nothing to delete")
     elif not reader.delete():
-        desk.say("it is not gone yet; look again with `status`")
+        desk.say("it is not deleted yet; check again with `status`")
         return UNREADABLE
     (desk.folder / "state.json").unlink(missing_ok=True)
     return 0
 
 
 def section_of(layout: Layout) -> Tpu:
-    """The hardware section."""
+    """The hardware section of the job.
+
+    Raises:
+      LaunchError: the repository is missing, or several hosts have no shared work directory.
+    """
     assert layout.job.tpu is not None
     if layout.job.code.repository is None:
         raise LaunchError("code: `repository` is missing; the workers clone the code from it.")
@@ -123,7 +129,7 @@ def section_of(layout: Layout) -> Tpu:
 
 
 def _commands(layout: Layout) -> str:
-    """What `submit` runs when nothing goes wrong, to be read or run by hand."""
+    """A script with the commands that `submit` runs if nothing fails."""
     lines = [
         "#!/bin/bash",
         "# What `submit` runs when nothing goes wrong; it reads the state first.",

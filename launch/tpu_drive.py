@@ -1,7 +1,7 @@
-"""Keeps a job running on queued resources: ask, wait, start, watch, ask again after a preemption.
+"""Keeps a job running on queued resources: requests slices, starts and watches the workers.
 
-Each round reads the state and takes at most one step; what cannot be read is waited for. All that a
-later launcher needs is written down first, so the same `submit` goes on after the launcher died.
+Each round reads the state and takes at most one step; an unreadable state is read again. The state
+that a later launcher needs is recorded first, so the same `submit` continues after a launcher died.
 """
 
 import time
@@ -15,16 +15,16 @@ from .layout import Layout
 from .tpu_read import Seen, Worker
 
 BROKEN = 1
-"""Exit code where it is not the training but the hardware or its set-up that failed."""
+"""Exit code if the hardware or its set-up failed, not the training."""
 TRIES = 5
 HOUR = 3600.0
 
 
 class Driver:
-    """One job's loop."""
+    """The control loop of one job."""
 
     def __init__(self, layout: Layout, desk: Desk) -> None:
-        """Takes up what an earlier launcher wrote down."""
+        """Continues from the state that an earlier launcher recorded, if any."""
         self._layout, self._desk = layout, desk
         self._reader = tpu_read.Reader(layout, desk)
         facts = _taken_up(desk.recall(), len(layout.runs))
@@ -36,7 +36,7 @@ class Driver:
         self._write_down()
 
     def drive(self) -> int:
-        """Rounds until the job has ended; returns its exit code."""
+        """Runs rounds until the job has ended; returns its exit code."""
         while True:
             code = self._round()
             if code is not None:
@@ -44,7 +44,7 @@ class Driver:
             time.sleep(self._desk.every)
 
     def _round(self) -> int | None:
-        """One look, at most one step; an exit code at the end of the job."""
+        """Reads the state and takes at most one step; returns the exit code at the end."""
         seen = self._reader.resource()
         self._tell(f"queued resource {self._layout.name}: {seen.state}", seen.why)
         if seen.state == tpu_read.UNKNOWN:
@@ -66,18 +66,18 @@ class Driver:
         return None
 
     def _ask(self) -> int | None:
-        """Asks for the slices, unless something of them is there."""
+        """Requests the slices, unless some of their nodes exist."""
         self._delivered = False
         machines = self._reader.machines()
-        # Two lists that were read one after the other may disagree for a moment.
+        # the lists of nodes and of queued resources may disagree for a moment
         lone, self._lone = self._lone, bool(machines)
         if machines is None:
-            self._tell("the zone's nodes could not be read; nothing is asked for")
+            self._tell("the zone's nodes could not be read; nothing is requested")
             return None
         for node, facts in machines.items():
-            # Left by a request that timed out, or by another job that has this name.
+            # left by a request that timed out, or by another job with this name
             if facts.get("labels", {}).get("trm-job") != self._layout.labels()["trm-job"]:
-                self._desk.say(f"node {node} is there and is not this job's; choose another name")
+                self._desk.say(f"node {node} exists and is not this job's; choose another name")
                 return BROKEN
             if lone:
                 self._desk.say(f"node {node} has no queued resource; it is deleted first")
@@ -85,18 +85,18 @@ class Driver:
         if machines:
             return None
         if self._refusals == TRIES:
-            self._desk.say(f"refused {TRIES} times in a row; mend what gcloud says above")
+            self._desk.say(f"refused {TRIES} times in a row; fix what gcloud reports above")
             return BROKEN
         script = str(self._desk.folder / "startup.sh")
         done = self._desk.run(tpu_read.create(self._layout, script))
         if not done.ok:
-            # It may have been heard all the same: the next look decides, never this answer.
+            # the request may have been accepted anyway: the next round's state decides
             self._refusals += 1
             self._desk.say(f"no clear answer: {done.reason}")
         return None
 
     def _attend(self, seen: Seen) -> int | None:
-        """Looks after the workers of slices that are there."""
+        """Starts and watches the workers of active slices."""
         if not self._delivered:
             self._delivered = self._reader.deliver()
         workers = self._ask_workers("state") if self._delivered else None
@@ -106,7 +106,7 @@ class Driver:
         words = {worker.word for worker in workers}
         self._tell(f"{self._name}, attempt {self._attempt}: " + ", ".join(sorted(words)))
         if "failed" in words:
-            return self._end(seen, BROKEN, "the set-up failed; see the start-up script's log there")
+            return self._end(seen, BROKEN, "the set-up failed; see the start-up log on the worker")
         if "preparing" not in words and "waiting" in words:
             self._ask_workers("start")
         elif "preparing" not in words:
@@ -120,7 +120,7 @@ class Driver:
             return None
         if verdict.next is Next.STOP:
             return self._next_run(seen, verdict.code)
-        # A preemption makes processes end before the slice is seen to go: look twice.
+        # a preemption ends processes before the slice's state shows it: wait for one more round
         if not self._doubted:
             self._doubted = True
             return None
@@ -128,7 +128,7 @@ class Driver:
         if self._ask_workers("stop") is None:
             return None
         if self._restarts == self._layout.job.restarts:
-            self._desk.say(f"no restart left of {self._restarts}")
+            self._desk.say(f"all {self._restarts} restarts are used up")
             return self._next_run(seen, verdict.code)
         self._restarts += 1
         self._attempt += 1
@@ -137,10 +137,10 @@ class Driver:
         return None
 
     def _next_run(self, seen: Seen, code: int) -> int | None:
-        """Writes a run's end down; goes on with the next of a sweep, or ends the job."""
+        """Records the end of a run; continues with the next one of a sweep, or ends the job."""
         self._desk.say(f"{self._name}: {exits.sentence(code)}")
         if self._ask_workers("stop") is None:
-            return None  # the others hang without the one that ended; no next run beside them
+            return None  # the other processes hang; the next run must not start beside them
         self._codes[self._name] = code
         if self._run + 1 == len(self._layout.runs):
             self._write_down()
@@ -151,32 +151,32 @@ class Driver:
         return None
 
     def _end(self, seen: Seen, code: int, why: str) -> int:
-        """Stops what runs, brings the logs and gives the slices back."""
+        """Stops the workers, copies the logs and deletes the slices."""
         self._desk.say(f"{why}; exit code {code}")
         if seen.state == tpu_read.ACTIVE:
             if self._delivered:
                 self._ask_workers("stop")
             self._reader.fetch_logs()
         if seen.state != tpu_read.ABSENT and not self._reader.delete():
-            self._desk.say("the slices were not seen to go: run `delete` again, they cost money")
+            self._desk.say("the slices may still exist and cost money: run `delete` again")
         self._desk.remember(ended=code)
         return code
 
     def _give_up(self, why: str) -> None:
-        """Deletes slices that were taken away; the next round sees them gone and asks again."""
-        self._desk.say(f"{why}; the remains are deleted, then new slices are asked for")
+        """Deletes preempted slices; a later round requests new ones."""
+        self._desk.say(f"{why}; the slices are deleted, then new ones are requested")
         self._attempt += 1
         self._delivered = self._doubted = False
         self._write_down()
         self._reader.delete()
 
     def _unreached(self) -> None:
-        """Not all workers answered: taken away, if the nodes' own state says so."""
+        """Handles workers that did not answer: they are preempted if their nodes' state says so."""
         machines = self._reader.machines() or {}
         if any(facts.get("state") in tpu_read.TAKEN for facts in machines.values()):
             self._give_up("a node was preempted")
         else:
-            self._tell("not all workers answered; nothing is done")
+            self._tell("not all workers answered; waiting")
 
     def _ask_workers(self, verb: str) -> list[Worker] | None:
         return self._reader.workers(verb, self._name, self._attempt)
@@ -196,20 +196,20 @@ class Driver:
         )
 
     def _tell(self, text: str, why: str = "") -> None:
-        """Says what changed, and not the same every round."""
-        line = f"{text} ({why}); nothing is done" if why and "UNKNOWN" in text else text
+        """Prints a line unless it is the same as in the last round."""
+        line = f"{text} ({why}); no action taken" if why and "UNKNOWN" in text else text
         if line != self._last:
             self._desk.say(line)
         self._last = line
 
 
 def _taken_up(facts: dict[str, Any], runs: int) -> dict[str, Any]:
-    """What an earlier launcher wrote down; if it came to an end, its budget is new.
+    """Completes the state of an earlier launcher; if it ended, restarts and hours start anew.
 
     Args:
-      facts: state.json, which may be empty.
-      runs: how many runs the job has. Those of a sweep that have ended are not run again, unless
-        all have: then asking once more means all of them.
+      facts: content of state.json, which may be empty.
+      runs: number of runs of the job. Runs of a sweep that have ended are not repeated, unless all
+        have ended.
     """
     first = {"run": 0, "attempt": 1, "restarts": 0, "since": time.time(), "codes": {}}
     facts = {**first, **facts}

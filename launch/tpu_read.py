@@ -1,7 +1,6 @@
-"""What is known of a slice: `gcloud` command lines, and what their output says.
+"""Reads the state of slices: `gcloud` command lines, and the meaning of their output.
 
-Only what was read counts. An output that is missing, late or unclear is UNKNOWN, and nobody deletes
-or creates anything because of it.
+A missing, late or unclear output means UNKNOWN, and nothing is created or deleted because of it.
 """
 
 import json
@@ -27,14 +26,14 @@ TPUS = ["gcloud", "compute", "tpus"]
 
 
 class Seen(NamedTuple):
-    """A state, and what is said about it."""
+    """A state, and its reason."""
 
     state: str
     why: str = ""
 
 
 class Worker(NamedTuple):
-    """What one worker says: preparing, failed, waiting, running, ended, started, stopped."""
+    """The state of a worker: preparing, failed, waiting, running, ended, started or stopped."""
 
     word: str
     code: int | None
@@ -42,13 +41,13 @@ class Worker(NamedTuple):
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads and asks, for one job."""
+    """Reads states and sends requests for one job."""
 
     layout: Layout
     desk: Desk
 
     def resource(self) -> Seen:
-        """The queued resource: one of its states, ABSENT, or UNKNOWN."""
+        """The state of the queued resource, ABSENT, or UNKNOWN."""
         done = self.desk.run(listing(self.layout), quiet=True)
         if not done.ok:
             return Seen(UNKNOWN, done.reason)
@@ -59,13 +58,13 @@ class Reader:
             told = found[self.layout.name]["state"]
             state = told["state"]
         except (ValueError, KeyError, TypeError, AttributeError):
-            return Seen(UNKNOWN, "gcloud printed something else than a list of queued resources")
+            return Seen(UNKNOWN, "gcloud did not print a list of queued resources")
         if state not in KNOWN:
             return Seen(UNKNOWN, f"gcloud reports the state {state!r}")
         return Seen(state, _cause(told))
 
     def machines(self) -> dict[str, dict[str, Any]] | None:
-        """This job's TPU nodes by name, or None if they could not be read."""
+        """The job's TPU nodes by name; None if they could not be read."""
         section = _section(self.layout)
         words = [*TPUS, "tpu-vm", "list", *_where(section), "--format=json"]
         done = self.desk.run(words, quiet=True)
@@ -78,12 +77,12 @@ class Reader:
             return None
 
     def deliver(self) -> bool:
-        """Copies the script to every worker; says whether all have it."""
+        """Copies the script to all workers; returns whether all copies succeeded."""
         script = str(self.desk.folder / "worker.sh")
         return all(self.desk.run(copy(self.layout, n, script)).ok for n in nodes(self.layout))
 
     def workers(self, verb: str, run: str, attempt: int) -> list[Worker] | None:
-        """Asks all workers; None unless every one of them answered."""
+        """Calls the script on all workers; None unless all of them answered."""
         hosts = tpu_slices.of_accelerator(_section(self.layout).accelerator).hosts
         answers: list[Worker] = []
         for node in nodes(self.layout):
@@ -98,30 +97,30 @@ class Reader:
         return answers
 
     def fetch_logs(self) -> None:
-        """Copies the log of each slice's worker 0 here, as far as it can be had."""
+        """Copies the log of each slice's worker 0 to this machine, if it can be read."""
         for node in nodes(self.layout):
             target = self.desk.folder / f"{node}.log"
             if self.desk.run(fetch(self.layout, node, str(target))).ok:
                 self.desk.say(f"log of {node}: {target}")
 
     def delete(self, looks: int = 40) -> bool:
-        """Deletes the queued resource and its nodes; says whether it was seen to be gone."""
+        """Deletes the queued resource and its nodes; returns whether it is confirmed."""
         self.desk.run(remove(self.layout))
         for _ in range(looks):
             if self.resource().state == ABSENT:
-                self.desk.say("the slices are gone")
+                self.desk.say("the slices are deleted")
                 return True
             time.sleep(self.desk.every)
         return False
 
 
 def listing(layout: Layout) -> list[str]:
-    """Reads all queued resources of the zone: absence can then be told from a failed read."""
+    """Command that lists all queued resources of the zone, so that absence differs from failure."""
     return [*TPUS, "queued-resources", "list", *_where(_section(layout)), "--format=json"]
 
 
 def create(layout: Layout, script: str) -> list[str]:
-    """Asks for the slices; `script` is the start-up script's path."""
+    """Command that requests the slices; `script` is the path of the start-up script."""
     section = _section(layout)
     image = section.image or tpu_slices.of_accelerator(section.accelerator).generation.image
     several = [f"--node-count={section.slices}", f"--node-prefix={layout.name}"]
@@ -146,36 +145,36 @@ def create(layout: Layout, script: str) -> list[str]:
 
 
 def remove(layout: Layout) -> list[str]:
-    """Deletes the queued resource with its nodes."""
+    """Command that deletes the queued resource with its nodes."""
     words = [*TPUS, "queued-resources", "delete", layout.name, *_where(_section(layout))]
     return [*words, "--force", "--async"]
 
 
 def remove_node(layout: Layout, node: str) -> list[str]:
-    """Deletes a node that belongs to no queued resource."""
+    """Command that deletes a node without a queued resource."""
     return [*TPUS, "tpu-vm", "delete", node, *_where(_section(layout)), "--async"]
 
 
 def ssh(layout: Layout, node: str, command: str, worker: str = "all") -> list[str]:
-    """Runs a command on the workers of a node."""
+    """Command that runs a command on the workers of a node."""
     words = [*TPUS, "tpu-vm", "ssh", node, *_where(_section(layout))]
     return [*words, f"--worker={worker}", f"--command={command}"]
 
 
 def copy(layout: Layout, node: str, script: str) -> list[str]:
-    """Copies the worker's script to every worker of a node."""
+    """Command that copies the workers' script to all workers of a node."""
     target = f"{node}:trm-{layout.name}.sh"
     return [*TPUS, "tpu-vm", "scp", script, target, *_where(_section(layout)), "--worker=all"]
 
 
 def fetch(layout: Layout, node: str, target: str) -> list[str]:
-    """Copies the log of worker 0 of a node to this machine."""
+    """Command that copies the log of a node's worker 0 to this machine."""
     log = f"{node}:trm-{layout.name}/log.txt"
     return [*TPUS, "tpu-vm", "scp", log, target, *_where(_section(layout)), "--worker=0"]
 
 
 def call(layout: Layout, verb: str, run: str, attempt: int) -> str:
-    """A call of the worker's script."""
+    """Shell command that calls the workers' script."""
     return shlex.join(["bash", f"trm-{layout.name}.sh", verb, run, str(attempt)])
 
 
@@ -186,12 +185,12 @@ def nodes(layout: Layout) -> list[str]:
 
 
 def _where(section: Tpu) -> list[str]:
-    # --quiet: a question, such as for a passphrase of a new key, would wait for ever.
+    # --quiet, since a prompt, such as for the passphrase of a new key, would wait for ever
     return [f"--zone={section.zone}", f"--project={section.project}", "--quiet"]
 
 
 def _by_name(text: str) -> dict[str, dict[str, Any]]:
-    """The items of a list that gcloud printed; an empty list is a list, anything else is not."""
+    """The items of a JSON list that gcloud printed, by name."""
     items = json.loads(text)
     if not isinstance(items, list):
         raise ValueError("no list")
@@ -199,7 +198,7 @@ def _by_name(text: str) -> dict[str, dict[str, Any]]:
 
 
 def _cause(told: dict[str, Any]) -> str:
-    """The message that comes with a failed request."""
+    """The error message of a failed request."""
     error = told.get("failedData", {}).get("error", {})
     return str(error.get("message", "")) if isinstance(error, dict) else ""
 

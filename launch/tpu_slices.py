@@ -1,6 +1,6 @@
-"""What is known of TPU slices: chips, hosts, images, and GKE's names for them.
+"""Facts about TPU slices: chips, hosts, images, and GKE's names.
 
-Checked against the providers' public pages in November 2026; no slice was created.
+They are from the providers' public pages of November 2026; no slice was created.
 """
 
 import re
@@ -11,16 +11,17 @@ from .errors import LaunchError
 
 @dataclass(frozen=True)
 class Generation:
-    """One kind of TPU.
+    """A generation of TPUs.
 
     Attributes:
-      prefix: of the Cloud TPU API's accelerator types, before a number; empty if it serves none.
-      cores: how many of that number are one chip.
-      alone: a slice of up to so many chips is one host that holds them all.
-      chips: of each host, in larger slices.
-      image: the runtime version for virtual machines; their Python is too old for JAX.
-      gke: the node selector's name of the kind.
-      dimensions: of a topology, such as 2 for "4x4".
+      prefix: prefix of accelerator types in the Cloud TPU API, before a number; empty if the API
+        does not serve it.
+      cores: what the number counts, per chip: 1 for chips, 2 for cores.
+      alone: maximum number of chips of a slice with a single host.
+      chips: chips per host in larger slices.
+      image: runtime version of virtual machines; its Python is too old for JAX.
+      gke: name in GKE's node selectors.
+      dimensions: number of dimensions of a topology, such as 2 for "4x4".
     """
 
     prefix: str
@@ -43,51 +44,49 @@ GENERATIONS = (
 
 @dataclass(frozen=True)
 class Slice:
-    """One slice."""
+    """A slice: a number of chips of one generation."""
 
     generation: Generation
     chips: int
 
     @property
     def hosts(self) -> int:
-        """How many machines it is, each running one process."""
+        """Number of hosts, each with one process."""
         return 1 if self.chips <= self.generation.alone else self.chips // self.generation.chips
 
     @property
     def chips_per_host(self) -> int:
-        """How many chips each of them has."""
+        """Number of chips per host."""
         return self.chips // self.hosts
 
 
 def of_accelerator(accelerator: str) -> Slice:
-    """The slice behind an accelerator type of the Cloud TPU API, such as "v5litepod-16".
+    """The slice of an accelerator type of the Cloud TPU API, such as "v5litepod-16".
 
     Raises:
-      LaunchError: there is no such type in the queued-resources API.
+      LaunchError: the queued-resources API has no such type.
     """
     match = re.fullmatch(r"([a-z0-9]+)-([1-9][0-9]*)", accelerator)
     kinds = {generation.prefix: generation for generation in GENERATIONS if generation.prefix}
     if match is None or match[1] not in kinds:
         raise LaunchError(
-            f"tpu: accelerator {accelerator!r} is not known; it is one of "
-            f"{', '.join(kinds)} and a number, such as v5litepod-16 for 16 chips of v5e "
-            "(later TPUs are not served by queued resources: use GKE)."
+            f"tpu: accelerator {accelerator!r} is unknown; give one of {', '.join(kinds)} and a "
+            "number, such as v5litepod-16 for 16 chips of v5e (queued resources do not serve "
+            "later TPUs: use GKE)."
         )
     generation, number = kinds[match[1]], int(match[2])
     return _checked(generation, number // generation.cores, number % generation.cores, accelerator)
 
 
 def of_topology(kind: str, topology: str) -> Slice:
-    """The slice behind GKE's accelerator and topology, such as "tpu-v5-lite-podslice", "4x4".
+    """The slice of GKE's accelerator and topology, such as "tpu-v5-lite-podslice" and "4x4".
 
     Raises:
-      LaunchError: the kind is not known, or the topology does not fit it.
+      LaunchError: the accelerator is unknown, or the topology does not fit it.
     """
     kinds = {generation.gke: generation for generation in GENERATIONS}
     if kind not in kinds:
-        raise LaunchError(
-            f"gke: accelerator {kind!r} is not known; it is one of {', '.join(kinds)}."
-        )
+        raise LaunchError(f"gke: accelerator {kind!r} is unknown; give one of {', '.join(kinds)}.")
     generation, chips = kinds[kind], 1
     sides = topology.split("x")
     if len(sides) != generation.dimensions or not all(
@@ -106,7 +105,7 @@ def _checked(generation: Generation, chips: int, rest: int, text: str) -> Slice:
     whole = chips <= generation.alone or chips % generation.chips == 0
     if rest or not whole or chips < 1:
         raise LaunchError(
-            f"{text!r} is no whole slice: {generation.gke} has {generation.chips} chips a host"
-            + (f", and its number counts {generation.cores} cores a chip." if rest else ".")
+            f"{text!r} is not a whole slice: {generation.gke} has {generation.chips} chips per host"
+            + (f", and its number counts {generation.cores} cores per chip." if rest else ".")
         )
     return Slice(generation, chips)

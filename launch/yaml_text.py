@@ -1,4 +1,4 @@
-"""YAML to be read by people: texts of several lines as blocks, and nothing by reference."""
+"""Writes readable YAML: multi-line texts as blocks, and no references."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import yaml
 
 
 class Dumper(yaml.SafeDumper):
-    """As PyYAML's, with the two differences."""
+    """PyYAML's safe dumper with these two differences."""
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Writes a value out wherever it stands."""
+        """Writes repeated values in full, without references."""
         return True
 
     def represent_str(self, text: str) -> yaml.ScalarNode:
-        """One text."""
+        """Represents a text, as a block if it has several lines."""
         style = "|" if "\n" in text else None
         return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -22,5 +22,5 @@ Dumper.add_representer(str, Dumper.represent_str)
 
 
 def dump(data: Any) -> str:
-    """One document."""
+    """Dumps one document."""
     return str(yaml.dump(data, Dumper=Dumper, sort_keys=False, width=100))

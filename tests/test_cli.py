@@ -53,10 +53,19 @@ def test_help_explains_every_command(capsys, name):
 
 
 @pytest.mark.parametrize("name", ["solve", "show", "eval", "export"])
-def test_help_puts_the_released_model_under_words_of_its_own(capsys, name):
+def test_help_puts_flags_under_headings(capsys, name):
     assert main([name, "--help"]) == 0
     text = capsys.readouterr().out
-    assert "which model:\n  --model" in text and "config:\n  --model" not in text
+    assert "\nwhich model:\n  --model: " in text and text.count("\n  --model: ") == 1
+    assert text.index("which model:") < text.index("output:") < text.index("every command:")
+
+
+def test_help_gives_types_and_defaults(capsys):
+    assert main(["eval", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--copies: Symmetric copies of each puzzle, including the original. (an integer" in text
+    assert "(an integer; default: 1)" in text and "(a number; default: 0.0)" in text
+    assert "--[no]search: " in text and "(default: true)" in text and "(default: false)" not in text
 
 
 def test_overview_names_every_command(capsys):
@@ -352,17 +361,17 @@ def test_halting_at_once_takes_one_step_of_each(capsys, workdir):
     [
         (["--halt", "--halt-threshold=1.5"], "halting threshold is 1.5"),
         (["--halt", "--halt-least=9", "--steps=3"], "makes no sense"),
-        (["--halt-patience=2"], "--halt_patience says when to halt"),
-        (["--rollouts=4"], "4 rollouts without noise or restarts are all the same"),
-        (["--rollouts=0"], "give 1 or more"),
+        (["--halt-patience=2"], "--halt_patience has no effect without --halt"),
+        (["--rollouts=4"], "4 rollouts without noise or restarts are all identical"),
+        (["--rollouts=0"], "must be 1 or more"),
         (["--rollouts=999999999999", "--noise=1"], "give fewer rollouts"),
-        (["--noise=-1"], "deviation is -1.0"),
-        (["--noise-on=z"], "--noise_on says how to search"),
-        (["--rollouts=2", "--restart=z", "--noise-on=z"], "add --noise"),
-        (["--rollouts=2", "--noise=1", "--symmetry=all"], "add --copies"),
-        (["--copies=5"], "5 symmetric copies are asked for and these puzzles have 4"),
+        (["--noise=-1"], "the noise is -1.0"),
+        (["--noise-on=z"], "--noise_on has no effect without a search"),
+        (["--rollouts=2", "--restart=z", "--noise-on=z"], "has no effect without --noise"),
+        (["--rollouts=2", "--noise=1", "--symmetry=all"], "has no effect without --copies"),
+        (["--copies=5"], "--copies is 5, but these puzzles have 4"),
         (["--select=first"], "add --halt"),
-        (["--curve", "--halt"], "leave these flags out"),
+        (["--curve", "--halt"], "leave --halt and --select out"),
         (["--checkpoints=4,x"], "give numbers"),
         (["--checkpoints=4,8", "--checkpoint=4"], "give one of them"),
     ],

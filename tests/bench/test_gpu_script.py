@@ -186,7 +186,7 @@ def test_tiny_leaves_out_what_needs_a_gpu(script, tmp_path, capsys):
     ways = {**TABLES["ways"], "fused": {"needs_gpu": True}}
     (tmp_path / "tables.json").write_text(json.dumps({**TABLES, "ways": ways}))
     assert script.run("--steps=variants", "--only=one", "--tiny") == 0
-    assert "--tiny leaves out what needs a GPU: fused\n" in capsys.readouterr().out
+    assert "--tiny skips the variants that need a GPU: fused\n" in capsys.readouterr().out
     assert len(of(script, "bench")) == 1 and "fused" not in (script.out / "table.md").read_text()
     assert script.run("--steps=variants", "--only=one") == 0
     assert len(of(script, "bench")) == 1 and "one/fused" in (script.out / "table.md").read_text()
@@ -250,7 +250,7 @@ def test_training_saves_once_a_minute_and_leaves_time_aside(script):
 def test_without_its_speed_training_saves_often(script):
     assert script.run("--steps=train") == 0
     assert "--config.checkpoint_every=100" in of(script, "train")[0]
-    assert script.run("--steps=train", "--fit") == 1, "nobody knows what fits"
+    assert script.run("--steps=train", "--fit") == 1, "it is unknown how many updates fit"
 
 
 def test_training_that_fails_is_scored_anyhow(script):
@@ -325,7 +325,7 @@ def test_mistakes_are_refused(script, capsys, flag, words):
 def test_tables_that_are_none_are_refused(tmp_path, text):
     path = tmp_path / "tables.json"
     path.write_text(text)
-    with pytest.raises(UserError, match="no table of variants"):
+    with pytest.raises(UserError, match="not a table of variants"):
         comparison.read(path)
     with pytest.raises(UserError, match="cannot be read"):
         comparison.read(tmp_path / "gone.json")

@@ -205,7 +205,7 @@ def test_widths():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"rollouts": 2}, "all the same"),
+        ({"rollouts": 2}, "all identical"),
         ({"copies": 0}, "1 or more"),
         ({"select": "first", "halt": Halt(3, threshold=1.0)}, "add --halt"),
     ],

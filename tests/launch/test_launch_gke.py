@@ -94,7 +94,7 @@ def calls(tmp_path):
 def test_submit_creates_and_never_changes_what_is_there(kubectl, tmp_path):
     assert gke.submit(*kubectl("echo created")) == 0
     assert calls(tmp_path)[0].startswith("create -f ")
-    with pytest.raises(LaunchError, match="is there already; `delete` it first"):
+    with pytest.raises(LaunchError, match="already exists; `delete` it first"):
         gke.submit(*kubectl("echo 'Error (AlreadyExists): x' >&2; exit 1"))
 
 

@@ -175,7 +175,7 @@ def test_what_is_no_secret_passes(tmp_path, words):
 
 
 def test_a_broken_file_is_named_without_what_it_holds(tmp_path):
-    with pytest.raises(LaunchError, match=r"is no YAML.* in line 1") as error:
+    with pytest.raises(LaunchError, match=r"is not valid YAML.* in line 1") as error:
         load(tmp_path, f"a: {TOKENS['hub']}: [\n")
     assert "hf_" not in str(error.value)
 

@@ -22,24 +22,24 @@ LOCAL = "workdir: runs/x\nlocal: {processes: 2}\n"
         ("tpu.slices=0", "slices must be 1 or more, not 0"),
         ("tpu.reserved=true", "spot and reserved exclude each other"),
         ("tpu.wait=soon", "wait 'soon' must be a number with s, m, h or d"),
-        ("tpu.accelerator=v5litepod-12x", "'v5litepod-12x' is not known"),
+        ("tpu.accelerator=v5litepod-12x", "'v5litepod-12x' is unknown"),
         ("tpu.accelerator=tpu7x-8", "use GKE"),
-        ("tpu.accelerator=v5litepod-18", "no whole slice"),
-        ("tpu.accelerator=v4-9", "counts 2 cores a chip"),
-        ("command=[train, --token=abc]", "holds a secret"),
-        ("command=[train, --config.hf_token=abc]", "holds a secret"),
+        ("tpu.accelerator=v5litepod-18", "not a whole slice"),
+        ("tpu.accelerator=v4-9", "counts 2 cores per chip"),
+        ("command=[train, --token=abc]", "looks like a secret"),
+        ("command=[train, --config.hf_token=abc]", "looks like a secret"),
         ("restarts=-1", "restarts must be 0 or more"),
         ("name=My_Job", "'my-job-"),
         ("command=[eval]", "must begin with `train`"),
         ("command=[train, --workdir=x]", "write it as the key `workdir`"),
         ("command=train", "must be a list"),
-        ("environment.TRM_COMMIT=x", "TRM_COMMIT is the launcher's own"),
-        ("environment.A-B=x", "no name of an environment variable"),
+        ("environment.TRM_COMMIT=x", "TRM_COMMIT is reserved for the launcher"),
+        ("environment.A-B=x", "not a valid name of an environment variable"),
         ("environment.RATE=1.5", "put 1.5 in quotes"),
         ("environment.WANDB_API_KEY=abc", "WANDB_API_KEY looks like a secret"),
         ("gke={accelerator: nvidia-l4}", "either `topology` (TPU) or `gpus`"),
         ("gke={accelerator: tpu-v6e-slice, topology: 4x4x4}", "must be 2 numbers"),
-        ("gke={accelerator: tpu-v9, topology: 4x4}", "'tpu-v9' is not known"),
+        ("gke={accelerator: tpu-v9, topology: 4x4}", "'tpu-v9' is unknown"),
         (
             "slurm={nodes: 1, tasks_per_node: 1, gpus_per_node: 8, time: '1', directory: /x}",
             "equal",
@@ -47,7 +47,7 @@ LOCAL = "workdir: runs/x\nlocal: {processes: 2}\n"
         ("slurm={nodes: 1, tasks_per_node: 1, time: soon, directory: /x}", "time 'soon'"),
         ("local.processes=0", "processes must be 1 or more"),
         ("nokey", "must be KEY=VALUE"),
-        ("name.x=1", "'name' is no section"),
+        ("name.x=1", "'name' is not a section"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_the_file(tmp_path, change, words):
@@ -61,10 +61,10 @@ def test_a_mistake_is_one_sentence_that_names_the_file(tmp_path, change, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: [", "is no YAML"),
-        ("- a", "must hold keys and values"),
+        ("a: [", "is not valid YAML"),
+        ("- a", "must be a mapping of keys to values"),
         ("name: x", "lacks the key 'command'"),
-        ("", "must hold keys and values"),
+        ("", "must be a mapping of keys to values"),
     ],
 )
 def test_a_file_that_is_no_job(tmp_path, text, words):
@@ -217,7 +217,7 @@ def test_a_sweep_has_the_work_directories_of_trm_sweep(tmp_path):
 
 def test_a_sweep_sets_nothing_that_the_command_sets(tmp_path):
     text = HEAD.replace('demo"', 'demo", --config.seed=3')
-    with pytest.raises(LaunchError, match="sets --config.seed, and so does the sweep"):
+    with pytest.raises(LaunchError, match="both the command and the sweep set --config.seed"):
         make(tmp_path, text + LOCAL, sweep=[("a", {"seed": 1})])
 
 
@@ -229,9 +229,9 @@ def test_a_list_in_a_sweep_is_a_tuple_in_its_flag(tmp_path):
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("experiments/none.py", "gives no sweep"),
+        ("experiments/none.py", "cannot be read"),
         ("none.json", "cannot be read"),
-        ("experiments/ablations.py:nothing", "gives no sweep"),
+        ("experiments/ablations.py:nothing", "cannot be read"),
     ],
 )
 def test_a_sweep_that_cannot_be_read(spec, words):

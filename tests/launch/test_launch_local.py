@@ -116,7 +116,7 @@ def test_42_starts_both_again(start, tmp_path):
 
 def test_restarts_are_counted(start, tmp_path):
     code, out = finished(start("42,42"))
-    assert code == 42 and "no restart left of 2" in out
+    assert code == 42 and "all 2 restarts are used up" in out
     assert starts(tmp_path, 0) == 3
 
 
@@ -173,7 +173,7 @@ def test_cancel_and_status_and_delete_from_a_second_terminal(start, tmp_path):
     launcher = start("hang,hang")
     wait_for(lambda: all((tmp_path / "work" / str(i)).exists() for i in (0, 1)))
     time.sleep(0.3)
-    assert "a launcher drives it" in finished(start("hang,hang", verb="status"))[1]
+    assert "a launcher is running" in finished(start("hang,hang", verb="status"))[1]
     assert finished(start("hang,hang"))[0] == 2
     assert finished(start("hang,hang", verb="delete"))[0] == 2
     assert finished(start("hang,hang", verb="cancel"))[0] == 0

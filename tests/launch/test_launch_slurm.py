@@ -100,7 +100,7 @@ def test_a_job_in_the_queue_is_not_submitted_twice(tmp_path, queue):
 def test_nothing_is_done_on_a_queue_that_cannot_be_read(tmp_path, queue, capsys, verb):
     assert getattr(slurm, verb)(make(tmp_path, job(tmp_path)), Desk(tmp_path / "desk")) == 1
     assert not queue[1].exists()
-    assert "nothing is done" in capsys.readouterr().out
+    assert "no action taken" in capsys.readouterr().out
 
 
 def test_a_directory_must_be_absolute(tmp_path):

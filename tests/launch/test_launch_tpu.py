@@ -52,7 +52,7 @@ def test_asks_waits_runs_and_gives_the_slice_back(cloud, tmp_path, capsys):
     assert words[4] == "tiny"
     for option in ("--spot", "--node-id=tiny", "--runtime-version=v2-alpha-tpuv5-lite"):
         assert option in words
-    assert "the slices are gone" in capsys.readouterr().out
+    assert "the slices are deleted" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("answer", ["half", "orphan"])
@@ -105,7 +105,7 @@ def test_restarts_are_counted(cloud, tmp_path, capsys):
         ("start", 2),
         ("start", 3),
     ]
-    assert "no restart left of 2" in capsys.readouterr().out
+    assert "all 2 restarts are used up" in capsys.readouterr().out
     assert acts(tmp_path)[-1] == "delete"
 
 
@@ -136,7 +136,7 @@ def test_nothing_is_done_on_a_state_that_could_not_be_read(cloud, tmp_path, caps
     first = calls(tmp_path)
     assert [words[2:4] for words in first[:6]] == [["queued-resources", "list"]] * 6
     assert len(calls(tmp_path, "queued-resources", "create")) == 1
-    assert "nothing is done" in capsys.readouterr().out
+    assert "no action taken" in capsys.readouterr().out
 
 
 def test_an_unknown_word_for_a_state_is_unknown(cloud, tmp_path):

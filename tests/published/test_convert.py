@@ -163,7 +163,7 @@ def test_bfloat16_in_npz_is_said(tmp_path, capsys):
     code, text, _ = trm(
         capsys, "convert", "to-torch", "--workdir", tmp_path / "out", "--out", tmp_path / FILE
     )
-    assert code == 0 and ".npz knows no bfloat16" in text
+    assert code == 0 and ".npz has no bfloat16" in text
     assert read(tmp_path / FILE)["H_init"].dtype == np.float32
 
 
@@ -190,7 +190,7 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
     assert code == 2 and error.count("\n") == 1
     asked = ("kind", "heads", "positions", "T", "n", "N", "prefix_tokens", "halt_exploration")
     told = ", ".join(f"config.model.{name}" for name in asked)
-    assert f"{FILE} does not tell config.data.task, config.data.maze.side, {told};" in error
+    assert f"{FILE} does not determine config.data.task, config.data.maze.side, {told};" in error
     assert "(puzzles of 6 tokens: maze or sudoku)" in error
     assert "--config experiments/maze.py:hard --config.model.heads=8" in error
     token_mixing = infer(arrays_of(model_of()), FILE).not_told()
@@ -200,10 +200,10 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "takes a direction first"),
-        (["sideways"], "takes a direction first"),
+        ([], "needs a direction first"),
+        (["sideways"], "needs a direction first"),
         (["from-torch"], "takes one file; it was given 0"),
-        (["from-torch", "nowhere.npz"], "nowhere.npz is no file"),
+        (["from-torch", "nowhere.npz"], "nowhere.npz is not a file"),
         (["from-torch", "a.npz", "--raw"], "--raw is for `trm convert to-torch`"),
         (["to-torch", "--step=3"], "--step is for `trm convert from-torch`"),
         (["to-torch", "--out=a.pt"], "--workdir is missing"),
@@ -222,7 +222,7 @@ def test_a_full_directory_is_refused(tmp_path, capsys):
     file = saved(tmp_path / FILE, arrays_of(model_of()))
     command = ["convert", "from-torch", file, *overrides(T=2, n=2), "--puzzles=0", "--out"]
     code, _, error = trm(capsys, *command, tmp_path)
-    assert code == 2 and "already holds something" in error
+    assert code == 2 and "is not empty" in error
     code, _, error = trm(capsys, *command, "gs://bucket/out")
     assert code == 2 and "give a local directory" in error
     (tmp_path / "empty").mkdir()

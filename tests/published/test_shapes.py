@@ -121,7 +121,7 @@ def put(name, shape, dtype=np.float32, fill=0):
         ({}, put(f"{LAYER}.mlp.bias", 3), {}, f"unknown arrays: {LAYER}.mlp.bias"),
         ({}, put("q_head.weight", (2, 15)), {}, "q_head.weight has shape (2, 15);.*(2, 16)"),
         ({}, put("embed_tokens.embedding_weight", 16), {}, "embedding_weight has shape (16,)"),
-        ({}, put("q_head.bias", 2, fill=np.nan), {}, "q_head.bias holds numbers that are not"),
+        ({}, put("q_head.bias", 2, fill=np.nan), {}, "q_head.bias has values that are not"),
         ({}, put("H_init", 16, ml_dtypes.bfloat16, np.inf), {}, "H_init.*type bfloat16, float32"),
         ({}, put("q_head.bias", 2, np.float64), {}, "q_head.bias is of type float64"),
         ({}, put("H_init", 16, np.float16), {}, "H_init, L_init are of type float16, float32"),

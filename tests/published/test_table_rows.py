@@ -56,7 +56,7 @@ def test_a_maze_there_evaluate_and_back(tmp_path, capsys):
     arrays, config = published("maze")
     file = saved(tmp_path / "step_9765.safetensors", arrays)
     plan = convert.plan(file, config)
-    assert plan.notes[0].endswith("the config says; its 6 tokens are also those of sudoku")
+    assert plan.notes[0].endswith("the config says; its 6 tokens also fit sudoku")
     assert convert.from_torch(plan, tmp_path / "out", 2)["agrees"]
     assert convert.taken(plan)["data.maze.side"] == SIDE
     counts = ["--train=2", "--heldout=0", "--test=2", f"--side={SIDE}"]
@@ -70,11 +70,11 @@ def test_a_maze_with_the_config_of_a_sudoku_is_told(tmp_path):
     arrays, config = published("maze")
     file = saved(tmp_path / "a.safetensors", arrays)
     config["data"] = {"task": "sudoku", "sudoku": {"box": [3, 3]}}
-    words = r"6 tokens .*not tell apart: .*sudoku with box=\(2, 2\), and so has maze; .*data.task"
+    words = r"6 tokens .*fits sudoku with box=\(2, 2\) as well as maze, .*data.task"
     with pytest.raises(UserError, match=words):
         convert.plan(file, config)
     config["data"]["sudoku"]["box"] = [2, 2]  # said by the user, so it may be
-    assert "also those of maze" in convert.plan(file, config).notes[0]
+    assert "also fit maze" in convert.plan(file, config).notes[0]
     config["data"] = {"task": "arc", "arc": {"side": SIDE}}
     with pytest.raises(UserError, match="no arc puzzle .* of the task maze or sudoku: set config"):
         convert.plan(file, config)
@@ -83,7 +83,9 @@ def test_a_maze_with_the_config_of_a_sudoku_is_told(tmp_path):
 def test_arc_without_its_data_set_has_positions(tmp_path, tasks, capsys):
     arrays, config = published("arc", copies=3)
     plan = convert.plan(saved(tmp_path / "a.safetensors", arrays), config)
-    assert any("the 6 rows of puzzle_emb.weights are positions" in note for note in plan.notes)
+    assert any(
+        "the tasks of the 6 rows of puzzle_emb.weights are unknown" in note for note in plan.notes
+    )
     assert convert.from_torch(plan, tmp_path / "out", 2)["agrees"]
     command = ["eval", f"--workdir={tmp_path / 'out'}", f"--data={tasks}", "--max_augmentations=0"]
     assert cli.main(command) == 2
@@ -142,7 +144,7 @@ def test_arc_rows_by_a_data_set_of_ours(tmp_path, capsys):
     convert.from_torch(convert.plan(file, config, data=data), tmp_path / "out", 0)
     assert cli.main(["eval", f"--workdir={tmp_path / 'out'}", f"--data={data}"]) == 0
     file = saved(tmp_path / "b.npz", arrays_of(model, rows=rows + 1))
-    with pytest.raises(UserError, match=rf"names {rows} rows and .* has {rows + 1}; give"):
+    with pytest.raises(UserError, match=rf"names {rows} rows, but .* has {rows + 1}; give"):
         convert.plan(file, config, data=data)
 
 
@@ -179,9 +181,9 @@ def test_wrong_names(names, words):
     ("task", "content", "words"),
     [
         ("arc", "[", "cannot be read"),
-        ("arc", "{}", "holds no list of names"),
-        ("arc", "[3]", "holds no list of names"),
-        ("arc", json.dumps(NAMES[:3]), "names 3 rows and puzzle_emb.weights of a.npz has 6"),
+        ("arc", "{}", "is not a list of names"),
+        ("arc", "[3]", "is not a list of names"),
+        ("arc", json.dumps(NAMES[:3]), "names 3 rows, but puzzle_emb.weights of a.npz has 6"),
         ("arc", None, "neither an identifiers.json nor a manifest.json"),
         ("maze", json.dumps(NAMES), "task 'maze' has no rows of the puzzle table by name"),
     ],

@@ -113,7 +113,7 @@ def test_damaged_and_missing_files(tmp_path, suffix):
     file.write_bytes(file.read_bytes()[:1500])
     with pytest.raises(UserError, match=r"a\..* cannot be read as"):
         read(file)
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="is not a file"):
         read(tmp_path / f"b{suffix}")
 
 
@@ -136,7 +136,7 @@ def test_prefixes_unknown_and_mixed(tmp_path):
     with pytest.raises(UserError, match=r"'encoder\.a', which starts with none"):
         read(tmp_path / FILE)
     np.savez(tmp_path / FILE, **{"inner.a": np.zeros(1), "model.inner.b": np.zeros(1)})
-    with pytest.raises(UserError, match=r"'model\.inner\.b' beside names that start with 'inner"):
+    with pytest.raises(UserError, match=r"'model\.inner\.b', but other names start with 'inner"):
         read(tmp_path / FILE)
 
 
@@ -152,7 +152,7 @@ def test_a_failed_or_refused_write_leaves_things_as_they_were(tmp_path, monkeypa
         write(tmp_path / "a.bin", {}, "inner.")
     assert not list(tmp_path.iterdir())
     (tmp_path / "a.npz").write_text("mine")
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="already exists"):
         write(tmp_path / "a.npz", {}, "inner.")
     assert (tmp_path / "a.npz").read_text() == "mine"
 
@@ -177,9 +177,9 @@ LARGE = Saved(WIDE, storage=np.ones(4, np.float32), stride=(0, 0))
     ("tensor", "damage", "words"),
     [
         (ONE, changed("data/0", None), "it is incomplete: it has no archive/data/0"),
-        (ONE, changed("data/0", b"1234"), "it has 1 numbers where 4"),
+        (ONE, changed("data/0", b"1234"), "it has 1 stored numbers instead of 4"),
         (ONE, changed("data/0", bytes(999)), "larger than it can be"),
-        (ONE, changed("data.pkl", None), "without the data.pkl"),
+        (ONE, changed("data.pkl", None), "without PyTorch's data.pkl"),
         (ONE, changed("data.pkl", b"\x80\x02nonsense"), "its data.pkl cannot be read"),
         (ONE, changed("constants.pkl", b""), "TorchScript"),
         (ONE, changed("byteorder", b"big"), "big-endian"),
@@ -191,7 +191,7 @@ def test_archives_that_contradict_themselves(tmp_path, tensor, damage, words):
     file = torch_saved(tmp_path / "a.pt", {"inner.a": tensor}, damage)
     with pytest.raises(UserError, match=words) as error:
         read(file)
-    assert "a.pt cannot be read as PyTorch: it" in str(error.value)
+    assert "a.pt cannot be read as a PyTorch file: it" in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", ["", ".pt", ".npz", ".safetensors"])

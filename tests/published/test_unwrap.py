@@ -47,7 +47,7 @@ def halved(arrays):
 def test_names_lose_whatever_stands_before_them(tmp_path, arrays, before):
     found, words = read_said(torch_saved(tmp_path / "a.pt", state_dict(arrays, before)))
     assert_same(found, arrays)
-    assert words == [f"took the names without {before!r}" if before else "the names have no prefix"]
+    assert words == [f"removed the prefix {before!r}" if before else "the names have no prefix"]
 
 
 @pytest.mark.parametrize("key", ["model", "state_dict", "model_state_dict", "weights"])
@@ -113,9 +113,9 @@ def test_weights_of_16_bits_are_read_and_come_back(tmp_path, arrays, dtype):
         ({"encoder.weight": Saved(np.ones(2, np.float32))}, "no weights of a published model"),
         (
             {"model": {"layer.weight": Saved(np.ones(2, np.float32))}},
-            "published model, but 'model'",
+            "published model, only 'model'",
         ),
-        (3, "holds a int and no dict of tensors"),
+        (3, "holds a int, not a dict of tensors"),
     ],
 )
 def test_weights_of_something_else(tmp_path, content, words):
@@ -133,4 +133,4 @@ def test_prefixes():
 def test_npz_files_lose_their_prefix_too(tmp_path, arrays):
     plain = {f"module.{n}": a.astype(np.float32) for n, a in arrays.items()}
     np.savez(tmp_path / FILE, **plain)
-    assert read_said(tmp_path / FILE)[1] == ["took the names without 'module.'"]
+    assert read_said(tmp_path / FILE)[1] == ["removed the prefix 'module.'"]

@@ -54,7 +54,7 @@ def test_models_of_an_empty_folder(capsys, folder, tmp_path):
     assert told(capsys, "models", f"--folder={tmp_path / 'models'}").out.count("\n") == 3
     (tmp_path / "none").mkdir()
     assert told(capsys, "models", f"--folder={tmp_path / 'none'}").out == "None yet.\n"
-    assert "is no folder" in fails(capsys, "models", f"--folder={tmp_path / 'nowhere'}")
+    assert "is not a directory" in fails(capsys, "models", f"--folder={tmp_path / 'nowhere'}")
 
 
 def test_add_writes_a_pair(capsys, folder, workdir, tmp_path):
@@ -70,7 +70,7 @@ def test_add_writes_a_pair(capsys, folder, workdir, tmp_path):
     assert "new.json and new.npz: checkpoint 8" in out and "4 measurements" in out
     card = cards.find("new", tmp_path / "out")
     assert card.record["measured"][0] == more[0] and card.record["rank"] == 3
-    assert "is there; give another --name" in fails(capsys, *ADD, *flags)
+    assert "already exists; give another --name" in fails(capsys, *ADD, *flags)
     assert told(capsys, *ADD, *flags, "--overwrite", "--weights=float32")
 
 
@@ -80,7 +80,7 @@ def test_add_needs_what_a_work_directory_does_not_say(capsys, folder, workdir, m
     assert "--hardware is missing" in fails(capsys, "models", "--add", "--command=x", *place)
     assert "--workdir is missing" in fails(capsys, *ADD, "--name=new")
     assert "--name is missing" in fails(capsys, *ADD, f"--workdir={workdir}")
-    assert "--name is for --add" in fails(capsys, "models", "--name=x")
+    assert "--name is only for --add" in fails(capsys, "models", "--name=x")
     monkeypatch.setattr(writing, "FOLDER", folder / "site-packages/trm_jax/released/models")
     assert "--folder is missing" in fails(capsys, *ADD, *place)
 
@@ -101,8 +101,8 @@ def test_solve_chooses_by_the_puzzle(capsys, folder):
         (["." * 36], "no released model is for a puzzle of 36 cells; there are sudoku-4x4-small"),
         (["9" * 16], "is not a cell of a 4x4 Sudoku"),
         ([], "There is no puzzle to solve"),
-        (["no/such.txt"], "no/such.txt: no such file, and it is no puzzle either"),
-        ([PUZZLE, "--checkpoint=8"], "--checkpoint is 8, and the released model"),
+        (["no/such.txt"], "no/such.txt: no such file, and it is not a puzzle either"),
+        ([PUZZLE, "--checkpoint=8"], "--checkpoint is 8, but the released model"),
         ([PUZZLE, "--model=sudoku-4x4"], "did you mean sudoku-4x4-"),
         ([PUZZLE, "--model="], "--model is empty"),
         ([PUZZLE, "--model=a", "--workdir=b"], "--workdir and --model are both given"),
@@ -140,9 +140,9 @@ def test_a_released_model_is_shown_watched_scored_and_exported(capsys, folder, t
 def test_the_api_takes_names_of_released_models(folder, monkeypatch, tmp_path):
     model = trm_jax.load("sudoku-4x4-exact")
     assert model.kind["cells"] == 16 and model.solve([PUZZLE])[0].answer.dtype == np.int64
-    with pytest.raises(UserError, match="is released and holds one checkpoint"):
+    with pytest.raises(UserError, match="is released and has one checkpoint"):
         trm_jax.load("sudoku-4x4-exact", checkpoint=4)
-    with pytest.raises(UserError, match=r"sudoku is not there; .* \(there are sudoku-4x4-small"):
+    with pytest.raises(UserError, match=r"sudoku does not exist; .* \(there are sudoku-4x4-small"):
         trm_jax.load("sudoku")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sudoku-4x4-exact").mkdir()

@@ -105,13 +105,13 @@ def test_one_flipped_bit_is_refused(folder):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    refuses(r"small.npz is not the file of sudoku-4x4-small.json \(its SHA-256 differs")
+    refuses(r"small.npz is not the file of sudoku-4x4-small.json: its SHA-256 differs")
 
 
 def test_truncated_missing_and_foreign_weights_are_refused(folder):
     path = folder / "sudoku-4x4-small.npz"
     path.write_bytes(path.read_bytes()[:-9])
-    refuses(r"small.npz is not the file of .* bytes\); restore it")
+    refuses(r"small.npz is not the file of .* bytes instead of .*\); restore it")
     path.unlink()
     refuses(r"small.npz, the weights of sudoku-4x4-small.json, cannot be read \(No such file")
     shutil.copy(folder / "sudoku-4x4-exact.npz", path)
@@ -128,20 +128,20 @@ def vouch(folder, content, **changes):
 def test_weights_that_a_card_vouches_for_are_looked_at_too(folder, workdir):
     weights = load(workdir, 8).weights
     vouch(folder, b"no archive")
-    refuses(r"small.npz is no file of weights in bfloat16 \(")
+    refuses(r"small.npz is not a file of weights in bfloat16 \(")
     vouch(folder, encode(weights, "float32"))
-    refuses("no file of weights in bfloat16 .* is float32, not uint16")
+    refuses("not a file of weights in bfloat16 .* is float32, not uint16")
     vouch(folder, encode(weights.replace(table=weights.table[:, :5]), "bfloat16"))
-    refuses(r"has table of shape \(1, 5\), and the model of .*small.json has \(1, 16\)")
+    refuses(r"has table of shape \(1, 5\), but the model of .*small.json has \(1, 16\)")
     vouch(folder, encode(weights.replace(table=weights.table + np.inf), "bfloat16"))
-    refuses("has numbers in table that are not finite")
+    refuses("has values in table that are not finite")
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"kind": "poem"}, "is no card of a released model, or a damaged one .*'kind' is not"),
-        ({"format": 2}, "has format 2 and this trm_jax reads format 1"),
+        ({"kind": "poem"}, "is not a valid card .*'kind' is not"),
+        ({"format": 2}, "has format 2, but this trm_jax reads format 1"),
         ({"name": "other"}, "is the card of the model 'other'; name the file other.json"),
         ({"sha256": None}, "it has no 'sha256' of the right type"),
         ({"rank": True}, "it has no 'rank' of the right type"),
@@ -157,7 +157,7 @@ def test_damaged_and_foreign_cards_are_refused(folder, changes, words):
 
 def test_a_card_that_is_no_json_is_refused_in_lists_too(folder):
     (folder / "notes.json").write_text("not {")
-    with pytest.raises(UserError, match=r"notes.json is no card of a released model"):
+    with pytest.raises(UserError, match=r"notes.json is not a valid card of a released model"):
         all_cards()
 
 
@@ -197,7 +197,7 @@ def test_adding_a_model_is_one_pair_of_files_and_nothing_else(folder, workdir):
 
 
 def test_a_model_is_overwritten_only_if_told_to(folder, workdir):
-    with pytest.raises(UserError, match="small.json is there; give another --name, or --overwrite"):
+    with pytest.raises(UserError, match="small.json already exists; give another --name"):
         writing.add(workdir, released("sudoku-4x4-small"), folder)
     card = writing.add(workdir, released("sudoku-4x4-small"), folder, step=4, overwrite=True)
     assert card.record["step"] == load_released("sudoku-4x4-small").step == 4

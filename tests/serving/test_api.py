@@ -109,7 +109,7 @@ def test_every_form_of_a_puzzle_is_the_same_puzzle(model):
             {},
             r"an array \[9, 9\]; give texts, or arrays of \[16\] or \[4, 4\]",
         ),
-        ([[1, 2], [3]], {}, "a list of unequal ones"),
+        ([[1, 2], [3]], {}, "a list of elements with different shapes"),
         (np.full((4, 4), 5), {}, "Puzzle 1: .* has cells other than integers from 0 to 4"),
         (np.zeros((4, 4)), {}, "Puzzle 1: .* has cells other than integers"),
         (["11.............."], {}, "Puzzle 1 contradicts itself"),
@@ -127,21 +127,21 @@ def test_mistakes_get_one_sentence(model, puzzles, settings, words):
 
 def test_an_export_takes_no_more_steps_than_it_has(home):
     assert trm_jax.load(home / "runs/demo").solve(PUZZLE, steps=5)
-    with pytest.raises(UserError, match="steps is 5 and the model was exported with 3"):
+    with pytest.raises(UserError, match="steps is 5, but the model was exported with 3"):
         trm_jax.load(home / "exported/demo").solve(PUZZLE, steps=5)
 
 
 def test_paths_that_are_no_model(home, tmp_path):
-    with pytest.raises(UserError, match="is not there; give a work directory"):
+    with pytest.raises(UserError, match="does not exist; give a work directory"):
         trm_jax.load(tmp_path / "nowhere")
     with pytest.raises(UserError, match="neither a work directory, .* nor an export"):
         trm_jax.load(tmp_path)
-    with pytest.raises(UserError, match="holds one checkpoint"):
+    with pytest.raises(UserError, match="has one checkpoint"):
         trm_jax.load(home / "exported/demo", checkpoint=4)
     with pytest.raises(UserError, match="no checkpoint 99"):
         trm_jax.load(home / "runs/demo", checkpoint=99)
     (tmp_path / "manifest.json").write_text('{"trm_export": 1}')
-    with pytest.raises(UserError, match=r"manifest.json lacks 'sha256'; export the model anew"):
+    with pytest.raises(UserError, match=r"manifest.json lacks 'sha256'; export the model again"):
         trm_jax.load(tmp_path)
 
 
@@ -213,7 +213,10 @@ def test_the_documentations_examples_run(home, tmp_path, monkeypatch, capsys):
     (command,) = examples("docs/api.md", "bash")
     _, *arguments = shlex.split(command.replace("exported/demo", str(tmp_path / "demo")))
     assert main(arguments) == 0
-    assert "same answers on 8 puzzles (heldout)" in capsys.readouterr().out
+    assert (
+        "same answers as the library's own rollout on 8 puzzles (heldout)"
+        in capsys.readouterr().out
+    )
     (code,) = examples(tmp_path / "demo/README.md", "python")[:1]
     place = code.replace("this/directory or hf://owner/name", str(tmp_path / "demo"))
     exec(place, {"puzzles": GRID})

@@ -108,7 +108,7 @@ def test_answers_are_the_librarys_for_any_number_of_puzzles(tmp_path, kind):
         np.testing.assert_allclose(halt_logits, expected.halt_logits[:, :count], atol=rounding)
     assert np.ptp(halt_logits) > 0.01, "the logits say nothing"
     with pytest.raises(
-        ValueError, match=r"the questions are \(3, 9\); the program takes \[m, 16\]"
+        ValueError, match=r"the questions have shape \(3, 9\); the program takes \[m, 16\]"
     ):
         program(questions(3)[:, :9])
 
@@ -176,8 +176,13 @@ def test_jax_and_numpy_are_enough(exported, trained, tmp_path):
     found, expected = np.load(places[2]), library(trained, inputs, 3)
     np.testing.assert_array_equal(found["answers"], expected.predictions)
     np.testing.assert_allclose(found["halt_logits"], expected.halt_logits, atol=1e-5)
-    text, sure = done.stdout.split("  ")
-    assert len(text) == 16 and set(text) <= set(".1234") and sure.endswith("% sure\n")
+    text, confidence = done.stdout.split("  ")
+    assert (
+        len(text) == 16
+        and set(text) <= set(".1234")
+        and confidence.startswith("confidence: ")
+        and confidence.endswith("%\n")
+    )
 
 
 @pytest.mark.parametrize("name", ["program.bin", "weights.npz", "table.npy"])
@@ -185,7 +190,7 @@ def test_a_file_that_was_changed_or_lost_is_named(exported, name):
     content = bytearray((exported / name).read_bytes())
     content[len(content) // 2] ^= 1
     (exported / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{name} is not as it was written"):
+    with pytest.raises(ValueError, match=f"{name} was changed"):
         load.load(exported)
     (exported / name).unlink()
     with pytest.raises(ValueError, match=f"{name} cannot be read"):
@@ -193,16 +198,16 @@ def test_a_file_that_was_changed_or_lost_is_named(exported, name):
 
 
 def test_what_is_no_export_or_a_later_one_is_said(exported, tmp_path):
-    with pytest.raises(ValueError, match=r"is no exported model: its manifest.json"):
+    with pytest.raises(ValueError, match=r"is not an exported model: its manifest.json"):
         load.load(tmp_path)
     manifest = json.loads((exported / "manifest.json").read_text())
     (exported / "manifest.json").write_text(json.dumps(manifest | {"trm_export": 2}))
-    with pytest.raises(ValueError, match="has format version 2 and this program reads 1"):
+    with pytest.raises(ValueError, match="has format version 2, but this program reads 1"):
         load.load(exported)
     # a program of another JAX: its bytes make no sense to this one
     (exported / "program.bin").write_bytes(b"something else entirely")
     edit(exported, jax="9.9", trm_export=1)
-    with pytest.raises(ValueError, match=r"was written by JAX 9\.9 and JAX .* cannot read it"):
+    with pytest.raises(ValueError, match=r"was written by JAX 9\.9, and JAX .* cannot read it"):
         load.load(exported)
 
 
@@ -246,7 +251,7 @@ def table(array):
         (lambda e: (e / "table.npy").write_bytes(b"x"), "table.npy is damaged"),
         (table(np.full((1, 16), np.nan, np.float32)), "table.npy is damaged .*finite"),
         (table(np.ones((1, 17), np.float32)), "another model than the weights"),
-        (table(np.ones(16, np.float32)), "table.npy is damaged .*no table"),
+        (table(np.ones(16, np.float32)), "table.npy is damaged .*not a table"),
         (table(np.asarray([{}], object)), "table.npy is damaged"),
     ],
 )
@@ -295,28 +300,28 @@ def test_a_manifest_of_another_shape_is_one_sentence(exported, changes):
     with pytest.raises(UserError) as error:
         solver.load(exported)
     message = str(error.value)
-    assert str(exported) in message and "\n" not in message and "anew" in message
+    assert str(exported) in message and "\n" not in message and "again" in message
 
 
 def test_what_tokens_and_rows_may_be_is_checked(exported):
     program = load.load(exported)
     for bad in (questions(1) + 9, questions(1) - 9, questions(1) * 1.0):
-        with pytest.raises(ValueError, match="whole numbers 0 to 5"):
+        with pytest.raises(ValueError, match="whole numbers from 0 to 5"):
             program(bad)
     for ids in ([1], [-1], [0, 0]):
-        with pytest.raises(ValueError, match="the rows have to be 1 whole numbers 0 to 0"):
+        with pytest.raises(ValueError, match="ids must be 1 whole numbers from 0 to 0"):
             program(questions(1), ids)
 
 
 def test_nothing_is_written_where_answers_differ_or_something_is(trained, tmp_path, monkeypatch):
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken/file").write_text("mine")
-    with pytest.raises(UserError, match="taken already holds something"):
+    with pytest.raises(UserError, match="taken is not empty"):
         save(trained, tmp_path / "taken", Form(steps=1))
     # a program that is not the model: its first step counted twice
     wrong = lambda model, steps, *rest: export_function(model, steps + 1, *rest)  # noqa: E731
     monkeypatch.setattr(export, "export_function", wrong)
-    with pytest.raises(UserError, match="gives other answers than the library in .* of the cells"):
+    with pytest.raises(UserError, match="differs from the library in .* of the cells"):
         save(trained, tmp_path / "out", Form(steps=1))
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 

@@ -107,7 +107,7 @@ def test_a_path_here_comes_before_the_hub(fake, exported, tmp_path, monkeypatch)
 def test_a_download_that_is_damaged_is_refused(fake, exported):
     hub.push(exported, "me/tiny", private=False)
     (fake.root / "me/tiny/weights.npz").write_bytes(b"other weights")
-    with pytest.raises(UserError, match=r"weights.npz is not as it was written"):
+    with pytest.raises(UserError, match=r"weights.npz was changed"):
         trm_jax.load("hf://me/tiny")
 
 
@@ -123,14 +123,16 @@ def test_what_cannot_be_had_gets_one_sentence(fake, exported, name):
 
 @pytest.mark.parametrize("name", ["hf://tiny", "hf://a/b/c", "hf://"])
 def test_names_that_are_none(name):
-    with pytest.raises(UserError, match=r"is no model on the hub; write hf://owner/name"):
+    with pytest.raises(
+        UserError, match=r"is not the name of a model on the hub; write hf://owner/name"
+    ):
         trm_jax.load(name)
 
 
 def test_who_is_not_logged_in_is_told_so_before_anything_is_done(fake, exported):
     fake.token = None
     with pytest.raises(
-        UserError, match="nobody is logged in .* run `hf auth login`, or set HF_TOKEN"
+        UserError, match="you are not logged in .* run `hf auth login`, or set HF_TOKEN"
     ):
         hub.check_login("me/tiny")
     for name in ("tiny", "me/tiny@main"):
@@ -183,7 +185,7 @@ def test_the_card_holds_what_was_measured_and_nothing_else(exported):
     own = score(split="heldout", fingerprint="0" * 64)
     text = card(exported, scores=[own], weights_dtype="bfloat16")
     assert "| the run's own (`000000000000`) | heldout |" in text
-    assert "may have been chosen by its score on the held-out split" in text
+    assert "may have been selected by its score on the held-out split" in text
     assert "measured before the weights were rounded to bfloat16" in text
 
 

@@ -19,7 +19,7 @@ def test_a_work_directory_is_taken_as_one_and_its_files_are_no_source(tmp_path, 
     (tmp_path / "config.json").write_text("{}")
     assert f"{tmp_path}/config.json is damaged" in refusal(capsys, tmp_path)
     error = refusal(capsys, tmp_path / "config.json")
-    assert "neither a work directory, a data set nor a file of puzzles" in error
+    assert "neither a work directory nor a dataset nor a file of puzzles" in error
 
 
 @pytest.mark.parametrize("name", ["x.foo", "x", "x.png.jpg"])

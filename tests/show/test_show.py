@@ -184,7 +184,7 @@ def test_any_shortest_path_is_right(mazes):
         answer = Predictions(MAZE.parse(text)[None], np.ones(1))
         panels.append(exhibits(dataset, puzzles, 0, lambda q, a=answer: a)[0].groups[0][2])
     assert [panel.right for panel in panels] == [True, False, True]
-    assert [panel.remark for panel in panels] == ["another right answer", "1 cell wrong", ""]
+    assert [panel.remark for panel in panels] == ["another correct answer", "1 cell wrong", ""]
     assert panels[0].wrong_cells() is None
 
 

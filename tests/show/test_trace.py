@@ -165,7 +165,7 @@ def test_arc_boards_are_as_large_as_the_largest_grid():
 def test_arc_verdicts():
     unknown = some_traces.some_arc_trace(answer=None)
     assert unknown.answer is None and unknown.right == [None] * 4
-    assert "not known" in unknown.verdict
+    assert "unknown" in unknown.verdict
     verdicts = {
         ((3, 3), (3, 4)): "NOT solved (1 cell wrong)",
         ((4, 3), (3, 4)): "NOT solved (2 cells wrong)",
@@ -246,9 +246,9 @@ def test_a_page_says_what_it_leaves_out(workdir, puzzles, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("--trace={tmp}", "no name for a file"),
-        ("--trace=", "no name for a file"),
-        ("--gif={tmp}", "no name for a file"),
+        ("--trace={tmp}", "not a file name"),
+        ("--trace=", "not a file name"),
+        ("--gif={tmp}", "not a file name"),
         ("--trace={tmp}/file/out.html", "file is a file; give a place in a directory"),
         ("--gif={tmp}/file/new/out.gif", "file is a file; give a place in a directory"),
         ("--trace=/proc/nothing/out.html", "/proc/nothing/out.html cannot be written"),

@@ -398,7 +398,7 @@ def test_a_stopped_sweep_goes_on(capsys, config, tmp_path):
     process.send_signal(signal.SIGTERM)
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 42, printed
-    assert "run/seed0: stopped" in printed and "the same command goes on" in printed
+    assert "run/seed0: stopped" in printed and "the same command resumes" in printed
     stopped_at = max(int(path.name) for path in (metrics.parent / "checkpoints").iterdir())
     assert main(["sweep", *flags, f"--config.steps={stopped_at + 2}"]) == 0
     assert f"resuming from checkpoint {stopped_at}" in (metrics.parent / jobs.LOG).read_text()

@@ -261,16 +261,16 @@ def test_solve_answers_tasks_of_a_file(root, tmp_path, capsys):
     assert len(lines[0]["right"]) == 2 and lines[1]["right"] == [None]
     assert code == (0 if all(lines[0]["right"]) else 1)
     assert json.loads(out.read_text()) == {line["task"]: line["attempts"] for line in lines}
-    assert "3 rows of the puzzle table were unknown; 2 updates" in err and "9 copies voted" in err
+    assert "3 rows were missing in the puzzle table; 2 updates" in err and "9 copies voted" in err
     main(command)
-    assert "task new, test 1: the answer is not known" in capsys.readouterr().out
+    assert "task new, test 1: the correct answer is unknown" in capsys.readouterr().out
 
 
 def test_known_tasks_are_not_fitted_unless_asked(root, tmp_path, capsys):
     file = tmp_path / "test1.json"
     file.write_text(json.dumps(record(some_task("test1", most=4, tests=2))))
     main(["solve", f"--workdir={root / 'run'}", str(file)])
-    assert "0 rows of the puzzle table were unknown; 0 updates" in capsys.readouterr().err
+    assert "0 rows were missing in the puzzle table; 0 updates" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_known_tasks_are_not_fitted_unless_asked(root, tmp_path, capsys):
         ([], "no puzzle to solve; give a JSON file"),
         (["nowhere.json"], "nowhere.json cannot be read"),
         (["{file}", "{file}"], "task test1 is given twice"),
-        (["{file}", "--picture=x.png"], "--picture and --show are for puzzles of text"),
+        (["{file}", "--picture=x.png"], "--picture and --show are not for ARC"),
         (["{file}", "--voting=loud"], "loud"),
     ],
 )

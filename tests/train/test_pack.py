@@ -469,7 +469,7 @@ def test_the_commands_hand_a_training_over(whole, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], "takes one work directory"),
+        ([], "needs one work directory"),
         (["{whole}"], "--out is missing"),
         (["{whole}", "--out=x", "--checkpoint=5"], "has no checkpoint 5; it has [8, 12]"),
         (["nowhere", "--out=x"], "is not a work directory"),

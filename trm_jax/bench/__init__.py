@@ -1,1 +1,1 @@
-"""Timing: the compiled programs, the input, checkpoints and start-up, also beside a peer."""
+"""Benchmarks of the compiled programs, the input pipeline, checkpoints and start-up."""

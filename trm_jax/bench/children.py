@@ -1,4 +1,4 @@
-"""Commands that a script starts: limited in time, logged, and ended when the script ends."""
+"""Runs commands with a time limit and a log; they end when the process that starts them ends."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 KILLED = 20.0
-"""Seconds that a command may take to end once it is asked to."""
+"""Seconds that a command may take to end after SIGTERM, before it is killed."""
 
 _LAUNCHER = """
 import ctypes, os, sys
@@ -31,32 +31,35 @@ except OSError as error:
 
 
 def ended_with_us(command: Sequence[str], number: int = signal.SIGKILL) -> list[str]:
-    """A command that gets a signal when this process ends, however it does, SIGKILL included.
+    """Wraps a command so that it gets a signal when this process ends in any way, even by SIGKILL.
 
-    It works on Linux; elsewhere the command goes on. It has to be waited for in the thread that
-    starts it, since the end of that thread counts as the end of the process.
+    This works on Linux only; elsewhere the command continues. The thread that starts the command
+    has to wait for it, since the end of that thread counts as the end of the process.
 
     Args:
-      command: to run.
-      number: of the signal.
+      command: the command.
+      number: number of the signal.
+
+    Returns:
+      The command to start instead.
     """
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER]
     return [*launcher, str(os.getpid()), str(int(number)), *command]
 
 
 class Children:
-    """The commands that are running, from any thread.
+    """Runs commands from any thread, and keeps track of those that are running.
 
-    Leaving the `with` block by an exception ends them all.
+    If the `with` block is left by an exception, all of them are ended.
     """
 
     def __init__(self, folder: Path, kept_open: Sequence[int] = ()) -> None:
-        """Starts with none.
+        """Starts no command yet.
 
         Args:
-          folder: where they run.
-          kept_open: file descriptors that they inherit; a lock of the script's among them is held
-            until the last of them is gone.
+          folder: working directory of the commands.
+          kept_open: file descriptors that they inherit; a lock among them is held until the last
+            command has ended.
         """
         self._folder, self._kept_open = folder, tuple(kept_open)
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -64,11 +67,11 @@ class Children:
         self.ending = False
 
     def __enter__(self) -> Self:
-        """Gives itself."""
+        """Returns this object."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Ends what still runs, where the block failed."""
+        """Ends the running commands if the block failed."""
         if kind is not None:
             self.end()
 
@@ -82,19 +85,19 @@ class Children:
         farewell: int = signal.SIGKILL,
         patience: float = KILLED,
     ) -> int:
-        """Runs a command until it ends; after `limit` seconds asks it to, and then makes it.
+        """Runs a command until it ends; terminates it after `limit` seconds.
 
         Args:
-          command: to run.
-          out: file that its output goes to; None adds it to the log, too.
-          log: file that its errors are added to.
-          limit: seconds.
+          command: the command.
+          out: file for its standard output; None for the log.
+          log: file that its standard error is appended to.
+          limit: time limit in seconds.
           environment: changes of the environment.
           farewell: signal that it gets when this process is killed.
-          patience: seconds that it may take to end once it is asked to.
+          patience: seconds that it may take to end after SIGTERM, before it is killed.
 
         Returns:
-          Its exit code, the negative number of the signal that ended it.
+          Its exit code, or the negative number of the signal that ended it.
         """
         with contextlib.ExitStack() as files:
             errors = files.enter_context(log.open("a"))
@@ -120,14 +123,14 @@ class Children:
             except subprocess.TimeoutExpired:
                 return _ended(process, patience)
             except BaseException:
-                _ended(process, patience)  # we ourselves are ended
+                _ended(process, patience)  # this process itself is ended
                 raise
             finally:
                 with self._guard:
                     del self._running[process.pid]
 
     def end(self) -> None:
-        """Asks all to end, makes them after a while, and lets no other begin."""
+        """Terminates all commands, kills those that do not end, and prevents new ones."""
         with self._guard:
             self.ending = True
             running = list(self._running.values())
@@ -138,7 +141,7 @@ class Children:
 
 
 def _ended(process: subprocess.Popen[bytes], patience: float = KILLED) -> int:
-    """Asks a command to end, makes it after a while, and whatever it has started with it."""
+    """Terminates a command, and kills its process group after `patience` seconds."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(patience)

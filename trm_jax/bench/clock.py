@@ -1,4 +1,4 @@
-"""Clocks and gauges: seconds of a call, the device's matmul rate, peak memory."""
+"""Measures the time of a call, the device's matmul rate, and peak memory."""
 
 import resource
 import statistics
@@ -18,7 +18,7 @@ TURNS = 5
 
 
 def times(call: Callable[[], Any], repeats: int) -> list[float]:
-    """Seconds of each of `repeats` calls, after three that are not timed; each is waited for."""
+    """Seconds of each of `repeats` calls, after three warm-up calls; waits for each result."""
     found = []
     for _ in range(WARM_UP + repeats):
         start = time.perf_counter()
@@ -28,34 +28,33 @@ def times(call: Callable[[], Any], repeats: int) -> list[float]:
 
 
 def ceiling(dtype: str, devices: int) -> float:
-    """FLOP/s of a large square matmul, over all devices: what a model can hope for at most.
+    """FLOP/s of a large square matmul over all devices, a practical upper bound for a model.
 
-    8192 cubed on an accelerator, 2048 cubed on a CPU, where that takes a fraction of a second. It
-    is measured on one device; the devices that a CPU is divided into share its cores, others add
-    up.
+    The matrices are 8192 x 8192 on an accelerator and 2048 x 2048 on a CPU. The rate is measured on
+    one device and multiplied by their number, except on CPU, whose virtual devices share its cores.
 
     Args:
-      dtype: of the model's activations; the precision is JAX's default, as in the model.
-      devices: of the mesh.
+      dtype: dtype of the model's activations; the precision is JAX's default, as in the model.
+      devices: number of devices of the mesh.
     """
     on_cpu = jax.default_backend() == "cpu"
     size, calls = (2048, 1) if on_cpu else (8192, 10)
     keys = jax.random.split(jax.random.key(0))
     a, b = (jax.random.normal(key, (size, size), dtype) for key in keys)
     multiply = jax.jit(jnp.matmul)
-    # several calls in a row, so that the time to hand one over does not count
+    # several calls in a row hide the time to dispatch one
     seconds = statistics.median(times(lambda: [multiply(a, b) for _ in range(calls)], TURNS))
     return 2 * size**3 * calls / seconds * (1 if on_cpu else devices)
 
 
 def peak_memory(compiled: jax.stages.Compiled) -> dict[str, float]:
-    """Peaks in GiB, so far as they can be known.
+    """Peak memory in GiB, as far as it is available.
 
     Returns:
-      `program_peak_gib` of the compiled program, by its compiler: what it is given, what comes out
-      of it and what it needs in between, on each device; `device_peak_gib`, the most that was in
-      use on the first device of this process, where the device tells; on CPU
-      `process_peak_gib`, resident memory of this process, in which compiling counts too.
+      `program_peak_gib`, arguments, results and temporary memory of the compiled program on each
+      device, by its compiler; `device_peak_gib`, peak memory in use on the first device of this
+      process, if the device reports it; on CPU `process_peak_gib`, peak resident memory of this
+      process, including compilation.
     """
     sizes = memory(compiled)
     found = {"program_peak_gib": (sizes["peak"] - sizes["program"]) / GIB}

@@ -1,4 +1,4 @@
-"""Variants to be compared: some shapes of a model, each in several ways."""
+"""Variants to compare: several shapes of a model, each run in several ways."""
 
 import dataclasses
 import json
@@ -10,26 +10,26 @@ from typing import Any
 from trm_jax.core.errors import UserError
 
 PEER, SPEED_OF = "peer", "train/speed"
-"""What the peer's turns are called in a shape, and the speed of the config that is trained."""
+"""Names of the peer's turns within a shape, and of the timing of the config that is trained."""
 
 SAME_WORK = 0.02
-"""TFLOP by formula that a peer may differ by, as a share, and still do the same work."""
+"""Relative difference in TFLOP (by formula) up to which a peer counts as doing the same work."""
 
 Table = Mapping[str, Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One program to be timed.
+    """One program to time.
 
     Attributes:
       name: SHAPE/WAY.
-      config: a config file, as `trm bench --config` takes it.
-      changes: flags of `trm bench`, as "--config.batch_size=128".
-      xla_flags: added to XLA_FLAGS.
+      config: config file, as for `trm bench --config`.
+      changes: flags of `trm bench`, for example "--config.batch_size=128".
+      xla_flags: flags to add to XLA_FLAGS.
       what: "train" or "rollout".
-      repeats: timed calls, 0 for as many as all others.
-      trace: it is traced, too.
+      repeats: number of timed calls; 0 for the default.
+      trace: whether to trace the program as well.
     """
 
     name: str
@@ -47,8 +47,8 @@ class PeerTurns:
 
     Attributes:
       name: SHAPE/peer.
-      flags: of the peer's script, its sizes.
-      repeats: timed calls, 0 for as many as all others.
+      flags: flags of the peer's script, for the sizes.
+      repeats: number of timed calls; 0 for the default.
     """
 
     name: str
@@ -57,13 +57,13 @@ class PeerTurns:
 
 
 def expanded(shapes: Table, ways: Table) -> list[Variant | PeerTurns]:
-    """Every shape in every way, the peer's turns right behind those of its shape.
+    """All combinations of shapes and ways, with the peer's turns after those of each shape.
 
     Args:
-      shapes: by name, `config` and perhaps `changes`, `what`, `repeats` and `peer`, the sizes as
-        flags of a peer.
-      ways: by name, perhaps `changes`, `xla_flags` and `shapes`, to which it is confined; also
-        `needs_gpu`, for the caller.
+      shapes: shapes by name: `config`, and optionally `changes`, `what`, `repeats` and `peer`, the
+        sizes as flags of a peer.
+      ways: ways by name: optionally `changes`, `xla_flags`, `shapes`, the only shapes to use it
+        for, and `needs_gpu`, for the caller.
     """
     found: list[Variant | PeerTurns] = []
     for name, shape in shapes.items():
@@ -80,25 +80,25 @@ def expanded(shapes: Table, ways: Table) -> list[Variant | PeerTurns]:
 
 
 def traces(items: Sequence[Variant | PeerTurns], names: Sequence[str]) -> list[Variant]:
-    """Some variants once more, as NAME/profile, each with a trace.
+    """Copies of some variants, named NAME/profile, that are traced.
 
-    They are apart from what is only timed, since a trace takes a second process and more time.
+    They are separate from the timed ones, since a trace takes a second process and more time.
 
     Raises:
-      UserError: a name is that of no variant.
+      UserError: there is no variant of a name.
     """
     known = {item.name: item for item in items if isinstance(item, Variant)}
     for name in names:
         if name not in known:
-            raise UserError(f"--profile {name} is no variant; they are: {', '.join(known)}.")
+            raise UserError(f"--profile {name} is not a variant; use one of {', '.join(known)}.")
     return [dataclasses.replace(known[name], name=f"{name}/profile", trace=True) for name in names]
 
 
 def read(path: Path) -> tuple[Table, Table]:
-    """Shapes and ways from a JSON file, `{"shapes": {...}, "ways": {...}}`.
+    """Reads shapes and ways from a JSON file, `{"shapes": {...}, "ways": {...}}`.
 
     Raises:
-      UserError: it is not there, or something else.
+      UserError: the file cannot be read, or has another form.
     """
     try:
         tables = json.loads(path.read_text())
@@ -108,19 +108,23 @@ def read(path: Path) -> tuple[Table, Table]:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{path} is no table of variants ({error!r}); it has to be of the form "
+            f"{path} is not a table of variants ({error!r}); it must have the form "
             '{"shapes": {NAME: {"config": FILE}}, "ways": {NAME: {"changes": [FLAG]}}}.'
         ) from error
     return shapes, ways
 
 
 def compared(found: Mapping[str, Any], peers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A variant beside the peer's turns at its shape, so far.
+    """Compares a variant with the peer's turns at its shape.
+
+    Args:
+      found: result of the variant.
+      peers: results of the peer's turns.
 
     Returns:
-      `ratio`, the median of the peer's seconds over ours: above 1 we are quicker; `peer_seconds`;
-      and `other_work`, how much more TFLOP the peer has by formula, where the two do not do the
-      same. Empty without peer.
+      `ratio`, the peer's median seconds divided by the variant's (above 1: the peer is slower);
+      `peer_seconds`; and `other_work`, the ratio of TFLOP by formula, if they do not do the same
+      work. Empty without results of a peer.
     """
     seconds = [float(peer["seconds"]) for peer in peers if peer.get("seconds")]
     if not seconds or not found.get("seconds"):

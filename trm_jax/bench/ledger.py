@@ -1,4 +1,4 @@
-"""Results that a kill cannot take away: each is written the moment it is there."""
+"""Results on disk: each is written as soon as it is known, so that a kill loses nothing."""
 
 import datetime
 import json
@@ -9,13 +9,13 @@ from typing import Any
 
 
 class Ledger:
-    """A file of JSON lines that is only ever added to; the newest line of a name counts.
+    """An append-only file of JSON lines, of which the newest line of each name counts.
 
-    Any thread may add. A line that was cut short by the end of its process is passed over.
+    It is thread-safe. Incomplete lines, of killed processes, are ignored.
     """
 
     def __init__(self, path: Path) -> None:
-        """Reads what is there; the file comes with the first line."""
+        """Reads the existing lines; the file is created by the first `add`."""
         self._path, self._guard = path, threading.Lock()
         self._found: dict[str, dict[str, Any]] = {}
         lines = path.read_text(errors="replace").splitlines() if path.exists() else []
@@ -27,7 +27,7 @@ class Ledger:
                 continue
 
     def add(self, name: str, found: dict[str, Any]) -> None:
-        """Writes a line down, on disk when this returns."""
+        """Appends a result, which is on disk when this returns."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         record = {**found, "name": name, "at": now}
         with self._guard:
@@ -42,17 +42,17 @@ class Ledger:
             self._found[name] = record
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """The newest result of that name, None if there is none."""
+        """The newest result of a name; None without any."""
         with self._guard:
             return self._found.get(name)
 
     def forget_failures(self) -> None:
-        """Has no more of what failed, until it is added again; the lines stay in the file."""
+        """Forgets failed results, so that they are run again; the file keeps its lines."""
         with self._guard:
             fine = {name: each for name, each in self._found.items() if "failed" not in each}
             self._found = fine
 
     def all(self) -> list[dict[str, Any]]:
-        """The newest result of each name, in the order in which the names came."""
+        """The newest result of each name, in the order in which the names were added."""
         with self._guard:
             return list(self._found.values())

@@ -1,4 +1,4 @@
-"""What is measured in a process of its own: each function here is one part of `trm bench`."""
+"""The parts of `trm bench`: each function here is run in a process of its own."""
 
 import contextlib
 import statistics
@@ -40,7 +40,7 @@ def train(
 def rollout(
     experiment: Experiment, repeats: int, trace: str | None, turn: Turn = FREE
 ) -> dict[str, Any]:
-    """Times the evaluation of one batch to depth N; see `_program`."""
+    """Times the evaluation of one batch at depth N; see `_program`."""
     with turn.compiling():
         program = rollout_program(experiment)
     with turn.alone():
@@ -48,19 +48,19 @@ def rollout(
 
 
 def _program(program: Program, repeats: int, trace: str | None) -> dict[str, Any]:
-    """Times a program, or only traces it.
+    """Times a program or, if the folder `trace` is given, traces it.
 
     Returns:
-      `seconds` of one update or rollout (median), `spread`, `compile_seconds`, `flops`, `params`,
-      `ceiling` in FLOP/s, and what `clock.peak_memory` finds; with `trace`, the folder that a trace
-      goes into, nothing but what `profile` finds.
+      `seconds` of one update or rollout (median), `spread` (minimum and maximum),
+      `compile_seconds`, `flops`, `params`, `ceiling` in FLOP/s, and the peaks of
+      `clock.peak_memory`; with `trace`, only the result of `profile`.
     """
     run = program.run
     if trace:
         clock.times(program.call, 0)  # warms up
         return profile(program.call, trace)
     seconds = [each / program.repeats for each in clock.times(program.call, repeats)]
-    peaks = clock.peak_memory(program.compiled)  # before the ceiling needs memory, too
+    peaks = clock.peak_memory(program.compiled)  # before the ceiling's matmul uses memory
     return {
         **device(run),
         "params": sum(a.size for a in jax.tree.leaves(run.shapes.weights.params)),
@@ -73,22 +73,22 @@ def _program(program: Program, repeats: int, trace: str | None) -> dict[str, Any
 
 
 def inputs(experiment: Experiment, repeats: int, scratch: str | None) -> dict[str, Any]:
-    """Times the stream of training batches, as training takes them, up to the devices.
+    """Times the input pipeline: training batches up to their arrays on the devices.
 
     Args:
-      experiment: whose puzzles; random ones of their shape where they would have to be fetched
-        from the hub, or their file is not here.
-      repeats: timed turns of as many items as are prefetched.
-      scratch: where a data set is built for as long as it is needed; None for the system's place.
+      experiment: experiment with the dataset; random puzzles of the same shape are used if it
+        would have to be downloaded, or its file does not exist.
+      repeats: number of timed turns, each of as many items as are prefetched.
+      scratch: folder for a temporary dataset; None for the system's temporary folder.
 
     Returns:
-      `seconds` of one batch (median), `spread`, `puzzles` and where they are from, `data`.
+      `seconds` of one batch (median), `spread`, `puzzles`, their number, and `data`, their source.
     """
     with tempfile.TemporaryDirectory(dir=scratch, prefix="trm-bench-") as folder:
         dataset, source = _training_data(experiment, Path(folder) / "data")
         run = prepare(experiment, dataset)
         with contextlib.closing(training_batches(run, 0)) as batches:
-            # what is waiting when the clock starts took no time that it would see
+            # batches that are prefetched when the clock starts would appear to take no time
             turn = PREFETCHED * experiment.steps_per_dispatch
             found = clock.times(lambda: [next(batches) for _ in range(PREFETCHED)], repeats)
     puzzles = len(dataset.splits["train"])
@@ -105,12 +105,12 @@ def _training_data(experiment: Experiment, cache: Path) -> tuple[Dataset, str]:
 
 
 def checkpoint(experiment: Experiment, repeats: int, scratch: str | None) -> dict[str, Any]:
-    """Times saving the whole state, until it is on disk, and reading it back.
+    """Times saving the whole train state to disk, and restoring it.
 
     Args:
-      experiment: whose state.
-      repeats: saves and restores, each of them timed.
-      scratch: where the files go for as long as they are needed; None for the system's place.
+      experiment: experiment of the train state.
+      repeats: number of timed saves, and of timed restores.
+      scratch: folder for temporary files; None for the system's temporary folder.
 
     Returns:
       `seconds` of a save (median), `spread`, `restore_seconds`, `bytes_written`.
@@ -118,7 +118,7 @@ def checkpoint(experiment: Experiment, repeats: int, scratch: str | None) -> dic
     run, state, _ = ready(experiment)
 
     def fill(state: Any) -> Any:
-        """Random numbers: the zeros of a fresh state would shrink to nothing on their way."""
+        """Fills the state with random numbers, since zeros would be compressed away."""
         leaves, tree = jax.tree.flatten(state)
         key = jax.random.key(0)
         for i, leaf in enumerate(leaves):
@@ -154,15 +154,15 @@ def checkpoint(experiment: Experiment, repeats: int, scratch: str | None) -> dic
 
 
 def first_update(experiment: Experiment, started: float, imported: float) -> dict[str, Any]:
-    """What a fresh process does up to its first finished update, and how long each of it takes.
+    """Times the phases of a new process up to its first finished update.
 
     Args:
-      experiment: what is trained; the puzzles are random.
-      started: when the process was, by `time.time`.
-      imported: when it had imported what `trm train` does.
+      experiment: experiment to train; the puzzles are random.
+      started: time at which the process was started, by `time.time`.
+      imported: time at which the imports of `trm train` were finished.
 
     Returns:
-      `import_seconds`, `build_seconds` (finding the devices, making state and batch),
+      `import_seconds`, `build_seconds` (initialising devices, train state and batch),
       `compile_seconds` and `step_seconds`, and their sum, `seconds`.
     """
     start = time.perf_counter()
@@ -183,7 +183,7 @@ def first_update(experiment: Experiment, started: float, imported: float) -> dic
 
 
 def device(run: Run) -> dict[str, Any]:
-    """What it ran on, and what was run as far as the data set decides it."""
+    """The devices of a run, and the sizes that its dataset determines."""
     kind = jax.devices()[0].device_kind
     return {
         "device": f"{run.mesh.size} x {kind}",

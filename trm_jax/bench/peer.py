@@ -1,4 +1,4 @@
-"""A peer to be timed beside us: another program that does the arithmetic of the same model."""
+"""Times a peer: another implementation of the same model, to compare with."""
 
 import dataclasses
 import statistics
@@ -16,11 +16,11 @@ class Peer:
     """How to run a peer.
 
     Attributes:
-      script: path of a Python script with the flags that `flags` makes, which prints a JSON
-        object with `seconds` in its last line.
-      python: the interpreter.
-      flags: passed on to the script.
-      malloc: it has the settings of malloc that `trm` takes.
+      script: path of a Python script that takes the flags of `flags`, and prints a JSON object
+        with `seconds` as its last line.
+      python: Python interpreter to run it with.
+      flags: additional flags for the script.
+      malloc: whether it runs with the malloc settings that `trm` uses for itself.
     """
 
     script: str
@@ -31,14 +31,23 @@ class Peer:
     def run(
         self, experiment: Experiment, ours: Mapping[str, Any], part: str, repeats: int
     ) -> dict[str, Any]:
-        """Times the peer at the sizes of `experiment`; `ours` is our own report of it.
+        """Times the peer.
+
+        Args:
+          experiment: experiment with the sizes.
+          ours: report of this package's own timing of it.
+          part: "train" or "rollout".
+          repeats: number of timed calls.
+
+        Returns:
+          The peer's report.
 
         Raises:
-          UserError: it cannot be run.
+          UserError: the peer cannot be run.
         """
         if ours["devices"] > 1:
             raise UserError(
-                f"--peer runs on one device and this experiment took {ours['devices']}; "
+                f"--peer runs on one device, but this experiment used {ours['devices']}; "
                 "add --config.mesh.data=1."
             )
         sizes = flags(experiment, ours, part, repeats)
@@ -49,7 +58,7 @@ def check(experiment: Experiment) -> None:
     """Refuses models that the peer's flags cannot describe.
 
     Raises:
-      UserError: the model is one.
+      UserError: the experiment has such a model.
     """
     model = experiment.model
     published = MIXERS.get(model.mixer).published
@@ -61,20 +70,20 @@ def check(experiment: Experiment) -> None:
     for key, value in {"kind": "trm", "expansion": 4, "positions": published.positions}.items():
         if getattr(model, key) != value:
             raise UserError(
-                f"config.model.{key} is {getattr(model, key)!r} and a --peer has {value!r}; "
+                f"config.model.{key} is {getattr(model, key)!r}, but a --peer has {value!r}; "
                 "change it, or leave --peer out."
             )
     if model.row_width not in (0, model.width) or model.dtype == "float64":
         raise UserError(
-            "A --peer has rows of the model's width and is in bfloat16 or float32; set "
-            "config.model.row_width and dtype so, or leave --peer out."
+            "A --peer needs config.model.row_width to be 0 or config.model.width, and "
+            "config.model.dtype to be bfloat16 or float32; change them, or leave --peer out."
         )
 
 
 def flags(
     experiment: Experiment, ours: Mapping[str, Any], part: str, repeats: int
 ) -> Sequence[str]:
-    """The sizes of a model as the peer's flags."""
+    """The sizes of a model as flags for a peer."""
     model = experiment.model
     published = MIXERS.get(model.mixer).published
     assert published, "see `check`"
@@ -93,16 +102,16 @@ def flags(
 
 
 def compared(ours: Sequence[float], reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Both sides' seconds.
+    """Compares the times of this package with a peer's.
 
     Args:
-      ours: seconds of each of our turns.
-      reports: of each of the peer's.
+      ours: seconds of each of this package's turns.
+      reports: reports of the peer's turns.
 
     Returns:
-      `ratio` of the medians, peer/ours: above 1 we are the quicker ones; `ratios` of each round,
-      which tell how far to trust it; `turns`, `peer_turns`, `peer_seconds`; and `peer_report`, the
-      peer's last one, whole.
+      `ratio` of the medians, peer/ours (above 1: the peer is slower); `ratios` of each round, whose
+      spread shows how reliable it is; `turns`, `peer_turns`, `peer_seconds`; and `peer_report`, the
+      peer's last report.
     """
     theirs = [float(report["seconds"]) for report in reports]
     seconds = statistics.median(theirs)

@@ -1,4 +1,4 @@
-"""Measuring in processes of their own: ours, one for each part, and a peer's."""
+"""Runs measurements in processes of their own: one per part, and those of a peer."""
 
 import json
 import os
@@ -19,21 +19,21 @@ WORKER = [
     "trm_jax.bench.worker",
 ]
 TUNABLES = "GLIBC_TUNABLES"
-"""Of malloc; `trm` sets it by itself, and processes that it starts have it too."""
+"""Variable with malloc's settings; `trm` sets it for itself and for the processes it starts."""
 
 
 class Job(TypedDict):
-    """What a worker is to do.
+    """A measurement for a worker.
 
     Attributes:
       part: "train", "rollout", "input", "checkpoint" or "startup".
-      experiment: as `Experiment.to_dict` gives it.
-      repeats: timed calls.
-      trace: where a trace of the program goes, None for no trace.
-      scratch: where temporary files go, None for the system's place.
-      started: when the process was, by `time.time`; `run_worker` fills it in.
-      lock: file that says whose turn on the device it is (`turns`), None for nobody else's.
-      compile_limit: seconds that compiling may take under that lock, 0 for any.
+      experiment: settings of the experiment, from `Experiment.to_dict`.
+      repeats: number of timed calls.
+      trace: folder for a trace of the program; None for no trace.
+      scratch: folder for temporary files; None for the system's.
+      started: time at which the process was started, by `time.time`; set by `run_worker`.
+      lock: lock file with which processes take turns on the device (`turns`); None for no lock.
+      compile_limit: seconds that compiling may take under that lock; 0 for no limit.
     """
 
     part: str
@@ -47,10 +47,17 @@ class Job(TypedDict):
 
 
 def run_worker(job: Job, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Does a job in a fresh process, with changes of the environment.
+    """Runs a job in a new process.
+
+    Args:
+      job: the measurement.
+      environment: changes of the environment.
+
+    Returns:
+      The worker's report.
 
     Raises:
-      UserError: it failed; what the process said of it goes to stderr if there is more to it.
+      UserError: the job failed; if it has no error message of its own, its stderr is printed.
     """
     job["started"] = time.time()
     done = _run(ended_with_us(WORKER), json.dumps(job), {**os.environ, **environment})
@@ -67,26 +74,26 @@ def run_peer(python: str, script: str, flags: Sequence[str], malloc: bool) -> di
     """Runs a peer's script and reads its report, the JSON object in its last line.
 
     Args:
-      python: the interpreter.
-      script: its path.
-      flags: of the script.
-      malloc: it has the settings of malloc that `trm` takes.
+      python: Python interpreter to run it with.
+      script: path of the script.
+      flags: flags for the script.
+      malloc: whether it runs with the malloc settings that `trm` uses for itself.
 
     Raises:
-      UserError: it is not there, fails, lacks a package, or reports no `seconds`.
+      UserError: the script cannot be started, fails, lacks a package, or reports no `seconds`.
     """
     environment = {k: v for k, v in os.environ.items() if malloc or k != TUNABLES}
     try:
         done = _run([python, script, *flags], "", environment)
     except OSError as error:
         raise UserError(
-            f"--peer-python {python} cannot be started ({error.strerror}); name a Python "
-            "interpreter that has what the peer needs."
+            f"--peer-python {python} cannot be started ({error.strerror}); give a Python "
+            "interpreter with the packages that the peer needs."
         ) from error
     if "No module named 'torch'" in done.stderr:
         raise UserError(
             f"--peer {script} needs PyTorch, which {python} lacks ({_last(done.stderr)}); "
-            "install it there (pip install torch), or name another --peer-python."
+            "install it there (pip install torch), or give another --peer-python."
         )
     report = _report(done)
     if report is None:
@@ -94,7 +101,7 @@ def run_peer(python: str, script: str, flags: Sequence[str], malloc: bool) -> di
     if not report.get("seconds"):
         raise UserError(
             f"--peer {script} reports no 'seconds' in its last line ({_last(done.stdout)}); "
-            "it has to print a JSON object that has them."
+            "it has to print a JSON object with 'seconds'."
         )
     return report
 
@@ -102,14 +109,14 @@ def run_peer(python: str, script: str, flags: Sequence[str], malloc: bool) -> di
 def _run(
     command: Sequence[str], text: str, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a process to its end; it may use the cores that this one may."""
+    """Runs a process to its end, with this process's set of cores."""
     return subprocess.run(
         command, input=text, env=environment, capture_output=True, text=True, check=False
     )
 
 
 def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any] | None:
-    """The JSON object in the last line of a process's output, None if it has none or failed."""
+    """The JSON object in the last line of a process's output; None if it failed or printed none."""
     try:
         report = json.loads(_last(done.stdout))
     except ValueError:
@@ -119,7 +126,7 @@ def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any] | None:
 
 
 def _how(done: subprocess.CompletedProcess[str]) -> str:
-    """How a process ended, and its last line."""
+    """A description of how a process ended, with its last line."""
     code = done.returncode
     how = f"killed by signal {-code}" if code < 0 else f"with exit code {code}"
     if code == -signal.SIGALRM:
@@ -128,5 +135,5 @@ def _how(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _last(text: str) -> str:
-    """The last line that is not empty."""
+    """The last non-empty line of a text."""
     return (text.strip().splitlines() or [""])[-1].strip()

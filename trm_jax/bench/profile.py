@@ -1,4 +1,4 @@
-"""A trace of a few steady calls, and which operations took the time."""
+"""Traces a few calls of a program, and lists the operations that took longest."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,25 +9,25 @@ import jax
 
 BY_OPERATION = "XLA Ops"
 GPU, BY_KERNEL = "/device:GPU", "Stream"
-"""How the names of a GPU's planes, and in them of the lines of what ran on it, begin."""
+"""Prefixes of the names of a GPU's planes in a trace, and of the lines of its kernels in them."""
 CALLS = 3
 TOP = 15
-# What these take is what the operations inside them take, which are listed by themselves.
+# The operations inside of these are listed by themselves.
 CONTAINERS = {"while", "call", "conditional"}
 
 
 def profile(call: Callable[[], Any], directory: str) -> dict[str, Any]:
-    """Traces a few calls of a program that has been called before.
+    """Traces a few calls of a program that is already compiled and warm.
 
     Args:
-      call: gives something to wait for.
-      directory: where the profiler makes a folder for this trace.
+      call: calls the program, and returns its result to wait for.
+      directory: folder in which the profiler makes a folder for this trace.
 
     Returns:
-      `trace`, that folder, and `top_operations`; see `top_operations`.
+      `trace`, the folder of the trace, and `top_operations`, see `top_operations`.
     """
     options = jax.profiler.ProfileOptions()
-    options.python_tracer_level = 0  # Python's own calls would bury the rest
+    options.python_tracer_level = 0  # Python calls would hide the rest
     with jax.profiler.trace(directory, profiler_options=options):
         for number in range(CALLS):
             with jax.profiler.StepTraceAnnotation("call", step_num=number):
@@ -37,17 +37,17 @@ def profile(call: Callable[[], Any], directory: str) -> dict[str, Any]:
 
 
 def top_operations(trace: Path, calls: int) -> list[dict[str, Any]]:
-    """The operations of a trace that took longest, longest first.
+    """The kinds of operations of a trace that took longest, longest first.
 
     Args:
       trace: an .xplane.pb file.
-      calls: of the program, in it.
+      calls: number of calls of the program in the trace.
 
     Returns:
-      Of each kind of operation (its name in the compiled program without the number; on a GPU the
-      kernel's own name) `operation`, `count` and `ms` per call, and `share` of the time of all
-      operations. Where several run at once their times add up, so the sum may exceed the time of a
-      call. Empty if there are none.
+      For each kind (the operation's name in the compiled program without its number, or on GPU the
+      kernel's name): `operation`, `count` and `ms` per call, and `share` of the time of all
+      operations. Times of operations that run at the same time are added, so their sum may exceed
+      the time of a call. Empty if the trace has no operations.
     """
     spent: dict[str, list[float]] = {}
     for name, milliseconds in _operations(trace):
@@ -66,10 +66,10 @@ def top_operations(trace: Path, calls: int) -> list[dict[str, Any]]:
 
 
 def _operations(trace: Path) -> list[tuple[str, float]]:
-    """Kind and milliseconds of every operation that ran, on the devices where they have a clock."""
+    """Kind and milliseconds of each operation on the devices, or on the host if there are none."""
     planes = list(jax.profiler.ProfileData.from_file(str(trace)).planes)
     devices = [plane for plane in planes if plane.name.startswith("/device:")]
-    # the host's threads tell of a device's operations too, when they hand them over
+    # the host's threads list operations of devices as well, when they dispatch them
     on_devices = [found for plane in devices for found in _of_plane(plane)]
     return on_devices or [found for plane in planes for found in _of_plane(plane)]
 
@@ -78,12 +78,12 @@ def _of_plane(plane: Any) -> Iterator[tuple[str, float]]:
     lines = list(plane.lines)
     streams = [line for line in lines if line.name.startswith(BY_KERNEL)]
     if plane.name.startswith(GPU) and streams:
-        # not by the operation of the program: a command buffer is one, of many kernels
+        # by kernel, not by operation: a command buffer is one operation with many kernels
         for line in streams:
             for event in line.events:
                 yield kernel_kind(event.name), event.duration_ns / 1e6
         return
-    # an accelerator's time may be told several times over: by module, by step, by operation
+    # a trace may list an accelerator's time several times: by module, by step, by operation
     only = [line for line in lines if line.name == BY_OPERATION]
     for line in only or lines:
         for event in line.events:
@@ -95,10 +95,10 @@ def _of_plane(plane: Any) -> Iterator[tuple[str, float]]:
 
 
 def kernel_kind(name: str) -> str:
-    """A kernel's name without what tells it from others of its kind.
+    """The kind of a kernel, from its name.
 
-    XLA's own end in numbers, as `loop_multiply_fusion_12`; those of libraries are C++ functions,
-    as `void cutlass::Kernel2<...>(...)`, of which the arguments are left out.
+    Numbers at the end of XLA's names are removed, as in `loop_multiply_fusion_12`, and arguments of
+    library kernels, which are C++ functions such as `void cutlass::Kernel2<...>(...)`.
     """
     if "(" in name or "<" in name:
         return name.removeprefix("void ").partition("(")[0]

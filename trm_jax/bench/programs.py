@@ -1,4 +1,4 @@
-"""The compiled programs that are timed, on random puzzles."""
+"""The compiled programs to time, on random puzzles."""
 
 import time
 from collections.abc import Callable
@@ -22,12 +22,12 @@ class Program(NamedTuple):
     """A compiled program with its arguments.
 
     Attributes:
-      run: what it belongs to.
-      compiled: the program.
-      call: calls it once; the result has to be waited for.
-      compile_seconds: of tracing and compiling it.
-      repeats: updates that a call does, 1 for a rollout.
-      flops: of one update or rollout, by formula.
+      run: run of the program.
+      compiled: the compiled program.
+      call: calls it once, and returns its result without waiting.
+      compile_seconds: seconds to trace and compile it.
+      repeats: updates per call; 1 for a rollout.
+      flops: FLOPs of one update or rollout, by formula.
     """
 
     run: Run
@@ -39,7 +39,11 @@ class Program(NamedTuple):
 
 
 def ready(experiment: Experiment) -> tuple[Run, TrainState, Batch]:
-    """What a train step takes: a fresh state, and random puzzles for each update of a dispatch."""
+    """The arguments of a train step: a new state, and random puzzles for each update of a dispatch.
+
+    Returns:
+      The run, its train state, and a batch with the leading axis `steps_per_dispatch`.
+    """
     dataset = random_puzzles(experiment.data, experiment.batch_size)
     run = prepare(experiment, dataset)
     updates = experiment.steps_per_dispatch
@@ -49,7 +53,7 @@ def ready(experiment: Experiment) -> tuple[Run, TrainState, Batch]:
 
 
 def train_program(experiment: Experiment) -> Program:
-    """One dispatch of `steps_per_dispatch` updates, which hands its state to the next call."""
+    """One dispatch of `steps_per_dispatch` updates; each call continues with the last state."""
     run, state, batch = ready(experiment)
     compiled, seconds = compile_seconds(run.step, state, batch)
 
@@ -63,7 +67,7 @@ def train_program(experiment: Experiment) -> Program:
 
 
 def rollout_program(experiment: Experiment) -> Program:
-    """The evaluation of one batch to depth N."""
+    """The evaluation of one batch at depth N."""
     run = prepare(experiment, random_puzzles(experiment.data, experiment.batch_size))
     config = run.model.config
     weights = run.init(jax.random.key(experiment.seed)).eval_weights()
@@ -76,7 +80,7 @@ def rollout_program(experiment: Experiment) -> Program:
 
 
 def compile_seconds(function: Any, *arguments: Any) -> tuple[jax.stages.Compiled, float]:
-    """A jitted function compiled for its arguments, and how long that took."""
+    """Compiles a jitted function for its arguments; also returns the seconds that it took."""
     start = time.perf_counter()
     compiled = function.lower(*arguments).compile()
     return compiled, time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""One record of a benchmark: everything measured, and what it takes to measure it again."""
+"""The record of a benchmark: its measurements, and all that is needed to repeat them."""
 
 import dataclasses
 import datetime
@@ -22,7 +22,7 @@ PROGRAMS = PARTS[:2]
 LIBRARIES = ("trm-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "false"}
 NO_COMMAND_BUFFERS = "--xla_gpu_enable_command_buffer="
-"""An empty list of what goes into command buffers, each of which hides many kernels in a trace."""
+"""Disables command buffers, each of which hides many kernels in a trace."""
 WHOLE_CACHE = {
     "JAX_ENABLE_COMPILATION_CACHE": "true",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -36,13 +36,13 @@ class Bench:
 
     Attributes:
       experiment: its model, batch size, kind of puzzle, table and mesh are used.
-      repeats: timed calls of each part.
-      scratch: where temporary files go; None for the system's place.
-      trace: where traces of the programs go; None for no traces.
-      peer: to be timed in turn with our programs, if any.
-      rounds: turns that each of the two has.
-      lock: file that says whose turn on the device it is (`turns`); None where nobody else runs.
-      compile_limit: seconds that compiling may take under that lock, 0 for any.
+      repeats: number of timed calls of each part.
+      scratch: folder for temporary files; None for the system's.
+      trace: folder for traces of the programs; None for no traces.
+      peer: peer to time in alternation with this package's programs, if any.
+      rounds: number of turns of each.
+      lock: lock file with which processes take turns on the device (`turns`); None for no lock.
+      compile_limit: seconds that compiling may take under that lock; 0 for no limit.
     """
 
     experiment: Experiment
@@ -55,18 +55,18 @@ class Bench:
     compile_limit: float = 0.0
 
     def record(self, what: str) -> dict[str, Any]:
-        """Measures, each part in a process of its own.
+        """Measures one or all parts, each in a process of its own.
 
         Args:
-          what: one of PARTS, or "all", which is the train step's record with the others in it,
-            each under its name.
+          what: one of PARTS, or "all": the record of the train step, with those of the other
+            parts under their names.
 
         Returns:
-          `seconds` and the rest of what is measured (see `measures`), the settings, date, versions
-          and device.
+          `seconds` and the other measurements (see `measures`), settings, date, versions and
+          device.
 
         Raises:
-          UserError: something cannot be measured.
+          UserError: a part cannot be measured.
         """
         if self.peer:
             check(self.experiment)
@@ -95,7 +95,7 @@ class Bench:
         return found
 
     def _program(self, part: str) -> dict[str, Any]:
-        """Our turns and the peer's, one after the other, and what follows from their seconds."""
+        """Times the program and the peer in alternation, and computes rates and ratios."""
         ours: list[dict[str, Any]] = []
         theirs = []
         for _ in range(self.rounds):
@@ -108,7 +108,7 @@ class Bench:
         return found | self._profile(part, ours[0]["platform"]) if self.trace else found
 
     def _profile(self, part: str, platform: str) -> dict[str, Any]:
-        """A trace, from a process that times nothing: on a GPU it runs without command buffers."""
+        """Traces in a separate process; on GPU it runs without command buffers."""
         environment = dict(NO_CACHE)
         if platform == "gpu":
             before = os.environ.get("XLA_FLAGS", "")
@@ -116,7 +116,7 @@ class Bench:
         return self._work(part, self.trace, environment)
 
     def _startup(self) -> dict[str, Any]:
-        """From nothing to the first update, twice: the second process finds it compiled."""
+        """Times start-up to the first update twice, without and with the compilation cache."""
         with tempfile.TemporaryDirectory(dir=self.scratch, prefix="trm-bench-") as cache:
             environment = WHOLE_CACHE | {"JAX_COMPILATION_CACHE_DIR": cache}
             first = self._work("startup", environment=environment)
@@ -141,9 +141,13 @@ class Bench:
 
 
 def speed(turns: Sequence[dict[str, Any]], batch_size: int) -> dict[str, Any]:
-    """One report of a program from those of several turns, and the rates that follow from it.
+    """Combines the reports of several turns of a program, and computes its rates.
 
-    Seconds and ceiling are medians, the spread is over all turns, the rest is the first turn's.
+    Seconds and ceiling are medians, the spread is over all turns, other entries are the first's.
+
+    Args:
+      turns: reports of the turns.
+      batch_size: examples per update or rollout.
     """
     found = dict(turns[0])
     flops, seconds = found.pop("flops"), statistics.median(turn["seconds"] for turn in turns)
@@ -163,7 +167,7 @@ def speed(turns: Sequence[dict[str, Any]], batch_size: int) -> dict[str, Any]:
 
 
 def _about(experiment: Experiment) -> dict[str, Any]:
-    """Settings, date, versions, machine."""
+    """The settings, date, versions and machine."""
     config = experiment.to_dict()
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
     return {
@@ -191,7 +195,7 @@ def _version(library: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit of the source tree, with a + where something in it is changed; None elsewhere."""
+    """The commit of the source tree, followed by + if it has changes; None outside a repository."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -201,7 +205,7 @@ def _commit() -> str | None:
 
 
 def _processor() -> str:
-    """Name of the processor, so far as the system tells."""
+    """Name of the processor, if the system reports it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""A sitting: some minutes on a device, in which one step after the other is done and kept."""
+"""A sitting: a limited time on a device, in which several steps are run and their results kept."""
 
 import contextlib
 import dataclasses
@@ -17,31 +17,31 @@ from trm_jax.bench.ledger import Ledger
 from trm_jax.core.errors import UserError
 
 OTHERS = 60.0
-"""Seconds to wait for what an earlier sitting left running."""
+"""Seconds to wait for commands that an earlier sitting left running."""
 
 
 FOOTER = "For simplicity, JAX has removed its internal frames"
-"""How the line begins that JAX puts, below dashes, at the end of a traceback."""
+"""Start of the line that JAX prints, below dashes, at the end of a traceback."""
 
 
 class StepError(Exception):
-    """A step that came to nothing; the message says why."""
+    """A step failed; the message gives the reason."""
 
 
 class OutOfTimeError(StepError):
-    """It was cut short by the end of its time, which says nothing about it."""
+    """A step was stopped because its time was up; it did not fail."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sitting:
-    """Where and until when everything is done.
+    """The folders, results and time limit of a sitting.
 
     Attributes:
-      out: folder of what is kept: results, a table, the training's weights and logs.
-      work: folder of all else: logs of each command, the training's work directory.
+      out: folder of the output: results, a table, the weights and logs of training.
+      work: folder of everything else: logs of each command, the run's work directory.
       ledger: the results.
-      children: the commands that run.
-      end: of the sitting, by `time.monotonic`.
+      children: the running commands.
+      end: end of the sitting, by `time.monotonic`.
     """
 
     out: Path
@@ -52,29 +52,29 @@ class Sitting:
 
     @property
     def turns(self) -> str:
-        """The file on which those that compile and those that are timed take turns."""
+        """Path of the lock file with which processes take turns on the device."""
         return str(self.work / "turns")
 
     @property
     def run(self) -> Path:
-        """Work directory of the training."""
+        """Work directory of the training run."""
         return self.work / "run"
 
     def left(self, until: float | None = None) -> float:
-        """Seconds until then, or the end of the sitting."""
+        """Seconds left until a time of `time.monotonic`, by default the end of the sitting."""
         return (self.end if until is None else until) - time.monotonic()
 
     def trm(self, name: str, arguments: Sequence[str], until: float, **more: Any) -> dict[str, Any]:
-        """Runs a `trm` command to its end and gives the JSON object in its last line.
+        """Runs a `trm` command, and returns the JSON object in its last line.
 
         Args:
-          name: of its log.
-          arguments: after `trm`.
-          until: when it is ended, by `time.monotonic`.
-          more: for `Children.run`.
+          name: name of its log.
+          arguments: arguments after `trm`.
+          until: time at which it is ended, by `time.monotonic`.
+          **more: arguments of `Children.run`.
 
         Raises:
-          StepError: it failed.
+          StepError: the command failed.
           OutOfTimeError: its time was up.
         """
         return self.command(name, [sys.executable, "-m", "trm_jax", *arguments], until, **more)
@@ -82,7 +82,7 @@ class Sitting:
     def command(
         self, name: str, command: Sequence[str], until: float, **more: Any
     ) -> dict[str, Any]:
-        """The same for any command."""
+        """Runs a command, and returns the JSON object in its last line; see `trm`."""
         out, log = self.log(name, "out"), self.log(name)
         code = self.children.run(command, out, log, self.left(until), **more)
         if code:
@@ -93,26 +93,26 @@ class Sitting:
         try:
             found: dict[str, Any] = json.loads(last_line(out))
         except ValueError as error:
-            raise StepError(f"its last line is no JSON object: {last_line(out)}") from error
+            raise StepError(f"its last line is not a JSON object: {last_line(out)}") from error
         return found
 
     def log(self, name: str, kind: str = "log") -> Path:
-        """Where a command's errors go, or its output."""
+        """Path of the file for a command's errors ("log") or output ("out")."""
         return self.work / f"{name.replace('/', '.')}.{kind}"
 
 
 @contextlib.contextmanager
 def opened(out: Path, work: Path, root: Path, seconds: float) -> Iterator[Sitting]:
-    """A sitting from now on; nothing that it has started outlives it.
+    """Starts a sitting; all its commands are ended with it.
 
     Args:
       out: see `Sitting`.
       work: see `Sitting`.
-      root: where commands run.
-      seconds: that it may take.
+      root: working directory of the commands.
+      seconds: time limit of the sitting.
 
     Raises:
-      UserError: another sitting is at it in the same folder.
+      UserError: another sitting is using the same folder.
     """
     end = time.monotonic() + seconds
     out.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def opened(out: Path, work: Path, root: Path, seconds: float) -> Iterator[Sittin
 
 
 def _take(lock: int, work: Path) -> None:
-    """Takes the lock, which also the commands hold that a killed sitting has left running."""
+    """Acquires the lock, which is also held by commands that a killed sitting left running."""
     give_up, told = time.monotonic() + OTHERS, False
     while True:
         try:
@@ -134,16 +134,16 @@ def _take(lock: int, work: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() > give_up:
                 raise UserError(
-                    f"Another sitting is at work in {work}; wait for it, or give another --work."
+                    f"Another sitting is using {work}; wait for it, or give another --work."
                 ) from error
         if not told:
-            say(f"waiting for what an earlier sitting has left running in {work}")
+            say(f"waiting for commands that an earlier sitting left running in {work}")
             told = True
         time.sleep(0.2)
 
 
 def last_line(path: Path) -> str:
-    """The last line of a file that says something, as JAX's footer of tracebacks does not."""
+    """The last line of a file that is neither empty nor part of JAX's footer of tracebacks."""
     text = path.read_text(errors="replace") if path.exists() else ""
     lines = (line.strip() for line in reversed(text.splitlines()))
     said = (line for line in lines if line.strip("-") and not line.startswith(FOOTER))
@@ -151,11 +151,11 @@ def last_line(path: Path) -> str:
 
 
 def with_flags(flags: str, **others: str) -> Mapping[str, str]:
-    """Changes of the environment: flags added to those that XLA has, and others."""
+    """Changes of the environment: `flags` appended to XLA_FLAGS, and other variables."""
     before = os.environ.get("XLA_FLAGS", "")
     return {"XLA_FLAGS": f"{before} {flags}".strip(), **others} if flags else others
 
 
 def say(line: str) -> None:
-    """Prints a line with the time of day, at once."""
+    """Prints a line with the time of day, unbuffered."""
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)

@@ -1,4 +1,4 @@
-"""What a sitting has found so far, as Markdown."""
+"""The results of a sitting so far, as Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +11,11 @@ COLUMNS = ("seconds", "peer/ours", "examples/s", "TFLOP/s", "of ceiling", "peak 
 
 
 def page(ledger: Ledger, wanted: Sequence[Variant | PeerTurns]) -> str:
-    """Tables of the variants beside the peer, of training and of its evaluations.
+    """Tables of the variants and the peer, of training and of its evaluations.
 
     Args:
-      ledger: what there is.
-      wanted: what was to be timed, in the order of the lines.
+      ledger: the results so far.
+      wanted: everything to be timed, in the order of the lines.
     """
     lines = [f"| variant | {' | '.join(COLUMNS)} |", f"| --- |{' ---: |' * len(COLUMNS)}"]
     cards = {str(each["device"]) for each in ledger.all() if "device" in each}
@@ -76,7 +76,7 @@ def _profiles(ledger: Ledger, wanted: Sequence[Variant | PeerTurns]) -> list[str
     for item in wanted:
         found = (ledger.get(item.name) or {}).get("top_operations")
         if found:
-            lines += ["", f"What {item.name} spends its time on:", ""]
+            lines += ["", f"Time of {item.name} by operation:", ""]
             lines += ["| operation | count | ms | share |", "| --- | ---: | ---: | ---: |"]
             lines += [
                 f"| {each['operation'].replace('|', '/')} | {each['count']} | {each['ms']:.3f} | "
@@ -90,7 +90,7 @@ def _training(ledger: Ledger) -> list[str]:
     lines: list[str] = []
     trained, weights = ledger.get("train"), ledger.get("weights")
     if weights:
-        lines += ["", f"The newest weights are those of update {weights['step']:,}."]
+        lines += ["", f"The newest weights are from update {weights['step']:,}."]
     if trained:
         numbers = {k: v for k, v in trained.items() if k not in ("name", "at", "failed", "code")}
         told = ", ".join(f"{key} {value:.5g}" for key, value in numbers.items())
@@ -108,7 +108,7 @@ def _score(found: Mapping[str, Any]) -> str:
     depths = {row["depth"]: row["exact_accuracy"] for row in found.get("by_depth") or ()}
     parts = [f"{found['exact_accuracy']:.2%} of {found['examples']}"]
     parts += [f"at {depth}: {depths[depth]:.2%}" for depth in (1, 4, 16, 64) if depth in depths]
-    ways = found.get("by_selection") or {}  # which of several attempts is answered
+    ways = found.get("by_selection") or {}  # how one of several rollouts is selected
     parts += [f"by {name}: {exact:.2%}" for name, exact in ways.items() if exact is not None]
     parts[0] += searched(found)
     rate = found["examples"] / found["seconds"] if found.get("seconds") else 0.0

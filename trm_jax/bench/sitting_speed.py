@@ -1,4 +1,4 @@
-"""The first step of a sitting: variants compiled side by side, timed one by one, beside a peer."""
+"""The first step of a sitting: compiles variants and a peer in parallel, times them one by one."""
 
 import concurrent.futures
 import contextlib
@@ -15,22 +15,22 @@ from trm_jax.bench.sitting import OutOfTimeError, Sitting, StepError, say, with_
 from trm_jax.core.errors import DOES_NOT_FIT
 
 ALONGSIDE = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-"""Or the first of several programs on one GPU takes three quarters of its memory."""
+"""Otherwise the first of several programs on a GPU would reserve three quarters of its memory."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """How variants and peers are timed.
+    """Settings of the timing of variants and peers.
 
     Attributes:
-      until: when this step ends, by `time.monotonic`.
-      parallel: processes that compile side by side.
-      repeats: timed calls.
+      until: end of this step, by `time.monotonic`.
+      parallel: number of processes that compile at the same time.
+      repeats: number of timed calls.
       compile_limit: seconds that compiling one program may take.
       traces: folder of the traces.
       peer: command of the peer's script, without sizes; None for no peer.
-      peer_turns: turns of the peer at each shape.
-      small: more flags for all variants, and for the peer's sizes.
+      peer_turns: number of turns of the peer at each shape.
+      small: additional flags for all variants, and for the peer.
     """
 
     until: float
@@ -44,7 +44,7 @@ class Speed:
 
 
 class CrowdedError(Exception):
-    """It did not fit into memory beside what others held of it."""
+    """A program did not fit into the memory that other processes left."""
 
 
 def run(
@@ -53,9 +53,15 @@ def run(
     wanted: Sequence[Variant | PeerTurns],
     written: Callable[[], None],
 ) -> None:
-    """Times what has no result yet; `written` is called after each result.
+    """Times all that has no result yet.
 
-    What does not fit into memory beside the others is tried once more alone, at the end.
+    Programs that do not fit into memory beside others are run again at the end, alone.
+
+    Args:
+      sitting: the sitting.
+      speed: settings of the timing.
+      wanted: variants, and turns of the peer.
+      written: called after each result.
     """
     open_ones = [item for item in wanted if not _done(sitting, speed, item)]
     crowded = _waves(sitting, speed, open_ones, written, speed.parallel)
@@ -69,10 +75,10 @@ def _waves(
     written: Callable[[], None],
     size: int,
 ) -> list[Variant | PeerTurns]:
-    """Times items, `size` of them side by side; gives those that did not fit beside others.
+    """Times items in waves of `size`; returns those that did not fit into memory beside others.
 
-    One wave ends before the next begins: were a program to compile while others wait for their
-    turn, all of these would wait for it, one after the other.
+    A wave ends before the next begins, because programs that are ready to be timed wait while any
+    other program compiles.
     """
     crowded: list[Variant | PeerTurns] = []
     with concurrent.futures.ThreadPoolExecutor(size) as pool:
@@ -81,7 +87,7 @@ def _waves(
                 say(f"out of time for {', '.join(each.name for each in items[start:])}")
                 break
             wave = items[start : start + size]
-            say(f"side by side: {', '.join(each.name for each in wave)}")
+            say(f"in parallel: {', '.join(each.name for each in wave)}")
             waiting = {
                 pool.submit(_item, sitting, speed, item, written, len(wave) > 1): item
                 for item in wave
@@ -90,7 +96,7 @@ def _waves(
                 for each in concurrent.futures.as_completed(waiting):
                     crowded += [] if each.result() else [waiting[each]]
             except BaseException:
-                sitting.children.end()  # or the pool would wait for them
+                sitting.children.end()  # otherwise the pool would wait for them
                 raise
     return crowded
 
@@ -109,7 +115,7 @@ def _item(
     written: Callable[[], None],
     crowd: bool,
 ) -> bool:
-    """Times an item; False if it would have to be alone for that."""
+    """Times an item; False if it did not fit into memory beside others."""
     if isinstance(item, PeerTurns):
         _peer(sitting, speed, item, written)
         return True
@@ -117,14 +123,14 @@ def _item(
         with _recorded(sitting, item.name, written) as found:
             found |= _variant(sitting, speed, item, crowd)
     except CrowdedError as error:
-        say(f"{item.name}: once more later, alone: {error}")
+        say(f"{item.name}: will be run again alone: {error}")
         return False
     return True
 
 
 @contextlib.contextmanager
 def _recorded(sitting: Sitting, name: str, written: Callable[[], None]) -> Iterator[dict[str, Any]]:
-    """Writes down what is put into the dictionary, or why nothing came of it."""
+    """Records what the block puts into the dictionary, or the reason why it failed."""
     found: dict[str, Any] = {}
     try:
         yield found
@@ -155,7 +161,7 @@ def _variant(sitting: Sitting, speed: Speed, variant: Variant, crowd: bool) -> d
 
 
 def _peer(sitting: Sitting, speed: Speed, peer: PeerTurns, written: Callable[[], None]) -> None:
-    """Has the peer compile beside the others, into a cache, and then takes its turns."""
+    """Compiles the peer in parallel with others, into a cache, and then runs its turns."""
     assert speed.peer
     repeats = peer.repeats or speed.repeats
     sizes = [*shlex.split(peer.flags), *speed.small[1]]
@@ -172,7 +178,7 @@ def _peer(sitting: Sitting, speed: Speed, peer: PeerTurns, written: Callable[[],
     def given_up() -> bool:
         return sitting.children.ending or sitting.left(speed.until) <= 0
 
-    # what it fails of, its first turn will tell
+    # if this fails, the first turn reports the error
     with (
         contextlib.suppress(StepError, InterruptedError),
         turns.compiling(sitting.turns, given_up=given_up),

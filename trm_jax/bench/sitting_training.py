@@ -1,4 +1,4 @@
-"""The later steps of a sitting: training in the time that is left, and what it comes to."""
+"""The later steps of a sitting: training in the remaining time, and its evaluation."""
 
 import contextlib
 import dataclasses
@@ -18,26 +18,26 @@ from trm_jax.cli import COMMANDS
 from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 
 UNKNOWN = 100
-"""Updates between two checkpoints where nobody has timed one."""
+"""Updates between two checkpoints if the time of an update is unknown."""
 START = 60.0
-"""Seconds that a training is thought to take until its first update."""
+"""Assumed seconds from the start of training to its first update."""
 LOOK = 2.0
-"""Seconds between two looks at whether there is a new checkpoint."""
+"""Seconds between two checks for a new checkpoint."""
 WEIGHTS = "run.trmpack"
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What is trained, and until when.
+    """Settings of the training.
 
     Attributes:
-      config: a config file, as `trm train --config` takes it.
-      flags: more of `trm train`.
-      every: seconds between two checkpoints, about.
-      evaluate: checkpoints between two evaluations on held-out puzzles; 0 for none.
-      fit: whether `config.steps`, and so the schedule, is what fits into the time.
-      until: when it is asked to stop, by `time.monotonic`.
-      patience: seconds that it may take to save then.
+      config: config file, as for `trm train --config`.
+      flags: additional flags of `trm train`.
+      every: approximate seconds between two checkpoints.
+      evaluate: number of checkpoints between two evaluations on held-out puzzles; 0 for none.
+      fit: whether to set `config.steps`, and so the schedule, to what fits into the time.
+      until: time at which training is stopped, by `time.monotonic`.
+      patience: seconds that it may take to save a checkpoint then.
     """
 
     config: str
@@ -50,10 +50,11 @@ class Training:
 
 
 def run(sitting: Sitting, training: Training) -> None:
-    """Trains, or goes on where an earlier sitting stopped, and saves.
+    """Trains, or resumes the run of an earlier sitting, and copies its weights.
 
     Raises:
-      StepError: it did not end as it should; what it had saved is there.
+      StepError: training failed; its saved checkpoints are kept.
+      OutOfTimeError: no time is left.
     """
     seconds = sitting.left(training.until)
     if seconds <= 0:
@@ -80,7 +81,7 @@ def run(sitting: Sitting, training: Training) -> None:
 
 
 def _rhythm(sitting: Sitting, training: Training) -> list[str]:
-    """Flags that decide how many updates there are in all, and between two checkpoints."""
+    """Flags for the numbers of updates: in total, and between checkpoints and log points."""
     timed = sitting.ledger.get(SPEED_OF) or {}
     update = timed.get("seconds")
     every = max(1, round(training.every / update)) if update else UNKNOWN
@@ -92,17 +93,17 @@ def _rhythm(sitting: Sitting, training: Training) -> list[str]:
     ]
     if not training.fit:
         return flags
-    plan = sitting.work / "steps"  # a schedule has one length, however many sittings it takes
+    plan = sitting.work / "steps"  # all sittings of a run have the same schedule
     if not plan.exists():
         if not update:
-            raise StepError(f"without {SPEED_OF} nobody knows what fits into the time")
+            raise StepError(f"without {SPEED_OF} it is unknown how many updates fit into the time")
         left = sitting.left(training.until) - START
         plan.write_text(str(max(every, int(left / update))))
     return [*flags, f"--config.steps={plan.read_text()}"]
 
 
 def _last(sitting: Sitting) -> dict[str, Any]:
-    """The newest of each number that training has logged, and the newest checkpoint."""
+    """The last value of each logged metric, and the newest checkpoint."""
     last: dict[str, Any] = {}
     path = sitting.run / "metrics.jsonl"
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
@@ -114,7 +115,7 @@ def _last(sitting: Sitting) -> dict[str, Any]:
 
 
 def checkpoints(run: Path) -> list[int]:
-    """The complete checkpoints of a work directory."""
+    """Training steps of the complete checkpoints in a work directory, sorted."""
     folder = run / "checkpoints"
     names = [path.name for path in folder.iterdir()] if folder.exists() else []
     return sorted(int(name) for name in names if name.isdigit())
@@ -122,7 +123,7 @@ def checkpoints(run: Path) -> list[int]:
 
 @contextlib.contextmanager
 def _kept(sitting: Sitting) -> Iterator[None]:
-    """Copies weights and logs to `out` as they appear, in a thread, and at the end once more."""
+    """Copies weights and logs to `out` as they appear, in a thread, and again at the end."""
     stop = threading.Event()
     keeper = Keeper(sitting)
 
@@ -141,14 +142,14 @@ def _kept(sitting: Sitting) -> Iterator[None]:
 
 
 class Keeper:
-    """Copies what training writes into the folder of what is kept."""
+    """Copies the weights and logs of training into the sitting's output folder."""
 
     def __init__(self, sitting: Sitting) -> None:
-        """Has copied nothing yet."""
+        """Starts without copying."""
         self._sitting, self._step = sitting, 0
 
     def look(self) -> None:
-        """Copies logs, and the newest checkpoint if it is new; what fails is tried again later."""
+        """Copies logs, and the newest checkpoint if it is new; failures are retried next time."""
         sitting = self._sitting
         for path in (sitting.run / "metrics.jsonl", sitting.run / "config.json"):
             if path.exists():
@@ -168,11 +169,11 @@ class Keeper:
 
 
 def keep_weights(sitting: Sitting, step: int) -> None:
-    """Copies a checkpoint: packed where there is `trm pack`, else its folder as it is.
+    """Copies a checkpoint to the output folder: packed if there is `trm pack`, else as a folder.
 
     Raises:
-      StepError: it cannot be packed.
-      OSError: it cannot be copied, perhaps because training has just deleted it.
+      StepError: the checkpoint cannot be packed.
+      OSError: it cannot be copied, for example because training has just deleted it.
     """
     if "pack" in COMMANDS:
         command = [sys.executable, "-m", "trm_jax", "pack", str(sitting.run)]
@@ -196,16 +197,16 @@ def keep_weights(sitting: Sitting, step: int) -> None:
 
 
 def release(sitting: Sitting, name: str, command: str, hardware: str) -> None:
-    """Makes a released model of the newest checkpoint, in the folder "models" of what is kept.
+    """Makes a released model of the newest checkpoint, in the output's folder "models".
 
     Args:
-      sitting: whose training, with its evaluations.
-      name: of the model.
-      command: that it was trained with.
-      hardware: on which it was evaluated.
+      sitting: sitting with the training and its evaluations.
+      name: name of the model.
+      command: command that trained it.
+      hardware: hardware on which it was evaluated.
 
     Raises:
-      StepError: it failed.
+      StepError: there is no checkpoint, or `trm models --add` failed.
     """
     steps, folder = checkpoints(sitting.run), sitting.out / "models"
     if not steps:
@@ -234,12 +235,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def searched(found: Mapping[str, Any]) -> str:
-    """What a lattice model's search added to an evaluation, in words; else nothing."""
+    """A clause on the result of a lattice model's search; empty for other evaluations."""
     search = found.get("chain_search")
     if not search:
         return ""
     shares = (f"{search[key]:.2%} {key}" for key in ("solved", "wrong", "abstained"))
-    return f"; with search {', '.join(shares)}, {search['passes']:.0f} passes a puzzle"
+    return f"; with search {', '.join(shares)}, {search['passes']:.0f} passes per puzzle"
 
 
 def evaluate(
@@ -248,16 +249,16 @@ def evaluate(
     ways: Mapping[str, Sequence[str]],
     written: Callable[[], None],
 ) -> bool:
-    """Scores the newest checkpoint in several ways, those first that have no result of it yet.
+    """Evaluates the newest checkpoint in several ways; existing results are not repeated.
 
     Args:
-      sitting: whose training.
-      data: puzzles.
-      ways: flags of `trm eval`, by name.
-      written: is called after each result.
+      sitting: sitting with the training.
+      data: file or dataset of puzzles.
+      ways: flags of `trm eval` by name.
+      written: called after each result.
 
     Returns:
-      Whether all went well.
+      Whether all evaluations succeeded.
     """
     steps = checkpoints(sitting.run)
     if not steps:
@@ -268,7 +269,7 @@ def evaluate(
         name = f"eval/{way}"
         before = sitting.ledger.get(name)
         if before and before.get("checkpoint") == step and "failed" not in before:
-            say(f"{name}: done before")
+            say(f"{name}: already done")
             continue
         command = ["eval", f"--workdir={sitting.run}", f"--checkpoint={step}", f"--data={data}"]
         try:

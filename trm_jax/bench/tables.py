@@ -1,4 +1,4 @@
-"""Records of benchmarks for people: one as text, many as a Markdown table."""
+"""Formats records of benchmarks: one as text, many as a Markdown table."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -25,14 +25,14 @@ COLUMNS = {
     "ratio": "peer/ours",
 }
 SHARED = ("date", "commit", "processor", "cores", "name", "batch", "model")
-"""What stands in a record of all once for all of its parts."""
+"""Entries of a record of all parts that its parts share."""
 
 TEXT = 7
-"""So many columns are words, which a table has on the left."""
+"""Number of columns with text, which are left-aligned."""
 
 
 def text(record: dict[str, Any]) -> str:
-    """A record, a line for each number, and where its traces are."""
+    """A record as text, with a line per value and the paths of its traces."""
     lines = []
     for key, value in record.items():
         if key in PARTS and isinstance(value, dict):
@@ -46,10 +46,10 @@ def text(record: dict[str, Any]) -> str:
 
 
 def table(paths: Sequence[str]) -> str:
-    """A Markdown table of all records of some files of JSON lines, a row for each part.
+    """A Markdown table of all records in files of JSON lines, with a row per part.
 
     Raises:
-      UserError: a file is not there, or a line of it is no record.
+      UserError: a file cannot be read, or a line of it is not a record.
     """
     rows = [list(COLUMNS.values()), ["---"] * TEXT + ["---:"] * (len(COLUMNS) - TEXT)]
     for path in paths:
@@ -63,13 +63,13 @@ def table(paths: Sequence[str]) -> str:
                 rows += [_row(part) for part in _with_parts(record)]
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise UserError(
-                    f"{path}, line {number} is no record of `trm bench --out` ({error!r})."
+                    f"{path}, line {number} is not a record of `trm bench --out` ({error!r})."
                 ) from error
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _with_parts(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The parts of a record of all, or the record itself."""
+    """Yields the parts of a record of all parts, or the record itself."""
     if record["what"] != "all":
         yield {**record, "part": record["what"]}
         return
@@ -109,14 +109,14 @@ def _lines(values: dict[str, Any]) -> list[str]:
 
 
 def _trace(part: dict[str, Any]) -> str:
-    """What took the time, and how to see more."""
+    """The operations that took longest, and how to open the trace."""
     operations = part["top_operations"]
-    lines = [f"{'operation':48} {'count':>6} {'ms a call':>10} {'share':>6}"] if operations else []
+    lines = [f"{'operation':48} {'count':>6} {'ms/call':>10} {'share':>6}"] if operations else []
     for each in operations:
         name, count, share = each["operation"][:48], each["count"], each["share"]
         lines.append(f"{name:48} {count:6} {each['ms']:10.3f} {share:6.1%}")
     root = Path(part["trace"]).parents[2]
-    lines.append(f"The trace of {part['part']} is in {part['trace']}. To look at it:")
+    lines.append(f"The trace of {part['part']} is in {part['trace']}. To open it:")
     lines.append(f"  pip install xprof && xprof --logdir {root}   (or tensorboard --logdir {root})")
     lines.append("  or open its .trace.json.gz at https://ui.perfetto.dev")
     return "\n".join(lines)

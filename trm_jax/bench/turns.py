@@ -1,7 +1,7 @@
-"""Taking turns on one device: many processes compile side by side, one is timed at a time.
+"""Turns on one device: many processes compile at the same time, one is timed at a time.
 
-All of them share a lock file. Who compiles holds it together with the others that do; who is timed
-holds it alone, so that nothing else runs on the device meanwhile, an autotuner included.
+The processes share a lock file. Compiling takes a shared lock, and timing an exclusive one, so that
+nothing else, such as an autotuner, runs on the device meanwhile.
 """
 
 import contextlib
@@ -12,23 +12,23 @@ import time
 from collections.abc import Callable, Iterator
 
 POLL = 0.05
-"""Seconds between two attempts at a lock that others hold."""
+"""Seconds between two attempts to acquire the lock."""
 
 
 @contextlib.contextmanager
 def compiling(
     lock: str | None, limit: float = 0.0, given_up: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """Waits until nobody is being timed, and keeps it so while something is compiled.
+    """Waits until no process is being timed, and prevents timing within the block.
 
     Args:
-      lock: path of the lock file; None waits for nobody.
-      limit: seconds after which this process is ended by SIGALRM, 0 for none. A compiler cannot be
-        interrupted otherwise, and all others wait for it.
-      given_up: is asked while waiting.
+      lock: path of the lock file; None to not wait.
+      limit: seconds after which SIGALRM ends this process, 0 for no limit. A compiler cannot be
+        interrupted in another way, and all other processes wait for it.
+      given_up: polled while waiting; True stops waiting.
 
     Raises:
-      InterruptedError: `given_up` said yes.
+      InterruptedError: `given_up` returned True.
     """
     with _held(lock, fcntl.LOCK_SH, given_up):
         if limit:
@@ -43,14 +43,14 @@ def compiling(
 
 @contextlib.contextmanager
 def alone(lock: str | None, given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Waits until nobody compiles or is timed, and keeps it so.
+    """Waits until no process compiles or is being timed, and prevents both within the block.
 
     Args:
-      lock: path of the lock file; None waits for nobody.
-      given_up: is asked while waiting.
+      lock: path of the lock file; None to not wait.
+      given_up: polled while waiting; True stops waiting.
 
     Raises:
-      InterruptedError: `given_up` said yes.
+      InterruptedError: `given_up` returned True.
     """
     with _held(lock, fcntl.LOCK_EX, given_up):
         yield
@@ -68,32 +68,32 @@ def _held(
             if given_up():
                 raise InterruptedError(f"gave up waiting for {lock}")
             time.sleep(POLL)
-        yield  # closing the file lets go of it, as the end of the process does
+        yield  # closing the file releases the lock, and so does the end of the process
 
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """One process's part in taking turns.
+    """The turns of one process.
 
     Attributes:
-      lock: path of the lock file; None waits for nobody.
-      limit: seconds that compiling may take, 0 for any.
+      lock: path of the lock file; None to not wait.
+      limit: seconds that compiling may take; 0 for no limit.
     """
 
     lock: str | None = None
     limit: float = 0.0
 
     def compiling(self) -> contextlib.AbstractContextManager[None]:
-        """See `compiling`."""
+        """A block for compiling, see `compiling`."""
         return compiling(self.lock, self.limit)
 
     def alone(self) -> contextlib.AbstractContextManager[None]:
-        """See `alone`."""
+        """A block for timing, see `alone`."""
         return alone(self.lock)
 
 
 FREE = Turn()
-"""Nobody else is there."""
+"""Turns without a lock, for a process that has the device to itself."""
 
 
 def _got(file: int, kind: int) -> bool:

@@ -1,7 +1,7 @@
-"""The process in which one part is measured: a job comes in as JSON, a report goes out as JSON.
+"""The process in which one part is measured: reads a job as JSON, prints a report as JSON.
 
-Each part has a process of its own so that its peaks of memory are its own, and so that nothing of
-it is left while something else is timed.
+Each part has a process of its own, so that its peak memory is its own and nothing of it remains
+while another part is timed.
 """
 
 import json
@@ -15,11 +15,19 @@ from trm_jax.bench.turns import Turn
 from trm_jax.config.experiment import from_dict
 from trm_jax.core.errors import EXIT_BAD_CONFIG, EXIT_DONE, UserError
 from trm_jax.core.memory import enough_memory
-from trm_jax.train import loop as train  # noqa: F401, for what it imports: start-up is that of `trm train`
+from trm_jax.train import loop as train  # noqa: F401, imports what `trm train` imports
 
 
 def measure(job: Mapping[str, Any], imported: float) -> dict[str, Any]:
-    """Does a job; see `processes.Job`."""
+    """Runs a job.
+
+    Args:
+      job: the measurement, see `processes.Job`.
+      imported: time at which the imports were finished, by `time.time`.
+
+    Returns:
+      The report.
+    """
     experiment, repeats = from_dict(job["experiment"]), job["repeats"]
     turn = Turn(job["lock"], job["compile_limit"])
     match job["part"]:
@@ -36,7 +44,7 @@ def measure(job: Mapping[str, Any], imported: float) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Reads a job, prints its report, or `error` where the user can mend what is wrong."""
+    """Reads a job from stdin and prints its report, or `error` for a user's mistake."""
     imported = time.time()
     job = json.load(sys.stdin)
     try:

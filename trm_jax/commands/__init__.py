@@ -1,1 +1,1 @@
-"""What each `trm` command takes, does and prints; one file a command."""
+"""The `trm` commands: their flags, actions and output; one module per command."""

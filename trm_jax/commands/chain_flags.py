@@ -1,4 +1,4 @@
-"""The flags of a lattice model's search, and what they ask for."""
+"""The flags of a lattice model's search, and the `ChainSearch` that they describe."""
 
 import math
 
@@ -15,41 +15,48 @@ OTHERS = (*HALTING, *SEARCHING, "halt", "curve", "noise_on", "symmetry")
 
 
 def define(values: flags.FlagValues) -> None:
-    """Adds them."""
+    """Adds the flags."""
     standard = Limits()
-    flags.DEFINE_bool("search", True, "Lattice models: search, or one chain.", flag_values=values)
-    passes = "Lattice models: network passes for a puzzle, over all its chains, after which none "
-    passes += "of its rounds begins."
+    search = "Search with many chains; with --nosearch a single chain answers."
+    flags.DEFINE_bool("search", True, search, flag_values=values)
+    passes = "Maximum number of network passes per puzzle, over all its chains; rounds that have "
+    passes += "begun are finished."
     flags.DEFINE_integer("passes", standard.passes, passes, flag_values=values)
-    chains = "Lattice models: chains of a puzzle that run at the same time at most."
+    chains = "Maximum number of chains that run at the same time for one puzzle."
     flags.DEFINE_integer("chains", standard.chains, chains, flag_values=values)
-    rounds = "Lattice models: rounds of a chain at most."
+    rounds = "Maximum number of rounds of one chain."
     flags.DEFINE_integer("rounds", standard.rounds, rounds, flag_values=values)
-    seconds = "Lattice models: seconds for the whole search at most; default: no limit."
+    seconds = "Time limit of the whole search, in seconds; default: none."
     flags.DEFINE_float("seconds", None, seconds, flag_values=values)
 
 
 def refuse_all(values: flags.FlagValues, kind: str) -> None:
-    """Refuses them for a model that has no such search.
+    """Refuses these flags for a model of another kind.
 
     Raises:
-      UserError: one of them is given.
+      UserError: one of the flags is given.
     """
-    refuse(values, ("search", *LIMITS), f"is for lattice models, and this one's kind is {kind!r}")
+    refuse(values, ("search", *LIMITS), f"is for lattice models; this model's kind is {kind!r}")
 
 
 def make_search(
     values: flags.FlagValues, trained: Trained, model: LatticeModel, batch_size: int
 ) -> ChainSearch | None:
-    """The search that is asked for; None for a single chain without search.
+    """The search that the flags describe; None for a single chain.
+
+    Args:
+      values: parsed flags.
+      trained: the loaded model.
+      model: its network.
+      batch_size: number of chains that run at the same time, of all puzzles together.
 
     Raises:
-      UserError: a flag makes no sense, or is for other models.
+      UserError: a flag is invalid, or is for other models.
     """
     known = [name for name in OTHERS if name in values]
     refuse(values, known, "is not for lattice models, which search by chains; leave it out")
     if not values.search:
-        why = "says how to search, and --nosearch that there is none"
+        why = "has no effect with --nosearch; leave one of the two out"
         refuse(values, (*LIMITS, "seed"), why)
         return None
     limits = Limits(

@@ -1,4 +1,4 @@
-"""What the commands share: flags that several of them have, and checks of those."""
+"""Flags that several commands have, and the checks of their values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,48 +18,51 @@ from trm_jax.train.workdir import WorkDir
 
 def define_workdir(values: flags.FlagValues) -> None:
     """Adds --workdir."""
-    flags.DEFINE_string("workdir", None, "Work directory of the run.", flag_values=values)
+    where = "Work directory of a training run: its config, checkpoints, metrics and evaluations."
+    flags.DEFINE_string("workdir", None, where, flag_values=values)
 
 
 def define_processes(values: flags.FlagValues) -> None:
     """Adds --coordinator, --num_processes and --process_id."""
-    where = "Several processes: HOST:PORT of process 0; default: $TRM_COORDINATOR."
+    where = "Address of process 0, HOST:PORT; default: $TRM_COORDINATOR."
     flags.DEFINE_string("coordinator", None, where, flag_values=values)
-    count = "Several processes: how many; default: $TRM_NUM_PROCESSES."
+    count = "Number of processes of the run; default: $TRM_NUM_PROCESSES."
     flags.DEFINE_integer("num_processes", None, count, flag_values=values)
-    number = "Several processes: which one this is; default: $TRM_PROCESS_ID."
+    number = "Index of this process, counted from 0; default: $TRM_PROCESS_ID."
     flags.DEFINE_integer("process_id", None, number, flag_values=values)
 
 
 def join(values: flags.FlagValues) -> None:
-    """Joins the other processes of a run, if there are any; before anything else of JAX.
+    """Joins the other processes of a run, if there are any; to be called before any use of JAX.
 
     Raises:
-      UserError: they are not there, or a flag makes no sense.
+      UserError: the other processes cannot be reached, or a flag is invalid.
     """
     distributed.join(values.coordinator, values.num_processes, values.process_id)
 
 
 def define_checkpoint(values: flags.FlagValues) -> None:
     """Adds --checkpoint and --steps."""
-    flags.DEFINE_integer("checkpoint", None, "Which one; default: the best.", flag_values=values)
-    flags.DEFINE_integer("steps", None, "Depth; default: N of training.", flag_values=values)
+    which = "Checkpoint to load, by its training step; default: the best on held-out puzzles."
+    flags.DEFINE_integer("checkpoint", None, which, flag_values=values)
+    steps = "Supervision steps per puzzle; default: as many as in training (config.model.N)."
+    flags.DEFINE_integer("steps", None, steps, flag_values=values)
 
 
 def define_voting(values: flags.FlagValues) -> None:
-    """Adds --voting and --max_augmentations, for tasks whose copies vote."""
+    """Adds --voting and --max_augmentations, for tasks in which augmented copies vote."""
     votings = dict.fromkeys(name for task in TASKS.all().values() for name in task.votings)
-    voting = "Where copies of a puzzle vote (ARC): how they do; default: the first."
+    voting = "Weight of each augmented copy's prediction in the vote; default: the first of these."
     flags.DEFINE_enum("voting", None, list(votings), voting, flag_values=values)
-    most = "Where copies vote: copies of each test, besides the original; default: all."
+    most = "Maximum number of augmented copies of each test, besides the original; default: all."
     flags.DEFINE_integer("max_augmentations", None, most, lower_bound=0, flag_values=values)
 
 
 def depth(values: flags.FlagValues, default: int) -> int:
-    """--steps, or the default.
+    """The number of supervision steps: --steps, or the default.
 
     Raises:
-      UserError: it is not positive.
+      UserError: the number is not positive.
     """
     steps = default if values.steps is None else values.steps
     if steps < 1:
@@ -68,27 +71,31 @@ def depth(values: flags.FlagValues, default: int) -> int:
 
 
 def define_config(values: flags.FlagValues, arguments: Sequence[str]) -> None:
-    """Adds --config FILE[:variant] and --config.a.b=value; `arguments` is the whole line.
+    """Adds --config FILE[:variant] and --config.a.b=value.
+
+    Args:
+      values: receives the flags.
+      arguments: all arguments of the command.
 
     Raises:
-      UserError: there are settings, and no --config.
+      UserError: single settings are given without --config.
     """
     refuse_settings_alone(arguments)
     config_flags.DEFINE_config_file(
         "config",
         None,
-        "Config file, with :variant where it has several; single settings follow as "
-        "--config.a.b=value.",
+        "Config file, as FILE.py or FILE.py:VARIANT; single settings are overridden with "
+        "--config.a.b=VALUE.",
         flag_values=values,
         sys_argv=["trm", *arguments],
     )
 
 
 def experiment(values: flags.FlagValues) -> Experiment:
-    """The checked experiment of --config; its plugins are loaded.
+    """The validated experiment of --config; loads its plugins.
 
     Raises:
-      UserError: it is missing, cannot be loaded, or holds something wrong.
+      UserError: --config is missing, cannot be loaded, or has an invalid setting.
     """
     config = settings(values)
     found = from_dict(config)
@@ -97,25 +104,25 @@ def experiment(values: flags.FlagValues) -> Experiment:
 
 
 def settings(values: flags.FlagValues) -> dict[str, Any]:
-    """The settings of --config with all defaults, not checked yet; --plugin is one of them.
+    """The settings of --config with all defaults filled in, not validated yet.
 
-    Plugins that are files are there by their absolute paths.
+    The plugins of --plugin are added to `plugins`; plugin files have absolute paths.
 
     Raises:
-      UserError: it is missing or cannot be loaded.
+      UserError: --config is missing or cannot be loaded.
     """
     config: dict[str, Any] = need(values, "config").to_dict()
     plugins = [*config["plugins"], *(values.plugin if "plugin" in values else ())]
-    if all(isinstance(plugin, str) for plugin in plugins):  # else refused when it is checked
+    if all(isinstance(plugin, str) for plugin in plugins):  # otherwise the validation refuses it
         config["plugins"] = tuple(dict.fromkeys(map(located, plugins)))
     return config
 
 
 def need(values: flags.FlagValues, name: str) -> Any:
-    """The value of a flag that has to be given.
+    """The value of a required flag.
 
     Raises:
-      UserError: it was not, it is empty, or it is a work directory inside of another.
+      UserError: the flag is missing or empty, or is a work directory inside another one.
     """
     value = getattr(values, name)
     if value is None:
@@ -128,7 +135,7 @@ def need(values: flags.FlagValues, name: str) -> Any:
 
 
 def _refuse_inside(workdir: str) -> None:
-    """Refuses a folder of a run, such as its data, in place of its work directory."""
+    """Refuses a folder inside a run's work directory, such as its data, as --workdir."""
     if "://" in workdir:
         return
     own = WorkDir(workdir)
@@ -138,15 +145,15 @@ def _refuse_inside(workdir: str) -> None:
         if outer.config.exists() and outer.checkpoints.is_dir():
             raise UserError(
                 f"--workdir {workdir} lies inside the work directory {outer.root}; give that one, "
-                "or one outside of it."
+                "or a directory outside it."
             )
 
 
 def refuse_rest(rest: Sequence[str]) -> None:
-    """Refuses what is no flag.
+    """Refuses arguments that are not flags.
 
     Raises:
-      UserError: there is something.
+      UserError: there is one.
     """
     if rest:
-        raise UserError(f"{rest[0]!r} is no flag; flags start with '--'.")
+        raise UserError(f"{rest[0]!r} is not a flag; flags start with '--'.")

@@ -19,38 +19,43 @@ DIRECTIONS = {
 
 def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     """Adds the flags."""
-    flags.DEFINE_string("out", None, "Directory, or file, to write.", flag_values=values)
+    out = "Work directory (from-torch) or file (to-torch) to write."
+    flags.DEFINE_string("out", None, out, flag_values=values)
     common.define_config(values, arguments)
-    rows = "from-torch: JSON list, the file's row (or null) for each row of the new puzzle table."
+    rows = "JSON file with a list: for each row of the new puzzle table, its row in FILE, or null."
     flags.DEFINE_string("rows", None, rows, flag_values=values)
-    data = "from-torch: the data set of the weights, whose names the rows of an ARC table take."
+    data = "Dataset that the weights were trained on; it names the rows of an ARC puzzle table."
     flags.DEFINE_string("data", None, data, flag_values=values)
-    step = "from-torch: updates trained; default: from a name like step_65104, else 0."
+    step = "Training step of the weights; default: from a file name like step_65104, else 0."
     flags.DEFINE_integer("step", None, step, flag_values=values)
-    puzzles = "from-torch: puzzles of the parity report; 0 for none."
+    puzzles = "Number of puzzles in the parity report; 0 for no report."
     flags.DEFINE_integer("puzzles", PUZZLES, puzzles, lower_bound=0, flag_values=values)
     common.define_workdir(values)
-    which = "to-torch: which checkpoint; default: the best."
+    which = "Checkpoint to convert, by its training step; default: the best on held-out puzzles."
     flags.DEFINE_integer("checkpoint", None, which, flag_values=values)
-    flags.DEFINE_bool("raw", False, "to-torch: not the averaged weights.", flag_values=values)
-    prefix = "to-torch: put before each name."
+    raw = "Write the raw weights, not the averaged ones (EMA)."
+    flags.DEFINE_bool("raw", False, raw, flag_values=values)
+    prefix = "Prefix of each parameter's name."
     prefixes = list(torch_files.PREFIXES)
     flags.DEFINE_enum("prefix", prefixes[0], prefixes, prefix, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Converts weights of the published PyTorch models, both ways.
+    """Converts weights from and to the published PyTorch models.
 
-    trm convert from-torch FILE --out DIR --config experiments/sudoku.py:extreme [--config.a.b=v]
-    trm convert to-torch --workdir DIR --out FILE.pt
+    Usage:
+      trm convert from-torch FILE --out DIR --config experiments/sudoku.py:extreme
+      trm convert to-torch --workdir DIR --out FILE.pt
 
-    FILE is .pt (or a name like step_65104), .npz or .safetensors. DIR becomes a work directory
-    that `trm eval` and `trm solve` accept; docs/convert.md has more. Exit codes: 0 done, 1 done
-    but the parity report disagrees, 2 a mistake.
+    FILE is a .pt file (or has a name like step_65104), .npz or .safetensors. from-torch writes a
+    work directory that `trm eval` and `trm solve` accept, and compares its predictions with a NumPy
+    implementation of the published algorithm (the parity report). docs/convert.md has the details.
+
+    Exit codes: 0 converted; 1 converted, but the parity report disagrees; 2 wrong usage or input.
     """
     direction = rest[0] if rest else ""
     if direction not in DIRECTIONS:
-        raise UserError("`trm convert` takes a direction first: from-torch FILE, or to-torch.")
+        raise UserError("`trm convert` needs a direction first: from-torch FILE, or to-torch.")
     _refuse_others(values, direction)
     if direction == "to-torch":
         common.refuse_rest(rest[1:])
@@ -68,10 +73,10 @@ def _from_torch(values: flags.FlagValues, file: str) -> int:
     for note in plan.notes:
         print(note)
     asked = ", ".join(f"{name} {value}" for name, value in convert.taken(plan).items())
-    print(f"not told by {plan.file.name}, as the config has it: {asked}")
+    print(f"taken from the config, since {plan.file.name} does not determine it: {asked}")
     print(
-        f"wrote {out}: checkpoint {plan.step}; the raw and the averaged weights are both the "
-        "file's (published files hold the average only)"
+        f"wrote {out}: checkpoint {plan.step}; the file's weights serve as raw and as averaged "
+        "weights (published files hold the averaged ones only)"
     )
     if report is None:
         return EXIT_DONE
@@ -90,12 +95,12 @@ def _to_torch(values: flags.FlagValues) -> int:
     )
     print(f"wrote {out}: the {'raw' if values.raw else 'averaged'} weights")
     if widened:
-        print(f"{Path(out).name} has bfloat16 arrays as float32: .npz knows no bfloat16")
+        print(f"{Path(out).name} holds bfloat16 arrays as float32: .npz has no bfloat16")
     return EXIT_DONE
 
 
 def _refuse_others(values: flags.FlagValues, direction: str) -> None:
-    """Refuses flags of the other direction."""
+    """Refuses flags that are for the other direction."""
     for other, names in DIRECTIONS.items():
         for name in names:
             if values[name].present and name not in DIRECTIONS[direction]:

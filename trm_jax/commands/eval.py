@@ -40,40 +40,43 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     model_flags.define(values)
     common.define_checkpoint(values)
     common.define_processes(values)
-    data = "Dataset directory, CSV or CSV.gz file, or 'hub'; default: the run's own data set."
+    data = "Dataset directory, .csv or .csv.gz file, or 'hub'; default: the run's own dataset."
     flags.DEFINE_string("data", None, data, flag_values=values)
-    split = "Split to score; default: 'test' of --data, 'heldout' of the run's own data set."
+    split = "Split to evaluate; default: 'test' of --data, 'heldout' of the run's own dataset."
     flags.DEFINE_string("split", None, split, flag_values=values)
-    flags.DEFINE_integer("batch_size", None, "Puzzles per call.", flag_values=values)
+    size = "Puzzles per batch; default: config.eval_batch_size of the run."
+    flags.DEFINE_integer("batch_size", None, size, flag_values=values)
     common.define_voting(values)
-    tasks = "Where puzzles have names (ARC): the first so many; 0 for all."
+    tasks = "Evaluate only this many tasks (ARC), the first ones; 0 for all."
     flags.DEFINE_integer("max_tasks", 0, tasks, lower_bound=0, flag_values=values)
     search_flags.define(values)
     chain_flags.define(values)
-    curve = "Accuracy against compute instead: a CSV and a PNG beside the evaluation."
+    curve = "Measure accuracy against compute, and write it as .csv and .png beside the evaluation."
     flags.DEFINE_bool("curve", False, curve, flag_values=values)
-    unknown = "Where copies vote: what to do about those without a row in the puzzle table."
+    unknown = "Copies without a row in the puzzle table: stop with an error, or use the blank row."
     flags.DEFINE_enum("unknown_rows", "refuse", ["refuse", "blank"], unknown, flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON line only.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print the result as one JSON line.", flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Scores a checkpoint at every depth.
+    """Evaluates a checkpoint at every number of supervision steps ("depth").
 
-    trm eval --workdir DIR | --model NAME [--data FILE.csv.gz] [--steps 64] [--json]
-    trm eval --workdir DIR --halt [--steps 16] [--halt-threshold 0.9]
-    trm eval --workdir DIR --rollouts 16 --noise 0.3 [--halt] [--select majority]
-    trm eval --workdir DIR --copies 9 --symmetry digits [--checkpoints 800,1000,1200]
-    trm eval --workdir DIR --curve [--steps 64] [--rollouts 16 --noise 0.3]
-    trm eval --workdir DIR --split test [--max_tasks 40] [--max_augmentations 100]   (ARC)
-    trm eval --workdir DIR [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
+    Usage:
+      trm eval --workdir DIR | --model NAME [--data FILE.csv.gz] [--steps 64] [--json]
+      trm eval --workdir DIR --halt [--steps 16] [--halt-threshold 0.9]
+      trm eval --workdir DIR --rollouts 16 --noise 0.3 [--halt] [--select majority]
+      trm eval --workdir DIR --copies 9 --symmetry digits [--checkpoints 800,1000,1200]
+      trm eval --workdir DIR --curve [--steps 64] [--rollouts 16 --noise 0.3]
+      trm eval --workdir DIR --split test [--max_tasks 40] [--max_augmentations 100]   (ARC)
+      trm eval --workdir DIR [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
 
-    Scores the averaged weights of the checkpoint that did best on held-out puzzles. The result is
-    also written to DIR/eval/. With --halt a puzzle stops once the halting head believes in its
-    answer, and the next one takes its place. Each puzzle may be tried in several ways, one of
-    which is answered. For ARC there is a submission in Kaggle's form: all copies of a test are
-    predicted, mapped back, and vote. A lattice model is scored twice: one chain of --steps rounds,
-    and a search that answers or abstains.
+    Evaluates the averaged weights (EMA) of the checkpoint with the best held-out accuracy, and
+    writes the result to DIR/eval/ as well. With --halt a puzzle stops as soon as the halting head
+    is confident, and the next puzzle takes its slot in the batch. A search (--rollouts, --copies,
+    --checkpoints) runs each puzzle several times and selects one of the answers. For ARC, all
+    augmented copies of a test vote, and a submission in Kaggle's format is written. A lattice
+    model is evaluated twice: with one chain of --steps rounds, and with a search that answers or
+    abstains.
     """
     common.refuse_rest(rest)
     model_flags.check(values)
@@ -107,7 +110,7 @@ def _eval(values: flags.FlagValues) -> int:
         written = trained.workdir.write_evaluation(result, **about)
         if curve:
             written |= write_curve(written, written["file"].removesuffix(".json"))
-    except UserError as error:  # what took hours is printed at least
+    except UserError as error:  # the result may have taken hours: print it even if unwritten
         written, unwritten = about | result, error
     if values.json:
         print(json.dumps(written))
@@ -120,10 +123,10 @@ def _eval(values: flags.FlagValues) -> int:
 
 
 def _questions(dataset: Dataset, split: str, values: flags.FlagValues) -> Questions:
-    """What is asked.
+    """The questions to evaluate on.
 
     Raises:
-      UserError: a flag is for tasks whose copies vote, and this one's do not.
+      UserError: a flag is given that is only for tasks in which augmented copies vote.
     """
     task = task_of(dataset.manifest)
     if not task.grouped:
@@ -156,7 +159,9 @@ def _result(
     tried = (model, checkpoints, questions, rows)
     if values.curve:
         if values.halt or values.select:
-            raise UserError("--curve shows every way to halt and select; leave these flags out.")
+            raise UserError(
+                "--curve measures all ways to halt and select; leave --halt and --select out."
+            )
         search = search or Search(Halt(most=steps, threshold=1.0))
         return evaluate_curve(*tried, search=search, **how)
     how["voting"] = values.voting or ""
@@ -175,7 +180,7 @@ def _deduced(
     steps: int,
     batch_size: int,
 ) -> dict[str, Any]:
-    """A lattice model's scores: of one chain without search, and apart from that with search."""
+    """The scores of a lattice model: of one chain, and with search unless --nosearch is given."""
     search = chain_flags.make_search(values, trained, model, batch_size)
     rollout = Rollout(model, trained.mesh, steps, min(batch_size, len(questions)))
     result = evaluate(rollout, trained.weights, questions, rows)
@@ -191,7 +196,7 @@ def _deduced(
 
 
 def _puzzles(trained: Trained, values: flags.FlagValues) -> tuple[Dataset, str, str]:
-    """The data set to score on, its name, and the split."""
+    """The dataset to evaluate on, its name, and the split."""
     if values.data is not None:
         return open_test_data(values.data, trained.manifest), values.data, values.split or "test"
     cache = Path(trained.workdir.data)

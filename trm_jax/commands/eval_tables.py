@@ -1,4 +1,4 @@
-"""What `trm eval` prints."""
+"""The tables that `trm eval` prints."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,11 +9,11 @@ BEHIND = {"halt_auc": "halt AUC", "halt_error": "halt error"}
 
 
 def table(result: dict[str, Any], scores: Mapping[str, str]) -> str:
-    """Accuracy and calibration by depth: all of 1 to 16, then every sixteenth, and the last.
+    """Accuracy and calibration by depth: depths 1 to 16, then every sixteenth, and the last.
 
     Args:
-      result: of an evaluation, as it was written.
-      scores: what the task's judge adds, with a title each (`Task.scores`).
+      result: the evaluation, as it was written.
+      scores: keys and column titles of the task's own scores (`Task.scores`).
     """
     rows = result["by_depth"] or [result]
     titles = {**BEFORE, **{key: name.rjust(7) for key, name in scores.items()}, **BEHIND}
@@ -35,7 +35,7 @@ def table(result: dict[str, Any], scores: Mapping[str, str]) -> str:
     if "voting" in result:
         what = f"copies of {result['tests']} tests of {result['tasks']} tasks"
         passes = [f"{key} {value:.2%}" for key, value in result.items() if key.startswith("pass@")]
-        lines.append(f"vote ({result['voting']}): {', '.join(passes) or 'no answers are known'}")
+        lines.append(f"vote ({result['voting']}): {', '.join(passes) or 'no labels to score'}")
         lines.append(f"wrote {result['submission']}")
     lines.append(
         f"{result['data']} [{result['split']}]: {result['examples']} {what}, checkpoint "
@@ -45,7 +45,7 @@ def table(result: dict[str, Any], scores: Mapping[str, str]) -> str:
 
 
 def _chains(result: dict[str, Any]) -> Iterable[str]:
-    """A lattice model's search, and apart from it the single chain."""
+    """Yields the lines of a lattice model: of the single chain, then of the search."""
     found, limits = result["chain_search"], result["chain_search"]["limits"]
     yield (
         f"without search (one chain of {result['steps_used']} rounds): "
@@ -59,7 +59,7 @@ def _chains(result: dict[str, Any]) -> Iterable[str]:
     yield (
         f"per puzzle: {found['passes']:.1f} passes (median {found['passes_median']:.0f}), "
         f"{found['rounds']:.1f} rounds, {found['chains']:.1f} chains, {found['tflop']:.4f} TFLOP; "
-        f"{found['seconds']:.1f} s in all"
+        f"{found['seconds']:.1f} s in total"
     )
     points = [f"{p['passes']} {p['solved']:.1%}" for p in found["curve"]]
     yield f"solved by passes: {', '.join(points)}"
@@ -72,18 +72,22 @@ def _cell(key: str, value: float | None) -> str:
 
 
 def _selections(result: dict[str, Any]) -> Iterable[str]:
-    """How the trajectories were selected from, and apart from that what checking them gives."""
+    """Yields the accuracy of each selection, and of oracles that check the answers."""
     if "by_selection" in result:
-        for words, group in (("selected by", "by_selection"), ("if one could check", "oracle")):
-            # accuracies all, though one is called "halt"
+        for words, group in (("selected by", "by_selection"), ("oracle", "oracle")):
+            # the empty key: all are accuracies, though one is named "halt"
             scores = (f"{name} {_cell('', score)}" for name, score in result[group].items())
             yield f"{words}: {', '.join(scores)}"
     if result["work"] > result["steps_used"] * 1.01:
-        yield f"{result['work']:.2f} steps per puzzle were taken, those broken off included"
+        yield f"{result['work']:.2f} steps per puzzle were run, including stopped rollouts"
 
 
 def curve_table(result: dict[str, Any]) -> str:
-    """Some rows of a curve, and where all of them are."""
+    """A summary of a compute curve, and the files that hold all of it.
+
+    Args:
+      result: the evaluation with a curve, as it was written.
+    """
     rows = [r for r in result["curve"] if r["rule"] != "halting"]
     deepest = max(r["depth"] for r in rows)
     depths = sorted({2**i for i in range(deepest.bit_length())} | {deepest})

@@ -17,27 +17,30 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
     model_flags.define(values)
     common.define_checkpoint(values)
-    flags.DEFINE_string("out", None, "Directory to write.", flag_values=values)
-    size = "Puzzles per call of the program: a number, or 'any'."
+    flags.DEFINE_string("out", None, "Directory to write the model to.", flag_values=values)
+    size = "Puzzles per call of the exported program: a number, or 'any'."
     flags.DEFINE_string("batch_size", ANY, size, flag_values=values)
-    stored = "What weights are stored as; computed with as in training."
+    stored = "Dtype that the weights are stored in; the program computes in the dtype of training."
     flags.DEFINE_enum("weights", DTYPES[0], list(DTYPES), stored, flag_values=values)
-    licence = "Licence of the weights, as the model card names it."
+    licence = "Licence of the weights, for the model card."
     flags.DEFINE_string("license", Form.license, licence, flag_values=values)
-    push = "Upload it to the Hugging Face hub as owner/name."
+    push = "Repository OWNER/NAME of the Hugging Face hub to upload the model to."
     flags.DEFINE_string("push", None, push, flag_values=values)
-    flags.DEFINE_bool("private", False, "Nobody else sees what --push makes.", flag_values=values)
+    private = "Make the repository of --push private."
+    flags.DEFINE_bool("private", False, private, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Writes a model as a directory that JAX alone can run.
+    """Exports a model as a directory that needs only JAX to run.
 
-    trm export --workdir DIR | --model NAME --out DIR2 [--steps 16] [--weights bfloat16]
-               [--push owner/name]
+    Usage:
+      trm export --workdir DIR | --model NAME --out DIR2 [--steps 16] [--weights bfloat16]
+                 [--push OWNER/NAME]
 
-    DIR2 gets the rollout as a program for CPU, CUDA and TPU (jax.export), the weights, a manifest,
-    a loader of its own, and a model card with what `trm eval` measured. It is read back and has to
-    answer like the library before it is put in place. docs/api.md says how to use it.
+    DIR2 contains the rollout as a program for CPU, CUDA and TPU (jax.export), the weights, a
+    manifest, a Python loader, and a model card with the results of `trm eval`. The exported
+    program is loaded and compared with the library's own predictions before DIR2 is written.
+    docs/api.md shows how to use it.
     """
     common.refuse_rest(rest)
     model_flags.check(values)
@@ -60,14 +63,14 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
 
 def _checked(check: Mapping[str, Any]) -> str:
-    """What the comparison with the library came to."""
+    """The outcome of the comparison with the library's own rollout, in one line."""
     puzzles, same = check["puzzles"], check["same_answers"]
     many = f"{puzzles} puzzles" if same == puzzles else f"{same} of {puzzles} puzzles"
-    text = f"same answers on {many} ({check['what']}) as the library's own rollout"
+    text = f"same answers as the library's own rollout on {many} ({check['what']})"
     if same < puzzles:
-        text += f", and the same in {check['same_cells']:.2%} of all cells"
+        text += f", and on {check['same_cells']:.2%} of all cells"
     if "same_answers_as_unrounded" in check:
-        text += f"; on {check['same_answers_as_unrounded']} as before the weights were rounded"
+        text += f"; same answers as the unrounded weights on {check['same_answers_as_unrounded']}"
     return text
 
 

@@ -1,4 +1,4 @@
-"""The flags that say which trained model: a work directory's, or a released one."""
+"""The flags that choose a trained model: of a work directory, or a released one."""
 
 from absl import flags
 
@@ -11,20 +11,20 @@ from trm_jax.train.trained import Trained, load
 def define(values: flags.FlagValues) -> None:
     """Adds --workdir and --model."""
     common.define_workdir(values)
-    name = "Released model in place of --workdir; `trm models` lists them."
+    name = "Name of a released model, instead of --workdir; `trm models` lists them."
     flags.DEFINE_string("model", None, name, flag_values=values)
 
 
 def given(values: flags.FlagValues) -> bool:
-    """Whether --workdir or --model says which model."""
+    """Whether --workdir or --model is given."""
     return values.workdir is not None or values.model is not None
 
 
 def check(values: flags.FlagValues) -> None:
-    """Refuses, before anything is read, what says no model.
+    """Checks --workdir and --model before anything is read.
 
     Raises:
-      UserError: --workdir and --model are both given or none, or one is empty.
+      UserError: both flags or neither are given, or the flag is empty.
     """
     if not given(values):
         raise UserError("--workdir is missing; give it, or --model with a released model.")
@@ -37,11 +37,11 @@ def load_model(values: flags.FlagValues, step: int | None) -> Trained:
     """Loads the model of --workdir or --model.
 
     Args:
-      values: of the flags.
-      step: the checkpoint of a work directory; None for the best.
+      values: parsed flags.
+      step: training step of the checkpoint in a work directory; None for the best one.
 
     Raises:
-      UserError: both are given or none, or there is no such model.
+      UserError: both flags or neither are given, or the model does not exist.
     """
     check(values)
     return load(values.workdir, step) if values.model is None else released(values.model, step)
@@ -50,12 +50,16 @@ def load_model(values: flags.FlagValues, step: int | None) -> Trained:
 def released(name: str, step: int | None) -> Trained:
     """Loads a released model.
 
+    Args:
+      name: name of the model.
+      step: has to be None: a released model has a single checkpoint.
+
     Raises:
-      UserError: a checkpoint is asked for, or there is no such model.
+      UserError: a step is given, or the model does not exist.
     """
     if step is not None:
         raise UserError(
-            f"--checkpoint is {step}, and the released model {name} holds one checkpoint; leave "
-            "it out, or give a --workdir."
+            f"--checkpoint is {step}, but the released model {name} has a single checkpoint; leave "
+            "--checkpoint out, or give a --workdir."
         )
     return load_released(name)

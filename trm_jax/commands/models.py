@@ -29,47 +29,48 @@ _OF_ADD = (
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    folder = "Where the models lie; default: those of the package."
+    folder = "Directory of the models; default: the one in the package."
     flags.DEFINE_string("folder", None, folder, flag_values=values)
-    check = "Read the weights: SHA-256, shapes, all finite."
+    check = "Read the weights, and check their SHA-256, their shapes and that all are finite."
     flags.DEFINE_bool("check", False, check, flag_values=values)
     flags.DEFINE_bool("add", False, "Add the model of --workdir.", flag_values=values)
     common.define_workdir(values)
-    which = "With --add: which one; default: the best."
+    which = "Checkpoint to add, by its training step; default: the best on held-out puzzles."
     flags.DEFINE_integer("checkpoint", None, which, flag_values=values)
-    flags.DEFINE_string("name", None, "With --add: of the model.", flag_values=values)
-    command = "With --add: a command it was trained with; may be given several times."
+    flags.DEFINE_string("name", None, "Name of the new model.", flag_values=values)
+    command = "Command that trained the model"
     flags.DEFINE_multi_string("command", [], command, flag_values=values)
-    hardware = "With --add: on which the run's evaluations were measured."
+    hardware = "Hardware on which the run's evaluations were measured."
     flags.DEFINE_string("hardware", None, hardware, flag_values=values)
-    measured = "With --add: JSON list of measurements, which come before those of the run's eval/."
+    measured = "JSON file with a list of measurements to put before those in the run's eval/."
     flags.DEFINE_string("measured", None, measured, flag_values=values)
-    rank = "With --add: of several models for the same puzzles, `trm solve` takes the lowest."
+    rank = "Priority: of several models for the same puzzles, `trm solve` uses the lowest rank."
     flags.DEFINE_integer("rank", 0, rank, flag_values=values)
-    stored = "With --add: what weights are stored as."
+    stored = "Dtype that the weights are stored in."
     flags.DEFINE_enum("weights", DTYPES[0], list(DTYPES), stored, flag_values=values)
-    again = "With --add: in place of a model of that name."
+    again = "Replace an existing model of the same name."
     flags.DEFINE_bool("overwrite", False, again, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Lists the released models, shows one, checks them, or adds one.
+    """Lists the released models, prints their cards, checks them, or adds one.
 
-    trm models [NAME...] [--check]
-    trm models --add --workdir RUN --name NAME --command "trm train ..." --hardware "2 CPU cores"
+    Usage:
+      trm models [NAME...] [--check]
+      trm models --add --workdir RUN --name NAME --command "trm train ..." --hardware "2 CPU cores"
 
-    Without a name: what there is. With names: their cards. --check reads the weights. --add makes
-    the two files of a model, weights and card, from a checkpoint and the run's eval/*.json; it is
-    what a maintainer runs in a clone. docs/models.md says more.
+    Without names, lists all models; with names, prints their cards as JSON. --add is for
+    maintainers: it writes the weights and the card of a model from a checkpoint and the results in
+    the run's eval/. docs/models.md has the details.
     """
     folder = Path(values.folder).expanduser() if values.folder is not None else None
     if values.add:
         return _add(values, rest, folder)
     for name in _OF_ADD:
         if values[name].present:
-            raise UserError(f"--{name} is for --add; give both, or leave it out.")
+            raise UserError(f"--{name} is only for --add; give both, or leave it out.")
     if folder is not None and not folder.is_dir():
-        raise UserError(f"--folder {folder} is no folder; give the one with the models.")
+        raise UserError(f"--folder {folder} is not a directory; give the one with the models.")
     chosen = [find(name, folder) for name in rest] if rest else cards(folder)
     if values.check:
         print("\n".join(map(_checked, chosen)) or listing.NONE)
@@ -84,11 +85,13 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 def _add(values: flags.FlagValues, rest: Sequence[str], folder: Path | None) -> int:
     common.refuse_rest(rest)
     if values.check:
-        raise UserError("--check and --add are both given; --add checks what it writes.")
+        raise UserError(
+            "--check and --add are both given; --add checks what it writes, leave --check out."
+        )
     workdir, name = common.need(values, "workdir"), common.need(values, "name")
     if not values.command:
         raise UserError("--command is missing; give the command that trained the model.")
-    jax.config.update("jax_platforms", "cpu")  # a training on the accelerator is not disturbed
+    jax.config.update("jax_platforms", "cpu")  # leaves the accelerator to a run in progress
     release = writing.Release(
         name=name,
         commands=tuple(values.command),
@@ -109,7 +112,7 @@ def _add(values: flags.FlagValues, rest: Sequence[str], folder: Path | None) -> 
 
 
 def _checked(card: Card) -> str:
-    """Reads the weights of a model; says what they are."""
+    """Checks the weights of a model, and describes them in one line."""
     arrays = read_arrays(card)
     return (
         f"{card.name}: {len(arrays)} arrays, {sum(a.size for a in arrays.values()):,} numbers, "

@@ -12,24 +12,25 @@ from trm_jax.train import pack
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
-    out = "File to write, as runs/six.trmpack; its parts come beside it."
+    out = "File to write, for example runs/six.trmpack; its parts are written beside it."
     flags.DEFINE_string("out", None, out, flag_values=values)
-    which = "Checkpoint to pack; default: the newest."
+    which = "Checkpoint to pack, by its training step; default: the newest."
     flags.DEFINE_integer("checkpoint", None, which, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Packs a training into files of at most 16 MB, to go on from elsewhere.
+    """Packs a run into files of at most 16 MB, to resume it on another machine.
 
-    trm pack RUN --out FILE [--checkpoint N]
+    Usage:
+      trm pack RUN --out FILE [--checkpoint STEP]
 
-    RUN is a work directory, which may be in the middle of training. FILE lists its parts,
-    FILE.000-....npz and so on; move all of them together, and go on with
-    `trm train --config CONFIG --config.init_from=FILE --workdir NEW`. docs/moving.md says what is
-    in them. It uses the CPU alone, so a training on the accelerator is not disturbed.
+    RUN is the work directory of a run, which may still be training. FILE lists its parts
+    (FILE.000-....npz and so on); move all of them together, and resume with
+    `trm train --config CONFIG --config.init_from=FILE --workdir NEW`. Packing uses the CPU only,
+    so a run on the accelerator is not disturbed. docs/moving.md describes the files.
     """
     if len(rest) != 1:
-        raise UserError("`trm pack` takes one work directory: trm pack RUN --out FILE.")
+        raise UserError("`trm pack` needs one work directory: trm pack RUN --out FILE.")
     out = common.need(values, "out")
     jax.config.update("jax_platforms", "cpu")
     sizes = pack.write(rest[0], out, values.checkpoint)

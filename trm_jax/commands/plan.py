@@ -18,26 +18,29 @@ def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     """Adds the flags."""
     common.define_config(values, arguments)
     where = (
-        "TPU slice, as v5e:4x4 (chips) or v5e-16; v4-N and v5p-N count two cores to a chip. "
-        "Or GPUs, as h100-1, h100-8, a100-8."
+        "Hardware: a TPU slice, as v5e:4x4 (chips) or v5e-16 (in v4-N and v5p-N, N counts cores, "
+        "two per chip); or GPUs, as h100-1, h100-8 or a100-8."
     )
     flags.DEFINE_string("topology", None, where, flag_values=values)
-    remedies = "Where it does not fit, look for a setting that does; takes minutes."
+    remedies = "If the program does not fit, search for settings that do; takes minutes."
     flags.DEFINE_bool("remedies", True, remedies, flag_values=values)
-    flags.DEFINE_bool("json", False, "Print one JSON line only.", flag_values=values)
+    flags.DEFINE_bool("json", False, "Print the plan as one JSON line.", flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Compiles the train step and the evaluation for TPUs or GPUs that need not be there.
+    """Compiles the train step and the evaluation for TPUs or GPUs that you do not have.
 
-    trm plan --config experiments/arc.py:arc1 --topology v5e-16 [--noremedies] [--json]
-    trm plan --config experiments/sudoku.py:extreme --topology h100-1
+    Usage:
+      trm plan --config experiments/arc.py:arc1 --topology v5e-16 [--noremedies] [--json]
+      trm plan --config experiments/sudoku.py:extreme --topology h100-1
 
-    Prints the memory of each device by kind and whether it fits, FLOPs by formula, the exchanges
-    between devices, the traffic through each device's memory, what bounds the program, and a lower
-    bound of the time; of what does not fit, the settings that make it fit. Exit code 0 if all fits
-    as configured, 1 if not. TPUs need libtpu: pip install 'trm-jax[plan]'. GPUs need JAX's CUDA
-    plugin: pip install 'jax[cuda12]'.
+    Prints the memory per device by kind and whether it fits, the FLOPs (by formula), the
+    communication between devices, the memory traffic of each device, what bounds the step, and a
+    lower bound of its time. For a program that does not fit, prints settings that make it fit.
+    TPUs need libtpu: pip install 'trm-jax[plan]'. GPUs need JAX's CUDA plugin: pip install
+    'jax[cuda12]'.
+
+    Exit codes: 0 all programs fit as configured; 1 some do not; 2 wrong usage or input.
     """
     common.refuse_rest(rest)
     experiment = common.experiment(values)

@@ -1,4 +1,4 @@
-"""What the arguments of `trm solve` hold: puzzles, files of them, and standard input."""
+"""Reads the arguments of `trm solve`: puzzles, files of puzzles, and standard input."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from trm_jax.tasks.task import Shape, task_of
 from trm_jax.tasks.texts import Source
 
 MOST_NAME = 256
-"""Characters; a longer argument is a puzzle, and asking the disk would fail."""
+"""Maximum length of a file name in characters; a longer argument is a puzzle."""
 _PATH = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,5}$|^~|^[A-Za-z]:\\")
 
 
@@ -19,16 +19,16 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
     """The texts of the arguments.
 
     Args:
-      rest: puzzles, names of files, and "-" for standard input.
-      shapes: that the puzzles may have.
+      rest: puzzles, file names, and "-" for standard input.
+      shapes: shapes that the puzzles may have.
 
     Raises:
-      UserError: a file cannot be read, or is not there.
+      UserError: a file does not exist or cannot be read.
     """
     known: Sequence[Shape | None] = shapes or [None]
     found: list[Source] = []
     for argument in rest:
-        if not argument.strip():  # of a shell variable that is not set; `Path("")` is "."
+        if not argument.strip():  # an unset shell variable; `Path("")` would be "."
             continue
         if argument == "-":
             found.append(Source(read_stdin(), "standard input"))
@@ -36,7 +36,7 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
             found.append(Source(read_text(Path(argument)), argument))
         elif all(_names_a_file(argument, shape) for shape in known):
             raise UserError(
-                f"{argument}: no such file, and it is no puzzle either; give the path of a file "
+                f"{argument}: no such file, and it is not a puzzle either; give the path of a file "
                 "with puzzles, or the cells of one."
             )
         else:
@@ -52,9 +52,12 @@ def _is_there(argument: str) -> bool:
 
 
 def _names_a_file(argument: str, shape: Shape | None) -> bool:
-    """Whether an argument is the name of a file that is not there, and cannot be a puzzle.
+    """Whether an argument that is not an existing file must be meant as a file's name.
 
-    Of puzzles of no known shape, it is if it looks like a name.
+    Args:
+      argument: the argument.
+      shape: shape of the puzzles; None where it is unknown, and then an argument that looks like
+        a path is a file's name.
     """
     named = "/" in argument or bool(_PATH.search(argument))
     if shape is None:

@@ -1,4 +1,4 @@
-"""The flags of halting and search, and what they ask for."""
+"""The flags of halting and search, and the `Search` that they describe."""
 
 from collections.abc import Sequence
 
@@ -16,52 +16,58 @@ SEARCHING = ("rollouts", "noise", "restart", "copies", "checkpoints", "select")
 
 
 def define(values: flags.FlagValues) -> None:
-    """Adds them."""
-    flags.DEFINE_bool("halt", False, "Stop each puzzle once it is believed.", flag_values=values)
-    sure = "--halt: halting probability above which an answer is believed."
+    """Adds the flags."""
+    halt = "Stop each puzzle as soon as the halting head is confident in its answer."
+    flags.DEFINE_bool("halt", False, halt, flag_values=values)
+    sure = "Halting probability above which the model is confident, with --halt."
     flags.DEFINE_float("halt_threshold", 0.5, sure, flag_values=values)
-    flags.DEFINE_integer("halt_least", 1, "--halt: steps at least.", flag_values=values)
-    same = "--halt: the answer has to be the same after so many steps in a row."
+    least = "Minimum number of supervision steps, with --halt."
+    flags.DEFINE_integer("halt_least", 1, least, flag_values=values)
+    same = "Number of consecutive steps for which the answer has to stay the same, with --halt."
     flags.DEFINE_integer("halt_patience", 1, same, flag_values=values)
-    tries = "Search: tries of each puzzle, with --noise or --restart."
+    tries = "Random rollouts of each puzzle; give --noise or --restart with it."
     flags.DEFINE_integer("rollouts", 1, tries, flag_values=values)
-    noise = "Search: deviation of the noise on the states before each supervision step."
+    noise = "Standard deviation of the Gaussian noise on the states before each supervision step."
     flags.DEFINE_float("noise", 0.0, noise, flag_values=values)
-    which = "Search: the states that get noise."
+    which = "States that --noise is added to: y (the answer), z (the latent reasoning), or both."
     flags.DEFINE_enum("noise_on", STATES[0], list(STATES), which, flag_values=values)
-    begin = "Search: the states that begin at random vectors."
+    begin = "States that start at random vectors, not at the model's fixed initial vectors."
     flags.DEFINE_enum("restart", NOTHING, [NOTHING, *STATES], begin, flag_values=values)
-    copies = "Search: symmetric copies of each puzzle, the original included."
+    copies = "Symmetric copies of each puzzle, including the original."
     flags.DEFINE_integer("copies", 1, copies, flag_values=values)
-    kind = "Search: what the copies are: digits relabelled, turned and mirrored, or all of it."
+    kind = "Symmetries of --copies: permuted digits, rotations and reflections, or both (all); "
+    kind += "default: digits."
     flags.DEFINE_enum("symmetry", None, list(SYMMETRIES), kind, flag_values=values)
-    several = "Search: several checkpoints, as in 800,1000,1200; in place of --checkpoint."
+    several = "Checkpoints to ensemble, as in 800,1000,1200; instead of --checkpoint."
     flags.DEFINE_list("checkpoints", [], several, flag_values=values)
-    select = "Search: which try is answered: the surest by the halting head, the most frequent "
-    select += "answer, that among believed ones, or the first one believed, which ends the others."
+    select = "How one of a puzzle's rollouts is selected: the highest halting probability (halt), "
+    select += "the most frequent answer (majority), the most frequent among rollouts that the "
+    select += "halting head is confident in (believed_majority), or the first confident rollout, "
+    select += "which stops the puzzle's others (first); default: halt."
     flags.DEFINE_enum("select", None, list(SELECTIONS), select, flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Search: of all that is random.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Seed of the search's random numbers.", flag_values=values)
 
 
 def search(values: flags.FlagValues, steps: int) -> Search | None:
-    """What is asked for; None if every puzzle is to be tried once, for all steps.
+    """The search that the flags describe; None for a single rollout of all steps.
 
     Args:
-      values: of the flags.
-      steps: at most, of each trajectory.
+      values: parsed flags.
+      steps: maximum number of supervision steps of each rollout.
 
     Raises:
-      UserError: a flag makes no sense, alone or without another.
+      UserError: a flag is invalid, or has no effect without another one.
     """
     if not values.halt:
-        refuse(values, HALTING, "says when to halt; add --halt, or leave it out")
+        refuse(values, HALTING, "has no effect without --halt; add --halt, or leave it out")
     if not values.halt and not any(values[name].present for name in SEARCHING):
-        refuse(values, ("noise_on", "symmetry", "seed"), "says how to search, and nothing is asked")
+        alone = "has no effect without a search; add --rollouts, --copies or --checkpoints"
+        refuse(values, ("noise_on", "symmetry", "seed"), alone)
         return None
     if not values.noise:
-        refuse(values, ("noise_on",), "says where the noise goes; add --noise, for example 0.3")
+        refuse(values, ("noise_on",), "has no effect without --noise; add it, for example 0.3")
     if values.copies == 1:
-        refuse(values, ("symmetry",), "says what the copies are; add --copies, for example 4")
+        refuse(values, ("symmetry",), "has no effect without --copies; add it, for example 4")
     halt = Halt(
         most=steps,
         least=values.halt_least,
@@ -79,10 +85,10 @@ def search(values: flags.FlagValues, steps: int) -> Search | None:
 
 
 def checkpoints(values: flags.FlagValues) -> list[int | None]:
-    """The checkpoints that are asked for; [None] is for the best.
+    """The training steps of the checkpoints to load; [None] for the best one.
 
     Raises:
-      UserError: they are no numbers, or --checkpoint is given too.
+      UserError: --checkpoints has something that is not a number, or --checkpoint is given too.
     """
     if not values.checkpoints:
         return [values.checkpoint]
@@ -96,10 +102,15 @@ def checkpoints(values: flags.FlagValues) -> list[int | None]:
 
 
 def refuse(values: flags.FlagValues, names: Sequence[str], why: str) -> None:
-    """Refuses flags that nobody would look at.
+    """Refuses flags that would have no effect.
+
+    Args:
+      values: parsed flags.
+      names: names of the flags.
+      why: rest of the error's sentence after the flag's name.
 
     Raises:
-      UserError: one of them is given.
+      UserError: one of the flags is given.
     """
     for name in names:
         if values[name].present:

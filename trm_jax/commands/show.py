@@ -25,48 +25,50 @@ from trm_jax.train.trained import Trained
 from trm_jax.train.workdir import WorkDir
 
 OURS = ("config.json", "data.json", MANIFEST, "sweep.json")
-"""Files that runs, sweeps and data sets have beside them; none holds puzzles."""
+"""Metadata files of runs, sweeps and datasets; none contains puzzles."""
 SPLIT_ORDER = ("test", "heldout", "train")
-"""Which split is shown, and where a puzzle is looked for by its name."""
+"""Splits in the order in which one is chosen, or searched for a named puzzle."""
 MOST = 50
-"""Puzzles, and copies of the first: pictures of more would be too high for those who look."""
+"""Maximum number of puzzles, and of copies of the first one: a picture of more is too tall."""
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
     model_flags.define(values)
     common.define_checkpoint(values)
-    data = "With --workdir: dataset directory, or a file as for `trm eval`; default: the run's own."
+    data = "Dataset directory, .csv or .csv.gz file, or 'hub', for the model; default: the run's "
+    data += "own dataset."
     flags.DEFINE_string("data", None, data, flag_values=values)
-    split = "Default: the first of test, heldout and train that has puzzles."
+    split = "Split to show; default: the first of test, heldout and train that has puzzles."
     flags.DEFINE_string("split", None, split, flag_values=values)
-    task = (
-        "Where puzzles have names (ARC): show NAME[,NAME], of whatever split; not --first, --count."
-    )
+    task = "Names of the tasks to show (ARC), from any split; instead of --first and --count."
     flags.DEFINE_list("task", [], task, flag_values=values)
     count = "Number of puzzles to show."
     flags.DEFINE_integer("count", 3, count, 1, MOST, flag_values=values)
-    first = "Number of puzzles of the split to pass over."
+    first = "Index of the first puzzle to show, counted from 0 within the split."
     flags.DEFINE_integer("first", 0, first, lower_bound=0, flag_values=values)
-    copies = "Show so many augmented copies of the first puzzle, too."
+    copies = "Number of augmented copies of the first puzzle to show as well."
     flags.DEFINE_integer("copies", 0, copies, 0, MOST, flag_values=values)
-    flags.DEFINE_string("picture", None, "PNG to write.", flag_values=values)
+    picture = "PNG file to draw the puzzles to."
+    flags.DEFINE_string("picture", None, picture, flag_values=values)
     modes = list(terminal.COLOUR_MODES)
-    colour = "Whether the terminal shows colours."
+    colour = "Colours in the terminal; 'auto' uses them if it supports them."
     flags.DEFINE_enum("colour", "auto", modes, colour, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Draws puzzles, and what a model makes of them.
+    """Draws puzzles, with or without a model's predictions.
 
-    trm show DATASET_DIR | FILE.json [--task NAME,NAME] [--copies 3] [--picture out.png]
-    trm show DIR
-    trm show --workdir DIR | --model NAME [--data DATASET] [--split test] [--count 3]
-             [--picture out.png]
+    Usage:
+      trm show DATASET_DIR | FILE.json [--task NAME,NAME] [--copies 3] [--picture out.png]
+      trm show DIR
+      trm show --workdir DIR | --model NAME [--data DATASET] [--split test] [--count 3]
+               [--picture out.png]
 
-    FILE.json holds ARC tasks in Kaggle's form; a folder of such files will do. DIR is a work
-    directory, with --workdir or without. With one the answers of the run's model after its last
-    step stand beside the right ones, wrong cells marked, with the halting probability.
+    FILE.json contains ARC tasks in Kaggle's format; a directory of such files is accepted too.
+    DIR is a run's work directory (--workdir may be left out). For a model, its predictions after
+    the last supervision step are drawn beside the correct answers, with wrong cells marked and the
+    halting probability.
     """
     figures.check_picture("--picture", values.picture)
     if not model_flags.given(values) and len(rest) == 1 and _is_workdir(Path(rest[0])):
@@ -86,13 +88,13 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
 
 def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Board, list[Exhibit]]:
-    """What the argument names."""
+    """Reads the puzzles that the argument names."""
     for name in ("data", "checkpoint", "steps"):
         if getattr(values, name) is not None:
-            raise UserError(f"--{name} belongs to a model; give its --workdir or --model, too.")
+            raise UserError(f"--{name} is for a model; add --workdir or --model.")
     if len(rest) != 1:
         raise UserError(
-            "`trm show` takes one dataset directory or JSON file of ARC tasks, or --workdir, or "
+            "`trm show` needs one dataset directory or JSON file of ARC tasks, or --workdir, or "
             "--model."
         )
     path = Path(rest[0])
@@ -107,8 +109,8 @@ def _of_source(values: flags.FlagValues, rest: Sequence[str]) -> tuple[Board, li
     if not readers:
         known = {suffix for task in TASKS.all().values() for suffix in task.file_suffixes}
         raise UserError(
-            f"{path} is no directory and no {' or '.join(sorted(known))} file; give a data set "
-            "that `trm data` wrote, or ARC tasks in Kaggle's form."
+            f"{path} is neither a directory nor a {' or '.join(sorted(known))} file; give a "
+            "dataset that `trm data` wrote, or ARC tasks in Kaggle's format."
         )
     return _of_file(readers[0], path, values)
 
@@ -118,20 +120,20 @@ def _is_workdir(path: Path) -> bool:
 
 
 def _refuse_workdir(path: Path) -> None:
-    """Refuses what is written beside runs and data sets for a source.
+    """Refuses metadata files of runs and datasets as a source of puzzles.
 
     Raises:
-      UserError: says what to give in its place.
+      UserError: the path is one of `OURS`; the message names the directory to give instead.
     """
     if path.name in OURS and path.is_file():
         raise UserError(
-            f"{path} is neither a work directory, a data set nor a file of puzzles; give the "
-            f"directory: --workdir {path.parent} of a run, or {path.parent} of a data set."
+            f"{path} is neither a work directory nor a dataset nor a file of puzzles; give "
+            f"--workdir {path.parent} for a run, or {path.parent} for a dataset."
         )
 
 
 def _of_file(task: Task, path: Path, values: flags.FlagValues) -> tuple[Board, list[Exhibit]]:
-    """Puzzles of a file, each a data set of its own: what is alike in two of them is no matter."""
+    """The puzzles of a file; each is a dataset of its own, so duplicates are accepted."""
     datasets = task.dataset_of_file(path, values.copies)
     names = [dataset.rows.names[0] for dataset in datasets]
     picked = pick(names, str(path), values.first, values.count, values.task)
@@ -143,7 +145,7 @@ def _of_file(task: Task, path: Path, values: flags.FlagValues) -> tuple[Board, l
 
 
 def _of_workdir(values: flags.FlagValues) -> tuple[Board, list[Exhibit]]:
-    """What a model makes of puzzles."""
+    """The puzzles with a model's predictions."""
     trained = model_flags.load_model(values, values.checkpoint)
     steps = common.depth(values, trained.model.config.N)
     if values.data is None:
@@ -157,7 +159,7 @@ def _of_workdir(values: flags.FlagValues) -> tuple[Board, list[Exhibit]]:
 def _shown(
     dataset: Dataset, values: flags.FlagValues, trained: Trained | None = None, steps: int = 0
 ) -> list[Exhibit]:
-    """The chosen puzzles of a data set; with answers after so many steps if there is a model."""
+    """The chosen puzzles of a dataset; with a model, its predictions after `steps` steps."""
     if values.split is None and values.task:
         puzzles = find(dataset, values.task, SPLIT_ORDER)
     else:
@@ -170,10 +172,18 @@ def _shown(
 
 
 def predict(trained: Trained, questions: Questions, steps: int) -> Predictions:
-    """Answers all questions in one batch, after so many supervision steps.
+    """Predicts the answers to all questions in one batch.
+
+    Args:
+      trained: the model.
+      questions: M questions.
+      steps: number of supervision steps.
+
+    Returns:
+      Predictions of the M questions after the last step.
 
     Raises:
-        UserError: the model's puzzle table lacks rows of the questions.
+      UserError: the model's puzzle table lacks rows of the questions.
     """
     rows = trained_rows(questions, trained.rows)
     rollout = Rollout(trained.model, trained.mesh, steps, len(questions))

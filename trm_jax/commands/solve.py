@@ -38,10 +38,13 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
     model_flags.define(values)
     common.define_checkpoint(values)
-    flags.DEFINE_bool("show", False, "Draw the answer after every step.", flag_values=values)
-    flags.DEFINE_string("picture", None, "PNG of the first puzzle, by step.", flag_values=values)
+    shown = "Draw the answer after every supervision step."
+    flags.DEFINE_bool("show", False, shown, flag_values=values)
+    picture = "PNG file to draw the first puzzle's answer to, after every supervision step."
+    flags.DEFINE_string("picture", None, picture, flag_values=values)
     traces.define(values)
-    flags.DEFINE_bool("json", False, "Print one JSON line per puzzle or task.", flag_values=values)
+    line = "Print one JSON line per puzzle (ARC: per task)."
+    flags.DEFINE_bool("json", False, line, flag_values=values)
     common.define_voting(values)
     solve_groups.define(values)
     chain_flags.define(values)
@@ -50,21 +53,25 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Solves puzzles.
 
-    trm solve [--model NAME | --workdir DIR] PUZZLE... | FILE | -
-    trm solve --workdir DIR PUZZLE [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
-    trm solve --workdir DIR TASKS.json [--fit_updates 300] [--out submission.json]   (ARC)
+    Usage:
+      trm solve [--model NAME | --workdir DIR] PUZZLE... | FILE | -
+      trm solve --workdir DIR PUZZLE [--passes 4096] [--chains 64] [--nosearch]   (lattice models)
+      trm solve --workdir DIR TASKS.json [--fit_updates 300] [--out submission.json]   (ARC)
 
-    With neither, a released model for puzzles of this form answers (`trm models` lists them).
-    A puzzle is its cells row by row; in a Sudoku '.' or 0 is a blank, in a maze '.' or a space is
-    free. A file, or '-' for standard input, holds one a line, or one row a line, with frames and
-    comments as people write them. Each answer is checked by the rules and the givens.
-    ARC tasks come in Kaggle's form, or as a folder with one file a task; rows of the puzzle table
-    that their copies lack are fitted on their demonstrations, and all copies of a test vote on two
-    attempts at it.
-    --trace out.html writes a page that plays the answers step by step, --gif an animation.
-    A lattice model searches, and gives no answer rather than a wrong one.
-    Exit codes: 0 all solved, 1 some answer is wrong or missing, 2 a malformed or contradictory
-    puzzle.
+    Without --model and --workdir, a released model for puzzles of this shape is used
+    (`trm models` lists them). PUZZLE has the cells row by row: in a Sudoku '.' or 0 is a blank, in
+    a maze '.' or a space is free. FILE, or '-' for standard input, has one puzzle per line or one
+    row per line; frames and comments are skipped. Each answer is checked against the rules and the
+    givens. --trace out.html writes a page that plays the answers step by step, --gif an animation.
+
+    A lattice model searches, and abstains rather than give a wrong answer.
+
+    ARC tasks are in Kaggle's format, or a directory with one file per task. Missing rows of the
+    puzzle table are trained on the task's demonstrations; then all augmented copies of a test vote
+    for two attempts at it.
+
+    Exit codes: 0 all solved; 1 some answers are wrong or missing; 2 wrong usage, or a malformed or
+    contradictory puzzle.
     """
     traces.check(values)
     figures.check_picture("--picture", values.picture)
@@ -86,7 +93,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     if not isinstance(trained.model, LatticeModel):
         chain_flags.refuse_all(values, trained.experiment.model.kind)
     elif search := chain_flags.make_search(values, trained, trained.model, solve_chains.SLOTS):
-        why = "says how deep one chain goes; add --nosearch, or give --rounds or --passes instead"
+        why = "limits a single chain; add --nosearch, or give --rounds or --passes instead"
         refuse(values, ("steps",), why)
         return solve_chains.run(values, trained, search, questions)
     return _solve(values, questions, trained)
@@ -148,7 +155,7 @@ def _describe(shape: Shape, answer: Answer, number: int, show: bool) -> str:
         lines.append(drawn(answer.answer))
     verdict = "solved, by the rules and the givens"
     if answer.broken is None:
-        verdict = "answered; the task has no rules to check it by"
+        verdict = "answered; the task has no rules to check the answer"
     elif answer.broken:
         verdict = f"NOT solved ({'; '.join(answer.broken[:3])})"
     first, last = answer.first_confident, len(answer.path)

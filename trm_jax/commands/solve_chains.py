@@ -1,4 +1,4 @@
-"""`trm solve` with a lattice model: an answer that the rules accept, or none."""
+"""`trm solve` with a lattice model: an answer that satisfies the rules, or none."""
 
 import json
 import sys
@@ -21,11 +21,21 @@ from trm_jax.train.trained import Trained
 
 EXIT_UNSOLVED = 1
 SLOTS = 256
-"""Chains at once at most, of all puzzles together."""
+"""Maximum number of chains that run at the same time, of all puzzles together."""
 
 
 def run(values: flags.FlagValues, trained: Trained, search: ChainSearch, questions: Tokens) -> int:
-    """Solves questions uint8 [m, S], see `trm_jax.commands.solve`."""
+    """Solves puzzles with a search, and prints the answers; see `trm_jax.commands.solve`.
+
+    Args:
+      values: parsed flags.
+      trained: the lattice model.
+      search: the search to run.
+      questions: uint8 [M, S], token ids.
+
+    Returns:
+      The exit code.
+    """
     shape, params = trained.manifest, trained.weights.params
     found = search(params, questions)
     for number, question in enumerate(questions, start=1):
@@ -60,7 +70,9 @@ def _describe(shape: Shape, question: Tokens, found: Found, number: int) -> str:
         )
     )
     if not found.solved[place]:
-        return f"puzzle {number}: UNSOLVED after {cost}; more may do it (--passes, --seconds)"
+        return (
+            f"puzzle {number}: UNSOLVED after {cost}; --passes or --seconds allow a longer search"
+        )
     asked, answer = task.grid(shape, question), task.grid(shape, found.answers[place])
     drawn = render(task.board(shape), Panel("", answer, asked), sys.stdout.isatty())
     return f"{drawn}\npuzzle {number}: solved, by the rules and the givens; {cost}"
@@ -73,7 +85,7 @@ def _watch(
     questions: Tokens,
     found: Found,
 ) -> None:
-    """What --show, --picture, --trace and --gif ask for: the chains, one after the other."""
+    """Shows the chains one after the other: --show, --picture, --trace and --gif."""
     shown = max(traces.wanted(values, len(questions)), bool(values.picture))
     if values.show:
         shown = len(questions)
@@ -95,7 +107,7 @@ def _watch(
 
 
 def _differences(watched: list[Watched], found: Found, chains: int) -> str:
-    """Says for which puzzles the chains that are shown end otherwise than those of the search."""
+    """A note that names the puzzles whose shown chains end differently from the search's."""
     others = [
         str(number)
         for number, each in enumerate(watched, start=1)
@@ -105,7 +117,7 @@ def _differences(watched: list[Watched], found: Found, chains: int) -> str:
     if not others:
         return ""
     return (
-        f"The search ran up to {chains} chains at once, and they are shown one after the other, "
-        f"which ends otherwise for {'puzzles' if len(others) > 1 else 'puzzle'} "
+        f"The search ran up to {chains} chains at once; shown here is one chain after the other, "
+        f"which ends differently for {'puzzles' if len(others) > 1 else 'puzzle'} "
         f"{', '.join(others)}; with --chains 1 both are the same."
     )

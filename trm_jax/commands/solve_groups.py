@@ -30,19 +30,20 @@ _FLAGS = ("fit_updates", "fit_network", "seed", "out", "voting", "max_augmentati
 
 
 def define(values: flags.FlagValues) -> None:
-    """Adds the flags that only such puzzles use."""
-    updates = f"Puzzles with demonstrations (ARC): updates on these; default: {FIT_UPDATES} where "
-    updates += "rows of the puzzle table are unknown, else 0."
+    """Adds the flags that are for puzzles with demonstrations."""
+    updates = f"Updates of training on the demonstrations; default: {FIT_UPDATES} if rows of the "
+    updates += "puzzle table are missing, else 0."
     flags.DEFINE_integer("fit_updates", None, updates, lower_bound=0, flag_values=values)
-    network = "The same: fit the network, too."
+    network = "Train the network as well as the puzzle table in these updates."
     flags.DEFINE_bool("fit_network", False, network, flag_values=values)
-    seed = "Seed of the fit, or of a lattice model's search."
+    seed = "Seed of training on demonstrations (ARC), or of a lattice model's search."
     flags.DEFINE_integer("seed", 0, seed, lower_bound=0, flag_values=values)
-    flags.DEFINE_string("out", None, "Where to write submission.json.", flag_values=values)
+    out = "JSON file for the submission in Kaggle's format (ARC)."
+    flags.DEFINE_string("out", None, out, flag_values=values)
 
 
 def refuse(values: flags.FlagValues, trained: Trained) -> None:
-    """Refuses these flags for a model of other puzzles."""
+    """Refuses these flags for a model of puzzles without demonstrations."""
     for name in _FLAGS:
         searches = name == "seed" and isinstance(trained.model, LatticeModel)
         if values[name].present and not searches:
@@ -53,9 +54,9 @@ def refuse(values: flags.FlagValues, trained: Trained) -> None:
 def run(values: flags.FlagValues, rest: Sequence[str], trained: Trained) -> int:
     """Answers the puzzles of files; see `trm solve`."""
     if values.picture or values.show:
-        raise UserError("--picture and --show are for puzzles of text; use `trm show` for these.")
+        raise UserError("--picture and --show are not for ARC tasks; use `trm show`.")
     if not rest:
-        raise UserError("There is no puzzle to solve; give a JSON file in the form of ARC's.")
+        raise UserError("There is no puzzle to solve; give a JSON file of ARC tasks.")
     copies = values.max_augmentations
     effort = Effort(
         copies=int(trained.manifest["copies"]) if copies is None else copies,
@@ -88,7 +89,7 @@ def run(values: flags.FlagValues, rest: Sequence[str], trained: Trained) -> int:
     if shown:
         traces.write(values, trained.workdir.root.name, shown, count, TRACE_NOTE)
     print(
-        f"{result['unknown_rows']:,} rows of the puzzle table were unknown; "
+        f"{result['unknown_rows']:,} rows were missing in the puzzle table; "
         f"{result['fitted']} updates on the demonstrations; {result['examples']:,} copies voted",
         file=sys.stderr,
     )
@@ -105,7 +106,7 @@ def _describe(board: Board, name: str, tests: Sequence[Attempted]) -> str:
     colour = use_colour("auto", sys.stdout)
     width = shutil.get_terminal_size((100, 24)).columns
     mark = {None: "", True: " ✓", False: " ✗"}
-    verdict = {None: "the answer is not known", True: "solved", False: "NOT solved"}
+    verdict = {None: "the correct answer is unknown", True: "solved", False: "NOT solved"}
     lines = []
     for number, test in enumerate(tests, 1):
         panels = [Panel("test", test.question)]

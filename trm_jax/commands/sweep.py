@@ -19,25 +19,31 @@ EXIT_FAILED = 1
 def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     """Adds the flags."""
     common.define_config(values, arguments)
-    sweep = "FILE.py[:NAME], a JSON file as experiments/sweep.py prints it, or '-' for stdin."
+    sweep = "List of runs: FILE.py[:NAME], a JSON file as experiments/sweep.py prints it, or '-' "
+    sweep += "for JSON on standard input."
     flags.DEFINE_string("sweep", None, sweep, flag_values=values)
-    flags.DEFINE_string("out", None, "Directory of the runs' work directories.", flag_values=values)
-    seeds = "Seeds of each run of a FILE.py; default: 3."
+    out = "Directory in which the work directory and the log of each run are made."
+    flags.DEFINE_string("out", None, out, flag_values=values)
+    seeds = "Number of seeds per variant, for a --sweep FILE.py; default: 3."
     flags.DEFINE_integer("seeds", None, seeds, flag_values=values)
-    jobs = "Runs at a time; 2 are quicker on two CPU cores, an accelerator takes 1."
+    jobs = "Number of runs at the same time; use 1 on an accelerator."
     flags.DEFINE_integer("jobs", 1, jobs, flag_values=values)
-    flags.DEFINE_bool("dry_run", False, "Print the commands, start nothing.", flag_values=values)
+    dry = "Print the commands without running them."
+    flags.DEFINE_bool("dry_run", False, dry, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    r"""Trains a list of variants of one experiment, and scores each when it is done.
+    r"""Trains several variants of an experiment, and evaluates each at the end.
 
-    trm sweep --config experiments/sudoku.py:demo --sweep experiments/ablations.py:table1 \
-        --out runs/ablations [--seeds 3] [--jobs 2] [--config.steps=200] [--dry_run]
+    Usage:
+      trm sweep --config experiments/sudoku.py:demo --sweep experiments/ablations.py:table1 \
+          --out runs/ablations [--seeds 3] [--jobs 2] [--config.steps=200] [--dry_run]
 
-    Each run is a process of its own with work directory and log in OUT/NAME. The same command goes
-    on where it stopped and passes over what is done. Exit codes: 0 all done, 42 stopped (SIGTERM,
-    Ctrl-C) and wants a restart, 1 some runs failed, 2 a mistake.
+    Each run is a separate process with its work directory and log in OUT/NAME. The same command
+    resumes the runs that are not finished, and skips those that are.
+
+    Exit codes: 0 all runs finished; 1 some runs failed; 2 wrong usage or input; 42 interrupted
+    (SIGTERM, Ctrl-C), the same command resumes.
     """
     common.refuse_rest(rest)
     source, out = common.need(values, "sweep"), common.need(values, "out")
@@ -45,7 +51,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         raise UserError(f"--jobs is {values.jobs}; give 1 or more runs at a time.")
     if "://" in out:
         raise UserError(f"--out is {out}; a sweep's logs need a local directory.")
-    common.experiment(values)  # checks the base itself
+    common.experiment(values)  # validates the base config
     base = Base(
         config_flags.get_config_filename(values["config"]).removeprefix(f"{FILL}:"),
         config_flags.get_override_values(values["config"]),
@@ -68,7 +74,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
 
 def _summary(runs: Sequence[SweepRun], failures: Sequence[Failure], stopped: bool) -> int:
-    """Says how it ended, and gives the exit code."""
+    """Prints how the runs ended, and returns the exit code."""
     done = sum(r.needs() is None for r in runs)
     print(f"{done} of {len(runs)} runs done, {len(failures)} failed")
     if failures:
@@ -76,6 +82,6 @@ def _summary(runs: Sequence[SweepRun], failures: Sequence[Failure], stopped: boo
         for failure in failures:
             print(f"  {failure.name:{width}}  {failure.reason}  {failure.last_line}")
     if stopped:
-        print("stopped; the same command goes on from here")
+        print("stopped; the same command resumes from here")
         return EXIT_RESTART_ME
     return EXIT_FAILED if failures else EXIT_DONE

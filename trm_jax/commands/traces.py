@@ -1,4 +1,4 @@
-"""`trm solve --trace` and `--gif`: watching a model think."""
+"""`trm solve --trace` and `--gif`: the answers after every step, as a page or an animation."""
 
 import contextlib
 import os
@@ -17,16 +17,17 @@ _EXAMPLES = {"trace": "trace.html", "gif": "solving.gif"}
 
 def define(values: flags.FlagValues) -> None:
     """Adds the flags."""
-    text = f"HTML page of the first {MOST_TRACES} puzzles or tests, by step."
+    text = f"HTML page to write: the answers to the first {MOST_TRACES} puzzles, step by step."
     flags.DEFINE_string("trace", None, text, flag_values=values)
-    flags.DEFINE_string("gif", None, "Animated GIF of the first of them.", flag_values=values)
+    gif = "Animated GIF to write: the answer to the first puzzle, step by step."
+    flags.DEFINE_string("gif", None, gif, flag_values=values)
 
 
 def check(values: flags.FlagValues) -> None:
-    """Refuses, before anything is computed, files that cannot be written.
+    """Refuses files that cannot be written, before anything is computed.
 
     Raises:
-        UserError: one is a directory, or lies below a file, or matplotlib is not installed.
+      UserError: a path is a directory or lies below a file, or matplotlib is not installed.
     """
     for name in ("trace", "gif"):
         target = values[name].value
@@ -35,20 +36,20 @@ def check(values: flags.FlagValues) -> None:
         path = Path(target)
         if not target or os.path.isdir(target):  # a `Path` may raise on odd names
             raise UserError(
-                f"--{name} is {target!r}, no name for a file; give one, for example "
+                f"--{name} is {target!r}, which is not a file name; give one, for example "
                 f"{Path(target) / _EXAMPLES[name]}."
             )
         for parent in path.parents:
             if os.path.exists(parent) and not os.path.isdir(parent):
                 raise UserError(
-                    f"--{name} is {target}, and {parent} is a file; give a place in a directory."
+                    f"--{name} is {target}, but {parent} is a file; give a path in a directory."
                 )
     if values.gif:
         figures.empty_figure((1, 1))
 
 
 def wanted(values: flags.FlagValues, count: int) -> int:
-    """How many of so many puzzles or tests have to be watched; the first ones."""
+    """Number of puzzles or tests, of `count`, whose steps have to be recorded: the first ones."""
     if values.trace:
         return min(count, MOST_TRACES)
     return min(count, 1) if values.gif else 0
@@ -57,17 +58,17 @@ def wanted(values: flags.FlagValues, count: int) -> int:
 def write(
     values: flags.FlagValues, name: str, traces: list[Trace], count: int, note: str = ""
 ) -> None:
-    """Writes what was asked for, and says so on stderr.
+    """Writes the page and the animation that the flags name, and reports them on stderr.
 
     Args:
-        values: of the flags.
-        name: of the model.
-        traces: as many as are `wanted`.
-        count: puzzles or tests that there are.
-        note: to be read on the page.
+      values: parsed flags.
+      name: name of the model.
+      traces: traces of the first puzzles, as many as `wanted` says.
+      count: number of all puzzles or tests.
+      note: a note for the page.
 
     Raises:
-        UserError: a file cannot be written.
+      UserError: a file cannot be written.
     """
     if values.trace:
         if len(traces) < count:
@@ -81,7 +82,7 @@ def write(
 
 
 def _write(target: str, content: bytes) -> None:
-    """Writes a file whole, or not at all."""
+    """Writes a file completely, or leaves nothing behind."""
     path = Path(target)
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

@@ -23,13 +23,16 @@ def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Trains a model, or goes on where it stopped.
+    """Trains a model, or resumes a run.
 
-    trm train --config experiments/sudoku.py:demo --workdir runs/demo [--config.seed=1]
+    Usage:
+      trm train --config experiments/sudoku.py:demo --workdir runs/demo [--config.seed=1]
 
-    The same command on the same work directory resumes, bit for bit. Exit codes: 0 done,
-    42 checkpointed and wants a restart (SIGTERM, Ctrl-C, another process ended), 3 the loss is not
-    finite, 2 a mistake. Several processes run the same command; see docs/clusters.md.
+    The same command with the same work directory resumes the run, bit for bit. With several
+    processes, each runs this command; see docs/clusters.md.
+
+    Exit codes: 0 finished; 2 wrong usage or input; 3 the loss is not finite; 42 interrupted
+    (SIGTERM, Ctrl-C, or another process ended), a checkpoint is saved and the run can be resumed.
     """
     common.refuse_rest(rest)
     workdir = common.need(values, "workdir")
@@ -42,10 +45,10 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
 
 def _refuse_no_start(experiment: Experiment, root: str) -> None:
-    """Refuses a fresh run whose `init_from` has nothing to start from, before data are built.
+    """Refuses a new run whose `init_from` has no checkpoint, before the data are built.
 
     Raises:
-      UserError: names the setting.
+      UserError: `init_from` cannot be used.
     """
     if not experiment.init_from or WorkDir(root).has_checkpoints():
         return
@@ -59,6 +62,6 @@ def _refuse_no_start(experiment: Experiment, root: str) -> None:
         raise UserError(f"config.init_from is {experiment.init_from!r}: {error}") from error
     if not start.has_checkpoints():
         raise UserError(
-            f"config.init_from is {experiment.init_from!r}, and that run has no checkpoint yet; "
-            "let it reach its first one, or give another work directory."
+            f"config.init_from is {experiment.init_from!r}, but that run has no checkpoint yet; "
+            "wait for its first one, or give another work directory."
         )

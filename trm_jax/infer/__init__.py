@@ -1,1 +1,1 @@
-"""Answers of a trained model: rollout, halting, search, evaluation."""
+"""Inference with a trained model: rollout, halting, search, evaluation."""

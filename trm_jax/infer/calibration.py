@@ -1,4 +1,4 @@
-"""Does the halting head know when the answer is right?"""
+"""Calibration of the halting head: how well its probability predicts a correct answer."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,31 +8,31 @@ from trm_jax.core.numerics import halting_probability
 
 BINS = 10
 CONFIDENT = 0.5
-"""Halting probability above which a model is confident of its answer, as in training."""
+"""Halting probability above which the model counts as confident, as in training."""
 
 
 def first_confident(probabilities: NDArray[np.floating]) -> int | None:
-    """The first of N steps, counted from 1, with a confident answer; None if there is none.
+    """The first step, counted from 1, at which the model is confident; None if it never is.
 
     Args:
-      probabilities: [N], halting probability after each step.
+      probabilities: float [N], halting probability after each step.
     """
     confident = np.flatnonzero(probabilities > CONFIDENT)
     return int(confident[0]) + 1 if len(confident) else None
 
 
 def summary(halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]) -> dict[str, float | None]:
-    """Compares halting probabilities sigmoid(logit) with what turned out to be right.
+    """Compares halting probabilities, sigmoid(logit), with whether the answers are correct.
 
     Args:
-      halt_logits: [m].
-      exact: bool [m], whether the whole answer was right.
+      halt_logits: float [m].
+      exact: bool [m], whether the whole answer is correct.
 
     Returns:
-      `halt_probability`, their mean; `halt_accuracy`, how often "positive" means right;
-      `halt_error`, the expected calibration error over ten equal bins of probability;
-      `halt_auc`, the chance that a right answer has a higher logit than a wrong one, None
-      where all answers are right or all wrong.
+      `halt_probability`, the mean probability; `halt_accuracy`, the share of answers for which
+      "logit >= 0" agrees with "correct"; `halt_error`, the expected calibration error over ten
+      equal bins of probability; `halt_auc`, the probability that a correct answer has a higher
+      logit than a wrong one, None if all answers are correct or all are wrong.
     """
     logits = np.asarray(halt_logits, np.float64)
     _, probability, right = reliability(logits, exact)
@@ -47,17 +47,18 @@ def summary(halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]) -> dict
 def reliability(
     halt_logits: NDArray[np.floating], exact: NDArray[np.bool_]
 ) -> tuple[NDArray[np.integer], NDArray[np.float64], NDArray[np.float64]]:
-    """The parts of a reliability diagram, by ten equal bins of halting probability.
+    """The data of a reliability diagram over ten equal bins of halting probability.
 
     Args:
-      halt_logits: [m].
-      exact: bool [m], whether the whole answer was right.
+      halt_logits: float [m].
+      exact: bool [m], whether the whole answer is correct.
 
     Returns:
-      Of each bin, [10] each: how many, the sum of their probabilities, how many were right.
+      For each bin, [10] each: number of answers, sum of their probabilities, number of correct
+      answers.
 
     Raises:
-      NonFiniteLossError: a logit is no number.
+      NonFiniteLossError: a logit is NaN.
     """
     if np.isnan(halt_logits).any():
         raise NonFiniteLossError(
@@ -74,7 +75,15 @@ def reliability(
 
 
 def auc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
-    """Area under the ROC curve by ranks (Mann-Whitney), ties counting half; None if undefined."""
+    """Area under the ROC curve, computed from ranks (Mann-Whitney).
+
+    Args:
+      scores: float [m].
+      positive: bool [m], the class of each score.
+
+    Returns:
+      The area, with ties counted half; None if only one class occurs.
+    """
     positives = int(positive.sum())
     negatives = len(positive) - positives
     if not positives or not negatives:

@@ -1,7 +1,7 @@
-"""Scoring weights on puzzles, at every depth at once; `trm eval` and the loop both call this.
+"""Evaluation at every number of supervision steps at once, for `trm eval` and the training loop.
 
-Nothing is kept from one evaluation to the next, and every process sees all answers: so the result
-is the same inside and outside training, and on any number of processes.
+An evaluation keeps no state, and every process sees all answers, so the result is the same inside
+and outside training, and for any number of processes.
 """
 
 import time
@@ -19,11 +19,11 @@ from trm_jax.tasks.task import main_score, task_of
 
 
 class Scores(NamedTuple):
-    """After each supervision step, of each question of a batch.
+    """Scores of the b questions of a batch after each of N supervision steps.
 
     Attributes:
-      exact: bool [N, b], whether the grid is right.
-      cells: float [N, b], share of right cells.
+      exact: bool [N, b], whether the whole answer is correct.
+      cells: float [N, b], share of correct cells.
       halt_logits: float32 [N, b].
     """
 
@@ -40,20 +40,21 @@ def evaluate(
     *,
     voting: str = "",
 ) -> dict[str, Any]:
-    """Scores every question. Padding of the last batch is never counted.
+    """Evaluates a model on all questions.
 
     Args:
-      rollout: of the model, to the depth that is scored.
-      weights: averaged, usually.
+      rollout: the model's rollout, with as many steps as are to be evaluated.
+      weights: weights of the model, usually the averaged ones.
       questions: from `tasks.views.ask`.
-      rows: the weights' table row for each row of the questions' data set.
+      rows: int32 [R], row of the puzzle table for each row of the questions' dataset.
       voting: how the copies of a puzzle vote, one of `Task.votings`; empty for the first.
 
     Returns:
-      `score`, the task's main one (`Task.main_score`); `exact_accuracy` and `cell_accuracy` of the
-      deepest answers, None where no answer is known; `by_depth`, a list of the same and the halting
-      calibration (see `calibration.summary`) after each step; what the task's judge adds;
-      `steps_used` per question, `examples`, and `seconds` (the first call's compilation included).
+      `score`, the task's main score (`Task.main_score`); `exact_accuracy` and `cell_accuracy` after
+      the last step, None if no labels are known; `by_depth`, a list of the same and the halting
+      calibration (see `calibration.summary`) after each step; the scores of the task's judge;
+      `steps_used` per question, `examples`, and `seconds`, including compilation. Questions that
+      pad the last batch are not counted.
     """
     start = time.perf_counter()
     task = task_of(questions.dataset.manifest)
@@ -77,7 +78,7 @@ def evaluate(
 
 
 def _summary(parts: list[Scores], answered: NDArray[np.bool_]) -> dict[str, Any]:
-    """Means over the questions whose answers are known."""
+    """Means over the questions with known labels."""
     exact, cells, halt_logits = (
         np.concatenate([part[i] for part in parts], axis=1)[:, answered] for i in range(3)
     )

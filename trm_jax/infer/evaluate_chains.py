@@ -1,4 +1,4 @@
-"""Scoring a lattice model with search: solved, wrong, abstained, and what that cost."""
+"""Evaluation of a lattice model with search: solved, wrong, abstained, and the compute used."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from trm_jax.tasks.task import task_of
 
 
 def evaluate_chains(search: ChainSearch, params: Any, questions: Questions) -> dict[str, Any]:
-    """Searches for the answer to every question.
+    """Searches for the answer to every question, and scores the answers.
 
     Args:
-      search: of the model.
-      params: of the model.
+      search: search of the model.
+      params: dense parameters of the model.
       questions: from `tasks.views.ask`.
 
     Returns:
-      Shares of all puzzles: `solved` (answered as the label says; where it is not known, by the
-      rules), `wrong` (answered otherwise) and `abstained`; means over all puzzles: `rounds`,
-      `passes` (network passes of all chains) and `chains`, and `passes_median`; `tflop`, the
-      products of those passes by formula, per puzzle; `curve`, a list of {"passes", "solved"}: the
-      share solved with at most so many passes a puzzle; the `limits`; `examples`, and `seconds`,
-      compilation included.
+      Shares of all puzzles: `solved` (the answer equals the label or, without a label, satisfies
+      the rules), `wrong` (any other answer) and `abstained`; means over all puzzles: `rounds`,
+      `passes` (network passes of all chains) and `chains`, and `passes_median`; `tflop`, TFLOP per
+      puzzle of those passes, by formula; `curve`, a list of {"passes", "solved"}: the share of
+      puzzles solved with at most that many passes; the `limits`; `examples`; and `seconds`,
+      including compilation.
     """
     inputs, labels, _ = questions.show(np.arange(len(questions)))
     found = search(params, inputs)
@@ -58,7 +58,7 @@ def evaluate_chains(search: ChainSearch, params: Any, questions: Questions) -> d
 def _right(
     questions: Questions, inputs: NDArray[np.uint8], labels: NDArray[np.uint8], found: Found
 ) -> NDArray[np.bool_]:
-    """Whether each answer is right, bool [M]."""
+    """Whether each answer is correct, bool [M]."""
     shape = questions.dataset.manifest
     kept = task_of(shape).accepts(shape, inputs, found.answers)
     same = np.all(found.answers == labels, axis=1)
@@ -67,7 +67,7 @@ def _right(
 
 
 def _curve(found: Found, right: NDArray[np.bool_]) -> list[dict[str, float]]:
-    """Share of all puzzles that are solved with so many passes or fewer, at powers of two."""
+    """Share of puzzles solved with at most n passes, for powers of two up to the maximum."""
     most = int(found.passes.max(initial=1))
     steps = [2**i for i in range(most.bit_length())]
     steps += [most] if most not in steps else []

@@ -1,4 +1,4 @@
-"""Accuracy against compute: every depth and width of a search, out of one pass without halting."""
+"""Accuracy against compute: all depths and widths of a search, from one run without halting."""
 
 import statistics
 import time
@@ -28,12 +28,12 @@ Row = dict[str, Any]
 
 
 class Seen(NamedTuple):
-    """Of the questions of a batch: every trajectory after every step, [K, N, b] each.
+    """Outcome of K trajectories of b questions after each of N steps, [K, N, b] each.
 
     Attributes:
-      answers: uint64, see `selection.numbers_of`.
+      answers: uint64, hashes of the answers, see `selection.numbers_of`.
       halt_logits: float32.
-      exact: bool.
+      exact: bool, whether the whole answer is correct.
     """
 
     answers: NDArray[np.uint64]
@@ -51,37 +51,37 @@ def evaluate_curve(
     batch_size: int,
     mesh: Mesh,
 ) -> dict[str, Any]:
-    """Measures what depth, width and halting are worth.
+    """Measures accuracy as a function of depth, width and halting rule.
 
     Args:
       model: from the registry.
-      checkpoints: weights; each gets all trajectories.
-      questions: from `tasks.views.ask`, with known answers.
-      rows: the weights' table row for each row of the questions' data set.
+      checkpoints: weights of one or more checkpoints; each runs all trajectories.
+      questions: from `tasks.views.ask`, with labels.
+      rows: int32 [R], row of the puzzle table for each row of the questions' dataset.
       search: its depth, rollouts, copies and perturbation are used.
-      batch_size: questions per call; rounded up to what the mesh can split.
-      mesh: as the weights'.
+      batch_size: questions per call; rounded up to a multiple of the devices.
+      mesh: mesh that the weights are on.
 
     Returns:
-      `curve`: a list of rows with `rule` (a key of `selection.SELECTIONS`, "mean" over the
-      trajectories, "oracle", whether any is right, or "halting": the first trajectory alone,
-      stopped by its halting head), `width` (trajectories), `depth` (steps of each, at most),
-      `threshold` and `patience` of "halting", `exact_accuracy`, and per puzzle `steps`, `tflop`
-      (by formula) and `seconds` (`steps` times what a step took, compilation left out; halting
-      with refill has to be timed by itself).
-      `reliability`: of the first trajectory after the last step, by bin of halting probability,
-      `count`, mean `probability` and `exact_accuracy`, and `halt_auc` and `halt_error`.
+      `curve`: a list of rows with `rule` (a key of `selection.SELECTIONS`; "mean" over the
+      trajectories; "oracle", correct if any trajectory is; or "halting", the first trajectory
+      alone, stopped by its halting head), `width` (number of trajectories), `depth` (maximum steps
+      of each), `threshold` and `patience` of "halting", `exact_accuracy`, and per puzzle `steps`,
+      `tflop` (by formula) and `seconds` (`steps` times the time of one step, without compilation;
+      for halting, which refills slots, only an estimate).
+      `reliability`: for the first trajectory after the last step, per bin of halting probability,
+      `count`, mean `probability` and `exact_accuracy`; and `halt_auc` and `halt_error`.
       `examples`, `how` and `total_seconds`.
 
     Raises:
-      UserError: no answer is known, or the task is scored by a vote.
+      UserError: no labels are known, or the task is scored by a vote.
     """
     start = time.perf_counter()
     answered = questions.answered()
     if task_of(questions.dataset.manifest).votings or not answered.any():
         raise UserError(
-            "a curve needs puzzles whose answers are known, and exact accuracy as their score, not "
-            "that of a vote; leave --curve out."
+            "--curve needs puzzles with known answers and a task that is scored by exact accuracy, "
+            "not by a vote; leave it out."
         )
     search.perturbation.check(model.state_names)
     watcher = _Watcher(model, questions, search, checkpoints, batch_size, mesh)
@@ -110,7 +110,7 @@ def evaluate_curve(
 
 
 class _Watcher:
-    """Runs all trajectories of a batch of questions; `times` is seconds per puzzle and step."""
+    """Runs all trajectories of a batch; `times` has the seconds per puzzle and step of each run."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Watcher:
         self._checkpoints, self._symmetries = checkpoints, search.symmetries(questions)
 
     def see(self, places: Numbers, rows: NDArray[np.int32]) -> Seen:
-        """All trajectories of the questions at `places`."""
+        """Runs all trajectories of the questions at `places`."""
         inputs, labels, ids = self._questions.show(places)
         parts = [
             self._one(weights, inputs, labels, rows[ids], places, number, path)
@@ -149,7 +149,7 @@ class _Watcher:
         checkpoint: int,
         path: int,
     ) -> Seen:
-        """One trajectory of each question of the batch, [N, b] each."""
+        """Runs one trajectory of each question of the batch; arrays are [N, b]."""
         copy = np.full(len(inputs), path % self._search.copies)
         number = np.full(len(inputs), self._search.number(checkpoint, path))
         given = (weights, turn(self._symmetries, inputs, copy), ids, places, number)
@@ -165,12 +165,12 @@ class _Watcher:
 
 
 def widths(most: int) -> list[int]:
-    """The widths of a curve: powers of two, and all."""
+    """The numbers of trajectories in a curve: powers of two up to `most`, and `most` itself."""
     return sorted({2**i for i in range(most.bit_length()) if 2**i <= most} | {most})
 
 
 def _widths(seen: Seen) -> Iterable[tuple[tuple[Any, ...], NDArray[np.float64]]]:
-    """For each rule and width how many are right after each step, [N]."""
+    """Yields, for each rule and width, the number of correct answers after each step, [N]."""
     for width in widths(len(seen.exact)):
         exact = seen.exact[:width]
         paths = Trajectories(seen.answers[:width], seen.halt_logits[:width], np.zeros_like(exact))
@@ -182,7 +182,7 @@ def _widths(seen: Seen) -> Iterable[tuple[tuple[Any, ...], NDArray[np.float64]]]
 
 
 def _halting(seen: Seen) -> Iterable[tuple[tuple[Any, ...], NDArray[np.float64]]]:
-    """For each halting rule how many are right and how many steps they took, [2]."""
+    """Yields, for each halting rule, the number of correct answers and of steps, [2]."""
     answers, exact, logits = seen.answers[0], seen.exact[0], seen.halt_logits[0]
     depth = len(exact)
     steady = np.ones(exact.shape, bool)

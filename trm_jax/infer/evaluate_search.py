@@ -1,4 +1,4 @@
-"""Scoring with halting and search: each question takes as many steps and tries as it needs."""
+"""Evaluation with halting and search: each question takes as many steps as it needs."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from trm_jax.models.weights import Weights
 from trm_jax.tasks.task import Shape, main_score, task_of
 
 Part = dict[str, Any]
-"""Arrays [q, ...] of the questions of one call, some in groups of their own."""
+"""Arrays [q, ...] of the q questions of one call; some are in nested dictionaries."""
 
 
 def evaluate_search(
@@ -34,27 +34,27 @@ def evaluate_search(
     mesh: Mesh,
     voting: str = "",
 ) -> dict[str, Any]:
-    """Scores every question on the answer that is selected from its trajectories.
+    """Scores, for every question, the answer that is selected from its trajectories.
 
     Args:
       model: from the registry.
-      checkpoints: weights; each gets all trajectories.
+      checkpoints: weights of one or more checkpoints; each runs all trajectories.
       questions: from `tasks.views.ask`.
-      rows: the weights' table row for each row of the questions' data set.
-      search: how.
-      batch_size: slots; rounded up to what the mesh can split.
-      mesh: as the weights'.
+      rows: int32 [R], row of the puzzle table for each row of the questions' dataset.
+      search: settings of the search.
+      batch_size: number of slots; rounded up to a multiple of the devices.
+      mesh: mesh that the weights are on.
       voting: as in `evaluate.evaluate`.
 
     Returns:
-      As `evaluate.evaluate`, of the answers that were taken, with an empty `by_depth`.
-      `steps_used` is the mean over the questions of the steps of all trajectories that count (in a
-      race those up to the believed one), `work` that of all steps that were taken for them;
-      `steps` counts the trajectories that count by their steps from 1 on, `rounds` is the steps of
-      the whole batch, and `search` and `how`, in short, say how it was done. With several
-      trajectories `by_selection` has the exact accuracy by each rule and the `mean` over
-      trajectories, and `oracle`, apart from them, what can only be had by checking: `any`, whether
-      one trajectory is right by the labels; `rules`, if the answer that keeps the task's rules is.
+      As `evaluate.evaluate`, for the selected answers and with an empty `by_depth`, and besides:
+      `steps_used`, steps per question of the trajectories that count (with `select` "first", those
+      up to the first confident one); `work`, all steps per question that were run; `steps`, a
+      histogram of the counted trajectories by their number of steps, from 1; `rounds`, steps of the
+      whole batch; `search`, the settings, and `how`, a short name of them. With several
+      trajectories also `by_selection`, the exact accuracy of each selection rule and the `mean`
+      over trajectories, and `oracle`, accuracies that need a check of the answers: `any`, at least
+      one trajectory is correct; `rules`, the answer that satisfies the task's rules is selected.
     """
     start = time.perf_counter()
     shape = questions.dataset.manifest
@@ -83,7 +83,7 @@ def evaluate_search(
 
 
 def _judged(inputs: Grids, labels: Grids, found: Found, search: Search, shape: Shape) -> Part:
-    """What is kept of one call's questions, and the selected `answers`."""
+    """The scores of one call's questions, and the selected `answers`."""
     paths = Trajectories(selection.numbers_of(found.answers), found.halt_logits, found.believed)
     chosen = SELECTIONS[search.select](paths)
     exact, _ = compare(found.answers, labels)
@@ -108,7 +108,7 @@ def _judged(inputs: Grids, labels: Grids, found: Found, search: Search, shape: S
 
 
 def _counted(found: Found, search: Search) -> NDArray[np.int32]:
-    """Steps [K, q] of the trajectories that count: in a race none behind the believed one."""
+    """Steps [K, q] of the trajectories that count: in a race, up to the first confident one."""
     if not search.race:
         return found.steps
     before: NDArray[np.int64] = np.cumsum(found.believed, axis=0) - found.believed

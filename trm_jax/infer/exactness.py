@@ -1,4 +1,4 @@
-"""How right answers are, cell by cell and as a whole."""
+"""Exact and cell accuracy of answers."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,11 @@ def compare(answers: Grids, labels: Grids) -> tuple[NDArray[np.bool_], NDArray[n
 
     Args:
       answers: uint8 [..., q, S].
-      labels: uint8 [q, S]; 0 marks a cell that is not counted.
+      labels: uint8 [q, S]; cells with label 0 are not counted.
 
     Returns:
-      Whether all counted cells are right, bool [..., q], and the share of them that are, float
-      [..., q]; without counted cells an answer is right with a share of 0.
+      Whether all counted cells are correct, bool [..., q], and the share of them that are, float
+      [..., q]. Without counted cells an answer is exact, with a share of 0.
     """
     counted = labels > 0
     right = np.sum(counted & (answers == labels), axis=-1)

@@ -1,4 +1,4 @@
-"""Random changes to the states at test time, so that one puzzle can be tried in several ways."""
+"""Random perturbations of the states at test time, for several different rollouts of a puzzle."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -16,15 +16,16 @@ STATES = ("both", "y", "z")
 
 @dataclasses.dataclass(frozen=True)
 class Perturbation:
-    """What is random in a trajectory; a pure function of (seed, question, trajectory, step).
+    """The randomness of a trajectory, a pure function of (seed, question, trajectory, step).
 
     Attributes:
-      noise: deviation of the Gaussian noise that is added to the states before each supervision
-        step (PTRM, arXiv 2605.19943; the states have a root mean square of 1).
-      noise_on: which states: "y", "z" or "both".
-      restart: which states begin at a truncated normal of deviation 1 in place of the fixed
-        initial vector (EqR, arXiv 2605.21488, "RI"): "y", "z", "both" or "none".
-      seed: of all of it.
+      noise: standard deviation of the Gaussian noise that is added to the states before each
+        supervision step (PTRM, arXiv 2605.19943; the states have a root mean square of 1).
+      noise_on: states that get noise: "y", "z" or "both".
+      restart: states that start from a truncated normal distribution with standard deviation 1
+        instead of the fixed initial vectors (EqR, arXiv 2605.21488, "RI"): "y", "z", "both" or
+        "none".
+      seed: seed of the noise and the restarts.
     """
 
     noise: float = 0.0
@@ -33,30 +34,44 @@ class Perturbation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses what makes no sense."""
+        """Validates the settings.
+
+        Raises:
+          UserError: one of them is invalid.
+        """
         if not 0 <= self.noise < float("inf"):
-            raise UserError(f"the noise's deviation is {self.noise}; it must be 0 or more.")
+            raise UserError(f"the noise is {self.noise}; it must be finite, and 0 or more.")
         for which, allowed in ((self.noise_on, STATES), (self.restart, (NOTHING, *STATES))):
             if which not in allowed:
-                raise UserError(f"{which!r} names no states; choose one of {', '.join(allowed)}.")
+                raise UserError(f"there are no states {which!r}; use one of {', '.join(allowed)}.")
 
     @property
     def random(self) -> bool:
-        """Whether two trajectories of a question can differ."""
+        """Whether trajectories of the same question can differ."""
         return self.noise > 0 or self.restart != NOTHING
 
     def check(self, names: tuple[str, ...]) -> None:
-        """Refuses to perturb a state that a model with these state names lacks."""
+        """Checks that a model has the states to perturb.
+
+        Args:
+          names: names of the model's states.
+
+        Raises:
+          UserError: the model has no such state.
+        """
         for which in (self.noise_on if self.noise else NOTHING, self.restart):
             if which != NOTHING and not any(_chosen(names, which)):
                 raise UserError(f"the model has no state {which!r} to perturb; it has {names}.")
 
     def keys(self, question: jax.Array, trajectory: jax.Array) -> jax.Array:
-        """A key for each trajectory, whatever slot, batch or device it runs in.
+        """A random key for each trajectory, independent of its slot, batch and device.
 
         Args:
-          question: int32 [B], its number among all that are asked.
-          trajectory: int32 [B], its number among those of the question.
+          question: int32 [B], index of the question among all questions.
+          trajectory: int32 [B], index of the trajectory among those of its question.
+
+        Returns:
+          Keys [B].
         """
         base = jax.random.key(self.seed)
         return jax.vmap(lambda q, t: jax.random.fold_in(jax.random.fold_in(base, q), t))(
@@ -64,7 +79,13 @@ class Perturbation:
         )
 
     def begin(self, names: tuple[str, ...], latents: Latents, keys: jax.Array) -> Latents:
-        """The states [B, L, D] that trajectories begin with, given the fixed ones."""
+        """Replaces the initial states that `restart` names by random ones.
+
+        Args:
+          names: names of the model's states.
+          latents: the fixed initial states, [B, L, D] each.
+          keys: [B], from `keys`.
+        """
         if self.restart == NOTHING:
             return latents
         shape = latents[0].shape[1:]
@@ -78,7 +99,14 @@ class Perturbation:
     def disturb(
         self, names: tuple[str, ...], latents: Latents, keys: jax.Array, steps: jax.Array
     ) -> Latents:
-        """The states [B, L, D] before a supervision step, `steps` int32 [B] having been taken."""
+        """Adds the noise to the states before a supervision step.
+
+        Args:
+          names: names of the model's states.
+          latents: the states, [B, L, D] each.
+          keys: [B], from `keys`.
+          steps: int32 [B], supervision steps so far.
+        """
         if not self.noise:
             return latents
         shape = latents[0].shape[1:]
@@ -94,7 +122,7 @@ class Perturbation:
 def _each(
     draw: Callable[[jax.Array], jax.Array], keys: jax.Array, steps: jax.Array, states: int
 ) -> list[jax.Array]:
-    """A draw for each slot and state: float32 [B, L, D], so many times."""
+    """One draw per state, float32 [B, L, D] each, with independent keys per slot and state."""
     keys = jax.vmap(jax.random.fold_in)(keys, steps)
     return [
         jax.vmap(lambda key, number=number: draw(jax.random.fold_in(key, number)))(keys)
@@ -109,5 +137,5 @@ def _where(chosen: Sequence[bool], new: Sequence[jax.Array], old: Latents) -> La
 
 
 def _chosen(names: tuple[str, ...], which: str) -> list[bool]:
-    """Whether each state is meant: "y" is the answer state, "z" all the others."""
+    """Whether `which` includes each state: "y" is the answer state, "z" all the others."""
     return [which == "both" or (name == "y") == (which == "y") for name in names]

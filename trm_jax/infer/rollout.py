@@ -1,4 +1,4 @@
-"""The evaluation rollout: every supervision step of a batch in one scan, compiled in one place."""
+"""The evaluation rollout: all supervision steps of a batch in one compiled scan."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,13 +21,13 @@ UNPERTURBED = Perturbation()
 
 
 class Answers(struct.PyTreeNode):
-    """What a model says after each supervision step.
+    """A model's output after each of N supervision steps.
 
     Attributes:
-      predictions: uint8 [N, B, S], token ids.
+      predictions: uint8 [N, B, S], predicted token ids.
       halt_logits: float32 [N, B].
-      confidence: float16 [N, B, S], the stable-max probability of each of the tokens, 0 to 1; None
-        unless it is asked for.
+      confidence: float16 [N, B, S], stable-max probability of each predicted token; None unless
+        the rollout records it.
     """
 
     predictions: Any
@@ -36,10 +36,10 @@ class Answers(struct.PyTreeNode):
 
 
 class Rollout:
-    """The compiled rollout of a model, for any number of questions in calls of one size.
+    """The compiled rollout of a model: any number of questions, in batches of one size.
 
-    Evaluation, solving, showing, curves and plans all run this program; exported programs are made
-    of the same `take_steps`.
+    Evaluation, solving, showing, curves and plans all run this program; exported programs are
+    built from the same `take_steps`.
     """
 
     def __init__(
@@ -52,15 +52,15 @@ class Rollout:
         perturbation: Perturbation = UNPERTURBED,
         confidence: bool = False,
     ) -> None:
-        """Describes the program; it is compiled by its first call.
+        """Builds the program; the first call compiles it.
 
         Args:
           model: from the registry.
-          mesh: questions are split over it; the weights lie on it as in training.
-          steps: depth; may exceed the N of training.
-          batch_size: questions per call; rounded up to what the mesh can split.
-          perturbation: what is random.
-          confidence: whether the probability of each token is kept, too.
+          mesh: mesh that the questions are split over; the weights are on it as in training.
+          steps: number of supervision steps; may exceed the N of training.
+          batch_size: questions per batch; rounded up to a multiple of the devices.
+          perturbation: randomness of the trajectories; none by default.
+          confidence: whether to record the probability of each predicted token.
         """
         self.model, self.mesh, self.steps = model, mesh, steps
         self.batch_size = whole_slots(batch_size, mesh)
@@ -90,14 +90,15 @@ class Rollout:
         question: NDArray[np.integer] | None = None,
         trajectory: NDArray[np.integer] | None = None,
     ) -> Answers:
-        """Answers questions; the last call of the program is filled up and its padding left out.
+        """Predicts the answers to questions; the last batch is padded and its padding removed.
 
         Args:
-          weights: averaged, usually.
+          weights: weights of the model, usually the averaged ones.
           inputs: uint8 [m, S], the questions; m at least 1.
-          ids: [m], their puzzle-table rows; None is row 0.
-          question: [m], numbers from which randomness comes, see `Perturbation.keys`; None is 0.
-          trajectory: [m], likewise.
+          ids: int [m], their puzzle-table rows; row 0 by default.
+          question: int [m], indices that seed the randomness, see `Perturbation.keys`; 0 by
+            default.
+          trajectory: int [m], likewise.
 
         Returns:
           NumPy arrays, [N, m, ...] each.
@@ -107,7 +108,7 @@ class Rollout:
         given = (inputs, *(nothing if a is None else a for a in (ids, question, trajectory)))
         parts = []
         for first in range(0, count, self.batch_size):
-            # the last question repeated, so that the program is compiled once
+            # padded with the last question, so that the program is compiled only once
             places = np.minimum(np.arange(first, first + self.batch_size), count - 1)
             batch = split_slots(tuple(a[places].astype(np.int32) for a in given), self.mesh)
             parts.append(jax.device_get(self.program(weights, *batch)))
@@ -127,10 +128,10 @@ def _record_confidence(output: Output) -> Answers:
 
 
 class OnDevices:
-    """A model whose supervision step each device of a mesh takes with its own slots.
+    """A model whose supervision step runs on each device of a mesh with the device's own slots.
 
-    The compiler alone would split it in the same way, but for kernels, which it cannot split, and
-    the implementation of attention, which depends on the devices.
+    The compiler would partition most of the step in the same way, but not custom kernels, which it
+    cannot split, nor attention, whose implementation depends on the devices.
     """
 
     def __init__(self, model: AnyModel, mesh: Mesh) -> None:
@@ -157,7 +158,7 @@ def take_steps(
     perturbation: Perturbation = UNPERTURBED,
     keys: jax.Array | None = None,
 ) -> Any:
-    """Supervision steps in one scan, of which is kept what `record` makes of each output.
+    """Runs supervision steps in one scan.
 
     Args:
       model: from the registry.
@@ -165,13 +166,13 @@ def take_steps(
       initial: the fixed initial vectors, each [D].
       inputs: int32 [B, S], the questions.
       rows: [B, E], their puzzle-table rows.
-      steps: how many, none of them cut short.
-      record: of the output of one step, a tree of arrays; by default `Answers`.
-      perturbation: what is random.
-      keys: [B], from `Perturbation.keys`; needed where anything is.
+      steps: number of supervision steps; there is no early halting.
+      record: maps the output of one step to a tree of arrays to keep; by default to `Answers`.
+      perturbation: randomness of the trajectories; none by default.
+      keys: [B], from `Perturbation.keys`; needed if `perturbation.random`.
 
     Returns:
-      That tree, each array with a leading axis of `steps`.
+      The tree of `record`, each array with a leading axis of length `steps`.
     """
     names, slots = model.state_names, inputs.shape[0]
 
@@ -188,5 +189,5 @@ def take_steps(
 
 
 def answers_of(output: Output) -> jax.Array:
-    """The likeliest token of each cell, uint8 [B, S]."""
+    """The most probable token of each cell, uint8 [B, S]."""
     return jnp.argmax(output.logits, axis=-1).astype(jnp.uint8)

@@ -1,4 +1,4 @@
-"""Trying each question in several ways: noise, restarts, symmetric copies, several checkpoints."""
+"""Several trajectories per question: noise, restarts, symmetric copies, several checkpoints."""
 
 import dataclasses
 import functools
@@ -23,26 +23,27 @@ from trm_jax.models.weights import Weights
 from trm_jax.tasks.task import SYMMETRIES, task_of
 
 QUEUE = 16
-"""Trajectories of one call, as a multiple of the slots: only at its end do slots stand idle."""
+"""Trajectories per call, as a multiple of the slots: slots are idle only at the end of a call."""
 
 MOST_BYTES = 2**32
-"""What the answers of one question's trajectories may take."""
+"""Maximum size of the answers of one question's trajectories, in bytes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """How a question is tried.
+    """Settings of a search.
 
-    Its trajectories are all combinations of rollouts and copies with each checkpoint; number
+    A question has one trajectory for each combination of checkpoint, rollout and copy; trajectory
     r * copies + c of a checkpoint is rollout r of copy c.
 
     Attributes:
       halt: when a trajectory stops.
-      rollouts: K, how often each copy is run; more than one needs a perturbation.
-      copies: symmetric copies, the original included.
-      symmetry: of `tasks.task.SYMMETRIES`.
-      perturbation: what is random.
-      select: of `selection.SELECTIONS`; with "first" a believed trajectory ends the others.
+      rollouts: number of rollouts of each copy; more than one needs a perturbation.
+      copies: number of symmetric copies, including the original.
+      symmetry: kind of the copies, one of `tasks.task.SYMMETRIES`.
+      perturbation: randomness of the trajectories.
+      select: how the answer is selected, a key of `selection.SELECTIONS`; with "first" a confident
+        trajectory stops the others of its question.
     """
 
     halt: Halt
@@ -53,22 +54,27 @@ class Search:
     select: str = next(iter(SELECTIONS))
 
     def __post_init__(self) -> None:
-        """Refuses what makes no sense."""
+        """Validates the settings.
+
+        Raises:
+          UserError: settings are invalid, or do not fit together.
+        """
         if self.rollouts < 1 or self.copies < 1:
             raise UserError(
-                f"{self.rollouts} rollouts of {self.copies} copies are asked for; give 1 or more."
+                f"--rollouts is {self.rollouts} and --copies is {self.copies}; both must be 1 or "
+                "more."
             )
         if self.rollouts > 1 and not self.perturbation.random:
             raise UserError(
-                f"{self.rollouts} rollouts without noise or restarts are all the same; add "
+                f"{self.rollouts} rollouts without noise or restarts are all identical; add "
                 "--noise, for example 0.3, or --restart."
             )
         if self.race and self.halt.threshold == 1:
-            raise UserError("the first trajectory to be believed is asked for; add --halt.")
+            raise UserError("--select=first needs a halting rule; add --halt.")
 
     @property
     def name(self) -> str:
-        """All of it as a part of a file's name; what is left at its default is left out."""
+        """The settings as part of a file name; those with default values are left out."""
         halt, random = self.halt, self.perturbation
         believes = halt.threshold < 1
         parts = {
@@ -87,28 +93,32 @@ class Search:
 
     @property
     def paths(self) -> int:
-        """Trajectories of a question with one checkpoint."""
+        """Number of trajectories per question and checkpoint."""
         return self.rollouts * self.copies
 
     @property
     def race(self) -> bool:
-        """Whether a believed trajectory ends the others of its question."""
+        """Whether a confident trajectory stops the others of its question."""
         return self.select == FIRST
 
     def facts(self, checkpoints: int) -> dict[str, Any]:
-        """What a record says of it: `how`, in short, and `search`, all of it."""
+        """The entries of an evaluation: `how`, a short name, and `search`, all settings.
+
+        Args:
+          checkpoints: number of checkpoints.
+        """
         settings = dataclasses.asdict(self) | {"checkpoints": checkpoints}
         return {"how": self.name, "search": settings}
 
     def number(self, checkpoint: int, path: int | Numbers) -> Any:
-        """The number, among all of a question, of a trajectory of a checkpoint."""
+        """The index of a checkpoint's trajectory among all trajectories of its question."""
         return checkpoint * self.paths + path
 
     def symmetries(self, questions: Questions) -> GridSymmetry | None:
-        """The copies' symmetries; None without copies.
+        """The symmetry of each copy; None without copies.
 
         Raises:
-          UserError: the task has none.
+          UserError: the task has too few symmetries of this kind.
         """
         if self.copies == 1:
             return None
@@ -117,22 +127,23 @@ class Search:
         found = task_of(shape).symmetries(shape, self.symmetry, self.copies, seed)
         if len(found) < self.copies:
             raise UserError(
-                f"{self.copies} symmetric copies are asked for and these puzzles have {len(found)} "
-                f"of the kind {self.symmetry!r}; give fewer, or another of {', '.join(SYMMETRIES)}."
+                f"--copies is {self.copies}, but these puzzles have {len(found)} symmetries of the "
+                f"kind {self.symmetry!r}; give fewer, or another --symmetry of "
+                f"{', '.join(SYMMETRIES)}."
             )
         return found.take(np.arange(self.copies))
 
 
 class Found(NamedTuple):
-    """What came of q questions with K trajectories each, all checkpoints together.
+    """Results of q questions with K trajectories each, over all checkpoints.
 
     Attributes:
-      answers: uint8 [K, q, S], turned back.
+      answers: uint8 [K, q, S], mapped back to the original puzzle.
       halt_logits: float32 [K, q]; -inf where a trajectory was not run to its end.
-      believed: bool [K, q].
-      steps: int32 [K, q]; 0 where it was not run to its end.
-      rounds: supervision steps of the batch.
-      work: supervision steps of slots.
+      believed: bool [K, q], whether the halting rule was satisfied.
+      steps: int32 [K, q]; 0 where a trajectory was not run to its end.
+      rounds: supervision steps of the whole batch.
+      work: supervision steps summed over the slots.
     """
 
     answers: Grids
@@ -144,7 +155,7 @@ class Found(NamedTuple):
 
 
 def _check_copies(model: Model, search: Search) -> None:
-    """Refuses copies that the model would answer alike."""
+    """Refuses copies to which the model, being equivariant, would give the same answer."""
     alike = model.mixer.repeats_answers(model.config, search.symmetry)
     if alike and search.copies > 1 and not search.perturbation.random:
         raise UserError(
@@ -155,15 +166,23 @@ def _check_copies(model: Model, search: Search) -> None:
 
 
 class Searcher:
-    """The compiled queue of a model and a search; pure but for the compilation it keeps."""
+    """The compiled queue of a model and a search; its only state is the compiled program."""
 
     def __init__(
         self, model: Model, questions: Questions, search: Search, *, batch_size: int, mesh: Mesh
     ) -> None:
-        """See `Search`; `batch_size` is rounded up to what the mesh can split.
+        """Builds the program; the first call compiles it.
+
+        Args:
+          model: from the registry.
+          questions: all questions that will be searched.
+          search: settings of the search.
+          batch_size: number of slots; rounded up to a multiple of the devices.
+          mesh: mesh that the slots are split over.
 
         Raises:
-          UserError: the answers of a single question would not fit.
+          UserError: the search does not fit the model or the task, or the answers of a single
+            question need too much memory.
         """
         search.perturbation.check(model.state_names)
         _check_copies(model, search)
@@ -192,14 +211,23 @@ class Searcher:
         )
 
     def calls(self) -> Iterator[Numbers]:
-        """The questions' places, so many as one call takes."""
+        """Yields the indices of the questions of each call."""
         for first in range(0, len(self._questions), self.questions_per_call):
             yield np.arange(first, min(first + self.questions_per_call, len(self._questions)))
 
     def find(
         self, checkpoints: Sequence[Weights], places: Numbers, rows: NDArray[np.int32]
     ) -> tuple[Grids, Grids, Found]:
-        """Tries the questions at `places`; gives them, their labels, and what was found."""
+        """Searches the questions at `places`.
+
+        Args:
+          checkpoints: weights of one or more checkpoints.
+          places: int [q], indices of questions, from `calls`.
+          rows: int32 [R], row of the puzzle table for each row of the questions' dataset.
+
+        Returns:
+          Inputs uint8 [q, S], labels uint8 [q, S], and the results.
+        """
         inputs, labels, ids = self._questions.show(places)
         paths, cells = self._search.paths, inputs.shape[1]
         shape = (len(checkpoints), paths, len(places))
@@ -240,10 +268,10 @@ class Searcher:
         places: Numbers,
         checkpoint: int,
     ) -> Any:
-        """One call; fields of `Finished` as [K, q, ...], answers turned back."""
+        """Runs one call; fields of `Finished` as [K, q, ...], answers mapped back."""
         paths, count = self._search.paths, len(places) * self._search.paths
-        # all questions' first trajectory, then their second, and so on: in a race, the later ones
-        # are mostly not needed any more when their turn comes
+        # the first trajectories of all questions, then the second ones, and so on: in a race, most
+        # later ones are no longer needed when their turn comes
         trajectory, group = np.divmod(np.arange(count), len(places))
         copy = trajectory % self._search.copies
         fields: dict[str, Any] = {
@@ -265,10 +293,10 @@ class Searcher:
 
 
 def turn(symmetries: GridSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
-    """Grids [b, S] as the copies of these numbers [b] have them; None is for no symmetries."""
+    """Maps grids [b, S] to their copies by the symmetries of index `copies` [b]; None: as is."""
     return symmetries.take(copies).apply(grids) if symmetries else grids
 
 
 def turn_back(symmetries: GridSymmetry | None, grids: Grids, copies: Numbers) -> Grids:
-    """Undoes `turn`."""
+    """The inverse of `turn`."""
     return symmetries.take(copies).invert().apply(grids) if symmetries else grids

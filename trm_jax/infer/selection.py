@@ -1,7 +1,7 @@
-"""Which of the trajectories of a question gives its answer.
+"""Selection of a question's answer among its trajectories.
 
-All arrays have the trajectories in front: [K, ...]. No rule here looks at labels or at the task's
-rules.
+All arrays have the trajectories as their first axis: [K, ...]. No selection uses labels or the
+task's rules.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from trm_jax.core.randomness import derive_seed, random_words
 
 
 class Trajectories(NamedTuple):
-    """What a selection may look at.
+    """The inputs of a selection.
 
     Attributes:
-      answers: uint64 [K, ...], a number for each answer, equal for equal ones; see `numbers_of`.
+      answers: uint64 [K, ...], a hash of each answer, see `numbers_of`.
       halt_logits: float [K, ...]; -inf where a trajectory was not run to its end.
-      believed: bool [K, ...], whether the halting rule was satisfied.
+      believed: bool [K, ...], whether the halting rule was satisfied ("confident" below).
     """
 
     answers: NDArray[np.uint64]
@@ -28,26 +28,29 @@ class Trajectories(NamedTuple):
 
 
 def surest(paths: Trajectories) -> NDArray[np.int64]:
-    """The largest halting logit ("best-Q@K" of PTRM, arXiv 2605.19943); int64 [...]."""
+    """Index, int64 [...], of the largest halting logit ("best-Q@K" of PTRM, arXiv 2605.19943)."""
     return np.argmax(paths.halt_logits, axis=0)
 
 
 def majority(paths: Trajectories) -> NDArray[np.int64]:
-    """The most frequent whole answer ("mode@K" of PTRM); of equals the one that is surest."""
+    """Index of the most frequent answer ("mode@K" of PTRM), by halting logit if there are ties."""
     return _most_frequent(paths, np.ones_like(paths.believed))
 
 
 def believed_majority(paths: Trajectories) -> NDArray[np.int64]:
-    """The same among believed ones ("Augmented HRM", arXiv 2601.10679), else among all."""
+    """`majority` among the confident trajectories, or among all if none is confident.
+
+    Source: "Augmented HRM", arXiv 2601.10679.
+    """
     counted = paths.believed | ~paths.believed.any(axis=0)
     return _most_frequent(paths, counted)
 
 
 def first(paths: Trajectories) -> NDArray[np.int64]:
-    """The believed one of the lowest number (after "halt-first", arXiv 2601.19085), else `surest`.
+    """The first confident trajectory in their order, or `surest` if none is confident.
 
-    There all chains run side by side and the quickest wins. Here they are tried in their order,
-    so that the answer does not depend on what runs beside what.
+    After "halt-first", arXiv 2601.19085, where all trajectories run in parallel and the one that
+    halts first is taken. The fixed order makes the answer independent of the batch.
     """
     believed = paths.believed
     return np.where(believed.any(axis=0), np.argmax(believed, axis=0), surest(paths))
@@ -64,15 +67,15 @@ SELECTIONS: dict[str, Selection] = {
 
 
 def pick(values: NDArray, chosen: NDArray[np.int64]) -> NDArray:
-    """Of values [K, ..., (more)] those at the chosen trajectories [...]."""
+    """Takes from values [K, ..., (more)] those of the chosen trajectories [...]."""
     index = chosen[None].reshape(1, *chosen.shape, *[1] * (values.ndim - chosen.ndim - 1))
     return np.take_along_axis(values, index, axis=0)[0]
 
 
 def numbers_of(answers: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Numbers uint64 [...] for answers [..., S]; two different ones share one with odds of 2^-56.
+    """Hashes uint64 [...] of answers [..., S]: a sum of the cells with random weights, modulo 2^64.
 
-    A weighted sum of the cells modulo 2^64, with random weights.
+    Two different answers have the same hash with probability 2^-56.
     """
     weights = random_words(derive_seed(0, "numbers of answers"), [0], answers.shape[-1])[0]
     return (answers.astype(np.uint64) * weights).sum(axis=-1, dtype=np.uint64)

@@ -1,4 +1,4 @@
-"""Answers to single puzzles: what `trm solve` does."""
+"""Answers to single puzzles, for `trm solve`."""
 
 import dataclasses
 
@@ -13,14 +13,14 @@ from trm_jax.tasks.task import Shape, task_of
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the model makes of one puzzle.
+    """A model's answers to one puzzle.
 
     Attributes:
       question: uint8 [S], token ids.
-      path: uint8 [N, S], its answer after each supervision step.
+      path: uint8 [N, S], the answer after each supervision step.
       confidence: float [N], halting probability after each step.
-      broken: the rules that the last answer breaks, in words; empty when it is a solution, None
-        where the task's rules are not known.
+      broken: descriptions of the rules that the last answer breaks; empty if it is a solution,
+        None if the task has no rules.
     """
 
     question: NDArray[np.uint8]
@@ -30,33 +30,33 @@ class Answer:
 
     @property
     def answer(self) -> NDArray[np.uint8]:
-        """uint8 [S], after the last step."""
+        """The answer after the last step, uint8 [S]."""
         return self.path[-1]
 
     @property
     def first_confident(self) -> int | None:
-        """The first step after which the model was confident of its answer; None if never."""
+        """The first step, counted from 1, at which the model was confident, or None."""
         return first_confident(self.confidence)
 
     @property
     def steps(self) -> int:
-        """The same; all steps if never."""
+        """`first_confident`, or the number of all steps if the model was never confident."""
         return self.first_confident or len(self.path)
 
 
 def solve(
     rollout: Rollout, weights: Weights, shape: Shape, questions: NDArray[np.uint8]
 ) -> list[Answer]:
-    """Runs the model on questions of the kind that it was trained on.
+    """Runs the model on questions of the shape that it was trained on.
 
     Args:
-      rollout: of the model.
-      weights: averaged, usually.
-      shape: of the puzzles, the manifest of the data set that was trained on.
-      questions: uint8 [m, S].
+      rollout: rollout of the model.
+      weights: weights of the model, usually the averaged ones.
+      shape: shape of the puzzles: the manifest of the training dataset.
+      questions: uint8 [m, S], token ids.
 
     Returns:
-      One answer for each question, in order, checked by the rules and the givens.
+      One answer per question, in order, checked against the rules and the givens.
     """
     found = rollout(weights, questions)
     return judged(shape, questions, found.predictions, halting_probability(found.halt_logits))
@@ -68,7 +68,17 @@ def judged(
     predictions: NDArray[np.uint8],
     confidence: NDArray[np.floating],
 ) -> list[Answer]:
-    """Answers and verdicts, out of predictions [N, m, S] and halting probabilities [N, m]."""
+    """Checks predictions.
+
+    Args:
+      shape: shape of the puzzles.
+      questions: uint8 [m, S], token ids.
+      predictions: uint8 [N, m, S], after each step.
+      confidence: float [N, m], halting probabilities.
+
+    Returns:
+      One answer per question, in order.
+    """
     task = task_of(shape)
     return [
         Answer(

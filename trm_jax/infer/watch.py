@@ -1,4 +1,4 @@
-"""Chains of a lattice model, round by round, to be shown."""
+"""Records the chains of a lattice model round by round, to show them."""
 
 import dataclasses
 import time
@@ -13,19 +13,19 @@ from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.infer.chain_search import ChainSearch, Queue
 
 GUESSED, CONFLICT, SOLVED, BROKEN, ENDED = range(5)
-"""How a round ends: with a guess, a conflict, an answer that the rules accept or refuse, or because
-the chain has had all its rounds."""
+"""How a round ends: with a guess, a conflict, an answer that satisfies or breaks the rules, or at
+the chain's maximum number of rounds."""
 
 
 class Watched(NamedTuple):
-    """The chains of one puzzle, one after the other, N rounds in all.
+    """The chains of one puzzle, one after the other, with N rounds in total.
 
     Attributes:
-      candidates: float32 [N, S, C], probability of each candidate that is left; 0 for the others.
+      candidates: float32 [N, S, C], probability of each remaining candidate; 0 for eliminated ones.
       sound: float32 [N], probability that there is no conflict.
-      ends: int [N], how each round ended, one of those above.
-      cells: int [N], the cell that was guessed; -1 for none.
-      symbols: int [N], the candidate that was guessed there; -1 for none.
+      ends: int32 [N], how each round ended: GUESSED, CONFLICT, SOLVED, BROKEN or ENDED.
+      cells: int32 [N], the cell that was guessed; -1 for none.
+      symbols: int32 [N], the candidate that was guessed there; -1 for none.
     """
 
     candidates: NDArray[np.float32]
@@ -36,23 +36,26 @@ class Watched(NamedTuple):
 
     @property
     def path(self) -> NDArray[np.uint8]:
-        """Token of each decided cell after each round, uint8 [N, S]; blanks elsewhere."""
+        """Token of each cell with a single candidate after each round, uint8 [N, S]; else blank."""
         left = self.candidates > 0
         tokens = np.argmax(left, axis=-1) + FIRST_DIGIT
         return np.where(left.sum(axis=-1) == 1, tokens, FIRST_DIGIT - 1).astype(np.uint8)
 
 
 def watch(search: ChainSearch, params: Any, inputs: NDArray[np.uint8]) -> list[Watched]:
-    """The chains of questions uint8 [m, S] until each is answered, or its limits are reached.
+    """Runs the chains of each question, one at a time, until it is answered or limits are reached.
 
-    Chains have the same numbers as in a search of the same questions and seed, and so the same
-    random numbers; only here they come one after the other, so that with `chains` above 1 another
-    one may be the first to answer, and more or fewer passes be needed.
+    Each chain has the random numbers that it has in a search with the same questions and seed. But
+    the search runs up to `chains` of them in parallel, so a different chain may be its first to
+    answer, after more or fewer passes.
 
     Args:
-      search: its model, seed and limits are used, its batch size is not.
-      params: of the model.
-      inputs: m at least 1.
+      search: its model, seed and limits are used; its batch size is not.
+      params: dense parameters of the model.
+      inputs: uint8 [m, S], the questions; m at least 1.
+
+    Returns:
+      The chains of each of the m questions.
     """
     start, limits = time.perf_counter(), dataclasses.replace(search.limits, chains=1)
     alone = ChainSearch(search.model, search.deduction, search.mesh, len(inputs), limits)
@@ -72,13 +75,13 @@ def watch(search: ChainSearch, params: Any, inputs: NDArray[np.uint8]) -> list[W
 
 
 def _record(search: ChainSearch, params: Any, queue: Queue) -> Any:
-    """One round: the queue after it, whether it goes on, the slots' puzzles, and what they did."""
+    """One round: the queue after it, whether slots are busy, their puzzles, and the record."""
     queue = search.assign_idle(queue)
     slots = queue.slots
     seen = search.see(params, queue.puzzles.inputs, slots)
     deduced = seen.deduced
     probability = jnp.where(deduced.candidates, jax.nn.sigmoid(seen.said.candidates), 0)
-    # a given's candidate may be unlikely and is left all the same
+    # the candidate of a given remains even if its probability is low
     probability = jnp.where(deduced.candidates, jnp.maximum(probability, 0.01), 0)
     changed = jnp.any(deduced.candidates != seen.candidates, axis=-1)
     last = slots.round + 1 >= search.limits.rounds

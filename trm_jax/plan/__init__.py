@@ -1,1 +1,1 @@
-"""What a run needs of hardware that is not there: compiled programs, read and not run."""
+"""Planning for hardware that is not at hand: programs are compiled and analysed, not run."""

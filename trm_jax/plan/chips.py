@@ -1,19 +1,20 @@
-"""What vendors publish of each chip, and what of it has been reached."""
+"""Published peak figures of TPUs and GPUs, and the shares of them that were measured."""
 
 from typing import NamedTuple
 
 
 class Chip(NamedTuple):
-    """What the vendor publishes of a chip, and what is left of it to a program.
+    """Figures of a chip.
 
     Attributes:
       flops: peak FLOP/s in bfloat16, without sparsity.
-      memory: bytes of HBM that a program may use.
+      memory: bytes of HBM available to a program.
       memory_bandwidth: bytes of HBM per second.
       interconnect: bytes per second that a chip can send, over all its links.
-      network: bytes per second that a machine can send to others; 0 where the interconnect goes on.
-      product_share: of `flops`, what a large matrix product reaches; 1 where nobody measured it.
-      copy_share: of `memory_bandwidth`, what a large copy reaches; 1 where nobody measured it.
+      network: bytes per second that a machine can send to others; 0 if the interconnect spans
+        machines.
+      product_share: share of `flops` that a large matrix product reaches; 1 if not measured.
+      copy_share: share of `memory_bandwidth` that a large copy reaches; 1 if not measured.
     """
 
     flops: float
@@ -28,9 +29,9 @@ class Chip(NamedTuple):
 # FLOP/s, HBM bandwidth and interconnect: Google's pages on each TPU version ("key chip
 # specifications", per chip): v4 275 TFLOPs, 1200 GBps, 6 links of 50 GBps; v5e 197, 819 GBps, 1600
 # Gbps; v5p 459, 2765 GBps, 4800 Gbps; v6e 918, 1640 GBps, 3584 Gbps. Where the pages changed over
-# time the larger figure stands here, since a lower bound of time is made of it.
-# Memory: what libtpu 0.0.42 says is available when a program is too large; the HBM itself is 32,
-# 16, 96 and 32 GiB.
+# time the larger figure is used, since lower bounds of time are computed from it.
+# Memory: what libtpu 0.0.42 reports as available for a program that is too large; the HBM itself
+# is 32, 16, 96 and 32 GiB.
 TPUS = {
     "v4": Chip(275e12, int(30.75 * 2**30), 1200e9, 300e9),
     "v5e": Chip(197e12, int(15.75 * 2**30), 819e9, 200e9),
@@ -39,25 +40,25 @@ TPUS = {
 }
 
 RUNTIME = 2**30
-"""Bytes of a GPU that CUDA, cuBLAS, cuDNN and NCCL take for themselves, about."""
+"""Bytes of a GPU that CUDA, cuBLAS, cuDNN and NCCL use themselves (approximate)."""
 POOL = 0.75
-"""Share of a GPU's memory that JAX takes for its arrays, unless told otherwise."""
+"""Share of a GPU's memory that JAX reserves for its arrays by default."""
 H100_REACHED = (762e12 / 989.5e12, 2600e9 / 3350e9)
-"""Shares of the peaks, measured on an H100: 762 TFLOP/s in a bfloat16 product of 8192-cubes, and
-2.6 TB/s, at which the bytes of whole train steps give their measured times. For the other GPUs
-these are assumed."""
+"""Shares of the peaks that an H100 reached: 762 TFLOP/s in a bfloat16 product of 8192 x 8192
+matrices, and 2.6 TB/s, which is the memory traffic of whole train steps divided by their measured
+times. They are assumed for the other GPUs."""
 
 
 def _gpu(
     flops: float, memory: int, bandwidth: float, interconnect: float, network: float = 0.0
 ) -> Chip:
-    """A GPU of `memory` bytes as its driver reports them."""
+    """A GPU with `memory` bytes as its driver reports them."""
     return Chip(flops, memory - RUNTIME, bandwidth, interconnect, network, *H100_REACHED)
 
 
-# NVIDIA's data sheets. FLOP/s are without sparsity; NVLink (PCIe 4.0 of L4 and RTX 4090) in one
-# direction. The network is that of a machine of eight: an adapter of 400 Gb/s for each, of
-# 200 for A100. Memory as the drivers report it.
+# NVIDIA's data sheets. FLOP/s are without sparsity; NVLink (L4 and RTX 4090: PCIe 4.0) in one
+# direction. The network is that of a machine with eight GPUs: one adapter of 400 Gb/s per GPU,
+# 200 Gb/s for A100. Memory as the drivers report it.
 GPUS = {
     "h100": _gpu(989.5e12, 84942979072, 3350e9, 450e9, 400e9),
     "h200": _gpu(989.5e12, 151397597184, 4800e9, 450e9, 400e9),

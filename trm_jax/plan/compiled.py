@@ -1,4 +1,4 @@
-"""What a compiled program needs and sends, read from the program itself: nothing is run."""
+"""Memory and communication of a compiled program, read from the program without running it."""
 
 import math
 import re
@@ -25,13 +25,13 @@ Options = Mapping[str, bool | int | float | str]
 
 
 class Collective(NamedTuple):
-    """An exchange between devices.
+    """A collective operation between devices.
 
     Attributes:
-      kind: as XLA names it, for example "all-gather".
-      arrays: what comes out of it on each device, as XLA writes it.
-      bytes: of that.
-      devices: how many take part, with each other; 0 where XLA does not say.
+      kind: name in XLA, for example "all-gather".
+      arrays: shapes of the result on each device, in XLA's notation.
+      bytes: size of the result in bytes.
+      devices: number of devices in a group; 0 if XLA does not say.
     """
 
     kind: str
@@ -40,14 +40,19 @@ class Collective(NamedTuple):
     devices: int = 0
 
     def sent(self) -> float:
-        """Bytes that each device has to send at least, whatever the algorithm."""
+        """Minimum number of bytes that each device has to send, whatever the algorithm."""
         n = self.devices or 2
         factors = {"all-reduce": 2 / n, "reduce-scatter": 1, "collective-permute": 1 / (n - 1 or 1)}
         return self.bytes * (n - 1) * factors.get(self.kind, 1 / n)
 
 
 def compile_step(run: Run, options: Options | None = None) -> jax.stages.Compiled:
-    """The train step of a run, compiled for its mesh with options of XLA; no array is made."""
+    """Compiles the train step of a run for its mesh; no array is allocated.
+
+    Args:
+      run: the prepared run.
+      options: compiler options of XLA.
+    """
     batch = _batch(run, run.experiment.batch_size, (run.experiment.steps_per_dispatch,))
     step: Any = run.step
     lowered = step.lower(_placed(run.shapes, run.shardings), batch)
@@ -55,7 +60,12 @@ def compile_step(run: Run, options: Options | None = None) -> jax.stages.Compile
 
 
 def compile_evaluation(run: Run, options: Options | None = None) -> jax.stages.Compiled:
-    """The evaluation of one batch to depth N, as the loop calls it; no array is made."""
+    """Compiles the evaluation of one batch at depth N, as the loop runs it; allocates no array.
+
+    Args:
+      run: the prepared run.
+      options: compiler options of XLA.
+    """
     weights = _placed(run.shapes.eval_weights(), run.shardings.eval_weights())
     rollout = Rollout(run.model, run.mesh, run.model.config.N, run.experiment.eval_batch_size)
     batch = _batch(run, rollout.batch_size)
@@ -64,12 +74,12 @@ def compile_evaluation(run: Run, options: Options | None = None) -> jax.stages.C
 
 
 def evaluation_batch(run: Run) -> int:
-    """Examples of one call: `eval_batch_size`, rounded up to what the mesh can split."""
+    """Examples per call: `eval_batch_size`, rounded up to a multiple of the devices."""
     return whole_slots(run.experiment.eval_batch_size, run.mesh)
 
 
 def _placed(shapes: Any, shardings: Any) -> Any:
-    """A tree of shapes with where they lie, which is also what is compiled for."""
+    """A tree of shapes with their shardings, to compile for."""
     return jax.tree.map(
         lambda s, where: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=where), shapes, shardings
     )
@@ -85,7 +95,7 @@ def _batch(run: Run, slots: int, leading: tuple[int, ...] = ()) -> Batch:
 
 
 def state_shares(run: Run) -> dict[str, int]:
-    """Bytes of the train state on each device, by what they are for; layouts may pad them."""
+    """Bytes of the train state on each device by kind, without the padding of layouts."""
     shapes, places = run.shapes, run.shardings
     kinds = {
         "parameters": lambda s: (s.weights.params, s.weights.initial),
@@ -99,7 +109,7 @@ def state_shares(run: Run) -> dict[str, int]:
 
 
 def evaluation_shares(run: Run) -> dict[str, int]:
-    """The same of what an evaluation reads, and the rest of the state, which stays beside it."""
+    """Bytes on each device that an evaluation reads by kind, and the rest of the train state."""
     shapes, places = run.shapes.eval_weights(), run.shardings.eval_weights()
     shares = {
         "parameters": _share((shapes.params, shapes.initial), (places.params, places.initial)),
@@ -117,12 +127,12 @@ def _share(shapes: Any, shardings: Any) -> int:
 
 
 def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
-    """Bytes on each device.
+    """Memory of a program on each device, in bytes.
 
     Returns:
-      `state`, what the program keeps from one call to the next; `input`, what else it is given;
-      `output`, what else comes out; `temporary`, what it needs while it runs; `program`, its code,
-      where that lies in the same memory; and their sum, `peak`.
+      `state`, arguments that are updated in place; `input`, the other arguments; `output`, the
+      other results; `temporary`, buffers while it runs; `program`, its code, where that is in the
+      same memory; and their sum, `peak`.
     """
     found: Any = compiled.memory_analysis()
     state = found.alias_size_in_bytes
@@ -137,23 +147,23 @@ def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
 
 
 def collectives(compiled: jax.stages.Compiled) -> list[Collective]:
-    """Every exchange between devices in a program, those inside a loop once."""
+    """All collectives of a program; those inside a loop are listed once."""
     return read_collectives(compiled.as_text() or "")
 
 
 def read_collectives(text: str) -> list[Collective]:
-    """The same, from a program's text.
+    """The collectives of a program's text.
 
-    A TPU hides an exchange behind its computations: it appears in pieces, one in each computation
-    that hides some of it, all of one chain. It is one exchange. (Channels tell nothing: different
-    exchanges share them.)
+    On TPU, a collective that overlaps with computations appears in pieces with the same chain id,
+    one in each of these computations; they are counted as one. (Channel ids do not help: different
+    collectives share them.)
     """
-    text = re.sub(r"/\*.*?\*/", "", text)  # it numbers the parts of long tuples
+    text = re.sub(r"/\*.*?\*/", "", text)  # comments number the parts of long tuples
     found: dict[Any, Collective] = {}
     for number, (arrays, kind, start, rest) in enumerate(_OPERATION.findall(text)):
         chain, devices = _CHAIN.search(rest), _devices(rest)
         size = sum(array.bytes for array in arrays_of(arrays))
-        if start and kind == "all-gather":  # what goes in is listed too
+        if start and kind == "all-gather":  # operands are listed as well
             size = size * devices // (devices + 1)
         elif start and kind == "collective-permute":
             size //= 2
@@ -163,7 +173,7 @@ def read_collectives(text: str) -> list[Collective]:
 
 
 def _devices(rest: str) -> int:
-    """How many devices take part in an exchange with each other; 0 where it is not said."""
+    """Number of devices in a group of a collective; 0 if the text does not say."""
     group = _GROUP.search(rest)
     if group:
         return int(group[2]) if group[2] else len(group[1].split(","))
@@ -171,5 +181,5 @@ def _devices(rest: str) -> int:
     if not over_mesh:
         return 0
     sizes = {name: int(size) for name, size in _AXIS.findall(over_mesh[1])}
-    axes = _AXIS.findall(over_mesh[2])  # of an axis in parts, the size of that part
+    axes = _AXIS.findall(over_mesh[2])  # with the size of the part if an axis is split
     return math.prod(int(part) if part else sizes[name] for name, part in axes)

@@ -1,4 +1,4 @@
-"""The facts of a plan: what the two programs of an experiment need, send and compute."""
+"""The facts of a plan: memory, communication and FLOPs of an experiment's two programs."""
 
 import re
 import tempfile
@@ -35,22 +35,22 @@ Facts = dict[str, Any]
 TRAIN, EVALUATION = "train", "evaluation"
 _NEEDED = re.compile(r"(?:HLO temporaries \(|Used )([0-9.]+)([KMGT]?)")
 WITHOUT_TRITON = {"xla_gpu_enable_triton_gemm": False}
-"""With what XLA compiles a program for a GPU for which it finds no tiles of Triton's products."""
+"""Compiler options for a program in which XLA finds no tile sizes for a Triton matmul."""
 _NO_TILES = "Couldn't find output tile sizes"
 SHOWN = 8
-"""Kinds of kernels whose traffic is named, those that move most."""
+"""Number of kinds of kernels to list: those with the most memory traffic."""
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def stand_in(experiment: Experiment) -> tuple[Experiment, Dataset]:
-    """An experiment with its table's rows counted, and a data set of its shapes.
+    """The experiment with the number of its table's rows, and a dataset of the right shapes.
 
-    A data set directory is read. Else the puzzles are random, since none matters; those that have
-    rows of the table of their own are built once to count these (seconds), unless `table.rows` says
-    how many there are.
+    An existing dataset directory is read. Otherwise the puzzles are random. If puzzles have rows of
+    the puzzle table and `table.rows` does not say how many, the dataset is built once to count them
+    (this takes seconds).
 
     Raises:
-      UserError: the data set cannot be read or built.
+      UserError: the dataset cannot be read or built.
     """
     data, task = experiment.data, TASKS.get(experiment.data.task)
     if (Path(data.path) / MANIFEST).exists():
@@ -65,25 +65,25 @@ def stand_in(experiment: Experiment) -> tuple[Experiment, Dataset]:
 def plan_program(
     which: str, experiment: Experiment, dataset: Dataset, mesh: Mesh, chip_name: str
 ) -> Facts:
-    """Compiles one program and says what it takes.
+    """Compiles one program and reports what it needs.
 
     Args:
       which: TRAIN or EVALUATION.
       experiment: from `stand_in`.
-      dataset: likewise.
-      mesh: of a topology's devices.
+      dataset: from `stand_in`.
+      mesh: mesh of a topology's devices.
       chip_name: key of `chips.CHIPS`.
 
     Returns:
       `batch`; `fits`; `memory`, bytes per device by kind and `peak`; `available`, bytes; `flops`
       of all devices (by formula, for one update or one evaluated batch); `collectives`, count and
-      bytes by kind; `bound`, seconds that it cannot be faster than, by what; `traffic`, what each
-      device moves through its memory for an update or an evaluated batch (`_traffic`); `rates`,
-      seconds at rates that are reached (`rates.rates`), `rates_of`, in words whose those are, and
-      `slowest`, the name of the largest; `options`, which the compiler needed; `advice`,
-      sentences; `compile_seconds`.
-      Where the compiler says that the program does not fit, `temporary` is what it says that it
-      needs, and what only a finished program tells is missing.
+      bytes by kind; `bound`, lower bounds of the time in seconds, by cause; `traffic`, memory
+      traffic of each device for one update or evaluated batch (`_traffic`); `rates`, seconds at
+      measured rates (`rates.rates`), `rates_of`, a description of these rates, and `slowest`, the
+      cause of the largest; `options`, compiler options that were needed; `advice`, sentences;
+      `compile_seconds`.
+      If the compiler reports that the program does not fit, `temporary` is the memory that it
+      reports, and the entries that need a compiled program are missing.
 
     Raises:
       UserError: the batch cannot be split over the mesh.
@@ -123,7 +123,7 @@ def plan_program(
 def _compiled(
     run: Run, compile_program: Callable[..., jax.stages.Compiled]
 ) -> tuple[jax.stages.Compiled | None, dict[str, Any], int]:
-    """A program, the options that it took, and 0; or None and the bytes that it would need."""
+    """The program, its compiler options and 0; or None, no options and the bytes it would need."""
     try:
         return compile_program(run), {}, 0
     except jax.errors.JaxRuntimeError as error:
@@ -136,11 +136,11 @@ def _compiled(
 
 
 def _traffic(found: Traffic, updates: int) -> Facts:
-    """What one of so many updates moves.
+    """Memory traffic per update, of a program that makes `updates` updates.
 
     Returns:
-      `bytes`; `kernels`, how many run; `kinds`, the bytes of the kinds that move most;
-      `unknown_loops`, loops that count once because the program does not tell their length.
+      `bytes`; `kernels`, the number of kernels that run; `kinds`, bytes of the kinds with the most
+      traffic; `unknown_loops`, number of loops of unknown length, which are counted once.
     """
     most = sorted(found.bytes, key=lambda kind: -found.bytes[kind])[:SHOWN]
     return {
@@ -167,15 +167,22 @@ def _program(which: str, run: Run) -> tuple[dict[str, int], Callable[..., Any], 
 
 
 def out_of_memory(message: str) -> int:
-    """Bytes that the compiler says a program needs beside its state, 0 if it says nothing such."""
+    """Bytes that a program needs beside its state, by the compiler's out-of-memory error.
+
+    Args:
+      message: an error message of the compiler.
+
+    Returns:
+      The bytes; 0 if the message is about something else.
+    """
     found = _NEEDED.search(message) if "RESOURCE_EXHAUSTED" in message else None
     return int(float(found[1]) * _UNITS[found[2]]) if found else 0
 
 
 def _sizes(shares: dict[str, int], measured: dict[str, int]) -> dict[str, int]:
-    """Memory by kind: the parts of the state as they should be, the rest as the compiler has it.
+    """Memory by kind: the state's parts by their shapes, the rest as the compiler reports it.
 
-    What the compiler's arguments take beyond those parts is the batch and the layout's padding.
+    The arguments' size beyond the state's parts is the batch and the padding of layouts.
     """
     read = sum(size for kind, size in shares.items() if not kind.startswith("rest"))
     given = measured["state"] + measured["input"]
@@ -192,13 +199,16 @@ def _by_kind(sent: list[Collective]) -> dict[str, dict[str, int]]:
 def bound(
     chip: Chip, flops: float, sizes: dict[str, int], sent: list[Collective]
 ) -> dict[str, float]:
-    """Seconds that a program cannot be faster than; no forecast, which only a run gives.
+    """Lower bounds of a program's time from peak figures, in seconds; not a forecast.
 
     Args:
-      chip: its peak figures are the vendor's.
-      flops: of one device.
+      chip: the chip, with the vendor's peak figures.
+      flops: FLOPs of one device.
       sizes: memory by kind; all that is not temporary is read or written at least once.
-      sent: exchanges; one in a loop counts once.
+      sent: collectives; one in a loop counts once.
+
+    Returns:
+      Seconds by cause, and the largest of them as `seconds`.
     """
     touched = sum(
         size

@@ -1,4 +1,4 @@
-"""GPUs to compile for that nobody has to have: what XLA wants to know of each."""
+"""Descriptions of GPUs for XLA, to compile for them without having one."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from trm_jax.core.errors import UserError
 from trm_jax.plan.chips import GPUS, RUNTIME
 
 PLUGINS = ("xla_cuda12", "xla_cuda13")
-"""Packages in `jax_plugins`, either of which brings the compiler."""
+"""Packages in `jax_plugins`; each contains the compiler."""
 CUDNN = (9, 10, 0)
 """Version of cuDNN that programs are compiled for."""
 
 
 class Target(NamedTuple):
-    """What XLA's target description says of a GPU beside `chips.GPUS`.
+    """Properties of a GPU for XLA's target description, in addition to `chips.GPUS`.
 
     Attributes:
-      title: as the driver names it.
-      capability: CUDA's compute capability, major and minor.
-      cores: streaming multiprocessors.
-      fpus: float32 units of each.
-      shared: bytes of shared memory of each; a block may use 1 KiB less.
-      l2: bytes of the second-level cache.
-      clock: GHz.
-      threads: that a core holds at most.
+      title: name reported by the driver.
+      capability: CUDA compute capability, major and minor.
+      cores: number of streaming multiprocessors.
+      fpus: float32 units per multiprocessor.
+      shared: bytes of shared memory per multiprocessor; a block may use 1 KiB less.
+      l2: bytes of the L2 cache.
+      clock: clock rate in GHz.
+      threads: maximum number of threads per multiprocessor.
     """
 
     title: str
@@ -54,7 +54,7 @@ TARGETS = {
 
 
 def target_config(name: str) -> str:
-    """The description of a GPU that XLA compiles for, as the text of its protocol buffer."""
+    """XLA's target description of a GPU, as a text protocol buffer."""
     target, chip = TARGETS[name], GPUS[name]
     fields = {
         "threads_per_block_limit": 1024,
@@ -92,24 +92,24 @@ def target_config(name: str) -> str:
 
 
 def has_plugin() -> bool:
-    """Whether JAX's plugin for CUDA, which brings the compiler, is installed."""
+    """Whether JAX's CUDA plugin, which contains the compiler, is installed."""
     if importlib.util.find_spec("jax_plugins") is None:
         return False
     return any(importlib.util.find_spec(f"jax_plugins.{name}") for name in PLUGINS)
 
 
 def gpu_devices(name: str, machines: int, each: int) -> Sequence[jax.Device]:
-    """Devices for which programs can be compiled and on which none can run.
+    """Devices that programs can be compiled for, but cannot run on.
 
-    JAX itself is set to the CPU: GPUs need not be there, and are left alone where they are.
+    Sets JAX itself to the CPU: no GPU is needed, and existing ones are not used.
 
     Args:
       name: key of TARGETS.
-      machines: each is one process.
-      each: GPUs of a machine.
+      machines: number of machines, each with one process.
+      each: number of GPUs per machine.
 
     Raises:
-      UserError: the plugin is missing or refuses.
+      UserError: the plugin is not installed, or does not accept the description.
     """
     if not has_plugin():
         raise UserError(

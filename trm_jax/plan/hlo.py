@@ -1,4 +1,4 @@
-"""The text of a compiled program, taken apart: computations, their instructions, and arrays."""
+"""Parses the HLO text of a compiled program into computations, instructions and arrays."""
 
 import math
 import re
@@ -16,9 +16,9 @@ class Array(NamedTuple):
     """An array of a shape.
 
     Attributes:
-      dtype: as XLA writes it: pred, bf16, s32, f8e4m3fn, c64.
-      bytes: of its elements, without padding.
-      main: lies in the device's main memory, not in another, as a TPU's VMEM.
+      dtype: in XLA's notation: pred, bf16, s32, f8e4m3fn, c64.
+      bytes: size of its elements, without padding.
+      main: whether it is in the device's main memory, not in another such as a TPU's VMEM.
     """
 
     dtype: str
@@ -30,12 +30,12 @@ class Instruction(NamedTuple):
     """One line of a computation.
 
     Attributes:
-      name: without the percent sign.
-      shape: of the result, as XLA writes it; a tuple's in parentheses.
+      name: name without the percent sign.
+      shape: shape of the result in XLA's notation; a tuple is in parentheses.
       opcode: for example "fusion".
-      operands: names of those.
-      rest: what follows them: attributes, metadata and the backend's own.
-      text: between the parentheses, for a parameter its number.
+      operands: names of the operands.
+      rest: text after the operands: attributes, metadata and backend configuration.
+      text: text between the parentheses; for a parameter its number.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Instruction(NamedTuple):
 
 
 class Computation(NamedTuple):
-    """A list of instructions in the order they run.
+    """A sequence of instructions.
 
     Attributes:
-      instructions: by name.
-      root: name of the one whose result is the computation's.
+      instructions: instructions by name, in the order of the text.
+      root: name of the instruction whose result is the computation's.
     """
 
     instructions: dict[str, Instruction]
@@ -62,8 +62,8 @@ class Hlo(NamedTuple):
     """A whole program.
 
     Attributes:
-      computations: by name.
-      entry: name of the one that starts it.
+      computations: computations by name.
+      entry: name of the entry computation.
     """
 
     computations: dict[str, Computation]
@@ -71,7 +71,7 @@ class Hlo(NamedTuple):
 
 
 def parse(text: str) -> Hlo:
-    """Takes a program's text apart; what it does not know, it skips."""
+    """Parses a program's text; unknown lines are skipped."""
     computations: dict[str, Computation] = {}
     entry, name = "", ""
     for line in text.splitlines():
@@ -93,7 +93,7 @@ def parse(text: str) -> Hlo:
 
 
 def _closed(text: str) -> tuple[str, str]:
-    """What stands before the parenthesis that closes, and what after it."""
+    """Splits a text at the parenthesis that closes an open one: the text before and after it."""
     depth = 1
     for at, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
@@ -103,16 +103,16 @@ def _closed(text: str) -> tuple[str, str]:
 
 
 def called(instruction: Instruction, attribute: str) -> list[str]:
-    """Names of the computations that an attribute gives, one or several in braces."""
+    """Names of the computations in an attribute of an instruction, one or several in braces."""
     found = re.search(rf"\b{attribute}=(\{{[^}}]*\}}|%[\w.\-]+)", instruction.rest)
     return _NAME.findall(found[1]) if found else []
 
 
 def trips(loop: Instruction, program: Hlo) -> int:
-    """How often a loop runs; 0 where neither XLA nor the loop's condition tells.
+    """Number of iterations of a loop; 0 if neither XLA nor the loop's condition tells.
 
-    A condition tells where it is that a counter is less than a constant. The loops of JAX count
-    from zero by one.
+    The condition tells if it compares a counter with a constant ("less than"); loops of JAX count
+    from 0 in steps of 1.
     """
     found = re.search(r"known_trip_count\D*(\d+)", loop.rest)
     if found:
@@ -127,16 +127,16 @@ def trips(loop: Instruction, program: Hlo) -> int:
 
 
 def arrays(shape: str) -> list[Array]:
-    """The arrays of a shape, those of tuples in tuples too."""
+    """The arrays of a shape, including those in nested tuples."""
     found = []
     for dtype, sides, layout in _ARRAY.findall(shape):
         count = math.prod(int(side) for side in sides.split(",") if side)
-        # 8 bits where the name does not say, as for pred
+        # 8 bits if the name has no number, as for pred
         width = int((re.findall(r"\d+", dtype) or ["8"])[0])
         found.append(Array(dtype, count * width // 8, not _ELSEWHERE.search(layout)))
     return found
 
 
 def size(shape: str) -> int:
-    """Bytes of a shape in the device's main memory."""
+    """Size of a shape in the device's main memory, in bytes."""
     return sum(array.bytes for array in arrays(shape) if array.main)

@@ -1,4 +1,4 @@
-"""A plan as text."""
+"""The text of a plan."""
 
 from typing import Any
 
@@ -9,7 +9,11 @@ _TITLES = {"train": "train step", "evaluation": "evaluation"}
 
 
 def page(plan: Facts) -> str:
-    """All of a plan, for a terminal."""
+    """The whole plan as text for the terminal.
+
+    Args:
+      plan: from `remedies.plan`.
+    """
     shape = " x ".join(f"{size} {axis}" for axis, size in plan["mesh"].items())
     blocks = [
         f"{plan['name']} on {plan['accelerator']} ({plan['topology']}): {plan['devices']} devices, "
@@ -32,7 +36,7 @@ def _program(title: str, facts: Facts) -> str:
         if kind != "peak":
             lines.append(f"  {kind:24}{_mib(size)}")
     peak, available = facts["memory"]["peak"], facts["available"]
-    told = "" if _finished(facts) else "   at least: the compiler gave up"
+    told = "" if _finished(facts) else "   at least: the compiler stopped there"
     lines.append(f"  {'peak':24}{_mib(peak)}   {peak / available:.1%} of the available{told}")
     lines.append(f"  {'available':24}{_mib(available)}")
     lines.append(f"  {'fits':24}{'yes' if facts['fits'] else 'no':>16}")
@@ -47,17 +51,17 @@ def _finished(facts: Facts) -> bool:
 def _exchanges(facts: Facts) -> list[str]:
     if not _finished(facts):
         return []
-    lines = ["  exchanges between devices (those in a loop once)"]
+    lines = ["  communication between devices (each loop counted once)"]
     for kind, sent in facts["collectives"].items():
         lines.append(f"    {kind:22}{sent['bytes'] / 2**20:12,.2f} MiB in {sent['count']}")
-    return lines if facts["collectives"] else ["  no exchanges between devices"]
+    return lines if facts["collectives"] else ["  no communication between devices"]
 
 
 def _bound(facts: Facts) -> list[str]:
     parts = ", ".join(
         f"{name} {_ms(seconds)}"
         for name, seconds in facts["bound"].items()
-        # what an unfinished program would send is not known
+        # the communication of a program that did not compile is unknown
         if name != "seconds" and (name != "interconnect" or _finished(facts))
     )
     return [
@@ -76,7 +80,7 @@ def _traffic(facts: Facts) -> list[str]:
 
 
 def _rates(facts: Facts) -> list[str]:
-    """What bounds it, and what to do about it."""
+    """The lines on what bounds the program, and on what to change."""
     if "rates" not in facts:
         return []
     parts = ", ".join(f"{name} {_ms(took)}" for name, took in facts["rates"].items())
@@ -89,7 +93,7 @@ def _remedy(which: str, remedy: Facts, available: int) -> str:
     for tried in remedy["tried"]:
         lines.append(f"  {as_flags(tried['changes']):44}{_mib(tried['peak'])}   does not fit")
     if remedy["changes"] is None:
-        lines.append("  nothing that was tried; more devices, or fewer slots in config.batch_size")
+        lines.append("  no setting was found; use more devices, or a smaller config.batch_size")
     else:
         peak = remedy["facts"]["memory"]["peak"]
         share = f"{peak / available:.1%} of the available"
@@ -119,5 +123,5 @@ def _gb(size: int) -> str:
 
 
 def _ms(seconds: float) -> str:
-    """Milliseconds in three digits, never with an exponent for large ones."""
+    """Milliseconds with three significant digits, without an exponent."""
     return f"{float(f'{1000 * seconds:.3g}'):,g}"

@@ -1,4 +1,4 @@
-"""What bounds a program: its products, its traffic or its exchanges; and what to do about it."""
+"""What bounds a program's time: matrix products, memory traffic or communication."""
 
 from typing import Any
 
@@ -17,10 +17,13 @@ def rates(chip: Chip, flops: float, moved: int, sent: list[Collective]) -> dict[
     """Seconds that each part of a program takes by itself.
 
     Args:
-      chip: products and copies reach a share of its peaks, if one has been measured.
-      flops: of the products of one device.
-      moved: bytes through the memory of one device.
-      sent: exchanges; one in a loop counts once.
+      chip: the chip, with the measured shares of its peaks.
+      flops: FLOPs of the matrix products of one device.
+      moved: memory traffic of one device in bytes.
+      sent: collectives; one in a loop counts once.
+
+    Returns:
+      Seconds for PRODUCTS, TRAFFIC and EXCHANGES (communication).
     """
     return {
         PRODUCTS: flops / (chip.flops * chip.product_share),
@@ -30,32 +33,32 @@ def rates(chip: Chip, flops: float, moved: int, sent: list[Collective]) -> dict[
 
 
 def slowest(seconds: dict[str, float]) -> str:
-    """Which of them bounds the program."""
+    """The part that takes longest, which bounds the program."""
     return max(seconds, key=lambda part: seconds[part])
 
 
 def source(chip: Chip) -> str:
-    """Whose rates these are, in words."""
+    """A description of the rates that `rates` uses for a chip."""
     return "peak rates" if chip.copy_share == 1 else "the shares of peak rates measured on an H100"
 
 
 def advice(facts: dict[str, Any]) -> list[str]:
-    """What to change or to set for a program on a GPU, in sentences.
+    """Advice for a program on a GPU, in sentences.
 
     Args:
-      facts: of a program: `fits`, `memory`, `available`, `options`, `slowest`.
+      facts: facts of the program: `fits`, `memory`, `available`, `options`, `slowest`.
     """
     found = []
     card = facts["available"] + RUNTIME
     if facts["fits"] and facts["memory"]["peak"] > POOL * card:
         share = int(100 * facts["available"] / card) / 100
         found.append(
-            f"Set XLA_PYTHON_CLIENT_MEM_FRACTION={share}: unless told otherwise, JAX takes "
-            f"{POOL:.0%} of a GPU's memory, which is not enough here."
+            f"Set XLA_PYTHON_CLIENT_MEM_FRACTION={share}: by default JAX takes {POOL:.0%} of a "
+            "GPU's memory, which is not enough here."
         )
     for option, value in facts["options"].items():
         found.append(
-            f"Set XLA_FLAGS=--{option}={str(value).lower()} if XLA fails on the GPU, too: here it "
-            "found no tiles for one of Triton's products, and compiled without Triton's."
+            f"Set XLA_FLAGS=--{option}={str(value).lower()} if XLA fails on the GPU as well: here "
+            "it found no tile sizes for a Triton matmul, and compiled without Triton."
         )
     return [*found, _WHAT_HELPS[facts["slowest"]]]

@@ -1,4 +1,4 @@
-"""A whole plan, and what to change where a program does not fit."""
+"""A whole plan, with settings that make a program fit."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,9 +12,9 @@ from trm_jax.plan.estimate import EVALUATION, TRAIN, Facts, plan_program, stand_
 from trm_jax.plan.topology import Topology, devices
 
 TRIES = 6
-"""Programs compiled in search of a remedy, of each kind."""
+"""Maximum number of compilations in search of a remedy, for each program."""
 SLACK = 0.85
-"""A remedy is not tried if by proportion its program takes more than the memory over this."""
+"""A setting is skipped if its estimated temporary memory, times this, is too large."""
 
 Changes = dict[str, Any]
 
@@ -23,17 +23,18 @@ def plan(experiment: Experiment, topology: Topology, remedies: bool = True) -> F
     """Compiles both programs of an experiment for a topology.
 
     Args:
-      experiment: as configured.
-      topology: to compile for.
-      remedies: where a program does not fit, look for a setting that does.
+      experiment: the experiment.
+      topology: hardware to compile for.
+      remedies: whether to search for settings that make a program fit.
 
     Returns:
       `name`, `topology`, `accelerator`, `devices`, `mesh`, `table_rows`, `fits`; `programs`, the
-      facts of each (`plan_facts.plan_program`); and of each that does not fit `remedies`: the
-      `changes` of settings that make it fit, or None, their `facts`, and what else was `tried`.
+      facts of each program (`estimate.plan_program`); and `remedies`, for each program that does
+      not fit: `changes`, settings that make it fit, or None; the `facts` with them; and `tried`,
+      settings that do not suffice.
 
     Raises:
-      UserError: the batch cannot be split over the devices, or libtpu is missing.
+      UserError: the batch cannot be split over the devices, or the compiler is not installed.
     """
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table, devices(topology))
     experiment, dataset = stand_in(experiment)
@@ -58,14 +59,14 @@ def plan(experiment: Experiment, topology: Topology, remedies: bool = True) -> F
 
 
 def as_flags(changes: Mapping[str, Any]) -> str:
-    """The changes as one writes them on the command line."""
+    """Changes of settings as flags of the command line."""
     return " ".join(f"--config.{key}={value}" for key, value in changes.items())
 
 
 def _remedy(
     which: str, experiment: Experiment, dataset: Dataset, mesh: Mesh, chip: str, before: Facts
 ) -> Facts:
-    """The first remedy that fits; those that clearly will not are left out, to save the time."""
+    """The first setting that fits; settings that clearly do not suffice are not compiled."""
     tried: list[Facts] = []
     candidates = _accumulations if which == TRAIN else _smaller_evaluations
     for changes, share in candidates(experiment, mesh.size):
@@ -83,10 +84,11 @@ def _remedy(
 
 
 def _accumulations(experiment: Experiment, devices: int) -> Iterator[tuple[Changes, float]]:
-    """Remedies of the train step, cheapest first, each with its share of the temporary memory.
+    """Settings for the train step, cheapest first, each with its share of the temporary memory.
 
-    More parts cost no FLOPs; rematerialising costs another forward pass of what has a gradient, and
-    is for where a single slot in a part is too large. How much it saves is not guessed: share 0.
+    Gradient accumulation costs no FLOPs. Rematerialisation costs another forward pass of the part
+    with a gradient, and is for models of which a single slot is too large; how much it saves is
+    unknown, so its share is 0.
     """
     slots = experiment.batch_size // devices
     now = experiment.accumulate

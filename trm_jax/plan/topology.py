@@ -1,4 +1,4 @@
-"""TPU slices and GPUs by name, and devices to compile for that nobody has to have."""
+"""TPU slices and GPUs by name, and devices to compile for without having them."""
 
 import importlib.util
 import os
@@ -16,12 +16,12 @@ class Topology(NamedTuple):
     """A slice of TPUs, or machines with GPUs; each chip is one device.
 
     Attributes:
-      name: a TPU slice as the compiler has it, for example "v5e:4x4"; GPUs as "h100:8", on several
-        machines as "h100:2x8".
-      accelerator: as the cloud has it, for example "v5e-16" or "h100-16".
+      name: the compiler's name of a TPU slice, for example "v5e:4x4"; for GPUs "h100:8", or
+        "h100:2x8" on two machines.
+      accelerator: the cloud's name, for example "v5e-16" or "h100-16".
       chip: key of `chips.CHIPS`.
-      devices: how many.
-      machines: of GPUs, how many there are; 1 for a slice.
+      devices: number of devices.
+      machines: number of machines with GPUs; 1 for a TPU slice.
     """
 
     name: str
@@ -34,10 +34,10 @@ class Topology(NamedTuple):
 FLAT = ("1x1", "2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16")
 DEEP = ("2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8")
 MACHINE = 8
-"""GPUs of a machine."""
+"""GPUs per machine."""
 GPU_COUNTS = (1, 2, 4, 8, 16, 32, 64)
 _SHAPES = {"v4": DEEP, "v5e": FLAT, "v5p": DEEP, "v6e": FLAT}
-# A machine without TPUs: neither ask the cloud what it is, nor lock the library for one process.
+# For machines without TPUs: do not query the cloud's metadata, nor lock libtpu for one process.
 _ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",
@@ -53,7 +53,7 @@ def _known() -> list[Topology]:
             devices = 1
             for side in shape.split("x"):
                 devices *= int(side)
-            # v4-N and v5p-N count TensorCores, of which a chip has two; v5e-N and v6e-N count chips
+            # in v4-N and v5p-N, N counts TensorCores, two per chip; in v5e-N and v6e-N, chips
             cores = devices * (2 if shapes is DEEP else 1)
             found.append(Topology(f"{chip}:{shape}", f"{chip}-{cores}", chip, devices))
     for gpu, properties in GPUS.items():
@@ -69,10 +69,10 @@ KNOWN = _known()
 
 
 def find(name: str) -> Topology:
-    """A topology by either of its names; a GPU's own name is for one of it.
+    """Finds a topology by either of its names; the name of a GPU alone means one of them.
 
     Raises:
-      UserError: there is none of that name.
+      UserError: there is no topology of that name.
     """
     wanted = name.lower().replace("v5litepod-", "v5e-")
     for topology in KNOWN:
@@ -81,16 +81,17 @@ def find(name: str) -> Topology:
         if wanted in GPUS and wanted == topology.chip and topology.devices == 1:
             return topology
     names = ", ".join(f"{known.name} ({known.accelerator})" for known in KNOWN)
-    raise UserError(f"--topology {name!r} is not known; the known ones are {names}.")
+    raise UserError(f"--topology {name!r} is unknown; use one of {names}.")
 
 
 def devices(topology: Topology) -> Sequence[jax.Device]:
-    """Its devices, for which programs can be compiled and on which none can run.
+    """Devices of a topology that programs can be compiled for, but cannot run on.
 
-    JAX itself is set to the CPU: accelerators need not be there, and are left alone where they are.
+    Sets JAX itself to the CPU: no accelerator is needed, and existing ones are not used.
 
     Raises:
-      UserError: the compiler, libtpu or JAX's CUDA plugin, is missing or refuses.
+      UserError: the compiler (libtpu, or JAX's CUDA plugin) is not installed, or does not accept
+        the topology.
     """
     if topology.chip in GPUS:
         each = topology.devices // topology.machines
@@ -111,7 +112,7 @@ def _slice(topology: Topology) -> Sequence[jax.Device]:
 
     more: dict[str, Any] = {}
     if topology.chip == "v4":
-        more["chip_config_name"] = "megacore"  # else every chip is two devices
+        more["chip_config_name"] = "megacore"  # otherwise each chip is two devices
     if topology.devices == 1:
         more["chips_per_host_bounds"] = (1, 1, 1)
     try:

@@ -1,8 +1,8 @@
-"""Bytes that a compiled program moves through the device's memory, added up kernel by kernel.
+"""Memory traffic of a compiled program on each device, summed over its kernels.
 
-Every kernel reads its operands and writes its results once, whatever caches may save or spoil. A
-fusion that only takes slices of an operand reads those slices; what is updated in place is written
-where it changes; loops count as often as XLA knows that they run.
+Each kernel is assumed to read its operands and write its results once; caches are ignored. A fusion
+that only slices an operand reads those slices, an update in place writes only the changed part, and
+kernels in a loop are multiplied by its number of iterations, if XLA knows it.
 """
 
 import re
@@ -36,22 +36,22 @@ FREE = frozenset(
         "domain",
     }
 )
-"""Instructions that move nothing."""
+"""Instructions without memory traffic."""
 SLICES = frozenset(("slice", "dynamic-slice", "gather"))
 UPDATES = {"dynamic-update-slice": 1, "scatter": 2}
-"""Instructions that change their first operand in place; which operand says how much of it."""
+"""Instructions that update their first operand in place, and the index of the update operand."""
 _LIBRARIES = ("__cublas", "__cudnn")
 _TARGET = re.compile(r'custom_call_target="([^"]*)"')
 
 
 class Traffic(NamedTuple):
-    """What one call of a program moves on one device.
+    """Memory traffic of one call of a program on one device.
 
     Attributes:
-      bytes: by kind of kernel: the name of a fusion without its number, the target of a custom
-        call, else the opcode.
-      runs: kernels that run, by the same kinds.
-      unknown_loops: loops that XLA does not know the length of, counted once.
+      bytes: bytes by kind of kernel: the name of a fusion without its number, the target of a
+        custom call, or otherwise the opcode.
+      runs: number of kernel launches by the same kinds.
+      unknown_loops: number of loops of unknown length, which are counted once.
     """
 
     bytes: Mapping[str, int]
@@ -60,12 +60,12 @@ class Traffic(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Bytes of all kernels."""
+        """Memory traffic of all kernels, in bytes."""
         return sum(self.bytes.values())
 
 
 def read_traffic(text: str) -> Traffic:
-    """The traffic of a compiled program, from its text."""
+    """The memory traffic of a compiled program, from its HLO text."""
     counted = _Count(parse(text))
     if counted.program.entry:
         counted.add(counted.program.entry, 1)
@@ -73,7 +73,7 @@ def read_traffic(text: str) -> Traffic:
 
 
 class _Count:
-    """Adds up a program, from its entry down into what that calls."""
+    """Sums the traffic of a program, from its entry computation into all that it calls."""
 
     def __init__(self, program: Hlo) -> None:
         self.program = program
@@ -82,7 +82,7 @@ class _Count:
         self.unknown_loops = 0
 
     def add(self, name: str, times: int) -> None:
-        """Counts a computation that runs so many times."""
+        """Adds a computation that runs `times` times."""
         computation = self.program.computations[name]
         for instruction in computation.instructions.values():
             inner = self._inner(instruction)
@@ -103,7 +103,7 @@ class _Count:
         return known or 1
 
     def _inner(self, instruction: Instruction) -> list[str]:
-        """The computations whose kernels an instruction runs; of a condition all branches."""
+        """The computations whose kernels an instruction runs; all branches of a conditional."""
         attributes = {
             "while": ("body",),
             "call": ("to_apply",),
@@ -133,8 +133,8 @@ def moved(instruction: Instruction, computation: Computation, program: Hlo) -> i
 
     Args:
       instruction: a kernel.
-      computation: which it is in, and its operands are.
-      program: with the bodies of its fusions.
+      computation: the computation with the instruction and its operands.
+      program: the program, which has the bodies of its fusions.
     """
     shapes = {
         name: computation.instructions[name].shape
@@ -147,7 +147,7 @@ def moved(instruction: Instruction, computation: Computation, program: Hlo) -> i
     if instruction.opcode == "fusion":
         body = next((program.computations.get(n) for n in called(instruction, "calls")), None)
     reads = 0
-    for name, shape in shapes.items():  # each once, though it may be given twice
+    for name, shape in shapes.items():  # each operand once, even if it is given twice
         positions = [at for at, other in enumerate(instruction.operands) if other == name]
         whole = size(shape)
         if body is None:
@@ -159,18 +159,18 @@ def moved(instruction: Instruction, computation: Computation, program: Hlo) -> i
 
 
 def _started(instruction: Instruction, shapes: Mapping[str, str]) -> int:
-    """What an asynchronous instruction reads and writes; its result lists its operands too."""
+    """Bytes that an asynchronous instruction reads and writes; its result lists its operands."""
     whole = size(instruction.shape)
     if instruction.opcode.removesuffix("-start") in SLICES:  # ((operand, ...), slice, context)
         taken = arrays(instruction.shape)[-2]
         return taken.bytes * (2 if taken.main else 1)
-    if instruction.opcode == "all-reduce-start":  # its result alone
+    if instruction.opcode == "all-reduce-start":  # lists its result only
         return whole + sum(size(shape) for shape in shapes.values())
     return whole
 
 
 def _read(instruction: Instruction, at: int, whole: int, computation: Computation) -> int:
-    """Bytes that an instruction reads of its operand number `at`, which has `whole`."""
+    """Bytes that an instruction reads of its operand number `at`, whose size is `whole`."""
     if at == 0 and instruction.opcode in SLICES:
         return min(whole, size(instruction.shape))
     if at == 0 and instruction.opcode == "dynamic-update-slice":
@@ -181,7 +181,7 @@ def _read(instruction: Instruction, at: int, whole: int, computation: Computatio
 
 
 def _read_by_fusion(body: Computation, number: int, whole: int) -> int:
-    """Bytes that a fusion reads of its operand, by what its body does with that parameter."""
+    """Bytes that a fusion reads of an operand, from the uses of that parameter in its body."""
     for instruction in body.instructions.values():
         if instruction.opcode == "parameter" and instruction.text == str(number):
             return min(whole, _read_of(body, instruction.name, whole))
@@ -189,7 +189,7 @@ def _read_by_fusion(body: Computation, number: int, whole: int) -> int:
 
 
 def _read_of(body: Computation, name: str, whole: int) -> int:
-    """Bytes of an array in a fusion's body that its users there read."""
+    """Bytes that the users of an array in a fusion's body read of it."""
     if name == body.root:
         return whole
     total = 0
@@ -214,13 +214,13 @@ def _written(instruction: Instruction, computation: Computation, body: Computati
     results = arrays(instruction.shape)
     target = _TARGET.search(instruction.rest)
     if target and target[1].startswith(_LIBRARIES) and len(results) > 1:
-        # the last of several results is room for the library to work in
+        # the last of several results is the library's workspace
         results = results[:-1] if results[-1].dtype in ("s8", "u8") else results
     return sum(array.bytes for array in results if array.main)
 
 
 def _written_by(root: Instruction, body: Computation) -> int:
-    """Bytes that a fusion writes, by what its root is."""
+    """Bytes that a fusion with this root writes."""
     if root.opcode in ("tuple", "bitcast"):
         inner = [body.instructions[name] for name in root.operands if name in body.instructions]
         return sum(_written_by(each, body) for each in inner)
@@ -230,7 +230,7 @@ def _written_by(root: Instruction, body: Computation) -> int:
 
 
 def _updated(instruction: Instruction, computation: Computation) -> int:
-    """Bytes of the update that an instruction puts into its first operand."""
+    """Size of the update that an instruction writes into its first operand, in bytes."""
     at = UPDATES[instruction.opcode]
     if at >= len(instruction.operands):
         return size(instruction.shape)

@@ -1,1 +1,1 @@
-"""The published PyTorch code beside ours: its names, its files, its algorithm once more."""
+"""Conversion from and to the published PyTorch code: its names, its files, its algorithm."""

@@ -1,4 +1,4 @@
-"""Weights of the published PyTorch models, into a work directory and out of one."""
+"""Converts weights of the published PyTorch models into a work directory, and back."""
 
 import dataclasses
 import hashlib
@@ -36,18 +36,18 @@ MOST_NAMED = 4
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a file will become.
+    """A checked conversion of a file of weights.
 
     Attributes:
-      file: the source.
-      arrays: by name below `model.inner.`, the puzzle table by the row map.
-      told: what their shapes told.
-      experiment: of the work directory.
-      manifest: likewise.
-      model: with these settings.
-      notes: settings of the config that the file overruled, a sentence each.
-      step: updates that the weights were trained for, as far as is known.
-      named: whose the rows of the puzzle table are.
+      file: the file.
+      arrays: arrays by their names below `model.inner.`; the puzzle table has its new row order.
+      told: the settings inferred from their shapes.
+      experiment: experiment of the work directory.
+      manifest: dataset manifest of the work directory.
+      model: model of the experiment.
+      notes: sentences about the settings of the config that the file overrides.
+      step: number of updates of training; 0 if unknown.
+      named: names of the puzzle table's rows.
     """
 
     file: Path
@@ -68,19 +68,19 @@ def plan(
     step: int | None = None,
     data: str | os.PathLike[str] | None = None,
 ) -> Plan:
-    """Reads a file and checks all of it; nothing is written yet.
+    """Reads and checks a file of weights; writes nothing.
 
     Args:
-      file: see `torch_files.read`.
-      config: nested settings, for what the shapes do not tell; what they tell comes before it.
-      rows: JSON file, a list with an entry for each row of the new puzzle table: a row of the
-        file's, or null for zeros. None keeps the table as it is.
-      data: data set that the file's puzzle table is of, see `table_rows.named_by`; None where it is
-        not known.
-      step: updates trained; None takes it from a published name like step_65104, else 0.
+      file: the file, see `torch_files.read`.
+      config: nested settings of an experiment; settings that the shapes determine override it.
+      rows: JSON file with a list: for each row of the new puzzle table, its row in the file's
+        table, or null for zeros. None keeps the table as it is.
+      step: number of updates of training; None takes it from a file name like step_65104, else 0.
+      data: dataset that the weights were trained on, see `table_rows.named_by`; None if it is not
+        at hand.
 
     Raises:
-      UserError: something in the file contradicts itself or the config, or there is no config.
+      UserError: the file is inconsistent or contradicts the config, or there is no config.
     """
     path = Path(file)
     arrays, said = torch_files.read_said(path)
@@ -92,7 +92,7 @@ def plan(
     named = _named(arrays, told, config["data"]["task"], rows, data, path.name)
     notes += named.words
     count = len(arrays[TABLE]) if told.rows else 0
-    # A data set of one row needs no setting; a larger table has to be asked for.
+    # A dataset with one row needs no setting; a larger table has to be configured.
     config["table"]["rows"] = count if count > table_rows.SHARED_ROWS else 0
     experiment = from_dict(config)
     manifest = _manifest(experiment, path, arrays, named)
@@ -107,17 +107,23 @@ def plan(
 
 
 def taken(plan: Plan) -> dict[str, Any]:
-    """The settings that the file does not tell, as the config had them."""
+    """The settings that the file does not determine, with their values in the config."""
     settings = flat(plan.experiment.to_dict())
     open_names = unsettled(plan.told, plan.experiment.data.task)
     return {name: settings[name] for name in plan.told.not_told(open_names)}
 
 
 def check(arrays: Arrays, model: Model, table_rows: int, file: str) -> None:
-    """Refuses arrays that are not just those of the model.
+    """Checks that the arrays are exactly those of the model.
+
+    Args:
+      arrays: arrays by their names below `model.inner.`.
+      model: the model.
+      table_rows: number of rows of the puzzle table.
+      file: name of the file, for errors.
 
     Raises:
-      UserError: names what is missing, too much, misshapen or not finite.
+      UserError: an array is missing or unknown, or has a wrong shape, dtype or non-finite values.
     """
     wanted = torch_names.shapes(model, lambda: init_weights(jax.random.key(0), model, table_rows))
     for what, names in {
@@ -139,28 +145,28 @@ def check(arrays: Arrays, model: Model, table_rows: int, file: str) -> None:
         if str(array.dtype) not in ("float32", "bfloat16", "float16"):
             raise UserError(f"{file}: {name} is of type {array.dtype}; it must be float32.")
         if not is_finite(array):
-            raise UserError(f"{file}: {name} holds numbers that are not finite; take another one.")
+            raise UserError(f"{file}: {name} has values that are not finite; give another file.")
 
 
 def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[str, Any] | None:
-    """Writes the work directory, all of it or nothing.
+    """Writes the work directory, or nothing if that fails.
 
     Args:
-      plan: what to write.
-      out: a local directory, empty or not there yet.
-      puzzles: how many the weights are checked on; 0 for no report.
+      plan: the conversion, from `plan`.
+      out: a local directory, empty or new.
+      puzzles: number of puzzles for the parity report; 0 for no report.
 
     Returns:
-      The parity report, also in parity.json.
+      The parity report, which is also written to parity.json; None without one.
 
     Raises:
-      UserError: something is there already, or it cannot be written.
+      UserError: the directory is not empty, or cannot be written.
     """
     if "://" in str(out):
         raise UserError(f"--out is {out}; give a local directory, and copy it from there.")
     target = Path(out).expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"{target} already holds something; give a new or an empty directory.")
+        raise UserError(f"{target} is not empty; give a new or an empty directory.")
     scope = plan.experiment.optimizer.ema_scope
     weights = weights_of(plan.arrays, plan.model)
     weights = weights.replace(table=table_rows.padded(weights.table, plan.experiment.table.rows))
@@ -185,17 +191,17 @@ def from_torch(plan: Plan, out: str | os.PathLike[str], puzzles: int) -> dict[st
 
 
 def _published_model(model: AnyModel) -> Model:
-    """The model itself; refused is one that the published code would compute differently."""
+    """Returns the model; refuses one that the published code would compute differently."""
     config = model.config
     if isinstance(model, LatticeModel):
         raise UserError(
             f"config.model.kind is {config.kind!r}, which the published code of TRM and HRM does "
-            "not know; `trm export` writes a model that runs without trm_jax."
+            "not have; `trm export` writes a model that runs without trm_jax."
         )
     if MIXERS.get(config.mixer).published is None:
         known = [name for name, mixer in MIXERS.all().items() if mixer.published]
         raise UserError(
-            f"config.model.mixer is {config.mixer!r}, which the published code does not know; only "
+            f"config.model.mixer is {config.mixer!r}, which the published code does not have; only "
             f"a model trained with {' or '.join(map(repr, known))} can be converted."
         )
     defaults = ModelSettings()
@@ -203,14 +209,14 @@ def _published_model(model: AnyModel) -> Model:
         value, default = getattr(config, name), getattr(defaults, name)
         if value != default:
             raise UserError(
-                f"config.model.{name} is {value!r}, which the published code does not know; "
+                f"config.model.{name} is {value!r}, which the published code does not have; "
                 f"only a model trained with {default!r} can be converted."
             )
     return model
 
 
 def weights_of(arrays: Mapping[str, NDArray[Any]], model: Model) -> Weights:
-    """Our tree, float32 throughout, of checked arrays."""
+    """The weights tree, in float32, of checked arrays by their names below `model.inner.`."""
     wide = {k: jax.numpy.asarray(array.astype(np.float32)) for k, array in arrays.items()}
     tree = torch_names.from_torch(model, wide)
     return Weights(**({"table": jax.numpy.zeros((1, 1), np.float32)} | tree))
@@ -224,20 +230,20 @@ def to_torch(
     averaged: bool = True,
     prefix: str = torch_files.PREFIXES[0],
 ) -> bool:
-    """Writes a checkpoint's weights as a file of the published names and layouts.
+    """Writes a checkpoint's weights to a file with the published names and layouts.
 
     Args:
-      workdir: any work directory.
-      out: see `torch_files.write`.
-      checkpoint: which one; None takes the best, else the newest.
-      averaged: the averaged weights, which are all that published files hold; else the raw ones.
-      prefix: put before each name.
+      workdir: a work directory.
+      out: the file, see `torch_files.write`.
+      checkpoint: training step of the checkpoint; None for the best one, or else the newest.
+      averaged: whether to write the averaged weights, as published files have, or the raw ones.
+      prefix: prefix of each name.
 
     Returns:
-      Whether bfloat16 was widened; see `torch_files.write`.
+      Whether bfloat16 arrays were written as float32; see `torch_files.write`.
 
     Raises:
-      UserError: the published code has no such model.
+      UserError: the published code has no such model, or the file cannot be written.
     """
     found = trained.load(workdir, checkpoint, averaged=averaged)
     model = _published_model(found.model)
@@ -259,10 +265,10 @@ def _named(
     data: str | os.PathLike[str] | None,
     file: str,
 ) -> table_rows.Named:
-    """Whose the rows of the table are; brings it into that order, or into that of a row map."""
+    """The names of the table's rows; reorders the table by them, or by the row map."""
     for flag, value in (("--rows", rows), ("--data", data)):
         if value is not None and not told.rows:
-            raise UserError(f"{flag} {value} is given and {file} has no {TABLE}; leave it out.")
+            raise UserError(f"{flag} {value} is given, but {file} has no {TABLE}; leave it out.")
     if rows is not None and data is not None:
         raise UserError(f"--rows {rows} and --data {data} both order {TABLE}; give one of them.")
     if rows is not None:
@@ -276,7 +282,7 @@ def _named(
 def _manifest(
     experiment: Experiment, file: Path, arrays: Arrays, named: table_rows.Named
 ) -> dict[str, Any]:
-    """What evaluation and solving ask of the data set, which itself is not known."""
+    """The manifest that evaluation and solving need, in place of the unknown dataset's."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {

@@ -1,6 +1,6 @@
-"""Weights out of a file: does the compiled rollout do what the published algorithm does with them?
+"""Compares the compiled rollout of converted weights with the published algorithm.
 
-The reference is `transcription`, which reads the file's own arrays.
+The reference is `transcription`, which computes with the file's own arrays.
 """
 
 import dataclasses
@@ -21,24 +21,24 @@ from trm_jax.tasks.task import task_of
 from trm_jax.train.trained import Trained
 
 TOLERANCE = 1e-3
-"""Of the logits' scale, on top of what rounding does to this very model."""
+"""Allowed difference relative to the logits' scale, in addition to rounding errors."""
 ROUNDINGS = 10
 
 
 def compare(trained: Trained, arrays: Mapping[str, NDArray[Any]], puzzles: int) -> dict[str, Any]:
-    """Runs both on the same puzzles and compares what they say.
+    """Runs the rollout and the reference on the same puzzles, and compares their outputs.
 
-    After the first step our float32 is held to the transcription's float64. How far rounding alone
-    may take it there depends on the model, and the transcription's own float32 shows it. Later
-    steps are chaotic where a puzzle is not solved, so there only the answers are compared.
+    After the first step, the rollout's float32 logits are compared with the reference in float64.
+    The size of rounding errors depends on the model; the reference in float32 measures it. Later
+    steps are chaotic for unsolved puzzles, so only the predicted answers are compared there.
 
     Args:
       trained: the converted weights, as evaluation loads them.
-      arrays: those of the file, by name below `model.inner.`.
-      puzzles: how many, from the seeded generator of their task.
+      arrays: arrays of the file, by their names below `model.inner.`.
+      puzzles: number of random puzzles of the task.
 
     Returns:
-      A record of plain numbers; "agrees" says whether the first step does.
+      The report; its "agrees" is whether the logits of the first step agree.
     """
     start = time.perf_counter()
     config = dataclasses.replace(trained.model.config, dtype="float32")
@@ -72,7 +72,7 @@ def compare(trained: Trained, arrays: Mapping[str, NDArray[Any]], puzzles: int) 
 
 
 def describe(report: Mapping[str, Any]) -> str:
-    """A few lines for people."""
+    """The report as text of a few lines."""
     verdict = "they agree" if report["agrees"] else "THEY DO NOT AGREE"
     lines = [
         f"compiled rollout (float32) against the published algorithm in NumPy, {report['puzzles']} "
@@ -80,20 +80,20 @@ def describe(report: Mapping[str, Any]) -> str:
     ]
     for name, d in report["step_1"].items():
         lines.append(
-            f"  step 1: {name.replace('_', ' ')} differ by {d['difference']:.1e} at most, "
+            f"  step 1: {name.replace('_', ' ')} differ by at most {d['difference']:.1e}, "
             f"{d['relative']:.1e} of their scale ({d['scale']:.3g}); rounding: {d['rounding']:.1e}"
         )
     lines.append(
         f"  step {report['last_step']}: {report['same_cells']:.2%} of cells and "
         f"{report['same_grids']:.1%} of grids are the same; up to step "
-        f"{report['all_same_up_to_step']} all are"
+        f"{report['all_same_up_to_step']} all of them are"
     )
     return "\n".join(lines)
 
 
 def _difference(ours: NDArray[Any], exact: NDArray[Any], rounded: NDArray[Any]) -> dict[str, float]:
     difference = float(np.abs(ours - exact).max())
-    # a halting head that was never trained has tiny logits besides its bias
+    # the logits of an untrained halting head are tiny apart from their bias
     scale = max(float(np.abs(exact).max()), 1.0)
     return {
         "difference": difference,
@@ -120,7 +120,7 @@ def _reference(
 def _ours(
     trained: Trained, config: ModelConfig, inputs: NDArray[np.int32], ids: NDArray[np.int32]
 ) -> tuple[Output, NDArray[Any]]:
-    """What our model says after the first step, and its answers [N, B, S]."""
+    """The model's output after the first step, and its answers [N, B, S] after all steps."""
     model, weights = get_model(config), trained.weights
     shape = (len(inputs), config.tokens, config.width)
 

@@ -1,4 +1,4 @@
-"""What an experiment becomes when a file of published weights has its say in it."""
+"""Merges a config with the settings that a file of published weights determines."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from trm_jax.tasks.task import TASKS
 
 
 def ask(told: Told, file: Path) -> str:
-    """One sentence: what the file does not tell, and a command that does."""
+    """An error message: the settings that the file does not determine, and an example command."""
     names = candidates(told)
     task = next((name for name in names if _default_vocab(name) == told.vocab), DataConfig.task)
     example = {"heads": 8, "T": 3, "n": 6, "N": 16, "positions": "rotary", "prefix_tokens": 16}
@@ -26,14 +26,14 @@ def ask(told: Told, file: Path) -> str:
     config = configs.get(told.model["mixer"]) or next(iter(configs.values()), "FILE.py:VARIANT")
     of = f" (puzzles of {told.vocab} tokens: {' or '.join(names)})" if len(names) > 1 else ""
     return (
-        f"{file.name} does not tell {', '.join(f'config.{name}' for name in asked)}; give a "
+        f"{file.name} does not determine {', '.join(f'config.{name}' for name in asked)}; give a "
         f"config that does{of}, for example: trm convert from-torch {file} --out DIR --config "
         f"{config} {' '.join(settings)}"
     )
 
 
 def unsettled(told: Told, task: str) -> list[str]:
-    """Settings of the data that the vocabulary leaves open."""
+    """Settings of the data that the vocabulary's size does not determine."""
     choices = _choices(task, told.vocab)
     keys = list(choices[0]) if len(choices) > 1 else []
     if choices:
@@ -42,7 +42,7 @@ def unsettled(told: Told, task: str) -> list[str]:
 
 
 def candidates(told: Told) -> list[str]:
-    """Tasks whose puzzles can have these tokens; shapes cannot tell them apart any further."""
+    """Tasks whose puzzles can have this many tokens; shapes do not distinguish them further."""
     most = told.tokens[0]
     return [
         name
@@ -52,7 +52,7 @@ def candidates(told: Told) -> list[str]:
 
 
 def _choices(task: str, vocab: int) -> list[dict[str, Any]]:
-    """Settings of a task with so many token ids; none where it cannot say."""
+    """Settings of a task that give `vocab` token ids; empty if there are none."""
     try:
         return TASKS.get(task).settings_for_vocab(vocab)
     except UserError:
@@ -65,10 +65,18 @@ def _default_vocab(name: str) -> int:
 
 
 def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, Any], list[str]]:
-    """A config with everything that the file tells, and a sentence for each change.
+    """Overrides a config with everything that the file determines.
+
+    Args:
+      told: the settings inferred from the file.
+      given: the config, as nested settings.
+      file: name of the file, for messages.
+
+    Returns:
+      The config, and a sentence for each changed setting.
 
     Raises:
-      UserError: the file and the config cannot both be right, or the task cannot be converted.
+      UserError: the file and the config contradict each other, or the task cannot be converted.
     """
     config = filled(renamed(given, RENAMED))
     model, data = config["model"], config["data"]
@@ -87,8 +95,8 @@ def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, A
     others = [name for name in candidates(told) if name != data["task"]]
     if others:
         notes.append(
-            f"{file} is taken for a model of the task {data['task']!r}, as the config says; its "
-            f"{told.vocab} tokens are also those of {' and '.join(others)}"
+            f"{file} is taken as a model of the task {data['task']!r}, as the config says; its "
+            f"{told.vocab} tokens also fit {' and '.join(others)}"
         )
     for name, value in found.items():
         *groups, key = name.split(".")
@@ -97,7 +105,7 @@ def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, A
             place = place[group]
         before = place[key]
         if key == "row_width" and before == told.model["width"]:
-            before = 0  # two ways to say it
+            before = 0  # 0 means the model's width
         if before != value:
             notes.append(f"config.{name} is {value} in {file} (the config says {before})")
         place[key] = value
@@ -108,7 +116,7 @@ def settle(told: Told, given: Mapping[str, Any], file: str) -> tuple[dict[str, A
 
 
 def _options(told: Told, data: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The task's settings that the vocabulary settles."""
+    """The task's settings that the vocabulary's size determines."""
     task = data["task"]
     choices = TASKS.get(task).settings_for_vocab(told.vocab)
     others = [name for name in candidates(told) if name != task]
@@ -117,7 +125,7 @@ def _options(told: Told, data: Mapping[str, Any], file: str) -> dict[str, Any]:
     )
     if not choices:
         raise UserError(
-            f"{file}: {EMBEDDING} has {told.vocab} rows, and no {task} puzzle has so many tokens "
+            f"{file}: {EMBEDDING} has {told.vocab} rows, but no {task} puzzle has that many tokens "
             f"(a 9x9 Sudoku has 11: two more than digits){instead}."
         )
     mine = {key: data[task][key] for key in choices[0]}
@@ -128,17 +136,17 @@ def _options(told: Told, data: Mapping[str, Any], file: str) -> dict[str, Any]:
         seen = f"{file} is of a puzzle with {told.vocab} tokens ({EMBEDDING} has as many rows)"
         if others:
             raise UserError(
-                f"{seen}, which the file does not tell apart: so many has {task} with {each}, and "
-                f"so has {' and '.join(others)}; config.data.{task}.{name} is {value}. Set "
-                "config.data.task, or that, to what it was trained on."
+                f"{seen}, which fits {task} with {each} as well as {' and '.join(others)}, but "
+                f"config.data.{task}.{name} is {value}; set that, or config.data.task, to what the "
+                "model was trained on."
             )
         one = "one of: " if len(choices) > 1 else ""
-        raise UserError(f"{seen} and config.data.{task}.{name} is {value}; set it to {one}{each}.")
+        raise UserError(f"{seen}, but config.data.{task}.{name} is {value}; set it to {one}{each}.")
     return (same or choices)[0]
 
 
 def _prefix(told: Told, model: Mapping[str, Any], cells: int, file: str) -> dict[str, Any]:
-    """The number of prefix tokens, where it follows from the tokens and the puzzle's cells."""
+    """The number of prefix tokens, if it follows from the numbers of tokens and of cells."""
     tokens, teller = told.tokens
     width, row_width = told.model["width"], told.model.get("row_width", 0)
     prefix = model["prefix_tokens"] if told.rows else 0
@@ -147,9 +155,9 @@ def _prefix(told: Told, model: Mapping[str, Any], cells: int, file: str) -> dict
         if prefix < 0 or bool(prefix) != bool(told.rows):
             table = f"a table ({TABLE})" if told.rows else f"no table ({TABLE})"
             raise UserError(
-                f"{file}: {teller} is of {tokens} tokens, the puzzle has {cells} cells "
-                f"({EMBEDDING} has {told.vocab} rows), and there is {table}; "
-                f"{prefix} prefix tokens make no sense."
+                f"{file}: {teller} has {tokens} tokens, the puzzle has {cells} cells ({EMBEDDING} "
+                f"has {told.vocab} rows), and there is {table}; this would mean {prefix} prefix "
+                "tokens, so give the file's own task and settings."
             )
     if told.rows and prefix * width < (row_width or width):
         raise UserError(
@@ -160,22 +168,22 @@ def _prefix(told: Told, model: Mapping[str, Any], cells: int, file: str) -> dict
 
 
 def _check_attention(told: Told, model: Mapping[str, Any], file: str) -> None:
-    """Refuses heads that do not fit, and positions that the config has not chosen for them."""
+    """Refuses a number of heads that does not fit, and positions that nothing determines."""
     mixer = told.model["mixer"]
     if "rotary" not in MIXERS.get(mixer).positions:
         return
     width, heads = told.model["width"], model["heads"]
     if not isinstance(heads, int) or heads < 1 or width % (2 * heads):
         raise UserError(
-            f"{file}: {told.level}.layers.0.self_attn.qkv_proj.weight is of width {width}, "
-            f"which is no multiple of twice config.model.heads ({heads}); set the model's own."
+            f"{file}: {told.level}.layers.0.self_attn.qkv_proj.weight has width {width}, which is "
+            f"not a multiple of 2 * config.model.heads ({heads}); set the model's number of heads."
         )
     positions = model["positions"]
     unsaid = positions == "none" and model["mixer"] != mixer
     if "positions" not in told.model and (positions not in ("rotary", "none") or unsaid):
         raise UserError(
-            f"{file} does not tell whether its attention uses rotary positions, and the config "
-            f"(mixer {model['mixer']!r}, positions {positions!r}) is of another kind of model; "
-            "set --config.model.mixer=attention and --config.model.positions=rotary, as "
+            f"{file} does not determine whether its attention uses rotary positions, and the "
+            f"config (mixer {model['mixer']!r}, positions {positions!r}) is for another kind of "
+            "model; set --config.model.mixer=attention and --config.model.positions=rotary, as "
             "published, or =none."
         )

@@ -1,4 +1,4 @@
-"""What the shapes of published arrays tell of the model that they belong to, and what not."""
+"""Infers a model's settings from the names, shapes and dtypes of published arrays."""
 
 import dataclasses
 import math
@@ -24,20 +24,20 @@ SAME_ARRAYS = (
     ("trm_multi_z",),
     ("transformer",),
 )
-"""Models whose arrays cannot be told apart, the likeliest first."""
+"""Groups of models with the same arrays, the most likely first."""
 PUBLISHED_EXPANSION = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Told:
-    """What the arrays of one file tell.
+    """The settings that the arrays of a file determine.
 
     Attributes:
-      kinds: models that have just these arrays, the likeliest first.
-      vocab: V.
-      model: the settings of `config.model` that are told, without the kind.
-      tokens: L, None where it is not told, and the name of the array that tells it.
-      rows: R, 0 without a puzzle table.
+      kinds: kinds of models that have exactly these arrays, the most likely first.
+      vocab: vocabulary size, V.
+      model: settings of `config.model` that are determined, without the kind.
+      tokens: number of tokens L, None if it is not determined; and the array that determines it.
+      rows: number of rows of the puzzle table, R; 0 without a table.
     """
 
     kinds: tuple[str, ...]
@@ -48,14 +48,14 @@ class Told:
 
     @property
     def level(self) -> str:
-        """A level that the file has."""
+        """Name of a level (group of layers) that the file has."""
         return "H_level" if self.kinds[0] == "transformer" else "L_level"
 
     def not_told(self, unsettled: Sequence[str] = ()) -> list[str]:
-        """Settings that have to come from a config.
+        """Names of the settings that have to come from a config.
 
         Args:
-          unsettled: those of the data that the vocabulary leaves open.
+          unsettled: settings of the data that the vocabulary does not determine.
         """
         recursing = self.kinds[0] != "transformer"
         asked = {
@@ -74,14 +74,14 @@ class Told:
 
 
 def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
-    """Looks at names, shapes and types.
+    """Infers settings from names, shapes and dtypes.
 
     Args:
-      arrays: by name below `model.inner.`.
-      file: for messages.
+      arrays: arrays by their names below `model.inner.`.
+      file: name of the file, for errors.
 
     Raises:
-      UserError: they are not of one of our models.
+      UserError: the arrays are not those of a known model.
     """
     vocab, width = _shape(arrays, file, EMBEDDING)
     kinds = _kinds(arrays, file)
@@ -100,7 +100,7 @@ def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
     last = known.arrays[-1][0]
     teller = POSITIONS if POSITIONS in arrays else f"{level}.layers.0.{known.module}.{last}.weight"
     tokens = None
-    # without attention, mixing matrices are as large as there are tokens
+    # the size of token-mixing matrices is the number of tokens
     if POSITIONS in arrays or not rotary:
         tokens = _shape(arrays, file, teller)[0]
         model["positions"] = "learned" if POSITIONS in arrays else "none"
@@ -116,18 +116,18 @@ def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
 
 
 def _mixer(arrays: Mapping[str, NDArray[Any]], file: str) -> tuple[str, Published]:
-    """The mixer that the arrays' names tell, and what the published code calls its parts."""
+    """The mixer that the arrays' names determine, and its names in the published code."""
     for name, mixer in MIXERS.all().items():
         known = mixer.published
         if known and any(f".{known.module}." in array for array in arrays):
             return name, known
-    raise UserError(f"{file} has no array of a known mixer; it holds none of the published models.")
+    raise UserError(f"{file} has no array of a known mixer; give a file of a published model.")
 
 
 def _kinds(arrays: Mapping[str, NDArray[Any]], file: str) -> tuple[str, ...]:
     levels = {name.partition(".")[0] for name in arrays} & {"L_level", "H_level"}
     if not levels:
-        raise UserError(f"{file} has no L_level.layers.0; it holds none of the published models.")
+        raise UserError(f"{file} has no L_level.layers.0; give a file of a published model.")
     if len(levels) == 2:
         likeliest = "hrm"
     elif levels == {"H_level"}:
@@ -141,7 +141,7 @@ def _kinds(arrays: Mapping[str, NDArray[Any]], file: str) -> tuple[str, ...]:
 
 def _shape(arrays: Mapping[str, NDArray[Any]], file: str, name: str) -> tuple[int, int]:
     if name not in arrays:
-        raise UserError(f"{file} has no {name}; it holds none of the published models, or a part.")
+        raise UserError(f"{file} has no {name}; give a complete file of a published model.")
     shape = arrays[name].shape
     if len(shape) != 2 or not all(shape):
         raise UserError(f"{file}: {name} has shape {shape}; it must be a matrix.")
@@ -154,7 +154,7 @@ def _layers(arrays: Mapping[str, NDArray[Any]], level: str) -> int:
 
 
 def _expansion(arrays: Mapping[str, NDArray[Any]], file: str) -> float:
-    """The published expansion if every SwiGLU can have it, else the roundest that all can have."""
+    """The published expansion if it fits every SwiGLU, else the simplest fraction that fits all."""
     shapes = {k: _shape(arrays, file, k) for k in arrays if k.endswith("down_proj.weight")}
 
     def fits(expansion: float) -> bool:
@@ -172,12 +172,13 @@ def _expansion(arrays: Mapping[str, NDArray[Any]], file: str) -> float:
     one, other = min(shapes, key=lambda k: shapes[k][1]), max(shapes, key=lambda k: shapes[k][1])
     raise UserError(
         f"{file}: no expansion gives both {one} its shape {shapes[one]} and {other} its shape "
-        f"{shapes[other]}; inner widths are multiples of {INNER_MULTIPLE}, by one expansion."
+        f"{shapes[other]}; all layers share one expansion, and inner widths are multiples of "
+        f"{INNER_MULTIPLE}."
     )
 
 
 def _activations(arrays: Mapping[str, NDArray[Any]], file: str) -> str:
-    """The published code keeps the initial vectors in the type that it computes in."""
+    """The dtype of activations, which is that of the initial vectors in the published code."""
     initial = sorted(name for name in arrays if name.endswith("_init"))
     types = sorted({str(arrays[name].dtype) for name in initial})
     if len(types) != 1 or types[0] not in ("float32", "bfloat16", "float16"):
@@ -186,9 +187,9 @@ def _activations(arrays: Mapping[str, NDArray[Any]], file: str) -> str:
             f"{', '.join(types) or 'none: they are missing'}; all must be of one type: "
             "float32, bfloat16 or float16."
         )
-    return "bfloat16" if types[0] == "bfloat16" else "float32"  # which holds each float16
+    return "bfloat16" if types[0] == "bfloat16" else "float32"  # float32 represents all float16
 
 
 def is_finite(array: NDArray[Any]) -> bool:
-    """Whether every number is; bfloat16 has no such test of its own."""
+    """Whether all values are finite; NumPy's own test lacks bfloat16."""
     return bool(np.isfinite(array.astype(np.float32)).all())

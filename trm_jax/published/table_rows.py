@@ -1,4 +1,4 @@
-"""Rows of a published puzzle table: whose they are, and the order in which a file has them."""
+"""Rows of a published puzzle table: the tasks and copies they belong to, and their order."""
 
 import dataclasses
 import json
@@ -23,28 +23,28 @@ from trm_jax.tasks.task import TASKS
 from trm_jax.train.trained import Trained
 
 SHARED_ROWS = 1
-"""Rows of a data set whose puzzles have none of their own: all of them share one."""
+"""Number of rows of a dataset whose puzzles all share one row."""
 IDENTIFIERS = "identifiers.json"
-"""Names of all rows, as the published code writes them beside its data sets."""
+"""File with the names of all rows, which the published code writes beside its datasets."""
 ORDER = "published_rows.npy"
-"""In a work directory: the file's row of each row, where rows were brought into another order."""
+"""File in a work directory: for each row its row in the converted file, if rows were reordered."""
 
 Arrays = dict[str, NDArray[Any]]
 
 TYPES: dict[str, np.dtype[Any]] = {
     name: np.dtype(jnp.dtype(name)) for name in ("float32", "float16", "bfloat16")
 }
-"""Types that arrays of a file may have."""
+"""Dtypes that arrays of a file may have."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """Whose the rows of a table are.
+    """The rows of a table with their names.
 
     Attributes:
-      rows: BLANK_ROWS where nobody knows, or all puzzles share one.
-      order: the file's row of each; None where the order stays.
-      words: what is to be said of it.
+      rows: tasks and copies of the rows; BLANK_ROWS if unknown, or if all puzzles share one row.
+      order: int64 [R], the file's row of each row; None if the order is unchanged.
+      words: sentences for the user.
     """
 
     rows: Rows = BLANK_ROWS
@@ -52,7 +52,7 @@ class Named:
     words: tuple[str, ...] = ()
 
     def facts(self, data: DataConfig) -> dict[str, Any]:
-        """What a manifest says of the rows."""
+        """The entries of a manifest about the rows."""
         if not TASKS.get(data.task).grouped:
             return {"table_rows": SHARED_ROWS}
         copies = int(self.rows.counts().max()) - 1 if self.rows.grouped else data.copies
@@ -61,17 +61,17 @@ class Named:
 
 
 def named_by(data: str | os.PathLike[str] | None, task: str, count: int, file: str) -> Named:
-    """Finds the names of a table's rows in the data set that it was trained on.
+    """Finds the names of a table's rows in the dataset that it was trained on.
 
     Args:
-      data: directory of the published code's, which has an identifiers.json, or that file; or a
-        data set of ours; None where there is none at hand.
-      task: whose puzzles they are.
-      count: rows of the table.
-      file: of the weights.
+      data: a dataset directory of the published code, which has an identifiers.json, or that file;
+        or a dataset of this package; None if there is none.
+      task: task of the puzzles.
+      count: number of rows of the table.
+      file: name of the file of weights, for messages.
 
     Raises:
-      UserError: the data set has other rows, or the task's puzzles have none of their own.
+      UserError: the dataset has a different number of rows, or the task does not use rows.
     """
     grouped = TASKS.get(task).grouped
     if data is None:
@@ -79,9 +79,9 @@ def named_by(data: str | os.PathLike[str] | None, task: str, count: int, file: s
             return Named()
         return Named(
             words=(
-                f"the {count:,} rows of {TABLE} are positions and nothing tells whose: no task has "
-                "its own row; give the data set of these weights with --data DIR "
-                f"(its {IDENTIFIERS}), or score with `trm eval --unknown_rows=blank`",
+                f"the tasks of the {count:,} rows of {TABLE} are unknown, so no task can use its "
+                "row; give the dataset of these weights with --data DIR "
+                f"(its {IDENTIFIERS}), or evaluate with `trm eval --unknown_rows=blank`",
             )
         )
     if not grouped:
@@ -94,23 +94,23 @@ def named_by(data: str | os.PathLike[str] | None, task: str, count: int, file: s
         dataset = load(path)
         if dataset.manifest["task"] != task:
             raise UserError(
-                f"--data {path} is of the task {dataset.manifest['task']!r} and config.data.task "
-                f"is {task!r}; give the data set of these weights."
+                f"--data {path} is for the task {dataset.manifest['task']!r}, but config.data.task "
+                f"is {task!r}; give the dataset that these weights were trained on."
             )
         rows, order = dataset.rows, np.arange(len(dataset.rows))
     else:
         raise UserError(
-            f"--data {path} has neither an {IDENTIFIERS} nor a {MANIFEST}; give the data set that "
+            f"--data {path} has neither an {IDENTIFIERS} nor a {MANIFEST}; give the dataset that "
             "these weights were trained on."
         )
     if count not in (len(rows), padded_rows(0, len(rows))):
         raise UserError(
-            f"--data {path} names {len(rows):,} rows and {TABLE} of {file} has {count:,}; give the "
-            "data set that these weights were trained on."
+            f"--data {path} names {len(rows):,} rows, but {TABLE} of {file} has {count:,}; give "
+            "the dataset that these weights were trained on."
         )
     moved = not (order == np.arange(len(order))).all()
     words = f"the rows of {TABLE} are named by {path}: {len(rows.names):,} tasks and their copies"
-    rest = np.arange(len(rows), count)  # of a table that was padded
+    rest = np.arange(len(rows), count)  # padding of the table
     return Named(rows, np.concatenate([order, rest]) if moved else None, (words,))
 
 
@@ -120,40 +120,48 @@ def _identifiers(path: Path) -> list[str]:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"--data {path} cannot be read ({error}); give another one.") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise UserError(f"--data {path} holds no list of names; give the one of these weights.")
+        raise UserError(f"--data {path} is not a list of names; give the dataset of these weights.")
     return names
 
 
 def remapped(table: NDArray[Any], path: Path) -> NDArray[Any]:
-    """The rows that a map names, zeros where it has null."""
+    """Reorders a table by a row map.
+
+    Args:
+      table: [R, E].
+      path: JSON file with a list of row numbers, or null for a row of zeros.
+
+    Raises:
+      UserError: the file cannot be read, or has invalid entries.
+    """
     try:
         rows = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"--rows {path} cannot be read ({error}); give a JSON list.") from error
     if not isinstance(rows, Sequence) or isinstance(rows, str) or not rows:
-        raise UserError(f"--rows {path} holds no list of rows; write one like [0, 2, null].")
+        raise UserError(f"--rows {path} is not a list of rows; write one like [0, 2, null].")
     for place, row in enumerate(rows):
         if row is not None and (type(row) is not int or not 0 <= row < len(table)):
             raise UserError(
-                f"--rows {path}: entry {place} is {row!r}; {TABLE} has rows 0 to {len(table) - 1}, "
-                "and null stands for a fresh one."
+                f"--rows {path}: entry {place} is {row!r}; give a row from 0 to {len(table) - 1} "
+                f"of {TABLE}, or null for a row of zeros."
             )
     zero = np.zeros_like(table[0])
     return np.stack([zero if row is None else table[row] for row in rows])
 
 
 def padded(table: jax.Array, configured: int) -> jax.Array:
-    """A table with as many rows as one of `config.table.rows` has; the new ones are zeros."""
+    """Pads a table with rows of zeros to the size that `config.table.rows` gives."""
     more = padded_rows(configured, len(table)) - len(table)
     return jnp.pad(table, ((0, more), (0, 0))) if more else table
 
 
 def form_of(arrays: Mapping[str, NDArray[Any]], dtype: str) -> dict[str, Any]:
-    """How a file has its arrays, where that is not what `to_torch` would write.
+    """The dtypes and number of rows of a file, where they differ from what `to_torch` writes.
 
     Args:
-      arrays: of the file.
-      dtype: of the model's activations.
+      arrays: arrays of the file.
+      dtype: dtype of the model's activations.
     """
     usual = {name: dtype if name.endswith("_init") else "float32" for name in arrays}
     types = {name: str(array.dtype) for name, array in arrays.items()}
@@ -163,16 +171,20 @@ def form_of(arrays: Mapping[str, NDArray[Any]], dtype: str) -> dict[str, Any]:
 
 
 def write_order(workdir: Path, named: Named) -> None:
-    """Keeps the order of a file's rows, for the way back."""
+    """Writes the order of a file's rows, so that `as_in_the_file` can restore it."""
     if named.order is not None:
         np.save(workdir / ORDER, named.order)
 
 
 def as_in_the_file(trained: Trained, arrays: Arrays) -> Arrays:
-    """The arrays of a converted model as its file had them: rows in their order, types.
+    """The arrays of a converted model with the row order and the dtypes of its original file.
+
+    Args:
+      trained: the converted model.
+      arrays: its arrays by their names below `model.inner.`.
 
     Raises:
-      UserError: what was kept of that is damaged.
+      UserError: the record of the order or the dtypes is damaged.
     """
     source, path = trained.manifest["source"], Path(trained.workdir.root) / ORDER
     arrays = dict(arrays)
@@ -182,7 +194,7 @@ def as_in_the_file(trained: Trained, arrays: Arrays) -> Arrays:
         if TABLE in arrays and path.exists():
             order = np.load(path, allow_pickle=False)
             if not (np.sort(order) == np.arange(source["rows"])).all():
-                raise ValueError("it is no order of the table's rows")
+                raise ValueError("it is not an order of the table's rows")
             arrays[TABLE] = arrays[TABLE][np.argsort(order)]
         for name, dtype in source.get("dtypes", {}).items():
             arrays[name] = arrays[name].astype(TYPES[dtype])

@@ -1,6 +1,6 @@
-"""Files of named arrays as the PyTorch world keeps them: .pt, .npz and .safetensors.
+"""Reads and writes files of named arrays: .pt, .npz and .safetensors.
 
-Arrays are known by their names below `model.inner.`; bfloat16 is `ml_dtypes.bfloat16`.
+Arrays have their names below `model.inner.`; bfloat16 is `ml_dtypes.bfloat16`.
 """
 
 import importlib
@@ -21,38 +21,39 @@ from trm_jax.published.unwrap import unwrap
 Arrays = dict[str, NDArray[Any]]
 
 PREFIXES = ("_orig_mod.model.inner.", "_orig_mod.inner.", "model.inner.", "inner.")
-"""What may stand before a name; compiled training leaves the first, and it is what we write."""
+"""Possible prefixes of names; compiled training produces the first, which is also written here."""
 PARAMETERS = "param/"
-"""A .npz may hold other things beside a model, whose arrays are then below this name."""
+"""Prefix of a model's arrays in an .npz file that has other arrays as well."""
 SAVE_ALONE = "save the state dict alone, with torch.save(model.state_dict(), FILE)."
 UNREADABLE = "cannot be read as {kind} ({error}); is it complete, and does its suffix fit?"
 ZIP, OLD_PICKLE = b"PK\x03\x04", b"\x80"
-"""What files of torch.save begin with, today's and those of PyTorch before 1.6."""
+"""First bytes of files that torch.save wrote: since PyTorch 1.6, and before."""
 FIRST = 512
-"""Bytes of a file that show what it is."""
+"""Number of bytes at the start of a file that are checked for its type."""
 
 
 def read(path: str | os.PathLike[str]) -> Arrays:
-    """The arrays of `read_said`."""
+    """The arrays of a file; see `read_said`."""
     return read_said(path)[0]
 
 
 def read_said(path: str | os.PathLike[str]) -> tuple[Arrays, list[str]]:
-    """Reads a file by its suffix: .npz, .safetensors, and everything else as `torch.save` wrote it.
+    """Reads a file of weights: .npz, .safetensors, or with any other suffix a `torch.save` file.
+
+    Only tensors and plain containers are unpickled; no code in the file is run.
 
     Args:
-      path: of a local file. It is never unpickled further than to tensors.
+      path: a local file.
 
     Returns:
-      Arrays by name below `model.inner.`, and a sentence on each thing that was chosen or left out
-      on the way to them.
+      Arrays by their names below `model.inner.`, and sentences about what was chosen or left out.
 
     Raises:
-      UserError: it cannot be read, holds no weights, or a name has an unknown prefix.
+      UserError: the file cannot be read or has no weights, or a name has an unknown prefix.
     """
     file = Path(path)
     if not file.is_file():
-        raise UserError(f"{file} is no file; give a .pt, .npz or .safetensors file of weights.")
+        raise UserError(f"{file} is not a file; give a .pt, .npz or .safetensors file of weights.")
     _refuse_text(file)
     if file.suffix not in READERS:
         arrays, words = _read_torch(file)
@@ -68,7 +69,7 @@ def read_said(path: str | os.PathLike[str]) -> tuple[Arrays, list[str]]:
 
 
 def _refuse_text(file: Path) -> None:
-    """Refuses what downloads leave in the place of weights, and says what it is."""
+    """Refuses text files, which failed downloads often leave instead of weights."""
     try:
         with file.open("rb") as stream:
             start = stream.read(FIRST)
@@ -76,42 +77,43 @@ def _refuse_text(file: Path) -> None:
         raise UserError(f"{file} cannot be read ({error.strerror}); give another file.") from error
     text = start.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     if not text:
-        raise UserError(f"{file} is empty; fetch it again.")
+        raise UserError(f"{file} is empty; download it again.")
     if text.startswith("version https://git-lfs"):
         raise UserError(
-            f"{file} is a Git LFS pointer, a few lines that stand for the weights; run `git lfs "
-            "pull` where it was cloned, or download the file itself."
+            f"{file} is a Git LFS pointer, not the weights; run `git lfs pull` in its repository, "
+            "or download the file itself."
         )
     if text.lower().startswith(("<!doctype", "<html", "<head", "<?xml", "<body")):
         raise UserError(
             f"{file} is a web page, not the weights; download the file itself (on the Hugging Face "
-            "hub its address has /resolve/ where that of its page has /blob/)."
+            "hub, replace /blob/ by /resolve/ in its address)."
         )
     if "\ufffd" not in text and text.isprintable():
         raise UserError(
-            f"{file} is a text ({text.splitlines()[0][:40]!r}...), not the weights; fetch it again."
+            f"{file} is a text ({text.splitlines()[0][:40]!r}...), not the weights; download it "
+            "again."
         )
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], prefix: str) -> bool:
-    """Writes a new file by its suffix, all of it or nothing.
+    """Writes a new file in the format of its suffix, or nothing if that fails.
 
     Args:
-      path: of a local file that is not there yet.
-      arrays: by name below `model.inner.`.
-      prefix: put before each name.
+      path: a local file that does not exist.
+      arrays: arrays by their names below `model.inner.`.
+      prefix: prefix of each name.
 
     Returns:
-      Whether bfloat16 was written as float32, because .npz has no such type.
+      Whether bfloat16 arrays were written as float32, because .npz has no bfloat16.
 
     Raises:
-      UserError: the suffix is unknown, the file exists, or it cannot be written.
+      UserError: the suffix is unknown, or the file exists or cannot be written.
     """
     file = Path(path)
     if file.suffix not in WRITERS:
         raise UserError(f"{file} has suffix {file.suffix!r}; write one of {', '.join(WRITERS)}.")
     if file.exists():
-        raise UserError(f"{file} exists already; remove it, or give another name.")
+        raise UserError(f"{file} already exists; remove it, or give another name.")
     named = {prefix + name: np.array(array, order="C") for name, array in arrays.items()}
     widened = False
     if file.suffix == ".npz":
@@ -124,7 +126,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], pref
             WRITERS[file.suffix](draft, named)
             draft.rename(file)
     except OSError as error:
-        raise UserError(f"{file} cannot be written ({error}); give another place.") from error
+        raise UserError(f"{file} cannot be written ({error}); give another path.") from error
     return widened
 
 
@@ -132,7 +134,7 @@ def _read_npz(file: Path) -> Arrays:
     try:
         with np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except Exception as error:  # a damaged zip archive has many ways to say so
+    except Exception as error:  # damaged zip archives raise many types
         raise UserError(f"{file} {UNREADABLE.format(kind='.npz', error=error)}") from error
 
 
@@ -140,18 +142,18 @@ def _read_safetensors(file: Path) -> Arrays:
     library = _library("safetensors.numpy", "safetensors")
     try:
         return dict(library.load_file(file))
-    except Exception as error:  # its own exception is defined in compiled code, without a base
+    except Exception as error:  # safetensors' own exception has no base class to name
         raise UserError(f"{file} {UNREADABLE.format(kind='safetensors', error=error)}") from error
 
 
 def _read_torch(file: Path) -> tuple[Arrays, list[str]]:
-    """Tensors of the one state dict in a file of PyTorch's, which need not be installed."""
+    """Tensors of the state dict in a `torch.save` file, read without PyTorch."""
     with file.open("rb") as stream:
         start = stream.read(len(ZIP))
     if start[:1] == OLD_PICKLE:
         raise UserError(
-            f"{file} holds more than weights, or is of a PyTorch before 1.6, and nothing else is "
-            "ever loaded from it; save the state dict alone, with a newer "
+            f"{file} holds more than weights, or was written by a PyTorch before 1.6, and is not "
+            "loaded, since that could run code; save the state dict alone, with a newer "
             "torch.save(model.state_dict(), FILE)."
         )
     try:
@@ -161,22 +163,24 @@ def _read_torch(file: Path) -> tuple[Arrays, list[str]]:
             raise UserError(f"{file} holds {_held(archive.content)}; {SAVE_ALONE}")
         return {name: archive.array(each) for name, each in found.tensors.items()}, found.words
     except NoTorchFileError as error:
-        raise UserError(f"{file} cannot be read as PyTorch: it {error}; fetch it again.") from error
+        raise UserError(
+            f"{file} cannot be read as a PyTorch file: it {error}; download it again."
+        ) from error
 
 
 def _held(content: Any) -> str:
-    """What was saved in the place of weights, in words."""
+    """A description of a file's content that is not weights."""
     if isinstance(content, Unknown):
         return f"more than weights: {content.named}"
     if not isinstance(content, dict):
-        return f"a {type(content).__name__} and no dict of tensors"
+        return f"a {type(content).__name__}, not a dict of tensors"
     for name, value in content.items():
         if isinstance(value, Unknown):
             return f"more than weights: {value.named} under {name!r}"
         if not isinstance(value, Tensor | dict):
             return f"a {type(value).__name__} under {name!r} and no weights of a published model"
     names = ", ".join(repr(name) for name in list(content)[:4]) or "nothing"
-    return f"no weights of a published model, but {names}"
+    return f"no weights of a published model, only {names}"
 
 
 def _write_npz(file: Path, arrays: Arrays) -> None:
@@ -215,13 +219,13 @@ def _library(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(
-            f"{name} is not installed, which this file needs; pip install 'trm-jax[torch]', or "
+            f"this file needs {name}, which is not installed; pip install 'trm-jax[torch]', or "
             "use an .npz file."
         ) from error
 
 
 def _without_prefix(file: Path, arrays: Arrays, words: list[str]) -> Arrays:
-    """Names below `model.inner.`; all of them must have had the same prefix."""
+    """Removes the prefix from all names; it has to be the same for all of them."""
     found: Arrays = {}
     first: str | None = None
     for name, array in arrays.items():
@@ -229,17 +233,17 @@ def _without_prefix(file: Path, arrays: Arrays, words: list[str]) -> Arrays:
         if prefix is None:
             raise UserError(
                 f"{file} has {name!r}, which starts with none of {', '.join(PREFIXES)}; "
-                "it is no state dict of the published models."
+                "give a state dict of a published model."
             )
         first = prefix if first is None else first
         if prefix != first:
             raise UserError(
-                f"{file} has {name!r} beside names that start with {first!r}; give all of them "
-                "the same prefix."
+                f"{file} has {name!r}, but other names start with {first!r}; give all names the "
+                "same prefix."
             )
         found[name.removeprefix(prefix)] = array
     if not found:
-        raise UserError(f"{file} holds no arrays at all; give a file of weights.")
+        raise UserError(f"{file} has no arrays; give a file of weights.")
     if first not in PREFIXES:
-        words.append(f"took the names without {first!r}" if first else "the names have no prefix")
+        words.append(f"removed the prefix {first!r}" if first else "the names have no prefix")
     return found

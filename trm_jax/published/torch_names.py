@@ -1,7 +1,7 @@
-"""The published PyTorch code's name of each array, and where the same array is here.
+"""Maps the published PyTorch code's names of arrays to paths in `Weights`.
 
-One table serves both directions. A torch linear weight is [out, in], a kernel here [in, out].
-docs/names.md has the names of everything else.
+One table serves both directions. A torch linear weight is [out, in]; a kernel here is [in, out].
+docs/names.md maps the names of everything else.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ Array = TypeVar("Array")
 
 
 class Entry(NamedTuple):
-    """An array's name below `model.inner.`, its path in `Weights`, and whether it is transposed."""
+    """An array's name below `model.inner.`, its path in `Weights`, and whether to transpose it."""
 
     torch: str
     ours: tuple[str | int, ...]
@@ -27,12 +27,12 @@ class Entry(NamedTuple):
 
 
 def state_name(name: str) -> str:
-    """H for the state y, L for z, L1 for z1: as in `H_init` and `z_H`."""
+    """The published name of a state: H for y, L for z, L1 for z1, as in `H_init` and `z_H`."""
     return "H" if name == "y" else "L" + name[1:]
 
 
 def entries(model: Model) -> list[Entry]:
-    """Every array of a model's weights: parameters, then initial vectors, then the table."""
+    """All arrays of a model's weights: parameters, then initial vectors, then the table."""
     found = [Entry("embed_tokens.embedding_weight", ("params", "embedding", "tokens"))]
     if model.config.positions == "learned":
         positions = ("params", "embedding", "positions")
@@ -42,7 +42,7 @@ def entries(model: Model) -> list[Entry]:
         Entry("q_head.weight", ("params", "halt_head", "kernel"), transposed=True),
         Entry("q_head.bias", ("params", "halt_head", "bias")),
     ]
-    # The published code calls TRM's one network after z, and the transformer's after y.
+    # The published code names TRM's single network after z, and the transformer's after y.
     only = "H_level" if model.state_names == ("y",) else "L_level"
     for name in dict.fromkeys(model.variant.networks):
         for i in range(model.config.depth(name)):
@@ -56,15 +56,15 @@ def entries(model: Model) -> list[Entry]:
 
 
 def from_torch(model: Model, arrays: Mapping[str, Array]) -> dict[str, Any]:
-    """Arrays by torch name, as the fields of a `Weights` tree; those it lacks are left out.
+    """Arranges arrays by torch name as the fields of a `Weights` tree; missing ones are left out.
 
     Args:
-      model: whose weights they are.
-      arrays: by name below `model.inner.`; more than the model has is passed over. Gradients or
-        averages, which only cover parameters, do as well as weights.
+      model: the model.
+      arrays: arrays by their names below `model.inner.`; unknown ones are ignored. They may also
+        be gradients or averages, which cover the parameters only.
 
     Returns:
-      `params`, and `initial` and `table` where all of it was given.
+      `params`, and `initial` and `table` if their arrays are given.
     """
     tree: dict[Any, Any] = {}
     for entry in entries(model):
@@ -81,7 +81,7 @@ def from_torch(model: Model, arrays: Mapping[str, Array]) -> dict[str, Any]:
 
 
 def to_torch(model: Model, weights: Weights) -> dict[str, Any]:
-    """The inverse: every array of `weights` by its name below `model.inner.`, in torch's layout."""
+    """The inverse: all arrays of `weights` by name below `model.inner.`, in torch's layout."""
     found = {}
     for entry in entries(model):
         array: Any = getattr(weights, str(entry.ours[0]))
@@ -92,7 +92,7 @@ def to_torch(model: Model, weights: Weights) -> dict[str, Any]:
 
 
 def shapes(model: Model, weights: Callable[[], Weights]) -> dict[str, tuple[int, ...]]:
-    """The shape of every array by torch name, without computing any of them."""
+    """The shapes of all arrays by torch name; nothing is computed."""
     return {k: v.shape for k, v in jax.eval_shape(lambda: to_torch(model, weights())).items()}
 
 

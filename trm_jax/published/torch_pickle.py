@@ -1,8 +1,8 @@
-"""What `torch.save` wrote, read without PyTorch, and without running anything that is in it.
+"""Reads `torch.save` files without PyTorch and without running code from them.
 
-Such a file is a zip archive: a pickle of the nested containers, and beside it the raw numbers of
-every tensor. Names in the pickle stand for a fixed few things here; every other one becomes an
-`Unknown`, which does nothing whatever is done to it.
+Such a file is a zip archive: a pickle of the nested containers, and a file with the raw data of
+each storage. Only a few names in the pickle are resolved; every other one becomes an `Unknown`,
+which ignores all that is done to it.
 """
 
 import io
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 PICKLE = "data.pkl"
 MOST_PICKLE = 256 << 20
-"""Bytes of a pickle, which holds names and shapes; the numbers lie beside it."""
+"""Maximum size of a pickle in bytes; it has only names and shapes."""
 STORAGES = {
     "FloatStorage": np.dtype(np.float32),
     "HalfStorage": np.dtype(np.float16),
@@ -37,39 +37,39 @@ STORAGES = {
 
 
 class NoTorchFileError(Exception):
-    """A file is not one of `torch.save`'s; the message says what it is, after its name."""
+    """A file is not a valid `torch.save` file; the message is a predicate: "is damaged"."""
 
 
 class Unknown:
-    """Stands for whatever a pickle asks for that is neither a tensor nor a plain container."""
+    """Placeholder for everything in a pickle that is neither a tensor nor a plain container."""
 
     named = "something"
 
     def __new__(cls, *_: Any, **__: Any) -> "Unknown":
-        """Takes anything."""
+        """Accepts and ignores all arguments."""
         return super().__new__(cls)
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        """Keeps nothing."""
+        """Ignores its arguments."""
 
     def __setstate__(self, _: Any) -> None:
-        """Keeps nothing."""
+        """Ignores its arguments."""
 
     def append(self, _: Any) -> None:
-        """Keeps nothing."""
+        """Ignores its arguments."""
 
     def extend(self, _: Any) -> None:
-        """Keeps nothing."""
+        """Ignores its arguments."""
 
     def add(self, _: Any) -> None:
-        """Keeps nothing."""
+        """Ignores its arguments."""
 
     def __setitem__(self, _: Any, __: Any) -> None:
-        """Keeps nothing."""
+        """Ignores its arguments."""
 
 
 class _Storage(NamedTuple):
-    """The numbers of one or several tensors, not read yet."""
+    """The data of one or several tensors, not read yet."""
 
     dtype: np.dtype[Any]
     key: str
@@ -77,7 +77,7 @@ class _Storage(NamedTuple):
 
 
 class Tensor(NamedTuple):
-    """A tensor whose numbers are not read yet; see `Archive.array`."""
+    """A tensor whose data are not read yet; see `Archive.array`."""
 
     storage: _Storage
     offset: int
@@ -86,39 +86,39 @@ class Tensor(NamedTuple):
 
 
 class Archive:
-    """An open file of `torch.save`.
+    """An open `torch.save` file.
 
     Attributes:
-      content: what was saved; `Tensor` where tensors were.
+      content: the saved object, with `Tensor` in place of tensors.
     """
 
     def __init__(self, file: Path) -> None:
-        """Reads the containers; the numbers of tensors are left where they are.
+        """Reads the containers, but not the data of tensors.
 
         Raises:
-          NoTorchFileError: it is something else, or damaged.
+          NoTorchFileError: the file has another format, or is damaged.
         """
         try:
             self._zip = zipfile.ZipFile(file)
             self._names = set(self._zip.namelist())
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise NoTorchFileError(f"is no whole archive of PyTorch's ({error})") from error
+            raise NoTorchFileError(f"is not a complete PyTorch archive ({error})") from error
         pickles = [name for name in self._names if name.split("/")[1:] == [PICKLE]]
         if len(pickles) != 1:
-            raise NoTorchFileError(f"is a zip archive without the {PICKLE} of PyTorch's")
+            raise NoTorchFileError(f"is a zip archive without PyTorch's {PICKLE}")
         self._root = pickles[0].removesuffix(PICKLE)
         if f"{self._root}constants.pkl" in self._names:
-            raise NoTorchFileError("is a TorchScript archive, a program with weights inside")
+            raise NoTorchFileError("is a TorchScript archive, a program, not weights alone")
         order = f"{self._root}byteorder"
         if order in self._names and self._bytes(order, 64).strip() != b"little":
-            raise NoTorchFileError("was written on a big-endian machine; save it anew on another")
+            raise NoTorchFileError("was written on a big-endian machine; save it on another one")
         self.content = _Containers(self._bytes(pickles[0], MOST_PICKLE)).load_all()
 
     def array(self, tensor: Tensor) -> NDArray[Any]:
-        """The numbers of a tensor, in its own shape and type.
+        """Reads a tensor as an array of the same shape and dtype.
 
         Raises:
-          NoTorchFileError: they are not there, or not as many as the tensor says.
+          NoTorchFileError: its data are missing or too short.
         """
         storage, numbers = tensor.storage, [tensor.offset, *tensor.shape, *tensor.stride]
         if any(type(n) is not int or n < 0 for n in numbers):
@@ -135,46 +135,46 @@ class Archive:
         raw = self._bytes(f"{self._root}data/{storage.key}", storage.size * storage.dtype.itemsize)
         flat = np.frombuffer(raw, storage.dtype)
         if flat.size != storage.size:
-            raise NoTorchFileError(f"has {flat.size} numbers where {storage.size} are told of")
+            raise NoTorchFileError(f"has {flat.size} stored numbers instead of {storage.size}")
         steps = tuple(step * storage.dtype.itemsize for step in tensor.stride)
         view = np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, steps)
         return np.array(view, order="C")
 
     def _bytes(self, name: str, most: int) -> bytes:
-        """A file of the archive, whose checksum fits."""
+        """Reads a file of the archive of at most `most` bytes, and verifies its checksum."""
         if name not in self._names:
             raise NoTorchFileError(f"is incomplete: it has no {name}")
         if self._zip.getinfo(name).file_size > most:
-            raise NoTorchFileError(f"has {name} larger than it can be")
+            raise NoTorchFileError(f"has a file {name} that is larger than it can be")
         try:
             return self._zip.read(name)
-        except Exception as error:  # zipfile and zlib have many; an encrypted one a RuntimeError
+        except Exception as error:  # zipfile and zlib raise many types
             raise NoTorchFileError(f"is damaged: {name} cannot be read ({error})") from error
 
 
 class _Containers(pickle.Unpickler):
-    """Reads containers and plain values; nothing else has a meaning."""
+    """Unpickles containers and plain values only."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content))
 
     def load_all(self) -> Any:
-        """What was pickled."""
+        """Returns the pickled object."""
         try:
             return self.load()
-        except Exception as error:  # a pickle can go wrong in any way
+        except Exception as error:  # unpickling can raise anything
             reason = " ".join(str(error).split()) or type(error).__name__
             raise NoTorchFileError(f"is damaged: its {PICKLE} cannot be read ({reason})") from error
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name stands for here."""
+        """Resolves a name: to an entry of `KNOWN`, a storage, or an `Unknown`."""
         if module == "torch" and name in STORAGES:
             return type(name, (Unknown,), {"named": f"torch.{name}", "dtype": STORAGES[name]})
         known = KNOWN.get(f"{module}.{name}")
         return known or type("Unknown", (Unknown,), {"named": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """A storage, by ("storage", type, key, device, size)."""
+        """A storage, from ("storage", type, key, device, size)."""
         kind, storage, key, _, size = pid
         dtype = getattr(storage, "dtype", None)
         if kind != "storage" or dtype is None or not isinstance(key, str) or type(size) is not int:
@@ -215,4 +215,4 @@ KNOWN: dict[str, Any] = {
     "torch.Size": _size,
     "torch.storage._load_from_bytes": _refused,
 }
-"""What names in a pickle stand for."""
+"""Names in a pickle that are resolved."""

@@ -1,7 +1,7 @@
-"""The published algorithm written down once more, in plain NumPy.
+"""The published algorithm in plain NumPy, to check the package's models.
 
-It reads arrays by the published names (below `model.inner.`) and in torch's layout, [out, in],
-and shares no code with the layers and models of this package: it is there to check them.
+It reads arrays by their published names (below `model.inner.`) in torch's layout, [out, in], and
+shares no code with the layers and models of this package.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ EPSILON = 1e-5
 
 
 class Transcription:
-    """A model of published arrays. What it recurses like, the arrays' names tell.
+    """A published model; the names of its arrays determine its kind of recursion.
 
-    States are in the order H (the answer), L or L1, L2, ...; a model with a single state has L
-    alone, the direct-prediction baseline H alone.
+    States are in the order H (the answer), then L or L1, L2, ...; a model with a single state has
+    L only, the direct-prediction baseline H only.
     """
 
     def __init__(
@@ -35,16 +35,16 @@ class Transcription:
         rotary: bool,
         dtype: DTypeLike = np.float64,
     ) -> None:
-        """Takes what the arrays do not tell.
+        """Takes the arrays, and the settings that they do not determine.
 
         Args:
-          arrays: by name below `model.inner.`, in torch's layout; of any float type.
-          heads: attention heads; not used by token mixing.
+          arrays: arrays by their names below `model.inner.`, in torch's layout; any float dtype.
+          heads: number of attention heads; not used by token mixing.
           T: recursions per supervision step; not used by the direct-prediction baseline.
-          n: latent updates per recursion; not used by it either.
-          prefix_tokens: P.
-          rotary: attention turns queries and keys by their positions.
-          dtype: of all that is computed.
+          n: latent updates per recursion; not used by the direct-prediction baseline.
+          prefix_tokens: number of prefix tokens, P.
+          rotary: whether attention uses rotary position embeddings.
+          dtype: dtype of the computation.
         """
         self.arrays = {name: np.asarray(array).astype(dtype) for name, array in arrays.items()}
         self.heads, self.T, self.n, self.prefix_tokens = heads, T, n, prefix_tokens
@@ -57,7 +57,7 @@ class Transcription:
         self.state_names = sorted(inits, key=lambda name: (name[0], int(name[1:] or 0)))
 
     def embed(self, inputs: NDArray[np.integer], ids: NDArray[np.integer]) -> Floats:
-        """The question, sqrt(D) [prefix; tokens], with learned positions where there are some.
+        """The embedded question, sqrt(D) [prefix; tokens], with learned positions if it has some.
 
         Args:
           inputs: [B, S], token ids.
@@ -77,7 +77,7 @@ class Transcription:
         return x * self._root(self.width)
 
     def block(self, level: str, i: int, h: Floats) -> Floats:
-        """Block i of `level` ("L_level" or "H_level") on h [B, L, D]: mix, SwiGLU, post-norm."""
+        """Block i of `level` ("L_level" or "H_level") on h [B, L, D]: mixing, SwiGLU, post-norm."""
         layer = f"{level}.layers.{i}"
         if f"{layer}.mlp_t.down_proj.weight" in self.arrays:
             tokens_last = h.swapaxes(1, 2)
@@ -96,7 +96,7 @@ class Transcription:
         return h
 
     def recursion(self, states: States, x: Floats) -> States:
-        """Every state once around (each of z n times), given the embedded question x [B, L, D]."""
+        """One recursion: n updates of z, then one of y, given the embedded question x [B, L, D]."""
         if self.state_names == ["H"]:
             return (self.network(self.y_level, states[0] + x),)
         if self.state_names == ["L"]:
@@ -138,7 +138,12 @@ class Transcription:
     def rollout(
         self, inputs: NDArray[np.integer], ids: NDArray[np.integer], steps: int
     ) -> tuple[Floats, Floats]:
-        """As many supervision steps, from the initial vectors on.
+        """Runs supervision steps from the initial vectors.
+
+        Args:
+          inputs: [B, S], token ids.
+          ids: [B], rows of the puzzle table.
+          steps: number of supervision steps.
 
         Returns:
           Logits [steps, B, S, V] and halting logits [steps, B, 2].
@@ -156,12 +161,12 @@ class Transcription:
 
     def _linear(self, name: str, h: Floats) -> Floats:
         weight = self.arrays[f"{name}.weight"]
-        # One flat product: NumPy takes several times as long for a stack of small ones.
+        # one flat product: NumPy takes several times as long for a stack of small ones
         return (h.reshape(-1, h.shape[-1]) @ weight.T).reshape(*h.shape[:-1], len(weight))
 
     def _swiglu(self, name: str, h: Floats) -> Floats:
         gate, up = np.split(self._linear(f"{name}.gate_up_proj", h), 2, axis=-1)
-        # x sigmoid(x), by tanh: an exponential would overflow
+        # x * sigmoid(x) by tanh, since an exponential would overflow
         return self._linear(f"{name}.down_proj", gate * (1 + np.tanh(gate / 2)) / 2 * up)
 
     def _attention(self, name: str, h: Floats) -> Floats:
@@ -177,7 +182,7 @@ class Transcription:
         return self._linear(f"{name}.o_proj", mixed.swapaxes(1, 2).reshape(h.shape))
 
     def _turned(self, q: Floats) -> Floats:
-        """Channel i and channel i + half as a plane, turned by position / base^(i / half)."""
+        """Rotates the plane of channels i and i + half by the angle position / base^(i / half)."""
         half = q.shape[-1] // 2
         rates = ROTARY_BASE ** (-np.arange(half) / half)
         angles = np.arange(q.shape[-2])[:, None] * rates
@@ -187,6 +192,6 @@ class Transcription:
 
 
 def _normalised(h: Floats) -> Floats:
-    """Root mean square 1 over the last axis."""
+    """Normalises the root mean square over the last axis to 1."""
     square = np.mean(np.square(h), axis=-1, keepdims=True)
     return h / np.sqrt(square + np.asarray(EPSILON, h.dtype))

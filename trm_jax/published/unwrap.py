@@ -1,25 +1,25 @@
-"""The one state dict among the many things that people save around it."""
+"""Finds the state dict in a saved object, which may hold several and other things."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 WRAPPERS = frozenset(("module", "_orig_mod", "model", "inner", "net", "ema_model", "shadow"))
-"""What may stand before a name: of DDP, of torch.compile, of trainers, and the published model."""
+"""Possible parts of a prefix: of DDP, torch.compile, trainers, and the published model itself."""
 ROOTS = ("embed_tokens", "embed_pos", "puzzle_emb", "lm_head", "q_head", "L_level", "H_level")
-"""What names of the published models begin with below all that, besides `..._init`."""
+"""First parts of the published names below the prefix, besides `..._init`."""
 AVERAGED = ("ema", "averaged", "shadow")
-"""In the key of averaged weights, which are those that are evaluated."""
+"""Words in the key of averaged weights, which are preferred."""
 DEEPEST = 4
 COMPANIONS = ("n_averaged",)
-"""Tensors that wrappers keep beside the weights."""
+"""Tensors that wrappers store beside the weights."""
 
 
 class Unwrapped(NamedTuple):
-    """A state dict, and what is to be said of it.
+    """A state dict, with notes for the user.
 
     Attributes:
-      tensors: by full name.
-      words: a sentence on each thing that was chosen or left out.
+      tensors: tensors by full name.
+      words: sentences about what was chosen or left out.
     """
 
     tensors: dict[str, Any]
@@ -27,7 +27,7 @@ class Unwrapped(NamedTuple):
 
 
 def prefix(name: str) -> str | None:
-    """What stands before the name below `model.inner.`; None where no published name follows."""
+    """The prefix of a name, before the name below `model.inner.`; None if no known name follows."""
     parts = name.split(".")
     depth = 0
     while depth < len(parts) and parts[depth] in WRAPPERS:
@@ -39,11 +39,14 @@ def prefix(name: str) -> str | None:
 
 
 def unwrap(content: Any, is_tensor: Callable[[Any], bool]) -> Unwrapped | None:
-    """Finds the weights in what was saved; None where there are none of a published model.
+    """Finds the weights in a saved object.
 
     Args:
-      content: nested dicts.
-      is_tensor: what counts as a tensor.
+      content: the object, usually nested dicts.
+      is_tensor: whether a value is a tensor.
+
+    Returns:
+      The state dict; None if there are no weights of a published model.
     """
     found = [
         (path, tensors)
@@ -67,7 +70,7 @@ def unwrap(content: Any, is_tensor: Callable[[Any], bool]) -> Unwrapped | None:
             if lacking:
                 tensors = tensors | {start + _below(n): t for n, t in lacking.items()}
                 names = ", ".join(_below(n) for n in lacking)
-                words.append(f"took {names} from {_shown(other)}, which {_shown(path)} has not")
+                words.append(f"took {names} from {_shown(other)}, which {_shown(path)} lacks")
             break
     passed = [_shown(other) for other, _ in found if other != path]
     if passed:
@@ -78,7 +81,7 @@ def unwrap(content: Any, is_tensor: Callable[[Any], bool]) -> Unwrapped | None:
 def _dicts(
     content: Any, is_tensor: Callable[[Any], bool], path: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Every dict that holds tensors, with the keys that lead to it, and its tensors by name."""
+    """Yields each dict with tensors: the keys that lead to it, and its tensors by name."""
     if not isinstance(content, Mapping) or len(path) > DEEPEST:
         return
     tensors = {name: v for name, v in content.items() if isinstance(name, str) and is_tensor(v)}

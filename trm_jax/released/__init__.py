@@ -1,1 +1,1 @@
-"""Trained models that come with the package: a pair of files each, its weights and its card."""
+"""Released models: trained models that come with the package, each with weights and a card."""

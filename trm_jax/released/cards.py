@@ -1,6 +1,6 @@
-"""Released models by name: a folder of cards, each beside its file of weights, and no other list.
+"""Finds and reads the cards of released models.
 
-A card is NAME.json; its weights are NAME.npz in the same folder. See docs/models.md.
+A card is a file NAME.json; its weights are NAME.npz in the same folder. See docs/models.md.
 """
 
 import dataclasses
@@ -16,10 +16,10 @@ from trm_jax.tasks.task import task_of
 from trm_jax.train.workdir import NEEDED
 
 FOLDER = Path(__file__).parent / "models"
-"""Where the models lie that come with the package."""
+"""Folder of the models that come with the package."""
 KIND, FORMAT = "trm_jax released model", 1
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""Of a model; none of these is a name on the hub, "owner/name"."""
+"""Names of models; they cannot be confused with names on the hub, "owner/name"."""
 
 FIELDS: dict[str, type] = {
     "kind": str,
@@ -39,7 +39,7 @@ FIELDS: dict[str, type] = {
     "bytes": int,
     "sha256": str,
 }
-"""What a card says: docs/models.md explains each."""
+"""Fields of a card and their types; docs/models.md explains them."""
 MEASURED: dict[str, type | tuple[type, ...]] = {
     "what": str,
     "value": (int, float),
@@ -48,16 +48,16 @@ MEASURED: dict[str, type | tuple[type, ...]] = {
     "hardware": str,
     "date": str,
 }
-"""What each of its measurements says, at least."""
+"""Required fields of a measurement, and their types."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What is known of a released model, its weights not read yet.
+    """The card of a released model; its weights are not read.
 
     Attributes:
-      path: of the card.
-      record: what it says, see `FIELDS`.
+      path: path of the card.
+      record: content of the card, see `FIELDS`.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class Card:
         """Reads a card.
 
         Raises:
-          UserError: it is none, lacks something, or is of another version or name.
+          UserError: the file is not a card, is incomplete, or has another format or name.
         """
         try:
             record = json.loads(path.read_text("utf-8"))
@@ -78,12 +78,12 @@ class Card:
                 _check(record)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{path} is no card of a released model, or a damaged one ({error}); restore it, "
-                "or remove it."
+                f"{path} is not a valid card of a released model ({error}); restore it, or remove "
+                "it."
             ) from error
         if record["format"] != FORMAT:
             raise UserError(
-                f"{path} has format {record['format']} and this trm_jax reads format {FORMAT}; "
+                f"{path} has format {record['format']}, but this trm_jax reads format {FORMAT}; "
                 "install the version that wrote it."
             )
         if record["name"] != path.stem:
@@ -95,26 +95,26 @@ class Card:
 
     @property
     def name(self) -> str:
-        """Of the model, and of its two files."""
+        """Name of the model, and of its two files."""
         return str(self.record["name"])
 
     @property
     def weights(self) -> Path:
-        """Where its weights lie."""
+        """Path of the weights."""
         return self.path.with_suffix(".npz")
 
     @property
     def shape(self) -> Mapping[str, Any]:
-        """Form of its puzzles, see `tasks.task.Shape`."""
+        """Shape of its puzzles, see `tasks.task.Shape`."""
         data: Mapping[str, Any] = self.record["data"]
         return data
 
     def measurement(self, what: str) -> Mapping[str, Any] | None:
-        """The first measurement of this name, which is the one to show; None if there is none."""
+        """The first measurement of this name, which is the one to show; None without any."""
         return next((each for each in self.record["measured"] if each["what"] == what), None)
 
     def reads(self, text: str) -> bool:
-        """Whether a text holds puzzles of this model's form."""
+        """Whether a text consists of puzzles of this model's shape."""
         task = task_of(self.shape)
         if task.symbols(self.shape) is None:
             return False
@@ -125,13 +125,13 @@ class Card:
 
 
 def cards(folder: Path | None = None) -> list[Card]:
-    """All released models, in the order in which they are chosen: by rank, then by name.
+    """All released models, sorted by rank and then by name, the order in which they are chosen.
 
     Args:
-      folder: where they lie; None for those of the package.
+      folder: folder of the models; None for those of the package.
 
     Raises:
-      UserError: a card is damaged, or a foreign file.
+      UserError: a card is invalid.
     """
     found = [Card.open(path) for path in sorted((folder or FOLDER).glob("*.json"))]
     return sorted(found, key=lambda card: (card.record["rank"], card.name))
@@ -143,10 +143,10 @@ def is_released(name: str, folder: Path | None = None) -> bool:
 
 
 def find(name: str, folder: Path | None = None) -> Card:
-    """The released model of a name.
+    """Finds a released model by name.
 
     Raises:
-      UserError: there is none, or its card is damaged.
+      UserError: it does not exist, or its card is invalid.
     """
     if is_released(name, folder):
         return Card.open((folder or FOLDER) / f"{name}.json")
@@ -157,14 +157,14 @@ def find(name: str, folder: Path | None = None) -> Card:
 
 
 def fitting(texts: Sequence[str], folder: Path | None = None) -> Card:
-    """The first released model, see `cards`, for puzzles of the form of the first one.
+    """The first released model, in the order of `cards`, for puzzles like the first one.
 
     Args:
-      texts: of the puzzles.
+      texts: texts of the puzzles.
       folder: see `cards`.
 
     Raises:
-      UserError: there is none for these puzzles, or there are no puzzles.
+      UserError: there is no model for these puzzles, or there are no puzzles.
     """
     if not texts:
         raise UserError("There is no puzzle to solve; give one as an argument, a file, or '-'.")
@@ -172,7 +172,7 @@ def fitting(texts: Sequence[str], folder: Path | None = None) -> Card:
     first = next((line for line in texts[0].splitlines() if line.strip()), "")
     counts = [len("".join(text.split())) for text in (texts[0], first)]
     cells = counts[0]
-    # one whose characters are wrong is for the model of its size to refuse, which says why
+    # a puzzle with wrong characters goes to the model of its size, whose error explains them
     sized = (card for card in known if card.shape["cells"] in counts)
     for card in (*(card for card in known if card.reads(texts[0])), *sized):
         return card
@@ -183,7 +183,7 @@ def fitting(texts: Sequence[str], folder: Path | None = None) -> Card:
 
 
 def listed(known: Sequence[Card]) -> str:
-    """Names of models and what they solve, as a part of a sentence."""
+    """A clause that lists models and what they solve: "there are ..."."""
     if not known:
         return "none came with this trm_jax"
     names = ", ".join(
@@ -193,10 +193,10 @@ def listed(known: Sequence[Card]) -> str:
 
 
 def _check(record: Mapping[str, Any]) -> None:
-    """Checks that a card says all that it should.
+    """Checks that a card has all fields.
 
     Raises:
-      ValueError: names what is missing or of another type.
+      ValueError: a field is missing or has a wrong type.
     """
     _check_types(record, FIELDS, "it")
     _check_types(record["data"], NEEDED, "its 'data'")

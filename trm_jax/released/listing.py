@@ -11,7 +11,7 @@ NONE = "None yet."
 
 
 def rows(known: Sequence[Card]) -> list[tuple[str, ...]]:
-    """What is said of each model, see `HEAD`."""
+    """The rows of the table, with the columns of `HEAD`."""
     return [
         (
             card.name,
@@ -26,7 +26,7 @@ def rows(known: Sequence[Card]) -> list[tuple[str, ...]]:
 
 
 def plain(known: Sequence[Card]) -> str:
-    """The table for a terminal."""
+    """The table as plain text."""
     if not known:
         return NONE
     lines = [HEAD, *rows(known)]
@@ -38,7 +38,7 @@ def plain(known: Sequence[Card]) -> str:
 
 
 def markdown(known: Sequence[Card]) -> str:
-    """The table for docs/models.md."""
+    """The table in Markdown, for docs/models.md."""
     if not known:
         return NONE
     lines = [HEAD, ("---",) * len(HEAD), *rows(known)]

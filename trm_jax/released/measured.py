@@ -1,4 +1,4 @@
-"""Measurements for a card, out of what `trm eval` and the training left in a work directory."""
+"""Collects the measurements for a card from the evaluations in a work directory."""
 
 import datetime
 import json
@@ -11,27 +11,27 @@ from etils import epath
 from trm_jax.train.workdir import WorkDir
 
 EXACT, SEARCHED = "exact_accuracy", "solved_with_search"
-"""Shares of the puzzles answered exactly: without search, and by a lattice model's search."""
+"""Shares of exactly answered puzzles: without search, and with a lattice model's search."""
 _SPLITS = ("test", "heldout", "train")
 _SEARCH = ("wrong", "abstained", "passes", "passes_median", "rounds", "chains", "limits")
 _SAME = ("what", "fingerprint", "split", "puzzles", "steps", "limits")
-"""Where these are the same, something was measured twice: by the training, and by `trm eval`."""
+"""Measurements with the same values of these fields are duplicates, of training and `trm eval`."""
 _FLAGS = ("passes", "chains", "rounds", "seconds", "seed", "batch_size")
 
 
 def measured(
     workdir: WorkDir, manifest: Mapping[str, Any], step: int, hardware: str
 ) -> list[dict[str, Any]]:
-    """What eval/*.json says of a checkpoint, each thing once and the most telling first.
+    """Measurements of a checkpoint in eval/*.json, without duplicates.
 
-    That is: test puzzles, then many puzzles, then much compute. Evaluations by other ways than one
-    rollout and a lattice model's search are left out.
+    They are sorted by split (test puzzles first), then by the number of puzzles and by compute
+    (largest first). Only evaluations of one rollout or of a lattice model's search are included.
 
     Args:
-      workdir: of the run.
-      manifest: of its data set.
-      step: the checkpoint.
-      hardware: on which it was measured.
+      workdir: work directory of the run.
+      manifest: manifest of its dataset.
+      step: training step of the checkpoint.
+      hardware: hardware on which the evaluations were made.
     """
     found = []
     folder = workdir.evaluations
@@ -39,7 +39,7 @@ def measured(
         try:
             record = json.loads(path.read_text())
         except ValueError:
-            continue  # not ours: `write_whole` leaves nothing half
+            continue  # another program's file: `write_whole` never leaves incomplete files
         if not isinstance(record, dict) or record.get("checkpoint") != step:
             continue
         if EXACT not in record or ("how" in record and "chain_search" not in record):
@@ -50,7 +50,7 @@ def measured(
 
 
 def _telling(entry: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """What a measurement is sorted by."""
+    """Sort key of a measurement."""
     split = _SPLITS.index(entry["split"]) if entry["split"] in _SPLITS else len(_SPLITS)
     passes = entry.get("limits", {}).get("passes", 0)
     return split, -entry["puzzles"], -passes, -entry["steps"]
@@ -63,7 +63,7 @@ def _of_evaluation(
     date: str,
     hardware: str,
 ) -> list[dict[str, Any]]:
-    """One entry without search, and one with it where there was one."""
+    """The measurement without search and, if the evaluation has one, that with search."""
     own = record["fingerprint"] == manifest["fingerprint"]
     data = PurePosixPath(str(record["data"]).replace("\\", "/")).name
     command = f"trm eval --workdir={workdir.root.name} --checkpoint={record['checkpoint']}"
@@ -92,5 +92,5 @@ def _of_evaluation(
 
 
 def _date(path: epath.Path) -> str:
-    """The day on which a file was written."""
+    """The date on which a file was written."""
     return datetime.datetime.fromtimestamp(path.stat().mtime, datetime.UTC).date().isoformat()

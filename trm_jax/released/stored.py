@@ -1,6 +1,6 @@
-"""The weights of a released model: one .npz without pickle, checked before anything is read.
+"""Reads the weights of released models: .npz files without pickle, verified by SHA-256.
 
-bfloat16, which NumPy's files do not know, stands there as its uint16 words.
+bfloat16 arrays are stored as their uint16 words, since .npz has no bfloat16.
 """
 
 import functools
@@ -31,7 +31,7 @@ from trm_jax.train.workdir import WorkDir
 
 DTYPES = ("bfloat16", "float32")
 CACHE = "~/.cache/trm_jax/released"
-"""Where data sets that are built again, and evaluations, of released models go."""
+"""Folder for the datasets (built on demand) and the evaluations of released models."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -39,15 +39,15 @@ Arrays = dict[str, NDArray[Any]]
 def load_released(name: str, folder: Path | None = None, *, mesh: Mesh | None = None) -> Trained:
     """Loads a released model, as `train.trained.load` loads a work directory.
 
-    Its `workdir` is a folder in the user's cache, made when something is written there.
+    Its `workdir` is a folder in the user's cache, which is made when something is written there.
 
     Args:
-      name: of the model.
-      folder: where the models lie; None for those of the package.
-      mesh: where the weights go; None takes all devices.
+      name: name of the model.
+      folder: folder of the models; None for those of the package.
+      mesh: mesh to put the weights on; None for one of all devices.
 
     Raises:
-      UserError: no model has this name, or a file of it is missing, damaged or foreign.
+      UserError: the model does not exist, or one of its files is missing or damaged.
     """
     card = find(name, folder)
     arrays = read_arrays(card)
@@ -75,11 +75,17 @@ def load_released(name: str, folder: Path | None = None, *, mesh: Mesh | None = 
 
 
 def read_arrays(card: Card) -> Arrays:
-    """The weights by name, float32, in the shapes of the card's model.
+    """Reads the weights of a model.
+
+    Args:
+      card: card of the model.
+
+    Returns:
+      Arrays by name, float32, with the shapes of the model.
 
     Raises:
-      UserError: the file is missing, is not the one of the card, holds other arrays than the
-        model has, or numbers that are not finite.
+      UserError: the file is missing or is not the card's, does not fit the model, or has values
+        that are not finite.
     """
     arrays = _decode(card)
     _, _, shapes = _described(card)
@@ -88,24 +94,24 @@ def read_arrays(card: Card) -> Arrays:
     for name in (*want, *have):
         if want.get(name) != have.get(name):
             raise UserError(
-                f"{card.weights} has {name} of shape {have.get(name)}, and the model of {card.path}"
-                f" has {want.get(name)}; restore both files."
+                f"{card.weights} has {name} of shape {have.get(name)}, but the model of "
+                f"{card.path} has {want.get(name)}; restore both files."
             )
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise UserError(
-                f"{card.weights} has numbers in {name} that are not finite; restore it, or add "
-                "the model again."
+                f"{card.weights} has values in {name} that are not finite; restore it, or add the "
+                "model again."
             )
     return arrays
 
 
 def encode(weights: Weights, dtype: str) -> bytes:
-    """A file of weights.
+    """The content of a file of weights.
 
     Args:
-      weights: of the model.
-      dtype: one of `DTYPES`, to which they are rounded.
+      weights: weights of the model.
+      dtype: dtype that they are rounded to, one of `DTYPES`.
     """
     host = {name: np.asarray(leaf, np.float32) for name, leaf in named(weights).items()}
     if dtype == "bfloat16":
@@ -116,7 +122,7 @@ def encode(weights: Weights, dtype: str) -> bytes:
 
 
 def _decode(card: Card) -> Arrays:
-    """Arrays of a file whose size and SHA-256 are the card's, float32."""
+    """Arrays, float32, of the card's file of weights, whose SHA-256 is verified."""
     try:
         content = card.weights.read_bytes()
     except OSError as error:
@@ -126,8 +132,8 @@ def _decode(card: Card) -> Arrays:
         ) from error
     if hashlib.sha256(content).hexdigest() != card.record["sha256"]:
         raise UserError(
-            f"{card.weights} is not the file of {card.path.name} (its SHA-256 differs, and it has "
-            f"{len(content):,} of {card.record['bytes']:,} bytes); restore it."
+            f"{card.weights} is not the file of {card.path.name}: its SHA-256 differs "
+            f"({len(content):,} bytes instead of {card.record['bytes']:,}); restore it."
         )
     stored = np.uint16 if card.record["dtype"] == "bfloat16" else np.float32
     arrays: Arrays = {}
@@ -141,7 +147,7 @@ def _decode(card: Card) -> Arrays:
                 arrays[name] = array.view(ml_dtypes.bfloat16).astype(np.float32) if words else array
     except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{card.weights} is no file of weights in {card.record['dtype']} ({error}); add the "
+            f"{card.weights} is not a file of weights in {card.record['dtype']} ({error}); add the "
             "model again."
         ) from error
     return arrays
@@ -151,7 +157,7 @@ def _described(card: Card) -> tuple[Experiment, AnyModel, Weights]:
     """The experiment of a card, its model, and the shapes of the weights.
 
     Raises:
-      UserError: this version does not know such an experiment.
+      UserError: this version cannot read the experiment.
     """
     try:
         experiment = from_dict(card.record["config"])

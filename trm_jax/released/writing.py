@@ -1,4 +1,4 @@
-"""Makes the pair of files of a released model out of a work directory."""
+"""Writes the weights and the card of a released model from a work directory."""
 
 import dataclasses
 import hashlib
@@ -26,15 +26,15 @@ from trm_jax.train.trained import Trained, load
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """What a work directory does not say of its model.
+    """Properties of a released model that are not in its work directory.
 
     Attributes:
-      name: of the model: small letters, digits and hyphens.
-      commands: with which it was trained.
-      hardware: on which it was measured.
-      rank: of several models for the same puzzles the lowest is chosen.
-      dtype: of the stored weights.
-      more: measurements besides those of the work directory, which come before them.
+      name: name of the model: lower-case letters, digits and hyphens.
+      commands: commands that trained it.
+      hardware: hardware on which it was evaluated.
+      rank: of several models for the same puzzles, the one with the lowest rank is chosen.
+      dtype: dtype of the stored weights.
+      more: measurements to put before those of the work directory.
     """
 
     name: str
@@ -53,30 +53,30 @@ def add(
     step: int | None = None,
     overwrite: bool = False,
 ) -> Card:
-    """Writes a model's weights, and then its card, without which they count for nothing.
+    """Writes a model's weights and its card.
 
-    Nothing is evaluated. What was written is read back and checked.
+    The written files are read back and checked; the model is not evaluated.
 
     Args:
-      root: the work directory.
-      release: see there.
-      folder: where the models lie.
-      step: which checkpoint; None takes the best on held-out puzzles.
-      overwrite: whether a model of this name may be there.
+      root: work directory.
+      release: the model's name and other properties.
+      folder: folder of the models.
+      step: training step of the checkpoint; None for the best on held-out puzzles.
+      overwrite: whether to replace an existing model of this name.
 
     Raises:
-      UserError: the name is no name or is taken, there is no such checkpoint, it cannot be
-        released, or the folder cannot be written.
+      UserError: the name is invalid or taken, the checkpoint does not exist or cannot be released,
+        or the folder cannot be written.
     """
     if not NAME.fullmatch(release.name):
         raise UserError(
-            f"--name is {release.name!r}; write small letters, digits and hyphens, as in "
+            f"--name is {release.name!r}; use lower-case letters, digits and hyphens, as in "
             "sudoku-6x6-lattice."
         )
     path = folder / f"{release.name}.json"
     for place in (path, path.with_suffix(".npz")):
         if place.exists() and not overwrite:
-            raise UserError(f"{place} is there; give another --name, or --overwrite.")
+            raise UserError(f"{place} already exists; give another --name, or --overwrite.")
     trained = load(root, step)
     _refuse(trained)
     content = encode(trained.weights, release.dtype)
@@ -89,17 +89,17 @@ def add(
 
 
 def read_measurements(path: str) -> tuple[dict[str, Any], ...]:
-    """Measurements out of a JSON file with a list of them.
+    """Reads a JSON file with a list of measurements.
 
     Raises:
-      UserError: it cannot be read, or an entry lacks something.
+      UserError: the file cannot be read, or an entry is incomplete.
     """
     try:
         entries = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"--measured {path} cannot be read ({error}); give JSON.") from error
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
-        raise UserError(f"--measured {path} is no list of measurements; write [{{...}}, ...].")
+        raise UserError(f"--measured {path} is not a list of measurements; write [{{...}}, ...].")
     for number, entry in enumerate(entries, 1):
         for key, kind in MEASURED.items():
             if not isinstance(entry.get(key), kind):
@@ -111,25 +111,25 @@ def read_measurements(path: str) -> tuple[dict[str, Any], ...]:
 
 
 def clones_folder() -> Path:
-    """The folder of the package's models, in a clone of the repository.
+    """The folder of the package's models in a clone of the repository.
 
     Raises:
-      UserError: this trm_jax is an installed one, or cannot be written.
+      UserError: this trm_jax is not a clone, or the clone cannot be written.
     """
     top = FOLDER.parents[2]
     if not (top / "setup.cfg").is_file() or not os.access(FOLDER.parent, os.W_OK):
         raise UserError(
-            f"--folder is missing, and {FOLDER} is no folder of a clone that can be written; give "
-            "the folder to write to."
+            f"--folder is missing, and {FOLDER} is not in a clone that can be written; give the "
+            "folder to write to."
         )
     return FOLDER
 
 
 def _refuse(trained: Trained) -> None:
-    """Refuses what cannot be released.
+    """Refuses models that cannot be released.
 
     Raises:
-      UserError: says why.
+      UserError: the model has named table rows, plugins, or weights that are not finite.
     """
     root, experiment = trained.workdir.root, trained.experiment
     if trained.rows.grouped:
@@ -139,13 +139,13 @@ def _refuse(trained: Trained) -> None:
     if experiment.plugins:
         raise UserError(
             f"{root} was trained with the plugin {experiment.plugins[0]}, which a released model "
-            "cannot bring; use `trm export`."
+            "cannot include; use `trm export`."
         )
     for name, leaf in named(trained.weights).items():
         if not np.isfinite(np.asarray(leaf)).all():
             raise UserError(
-                f"{root}: checkpoint {trained.step} has numbers in {name} that are not finite; "
-                "give another --checkpoint."
+                f"{root}: checkpoint {trained.step} has values in {name} that are not finite; give "
+                "another --checkpoint."
             )
 
 
@@ -176,14 +176,14 @@ def _record(trained: Trained, release: Release, content: bytes) -> dict[str, Any
 
 
 def _public(experiment: Experiment) -> dict[str, Any]:
-    """The settings without folders of this machine."""
+    """The settings without paths of this machine."""
     places = {"data.path": experiment.data.path, "init_from": experiment.init_from}
     bare = experiment.change({key: _without_folder(value) for key, value in places.items()})
     return bare.to_dict()
 
 
 def _without_folder(value: Any) -> Any:
-    """The last part of a path that exists here or is absolute; all else as it is."""
+    """The last part of a path that is absolute or exists here; other values unchanged."""
     if not isinstance(value, str) or "/" not in value or "://" in value:
         return value
     path = Path(value).expanduser()

@@ -1,1 +1,1 @@
-"""Trained models as others use them: exported programs, a small Python API, the hub."""
+"""Uses of trained models: the Python API, exported programs, and the Hugging Face hub."""

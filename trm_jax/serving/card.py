@@ -1,4 +1,4 @@
-"""The README of an exported directory, which the hub shows as the model's card."""
+"""Writes the model card: the README of an exported directory, which the hub shows."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from trm_jax.tasks.task import task_of
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
-    """Writes the card; every number in it was configured, counted or measured.
+    """The text of the model card; all numbers in it are configured, counted or measured.
 
     Args:
-      manifest: of the export.
+      manifest: manifest of the export.
     """
     training, task = manifest["training"], manifest["kind"]["task"]
     tags = ["jax", "recursive-reasoning", "tiny-recursive-model", task]
@@ -20,7 +20,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "library_name": "trm_jax",
         "tags": tags,
     }
-    # a JSON value is a YAML value, whatever characters a name has
+    # JSON values are valid YAML, whatever characters a name has
     front = "".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items())
     kind = manifest["kind"]
     title = task_of(kind).title(kind)
@@ -45,8 +45,8 @@ def _about(manifest: Mapping[str, Any]) -> str:
         f"{training['parameters']:,} parameters (kind `{model['kind']}`, {model['mixer']} mixer, "
         f"width {model['width']}, blocks {model['layers']}, T {model['T']}, n {model['n']}), "
         f"checkpoint {training['checkpoint']} of a run with seed {training['seed']}, averaged "
-        f"weights stored as {manifest['weights_dtype']}; the program takes {manifest['steps']} "
-        f"supervision steps. Read back after writing, it gave the library's own answers on "
+        f"weights stored as {manifest['weights_dtype']}; the program runs {manifest['steps']} "
+        f"supervision steps. Loaded after writing, it gave the same answers as the library on "
         f"{check['same_answers']} of {check['puzzles']} puzzles ({check['what']}).\n"
     )
 
@@ -56,7 +56,7 @@ def _scores(scores: Sequence[Mapping[str, Any]], training: Mapping[str, Any], dt
     if not scores:
         return "\n".join([*lines, "Accuracy: not measured.\n"])
     lines += [
-        "| data set | split | of | checkpoint | steps | seed | score |",
+        "| dataset | split | evaluated on | checkpoint | steps | seed | score |",
         "|---|---|---|---|---|---|---|",
     ]
     own = False
@@ -66,7 +66,7 @@ def _scores(scores: Sequence[Mapping[str, Any]], training: Mapping[str, Any], dt
         many = f"{row.get('examples', '?')} puzzles"
         if "tests" in row:
             many = f"{row['tests']} tests, {row['examples']} copies voting by {row['voting']}"
-        many += f", tried as {row['how']}" if "how" in row else ""
+        many += f", evaluated with {row['how']}" if "how" in row else ""
         data = "the run's own" if mine else row["data"]
         name = f"{data} (`{str(row.get('fingerprint'))[:12]}`)"
         values = ", ".join(f"{key} {value:.4f}" for key, value in row["scores"].items())
@@ -74,17 +74,17 @@ def _scores(scores: Sequence[Mapping[str, Any]], training: Mapping[str, Any], dt
             f"| {name} | {row.get('split')} | {many} | {row['checkpoint']} | {row['steps']} | "
             f"{training['seed']} | {values} |"
         )
-    lines.append("\nAs `trm eval` wrote them; the fingerprint tells data sets apart.")
+    lines.append("\nScores are as `trm eval` wrote them; datasets are identified by fingerprint.")
     if own:
-        lines.append("The checkpoint may have been chosen by its score on the held-out split.")
+        lines.append("The checkpoint may have been selected by its score on the held-out split.")
     rounded = [d for d in (dtype, training.get("released_as")) if d not in ("float32", None)]
     if rounded:
-        lines.append(f"They were measured before the weights were rounded to {rounded[0]}.")
+        lines.append(f"Scores were measured before the weights were rounded to {rounded[0]}.")
     return "\n".join(lines) + "\n"
 
 
 def _use(manifest: Mapping[str, Any]) -> str:
-    line = "```\npython load.py PUZZLE     # of one line\n```\n\nor, from Python:\n\n"
+    line = "```\npython load.py PUZZLE     # in one line\n```\n\nor, from Python:\n\n"
     line = "" if manifest["symbols"] is None else line
     return f"""## Use
 
@@ -95,18 +95,18 @@ import trm_jax
 answers = trm_jax.load("this/directory or hf://owner/name").solve(puzzles)
 ```
 
-Without it, with `pip install jax flatbuffers` alone:
+Without trm_jax, with only `pip install jax flatbuffers`:
 
 {line}```python
 from load import load
 answers, halt_logits = load("this/directory")(tokens)  # tokens: integer [m, {manifest["cells"]}]
 ```
 
-| file | what it is |
+| file | content |
 |---|---|
 | `program.bin` | the rollout, serialised by `jax.export` {manifest["jax"]} for CPU, CUDA and TPU |
-| `weights.npz` | the weights by name; `uint16` holds bfloat16 |
-| `table.npy` | the puzzle table; row 0 is the one to use but where puzzles have their own (ARC) |
-| `manifest.json` | shapes, what each token means, SHA-256 of the files, measured scores |
-| `load.py` | reads and runs all that |
+| `weights.npz` | the weights by name; bfloat16 is stored as `uint16` |
+| `table.npy` | the puzzle table; use row 0, except where puzzles have their own rows (ARC) |
+| `manifest.json` | shapes, the meaning of each token, SHA-256 of the files, measured scores |
+| `load.py` | loads and runs the model |
 """

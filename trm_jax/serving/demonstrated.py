@@ -1,4 +1,4 @@
-"""Puzzles with demonstrations (ARC): fits their table rows where need be; copies of tests vote."""
+"""Solves puzzles with demonstrations (ARC): trains missing table rows, and lets copies vote."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -21,15 +21,16 @@ FIT_UPDATES = 300
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How much is spent on a puzzle.
+    """Settings for solving puzzles with demonstrations.
 
     Attributes:
-      copies: augmented copies besides the original, fitted and voting.
-      updates: of the fit; None takes none where the table knows all rows, else FIT_UPDATES.
-      network: whether the network is fitted, too.
+      copies: augmented copies besides the original, which are trained on and vote.
+      updates: updates of training on demonstrations; None for FIT_UPDATES if rows of the table are
+        missing, else 0.
+      network: whether to train the network as well.
       steps: supervision steps of each prediction.
       voting: one of `Task.votings`; empty for the first.
-      seed: of the fit.
+      seed: seed of training on demonstrations.
     """
 
     copies: int
@@ -41,13 +42,13 @@ class Effort:
 
 
 class Attempted(NamedTuple):
-    """What came of one test.
+    """The attempts at one test.
 
     Attributes:
-      name: of the puzzle.
-      question: board [rows, columns].
-      answer: board, None where it is not known.
-      attempts: two boards, the likelier first.
+      name: name of the puzzle.
+      question: grid [rows, columns].
+      answer: the correct answer, a grid; None if it is unknown.
+      attempts: two grids, the more likely first.
     """
 
     name: str
@@ -56,12 +57,12 @@ class Attempted(NamedTuple):
     attempts: tuple[Grid, ...]
 
     def is_right(self, attempt: Grid) -> bool | None:
-        """Whether an attempt is the answer; None where that is not known."""
+        """Whether an attempt is correct; None if the answer is unknown."""
         return None if self.answer is None else bool(np.array_equal(attempt, self.answer))
 
     @property
     def right(self) -> bool | None:
-        """Whether one of the attempts is; None where that is not known."""
+        """Whether one of the attempts is correct; None if the answer is unknown."""
         if self.answer is None:
             return None
         return any(map(self.is_right, self.attempts))
@@ -73,19 +74,20 @@ def solve_groups(
     effort: Effort,
     look: Callable[[Weights], None] | None = None,
 ) -> dict[str, Any]:
-    """Answers puzzles that come with demonstrations.
+    """Solves puzzles with demonstrations.
 
     Args:
-      trained: on puzzles of this task.
-      dataset: from `Task.groups_of`.
-      effort: to spend.
-      look: is given the fitted weights, whose table has the rows of the data set.
+      trained: a model of this task.
+      dataset: the puzzles, from `Task.groups_of`.
+      effort: settings.
+      look: called with the trained weights, whose table has the rows of the dataset.
 
     Returns:
-      What `evaluate` gives, and `fitted`, updates, and `unknown_rows`, which the table lacks.
+      The result of `evaluate`, with `fitted`, the number of updates, and `unknown_rows`, the number
+      of rows that the table lacks.
 
     Raises:
-      UserError: a setting makes no sense.
+      UserError: a setting is invalid.
     """
     unknown = int((trained.rows.find(dataset.rows) < 0).sum())
     updates = effort.updates
@@ -110,7 +112,7 @@ def solve_groups(
 
 
 def attempted(dataset: Dataset, submission: Mapping[str, Any]) -> list[Attempted]:
-    """The tests of a data set in order, with the attempts that a submission makes at each."""
+    """The tests of a dataset in order, with the attempts of a submission."""
     shape, task = dataset.manifest, task_of(dataset.manifest)
     tests, puzzles = dataset.examples("test"), dataset.puzzles()
     taken: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Writes a trained model as a directory that JAX alone can run."""
+"""Exports a trained model as a directory that needs only JAX to run."""
 
 import dataclasses
 import hashlib
@@ -34,18 +34,18 @@ DTYPES = ("float32", "bfloat16")
 ROW_NAMES = "rows.npz"
 CHECKED = 8
 LEAST_SAME = 0.95
-"""Cells of the last answers that have to be the library's; fewer is not rounding."""
+"""Minimum share of cells in which the export has to agree with the library, up to rounding."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How a model is exported.
+    """Settings of an export.
 
     Attributes:
       steps: supervision steps of the program.
       batch_size: questions per call, or "any".
-      dtype: what weights are stored as, "float32" or "bfloat16"; they are computed with as before.
-      license: of the weights, an identifier such as the hub knows.
+      dtype: dtype of the stored weights, "float32" or "bfloat16"; computation is not affected.
+      license: licence of the weights, an identifier of the hub.
     """
 
     steps: int
@@ -55,26 +55,26 @@ class Form:
 
 
 def save(trained: Trained, directory: str | os.PathLike[str], form: Form) -> dict[str, Any]:
-    """Writes an export, all of it once it has been read back and answered like the library.
+    """Writes an export, after loading it and comparing its answers with the library's.
 
     Args:
-      trained: see `trained.load`.
-      directory: that is not there yet, or empty.
-      form: see `Form`.
+      trained: the model, see `trained.load`.
+      directory: a new or empty directory.
+      form: settings of the export.
 
     Returns:
-      What manifest.json holds; under `check` what was compared.
+      The content of manifest.json, with the comparison under `check`.
 
     Raises:
-      UserError: the directory holds something, cannot be written, or the answers differ.
+      UserError: the directory is not empty or cannot be written, or the answers differ.
     """
     target = Path(directory)
     try:
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise UserError(f"{target} already holds something; remove it or give another --out.")
+            raise UserError(f"{target} is not empty; remove it, or give another --out.")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as beside:
-            # One level further down: the directory that `tempfile` makes is private (mode 0700).
+            # a directory inside, since the one that `tempfile` makes is private (mode 0700)
             draft = Path(beside) / target.name
             draft.mkdir()
             manifest = _write(trained, draft, form)
@@ -139,7 +139,7 @@ def _manifest(trained: Trained, form: Form, row_width: int) -> dict[str, Any]:
 
 
 def _check(trained: Trained, draft: Path, weights: Arrays, table: Array) -> dict[str, Any]:
-    """Reads the export back, and compares its answers with the library's own rollout."""
+    """Loads the export, and compares its answers with the library's own rollout."""
     questions, ids, what = _questions(trained)
     program = load.load(draft)
     steps, dtype = program.manifest["steps"], program.manifest["weights_dtype"]
@@ -155,9 +155,8 @@ def _check(trained: Trained, draft: Path, weights: Arrays, table: Array) -> dict
     same = answers[-1] == own.predictions[-1]
     if same.mean() < LEAST_SAME:
         raise UserError(
-            f"the exported program gives other answers than the library in {1 - same.mean():.1%} "
-            "of the cells, so nothing was written; that is a mistake of this library, please "
-            "report it."
+            f"the exported program differs from the library in {1 - same.mean():.1%} of the cells, "
+            "so nothing was written; this is a bug of the library, please report it."
         )
     check = {
         "compared_with": "the library's rollout, after the last step",
@@ -167,7 +166,7 @@ def _check(trained: Trained, draft: Path, weights: Arrays, table: Array) -> dict
         "same_cells": float(same.mean()),
         "largest_halt_logit_difference": float(np.abs(halt_logits - own.halt_logits).max()),
     }
-    if dtype != "float32":  # the weights as they were trained
+    if dtype != "float32":  # compares with the unrounded weights as well
         exact = library("float32").predictions[-1]
         check["same_answers_as_unrounded"] = int((answers[-1] == exact).all(axis=1).sum())
     return check
@@ -176,7 +175,7 @@ def _check(trained: Trained, draft: Path, weights: Arrays, table: Array) -> dict
 def _library(
     trained: Trained, weights: Arrays, rows: Array, questions: Array, steps: int
 ) -> Answers:
-    """The library's rollout of questions [m, S] that have these rows [m, E]; NumPy arrays."""
+    """The library's rollout of questions [m, S] with table rows [m, E]; returns NumPy arrays."""
     vectors = weights.get("initial", {})
     initial = tuple(vectors[str(i)] for i in range(len(vectors)))
     own = Weights(params=weights["params"], table=jnp.asarray(rows), initial=initial)
@@ -185,12 +184,12 @@ def _library(
 
 
 def _questions(trained: Trained) -> tuple[NDArray[np.uint8], NDArray[np.int64], str]:
-    """Puzzles uint8 [m, S] and their table rows [m], of the run's data set where it is there."""
+    """Puzzles uint8 [m, S], their table rows [m], and their source: the run's dataset or random."""
     folder = training_data_path(trained.experiment.data, Path(trained.workdir.data))
     if (folder / dataset_format.MANIFEST).exists():
         dataset = dataset_format.load(folder)
         if dataset.manifest["fingerprint"] == trained.manifest["fingerprint"]:
-            last = list(dataset.splits)[-1]  # held-out or test puzzles, where there are any
+            last = list(dataset.splits)[-1]  # held-out or test puzzles, if there are any
             index = dataset.splits[last][:CHECKED]
             return dataset.inputs[index], dataset.ids[index].astype(np.int64), last
     c, draw = trained.model.config, np.random.default_rng(0)
@@ -208,7 +207,7 @@ def _flat(weights: Mapping[str, Any], path: str = "") -> dict[str, NDArray[Any]]
 
 
 def _stored(array: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """As files keep it: NumPy's know no bfloat16, so its bits stand there as uint16."""
+    """An array as it is stored: bfloat16 as uint16 words, since NumPy's files have no bfloat16."""
     if dtype == "float32":
         return array.astype(np.float32)
     return array.astype(ml_dtypes.bfloat16).view(np.uint16)

@@ -1,4 +1,4 @@
-"""What an export says of a trained model: only what was configured, counted or measured."""
+"""The facts about a trained model in an export: configured, counted or measured values only."""
 
 import dataclasses
 import json
@@ -14,17 +14,17 @@ from trm_jax.train.trained import Trained
 
 ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting", "how")
 SEARCHED = ("solved", "wrong", "abstained")
-"""Of a lattice model's search; its other scores are those of one chain without search."""
+"""Scores of a lattice model's search; its other scores are those of one chain."""
 FORM_KEYS = ("task", "vocab", "cells", "copies", "seed")
 
 
 def kind_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What kind of puzzle a data set's manifest is of, and what its tokens mean.
+    """The kind of puzzle in a dataset's manifest, and the meaning of its tokens.
 
     Returns:
-      `kind`, which its task takes for a shape (`tasks.task.Shape`); `tokens`, a word for each token
-      id; `symbols`, the characters that are read as each, the first of which is written; none where
-      puzzles are no text.
+      `kind`, the shape of the puzzles (`tasks.task.Shape`); `tokens`, a word for each token id;
+      `symbols`, the characters that are read as each token, of which the first is written, or None
+      if puzzles are not text.
     """
     task = task_of(manifest)
     keys = (*FORM_KEYS[:1], *task.shape_keys, *FORM_KEYS[1:])
@@ -38,7 +38,7 @@ def kind_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_facts(trained: Trained) -> dict[str, Any]:
-    """How the model was trained, as far as others may know: no paths of this machine."""
+    """The public facts about a model's training, without paths of this machine."""
     experiment, source = trained.experiment, trained.manifest.get("source", {})
     released = {} if trained.card is None else {"released_as": trained.card["dtype"]}
     return released | {
@@ -54,7 +54,7 @@ def training_facts(trained: Trained) -> dict[str, Any]:
 
 
 def measured_scores(trained: Trained) -> list[dict[str, Any]]:
-    """What `trm eval` and the training loop measured of this very checkpoint, if anything."""
+    """The scores of this checkpoint that `trm eval` and the training loop have measured."""
     if trained.card is not None:
         return [_of_card(entry, trained.step) for entry in trained.card["measured"]]
     found = []
@@ -65,7 +65,7 @@ def measured_scores(trained: Trained) -> list[dict[str, Any]]:
         try:
             record = json.loads(path.read_text())
         except ValueError:
-            continue  # not written by us: `write_whole` leaves nothing half
+            continue  # another program's file: `write_whole` never leaves incomplete files
         if not isinstance(record, dict) or record.get("checkpoint") != trained.step:
             continue
         scores = {k: v for k, v in record.items() if k in known or k.startswith("pass@")}
@@ -77,7 +77,7 @@ def measured_scores(trained: Trained) -> list[dict[str, Any]]:
         data = str(record.get("data", "")).replace(os.sep, "/")
         found.append(
             {
-                "data": PurePosixPath(data).name,  # the rest of the path is nobody's business
+                "data": PurePosixPath(data).name,  # the rest of the path is private
                 **{key: record[key] for key in ABOUT if key in record},
                 "steps": record.get("steps_used"),
                 "scores": scores,

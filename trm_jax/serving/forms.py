@@ -1,4 +1,4 @@
-"""Puzzles as people hold them, and answers likewise: text, arrays of digits or of characters."""
+"""Input and output formats of the Python API: text, and arrays of digits or of characters."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ class Solved:
     """A model's answer to one puzzle, or to one test of a puzzle with demonstrations (ARC).
 
     Attributes:
-      answer: [rows, columns]. Sudoku: int64 digits from 1, 0 where the model left a cell blank.
-        Maze: characters '#', ' ', 'S', 'G', 'o' (the path). ARC: int64 colours 0 to 9, the first
-        attempt. Other tasks: characters, or what the task makes of it.
-      solved: whether it is right by the rules and the givens; for ARC, whether one of the two
-        attempts is the test's output. None where neither is known.
-      steps: the first step after which the model was confident of its answer; all steps where it
-        never was. ARC: all steps.
-      confidence: halting probability after the last step, 0 to 1. ARC: None, as copies voted.
-      broken: the rules that the answer breaks, in words; none for ARC.
-      text: the answer as one line; for ARC none.
-      name: of the ARC task; else none.
-      second: ARC: the second attempt; else None.
+      answer: [rows, columns]. Sudoku: int64 digits from 1; 0 for a cell that the model left blank.
+        Maze: characters '#', ' ', 'S', 'G' and 'o' (the path). ARC: int64 colours 0 to 9 of the
+        first attempt. Other tasks: characters, or the task's own format.
+      solved: whether the answer satisfies the rules and the givens; for ARC, whether one of the two
+        attempts is the test's output. None if that is unknown.
+      steps: the first step at which the model was confident, or the number of all steps if it never
+        was. ARC: the number of all steps.
+      confidence: halting probability after the last step, 0 to 1. ARC: None, since copies vote.
+      broken: descriptions of the rules that the answer breaks; empty for ARC.
+      text: the answer in one line; empty for ARC.
+      name: name of the ARC task; empty for other tasks.
+      second: the second attempt for ARC; None for other tasks.
     """
 
     answer: NDArray[Any]
@@ -42,19 +42,19 @@ class Solved:
 
 
 def as_questions(shape: Shape, puzzles: Any) -> Tokens:
-    """Puzzles in any form, read and checked.
+    """Reads and checks puzzles.
 
     Args:
-      shape: of the puzzles.
-      puzzles: one or several: a text; an array [S] or [rows, columns], or the same as nested lists;
-        or a list, or array, of those. What an array holds is the task's business: of a Sudoku
-        digits, 0 being a blank, or characters; of a maze characters.
+      shape: shape of the puzzles.
+      puzzles: one puzzle or several: a text; an array [S] or [rows, columns], or the same as nested
+        lists; or a list or array of these. Arrays have digits (0 for a blank) or characters for a
+        Sudoku, and characters for a maze.
 
     Returns:
-      uint8 [m, S].
+      Token ids, uint8 [m, S].
 
     Raises:
-      UserError: there is something else, or a puzzle is malformed or cannot be solved.
+      UserError: the argument has another form, or a puzzle is malformed or has no solution.
     """
     task = task_of(shape)
     board = task.board(shape)
@@ -84,4 +84,4 @@ def as_questions(shape: Shape, puzzles: Any) -> Tokens:
 def _form(puzzles: Any, array: NDArray[Any]) -> str:
     if array.size or isinstance(puzzles, np.ndarray):
         return f"an array {list(array.shape)}"
-    return f"a {type(puzzles).__name__} of unequal ones"
+    return f"a {type(puzzles).__name__} of elements with different shapes"

@@ -1,7 +1,7 @@
-"""Exported models on the Hugging Face hub: pushing them there, and getting them from there.
+"""Pushes exported models to the Hugging Face hub, and downloads them from there.
 
-What lies in the hub's cache on this machine is used without a network. Nothing that was downloaded
-is ever run but the exported program: load.py is for those who do not have this library.
+Models in the hub's cache on this machine are used without a network. Of a downloaded model only the
+exported program is run, not its load.py, which is for users without this library.
 """
 
 import importlib
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def is_name(text: str) -> bool:
-    """Whether a text could be the name of something on the hub, "owner/name" or "...@revision"."""
+    """Whether a text is a valid name on the hub, "owner/name" or "owner/name@revision"."""
     return bool(_NAME.fullmatch(text.removeprefix(SCHEME)))
 
 
@@ -26,21 +26,21 @@ def fetch(name: str) -> Path:
     """Downloads an exported model, or finds it in the cache.
 
     Args:
-      name: "owner/name", with "hf://" before it or not, and "@revision" behind it or not.
+      name: "owner/name", optionally with "hf://" before and "@revision" after it.
 
     Returns:
       A directory in the hub's cache on this machine.
 
     Raises:
-      UserError: the extra `hub` is not installed, the name is none, or it cannot be had.
+      UserError: the extra `hub` is not installed, the name is invalid, or the download fails.
     """
     if not is_name(name):
-        raise UserError(f"{name} is no model on the hub; write hf://owner/name.")
+        raise UserError(f"{name} is not the name of a model on the hub; write hf://owner/name.")
     hub = _library(name)
     repository, _, revision = name.removeprefix(SCHEME).partition("@")
     try:
         found = hub.snapshot_download(repository, revision=revision or None, allow_patterns=FILES)
-    except Exception as error:  # its own, httpx's and the system's: they share no base class
+    except Exception as error:  # huggingface_hub's, httpx's and the system's have no common base
         raise UserError(
             f"{name} is neither a directory here nor in the hub's cache, and could not be "
             f"downloaded ({_reason(hub, error)}); check the name and the network, or copy an "
@@ -50,33 +50,33 @@ def fetch(name: str) -> Path:
 
 
 def check_login(name: str) -> None:
-    """Refuses early, before anything is computed, what `push` would refuse.
+    """Checks that `push` can work, before anything is computed.
 
     Raises:
-      UserError: the name is none, the extra `hub` is not installed, or nobody is logged in.
+      UserError: the name is invalid, the extra `hub` is not installed, or there is no login.
     """
     if not is_name(name) or "@" in name:
         raise UserError(f"--push is {name!r}; write owner/name.")
     if not _library(name).get_token():
         raise UserError(
-            f"nobody is logged in to the hub, so {name} cannot be written; run `hf auth login`, or "
-            "set HF_TOKEN."
+            f"you are not logged in to the hub, so {name} cannot be written; run `hf auth login`, "
+            "or set HF_TOKEN."
         )
 
 
 def push(directory: Path, name: str, *, private: bool) -> str:
-    """Uploads an exported directory, all of its files in one commit.
+    """Uploads an exported directory in one commit.
 
     Args:
-      directory: from `export.save`.
-      name: "owner/name"; made if it is not there.
-      private: where it is made, nobody else sees it.
+      directory: the directory, from `export.save`.
+      name: repository "owner/name"; it is created if it does not exist.
+      private: whether a new repository is private.
 
     Returns:
-      Where it is.
+      The address of the repository.
 
     Raises:
-      UserError: the hub refuses, or cannot be reached.
+      UserError: the hub refuses the upload, or cannot be reached.
     """
     check_login(name)
     hub = _library(name)
@@ -90,7 +90,7 @@ def push(directory: Path, name: str, *, private: bool) -> str:
     except Exception as error:  # as above
         raise UserError(
             f"{directory} is written, but could not be pushed to {name} ({_reason(hub, error)}); "
-            f"mend that, then run: hf upload {repository} {directory}"
+            f"fix that, then run: hf upload {repository} {directory}"
         ) from error
     return f"https://huggingface.co/{repository}"
 
@@ -102,13 +102,13 @@ def _library(name: str) -> Any:
         raise UserError(
             f"{name} needs the package huggingface_hub; install it with: pip install 'trm-jax[hub]'"
         ) from error
-    # It reports each of its own retries, several times; our sentence says it once.
+    # It logs each of its retries several times; the error of this module is enough.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     return hub
 
 
 def _reason(hub: Any, error: Exception) -> str:
-    """What went wrong in one line, in which no token stands whatever the library wrote."""
+    """The error in one line, with the user's token removed."""
     said = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
     text = f"{type(error).__name__}: {said}"
     token: str | None = hub.get_token()

@@ -1,9 +1,9 @@
 """Loads and runs an exported Tiny Recursive Model.
 
-Needs NumPy, JAX and flatbuffers (with which `jax.export` reads programs), and nothing else. This
-file is complete in itself; a copy of it lies in every exported directory:
+Needs only NumPy, JAX and flatbuffers (which `jax.export` uses to read programs). This file does not
+depend on others; each exported directory has a copy of it:
 
-    python load.py PUZZLE ...          answers puzzles of one line each (not ARC's)
+    python load.py PUZZLE ...          answers puzzles of one line each (not for ARC)
 
     from load import load
     answers, halt_logits = load("this/directory")(tokens)
@@ -23,9 +23,9 @@ import numpy as np
 
 FORMAT_VERSION = 1
 FILES = ("program.bin", "weights.npz", "table.npy")
-ROWS = "rows.npz"  # of tasks whose puzzles have rows of their own
-MOST_ROWS = 1 << 32  # bytes of ROWS, unpacked
-CHUNK = 1 << 14  # rows of the table that are looked at at a time
+ROWS = "rows.npz"  # for tasks whose puzzles have their own rows
+MOST_ROWS = 1 << 32  # maximum size of ROWS, unpacked, in bytes
+CHUNK = 1 << 14  # rows of the table that are checked at a time
 KEYS: dict[str, Any] = {
     "sha256": dict,
     "kind": dict,
@@ -35,15 +35,15 @@ KEYS: dict[str, Any] = {
     "vocab": int,
     "steps": int,
     "batch_size": (int, str),
-}  # of manifest.json
-MOST = 64  # questions per call, where the program takes any number
+}  # required entries of manifest.json
+MOST = 64  # questions per call, if the program takes any number
 
 
 class Program:
-    """Answers questions: tokens in, tokens out.
+    """An exported model: maps the tokens of questions to the tokens of answers.
 
     Attributes:
-      manifest: what manifest.json holds; it says what each token means.
+      manifest: content of manifest.json, which has the meaning of each token.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Program:
         """Answers questions.
 
         Args:
-          inputs: integer [m, S], the tokens of the questions.
-          ids: integer [m], rows of the puzzle table; None is row 0, which is right but for ARC.
-          size: questions per call of the program, where it takes any number.
+          inputs: integer [m, S], tokens of the questions.
+          ids: integer [m], rows of the puzzle table; None for row 0, which is right except for ARC.
+          size: questions per call of the program, if it takes any number.
 
         Returns:
-          uint8 [N, m, S], the answers after each step, and float32 [N, m], halting logits: above
-          0 the model believes that the answer is right.
+          The answers after each step, uint8 [N, m, S], and halting logits, float32 [N, m]; the
+          model is confident in answers with a logit above 0.
 
         Raises:
           ValueError: the questions do not fit the program.
@@ -73,16 +73,18 @@ class Program:
         inputs = np.asarray(inputs)
         cells, vocab = self.manifest["cells"], self.manifest["vocab"]
         if inputs.ndim != 2 or inputs.shape[1] != cells or not len(inputs):
-            raise ValueError(f"the questions are {inputs.shape}; the program takes [m, {cells}]")
+            raise ValueError(
+                f"the questions have shape {inputs.shape}; the program takes [m, {cells}]"
+            )
         if inputs.dtype.kind not in "iu" or inputs.min() < 0 or inputs.max() >= vocab:
-            raise ValueError(f"the questions' tokens have to be whole numbers 0 to {vocab - 1}")
+            raise ValueError(f"the questions' tokens must be whole numbers from 0 to {vocab - 1}")
         ids = np.zeros(len(inputs), int) if ids is None else np.asarray(ids)
         if ids.shape != inputs.shape[:1] or ids.min() < 0 or ids.max() >= len(self._table):
             raise ValueError(
-                f"the rows have to be {len(inputs)} whole numbers 0 to {len(self._table) - 1}"
+                f"ids must be {len(inputs)} whole numbers from 0 to {len(self._table) - 1}"
             )
         fixed = self.manifest["batch_size"]
-        # to a power of two, so that few sizes are ever compiled
+        # rounded up to a power of two, so that few sizes are compiled
         size = min(size, 1 << (len(inputs) - 1).bit_length()) if fixed == "any" else fixed
         parts = []
         for first in range(0, len(inputs), size):
@@ -97,7 +99,11 @@ class Program:
 
 
 def load(directory: str | Path) -> Program:
-    """Reads an exported directory; ValueError where it is damaged, in one sentence."""
+    """Loads an exported directory.
+
+    Raises:
+      ValueError: it is not an export, or is damaged.
+    """
     root = Path(directory)
     manifest = read_manifest(root)
     check_files(root, manifest)
@@ -107,21 +113,25 @@ def load(directory: str | Path) -> Program:
         raise ValueError(
             "jax.export reads programs with flatbuffers; pip install flatbuffers"
         ) from error
-    except Exception as error:  # whatever another version of JAX makes of it
+    except Exception as error:  # another version of JAX can raise anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{root / 'program.bin'} was written by JAX {manifest['jax']} and JAX "
-            f"{jax.__version__} cannot read it ({reason}); export the model anew"
+            f"{root / 'program.bin'} was written by JAX {manifest['jax']}, and JAX "
+            f"{jax.__version__} cannot read it ({reason}); export the model again"
         ) from error
     weights = tree({name: floats(array) for name, array in read_arrays(root).items()})
-    # not read into memory: an ARC table is large, and few of its rows are asked for at a time
+    # memory-mapped: an ARC table is large, and few of its rows are used at a time
     table = read_table(root)
     check_fit(root, exported, weights, table, manifest)
     return Program(manifest, exported.call, weights, table)
 
 
 def read_manifest(root: Path) -> dict[str, Any]:
-    """What manifest.json of an exported directory says; ValueError where it is not one."""
+    """Reads manifest.json of an exported directory.
+
+    Raises:
+      ValueError: it cannot be read, or is not the manifest of an export.
+    """
     path = root / "manifest.json"
     try:
         manifest = json.loads(path.read_text("utf-8"))
@@ -129,32 +139,35 @@ def read_manifest(root: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else repr(error)
         raise ValueError(
-            f"{root} is no exported model: its manifest.json cannot be read ({reason[:200]})"
+            f"{root} is not an exported model: its manifest.json cannot be read ({reason[:200]})"
         ) from error
     if version != FORMAT_VERSION:
         raise ValueError(
-            f"{root} has format version {version} and this program reads {FORMAT_VERSION}; "
-            "export the model anew, or take the load.py that lies beside it"
+            f"{root} has format version {version}, but this program reads {FORMAT_VERSION}; "
+            "export the model again, or use the load.py in its directory"
         )
     for key, kinds in KEYS.items():
         if key not in manifest:
-            raise ValueError(f"{path} lacks {key!r}; export the model anew")
+            raise ValueError(f"{path} lacks {key!r}; export the model again")
         value = manifest[key]
         if not isinstance(value, kinds) or isinstance(value, bool):
-            raise ValueError(f"{path} has {key} {str(value)[:80]!r}; export the model anew")
+            raise ValueError(f"{path} has {key} {str(value)[:80]!r}; export the model again")
     symbols, size = manifest["symbols"], manifest["batch_size"]
     if symbols is not None and not all(isinstance(symbol, str) for symbol in symbols):
-        raise ValueError(f"{path} has symbols that are no texts; export the model anew")
+        raise ValueError(f"{path} has symbols that are not strings; export the model again")
     numbers = [manifest[key] for key in ("cells", "vocab", "steps")]
     if min(numbers) < 1 or (size != "any" and (isinstance(size, str) or size < 1)):
-        raise ValueError(f"{path} has sizes {[*numbers, size]}; export the model anew")
+        raise ValueError(f"{path} has sizes {[*numbers, size]}; export the model again")
     return manifest
 
 
 def check_files(root: Path, manifest: dict[str, Any]) -> None:
-    """Raises ValueError, which names the file, where one is not as it was written.
+    """Verifies the SHA-256 of all files of an export.
 
-    The files of an export have fixed names, so nothing outside of its directory is ever read.
+    The files have fixed names, so nothing outside the directory is read.
+
+    Raises:
+      ValueError: a file is missing or was changed.
     """
     digests = manifest["sha256"]
     if set(digests) not in (set(FILES), {*FILES, ROWS}):
@@ -163,7 +176,7 @@ def check_files(root: Path, manifest: dict[str, Any]) -> None:
         )
         raise ValueError(
             f"{root / 'manifest.json'} has hashes of other files than an export has ({names}); "
-            "fetch it again, or export the model anew"
+            "download it again, or export the model again"
         )
     for name in sorted(digests):
         try:
@@ -172,13 +185,15 @@ def check_files(root: Path, manifest: dict[str, Any]) -> None:
         except OSError as error:
             raise ValueError(f"{root / name} cannot be read ({error.strerror})") from error
         if found != digests[name]:
-            raise ValueError(
-                f"{root / name} is not as it was written (its SHA-256 differs); fetch it again"
-            )
+            raise ValueError(f"{root / name} was changed (its SHA-256 differs); download it again")
 
 
 def read_arrays(root: Path, name: str = "weights.npz") -> dict[str, np.ndarray]:
-    """The arrays of an archive, none of which are more than they say; ValueError where damaged."""
+    """Reads the arrays of an .npz file.
+
+    Raises:
+      ValueError: the file is damaged, unpacks to too many bytes, or has non-finite values.
+    """
     path = root / name
     try:
         with zipfile.ZipFile(path) as archive:
@@ -189,27 +204,31 @@ def read_arrays(root: Path, name: str = "weights.npz") -> dict[str, np.ndarray]:
             arrays = {key: found[key] for key in found.files}
         for key, array in arrays.items():
             if name in FILES and not finite(array):
-                raise ValueError(f"{key} holds other things than finite numbers")
-    except Exception as error:  # zipfile, zlib and NumPy have many
+                raise ValueError(f"{key} has values that are not finite numbers")
+    except Exception as error:  # zipfile, zlib and NumPy raise many types
         raise ValueError(
-            f"{path} is damaged ({type(error).__name__}: {error}); export the model anew"
+            f"{path} is damaged ({type(error).__name__}: {error}); export the model again"
         ) from error
     return arrays
 
 
 def read_table(root: Path) -> np.ndarray:
-    """The puzzle table, [R, E] on the disk; ValueError where it is damaged."""
+    """The puzzle table [R, E], memory-mapped.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
     path = root / "table.npy"
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(table, np.ndarray) or table.ndim != 2 or not len(table):
-            raise ValueError("it is no table")
+            raise ValueError("it is not a table")
         for first in range(0, len(table), CHUNK):
             if not finite(table[first : first + CHUNK]):
-                raise ValueError("it holds other things than finite numbers")
+                raise ValueError("it has values that are not finite numbers")
     except Exception as error:
         raise ValueError(
-            f"{path} is damaged ({type(error).__name__}: {error}); export the model anew"
+            f"{path} is damaged ({type(error).__name__}: {error}); export the model again"
         ) from error
     return table
 
@@ -217,37 +236,41 @@ def read_table(root: Path) -> np.ndarray:
 def check_fit(
     root: Path, exported: Any, weights: Any, table: Any, manifest: dict[str, Any]
 ) -> None:
-    """Raises ValueError where the program wants other arrays than there are."""
+    """Checks that the program's arguments fit the weights, the table and the manifest.
+
+    Raises:
+      ValueError: they do not.
+    """
     have = [(array.shape, "float32") for array in jax.tree.leaves(weights)]
     *want, inputs, rows = [(aval.shape, str(aval.dtype)) for aval in exported.in_avals]
     cells, width = int(inputs[0][1]), int(rows[0][1])
     structure = jax.tree.structure(((weights, 0, 0), {}))
     if have != want or exported.in_tree != structure or width != table.shape[1]:
         raise ValueError(
-            f"{root / 'program.bin'} is of another model than the weights beside it; export the "
-            "model anew"
+            f"{root / 'program.bin'} belongs to another model than the weights beside it; export "
+            "the model again"
         )
     if cells != manifest["cells"]:
         raise ValueError(
-            f"{root / 'manifest.json'} has cells {manifest['cells']} and its program takes "
-            f"{cells}; export the model anew"
+            f"{root / 'manifest.json'} has cells {manifest['cells']}, but its program takes "
+            f"{cells}; export the model again"
         )
 
 
 def finite(array: np.ndarray) -> bool:
-    """Whether an array is float32, or bfloat16 as it is kept, and every number of it finite."""
-    if array.dtype == np.uint16:  # an exponent of ones alone is an infinity, or no number
+    """Whether an array is float32, or bfloat16 stored as uint16, and all its values are finite."""
+    if array.dtype == np.uint16:  # an exponent of only ones is an infinity or NaN
         return bool(((array & 0x7F80) != 0x7F80).all())
     return array.dtype == np.float32 and bool(np.isfinite(array).all())
 
 
 def floats(array: np.ndarray) -> np.ndarray:
-    """float32; bfloat16 is kept as uint16, as NumPy's files do not know it."""
+    """A stored array as float32; bfloat16 is stored as uint16, since .npz has no bfloat16."""
     return array.view(jnp.bfloat16).astype(np.float32) if array.dtype == np.uint16 else array
 
 
 def tree(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Nested dicts out of names like "params/network/kernel"."""
+    """Nested dicts from names like "params/network/kernel"."""
     root: dict[str, Any] = {}
     for name, array in arrays.items():
         *groups, last = name.split("/")
@@ -255,26 +278,26 @@ def tree(arrays: dict[str, Any]) -> dict[str, Any]:
         for group in groups:
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
-                raise ValueError(f"{name} is below an array; export the model anew")
+                raise ValueError(f"{name} is below an array; export the model again")
         place[last] = array
     return root
 
 
 def main(puzzles: list[str]) -> None:
-    """Prints an answer to each puzzle, and how sure the model is of it."""
+    """Prints the answer to each puzzle, with the model's confidence."""
     program = load(Path(__file__).parent)
     symbols = program.manifest["symbols"]
     if not puzzles or not symbols:
-        raise ValueError("give puzzles of one line each; of ARC, call load() from Python")
+        raise ValueError("give puzzles of one line each; for ARC, call load() from Python")
     tokens = {symbol: token for token, these in enumerate(symbols) for symbol in these}
     cells = program.manifest["cells"]
     for puzzle in puzzles:
         if len(puzzle) != cells or not set(puzzle) <= set(tokens):
-            raise ValueError(f"{puzzle!r} is not {cells} characters out of {''.join(tokens)!r}")
+            raise ValueError(f"{puzzle!r} is not {cells} characters of {''.join(tokens)!r}")
     answers, logits = program(np.asarray([[tokens[c] for c in puzzle] for puzzle in puzzles]))
     for answer, logit in zip(answers[-1], logits[-1], strict=True):
         text = "".join(symbols[token][:1] or "." for token in answer)
-        print(f"{text}  {1 / (1 + np.exp(-float(logit))):.1%} sure")
+        print(f"{text}  confidence: {1 / (1 + np.exp(-float(logit))):.1%}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The rollout as a function of plain dicts: what is exported, and what the Python API runs."""
+"""The rollout as a function of plain dicts, which is exported."""
 
 import dataclasses
 from collections.abc import Callable
@@ -23,26 +23,26 @@ Function = Callable[[Any, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 def make_function(model: AnyModel, steps: int) -> Function:
-    """The rollout, with the puzzle table's rows as an input.
+    """The rollout as a function with the puzzle table's rows as an input.
 
-    So the table stays outside: no program holds it, and none needs to know how it is split.
+    The table itself is not part of the program, which is therefore independent of its sharding.
 
     Args:
       model: from the registry.
-      steps: supervision steps, N.
+      steps: number of supervision steps, N.
 
     Returns:
-      A function of weights (from `as_dicts`), inputs int32 [B, S] and rows float32 [B, E], that
-      gives answers uint8 [N, B, S] and halting logits float32 [N, B], as `rollout.rollout` does.
+      A function of weights (from `as_dicts`), inputs int32 [B, S] and rows float32 [B, E], which
+      returns answers uint8 [N, B, S] and halting logits float32 [N, B].
     """
-    # no one device's kernels: the program is for all of them
+    # no device-specific kernels: the program is for all platforms
     model = get_model(dataclasses.replace(model.config, attention=PLAIN, kernels=PLAIN))
 
     def record(output: Output) -> tuple[jax.Array, jax.Array]:
         return answers_of(output), output.halt_logits
 
     def function(weights: Any, inputs: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-        vectors = weights.get("initial", {})  # a model without initial vectors has no such group
+        vectors = weights.get("initial", {})  # missing in models without initial vectors
         initial = [vectors[str(i)] for i in range(len(vectors))]
         return take_steps(model, weights["params"], initial, inputs, rows, steps, record)
 
@@ -50,7 +50,7 @@ def make_function(model: AnyModel, steps: int) -> Function:
 
 
 def as_dicts(weights: Weights) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """The weights as nested dicts of NumPy arrays, and the puzzle table [R, E] apart."""
+    """The weights as nested dicts of NumPy arrays, and the puzzle table [R, E] separately."""
     host = jax.device_get(weights)
     initial = {str(i): np.asarray(vector) for i, vector in enumerate(host.initial)}
     params = jax.tree.map(np.asarray, host.params)
@@ -61,14 +61,14 @@ def as_dicts(weights: Weights) -> tuple[dict[str, Any], NDArray[np.float32]]:
 def export_function(
     model: AnyModel, steps: int, weights: dict[str, Any], row_width: int, batch_size: int | str
 ) -> bytes:
-    """The serialised program, for CPUs, NVIDIA's GPUs and TPUs.
+    """The serialised program for CPU, CUDA and TPU.
 
     Args:
       model: from the registry.
-      steps: supervision steps.
-      weights: from `as_dicts`; only shapes are looked at.
-      row_width: E.
-      batch_size: B, or "any".
+      steps: number of supervision steps.
+      weights: from `as_dicts`; only their shapes are used.
+      row_width: width of the puzzle table's rows, E.
+      batch_size: questions per call, B, or "any".
     """
     batch = export.symbolic_shape("b")[0] if batch_size == ANY else batch_size
     shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.float32), weights)

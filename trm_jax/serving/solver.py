@@ -31,7 +31,7 @@ from trm_jax.train import trained as work_directories
 from trm_jax.train.trained import Trained
 
 MOST = 64
-"""Questions in one call of a program."""
+"""Maximum number of questions per call of a program."""
 
 
 def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Solver":
@@ -40,12 +40,13 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
     Args:
       path: a work directory of `trm train`, a directory of `trm export`, the name of a released
         model (`trm models`), or a model on the Hugging Face hub: "hf://owner/name" or "owner/name",
-        after which "@revision" may follow. A path that is there comes before a name. A model in
-        the hub's cache is found without a network.
-      checkpoint: of a work directory; None takes the best on held-out puzzles.
+        optionally followed by "@revision". An existing path takes precedence over a name. Models in
+        the hub's cache need no network.
+      checkpoint: training step of a work directory's checkpoint; None for the best on held-out
+        puzzles.
 
     Raises:
-      UserError: there is no model, or it is damaged.
+      UserError: the model does not exist, or is damaged.
     """
     text = os.fspath(path)
     if not text.startswith(hub.SCHEME):
@@ -63,8 +64,8 @@ def load(path: str | os.PathLike[str], *, checkpoint: int | None = None) -> "Sol
             return _released(text, checkpoint)
         if not hub.is_name(text):
             raise UserError(
-                f"{text} is not there; give a work directory, an exported one, a released model's "
-                f"name ({listed(cards())}), or hf://owner/name."
+                f"{text} does not exist; give a work directory, an exported directory, the name of "
+                f"a released model ({listed(cards())}), or hf://owner/name."
             )
     return _exported(hub.fetch(text), checkpoint)
 
@@ -77,13 +78,13 @@ def of_trained(trained: Trained) -> "Solver":
 
 def _released(name: str, checkpoint: int | None) -> "Solver":
     if checkpoint is not None:
-        raise UserError(f"{name} is released and holds one checkpoint; leave `checkpoint` out.")
+        raise UserError(f"{name} is released and has one checkpoint; leave `checkpoint` out.")
     return of_trained(load_released(name))
 
 
 def _exported(root: Path, checkpoint: int | None) -> "OfExport":
     if checkpoint is not None:
-        raise UserError(f"{root} is an export and holds one checkpoint; leave `checkpoint` out.")
+        raise UserError(f"{root} is an export and has one checkpoint; leave `checkpoint` out.")
     try:
         return OfExport(root)
     except ValueError as error:
@@ -91,16 +92,20 @@ def _exported(root: Path, checkpoint: int | None) -> "OfExport":
     except (LookupError, TypeError, AttributeError) as error:
         raise UserError(
             f"{root / 'manifest.json'} is damaged ({type(error).__name__}: {error}); export the "
-            "model anew."
+            "model again."
         ) from error
 
 
 def _rows(root: Path, manifest: Mapping[str, Any]) -> Rows:
-    """Whose the rows of an export's table are; ValueError where that is damaged."""
+    """The names of an export's table rows.
+
+    Raises:
+      ValueError: they are missing or damaged.
+    """
     if exports.ROWS not in manifest["sha256"]:
         raise ValueError(
             f"{root / 'manifest.json'} has no hash of {exports.ROWS}, which names the rows of its "
-            "table; export the model anew"
+            "table; export the model again"
         )
     found = exports.read_arrays(root, exports.ROWS)
     if not {"tasks", "first", "transforms"} <= set(found) or (
@@ -113,16 +118,16 @@ def _rows(root: Path, manifest: Mapping[str, Any]) -> Rows:
         or (np.diff(found["first"]) < 1).any()
         or found["first"][-1] != len(found["transforms"])
     ):
-        raise ValueError(f"{root / exports.ROWS} names no rows of a table; export the model anew")
+        raise ValueError(f"{root / exports.ROWS} has no valid rows; export the model again")
     return Rows(tuple(found["tasks"].tolist()), found["first"], found["transforms"])
 
 
 class Solver(abc.ABC):
-    """A trained model. Its programs are compiled once for each number of steps and of puzzles.
+    """A trained model. Its programs are compiled once per number of steps and batch size.
 
     Attributes:
-      kind: what puzzles it knows: `task`, and `box`, `side`, `vocab`, `cells`.
-      steps: supervision steps that it takes unless told otherwise.
+      kind: kind of its puzzles: `task`, and `box`, `side`, `vocab`, `cells`.
+      steps: default number of supervision steps.
     """
 
     kind: Mapping[str, Any]
@@ -139,20 +144,20 @@ class Solver(abc.ABC):
         """Solves puzzles.
 
         Args:
-          puzzles: one or several, see `serving.forms.as_questions`. ARC: a task in Kaggle's form,
-            `{"train": pairs, "test": pairs}`, or several by name.
-          steps: supervision steps; None takes `self.steps`, and an export takes no more.
-          copies: ARC: augmented copies of each test that vote, besides the original; None takes as
-            many as in training.
-          fit_updates: ARC, work directories only: as `trm solve --fit_updates`; None fits where
-            the puzzle table lacks rows.
+          puzzles: one puzzle or several, see `serving.forms.as_questions`. ARC: a task in Kaggle's
+            format, `{"train": pairs, "test": pairs}`, or several by name.
+          steps: number of supervision steps; None for `self.steps`, which is an export's maximum.
+          copies: augmented copies of each test that vote, besides the original (ARC only); None
+            for as many as in training.
+          fit_updates: updates of training on demonstrations, as `trm solve --fit_updates` (ARC and
+            work directories only); None trains if the puzzle table lacks rows.
 
         Returns:
-          One answer for each puzzle, or for each test of each task, in order.
+          One answer per puzzle or, for ARC, per test of each task, in order.
 
         Raises:
-          UserError: a puzzle is malformed, contradicts itself, or has no solution; a task is
-            unknown to an export; a setting makes no sense.
+          UserError: a puzzle is malformed, contradictory or without a solution; a task is not in
+            the puzzle table of an export; a setting is invalid.
         """
         steps = self.steps if steps is None else steps
         if steps < 1:
@@ -184,11 +189,11 @@ class Solver(abc.ABC):
     def _submission(
         self, dataset: Dataset, steps: int, copies: int, fit_updates: int | None
     ) -> dict[str, Any]:
-        """Two attempts at each test of each puzzle, by the puzzles' names."""
+        """A submission: two attempts at each test of each puzzle, by puzzle name."""
 
 
 class OfWorkDir(Solver):
-    """The model of a work directory, which takes any number of steps, and fits ARC's rows."""
+    """The model of a work directory: takes any number of steps, and trains missing rows for ARC."""
 
     def __init__(self, trained: Trained) -> None:
         """Takes a loaded model."""
@@ -200,7 +205,7 @@ class OfWorkDir(Solver):
         self, questions: NDArray[np.uint8], steps: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.floating]]:
         trained = self._trained
-        # a power of two, so that few sizes are ever compiled
+        # rounded up to a power of two, so that few sizes are compiled
         size = min(MOST, 1 << (len(questions) - 1).bit_length())
         if (steps, size) not in self._rollouts:
             self._rollouts[steps, size] = Rollout(trained.model, trained.mesh, steps, size)
@@ -216,9 +221,9 @@ class OfWorkDir(Solver):
 
 
 class OfLattice(OfWorkDir):
-    """A lattice model, which searches: a puzzle gets an answer that keeps the rules, or none.
+    """A lattice model, which searches: its answers satisfy the rules, or it abstains.
 
-    `Solved.steps` are the rounds of its search. A puzzle without an answer is not `solved`, and its
+    `Solved.steps` is the number of rounds of the search. If it abstains, `solved` is False and
     `answer` is the question.
     """
 
@@ -230,7 +235,7 @@ class OfLattice(OfWorkDir):
 
     def _solve(self, questions: NDArray[np.uint8], steps: int) -> list[Solved]:
         if steps != self.steps:
-            raise UserError(f"steps is {steps}, and a lattice model searches; leave it out.")
+            raise UserError(f"steps is {steps}, but a lattice model searches; leave it out.")
         found = self._search(self._trained.weights.params, questions)
         answers = np.where(found.solved[:, None], found.answers, questions)
         judgements = judged(self.kind, questions, answers[None], found.solved[None].astype(float))
@@ -241,10 +246,14 @@ class OfLattice(OfWorkDir):
 
 
 class OfExport(Solver):
-    """An exported model, which needs none of the code that trained it."""
+    """An exported model, which does not need the code that trained it."""
 
     def __init__(self, root: Path) -> None:
-        """Reads it; ValueError or KeyError where it is damaged."""
+        """Loads an exported directory.
+
+        Raises:
+          ValueError: it is not an export, or is damaged.
+        """
         self._program = exports.load(root)
         manifest = self._program.manifest
         self.kind, self.steps = manifest["kind"], manifest["steps"]
@@ -252,7 +261,7 @@ class OfExport(Solver):
         for key in (*task.shape_keys, "vocab", "cells", *(("copies", "seed") * task.grouped)):
             if key not in self.kind:
                 raise ValueError(
-                    f"{root / 'manifest.json'} has a kind without {key!r}; export the model anew"
+                    f"{root / 'manifest.json'} has a kind without {key!r}; export the model again"
                 )
         if task.grouped:
             self._rows = _rows(root, manifest)
@@ -278,13 +287,13 @@ class OfExport(Solver):
     def _check(self, steps: int) -> None:
         if steps > self.steps:
             raise UserError(
-                f"steps is {steps} and the model was exported with {self.steps}; take no more, or "
-                "export it with --steps."
+                f"steps is {steps}, but the model was exported with {self.steps}; give at most "
+                "that many, or export it with --steps."
             )
 
 
 def _solved(shape: Shape, answer: Answer) -> Solved:
-    """An answer to a puzzle of text."""
+    """The answer to a puzzle without demonstrations."""
     task = task_of(shape)
     return Solved(
         answer=task.write_array(shape, answer.answer),
@@ -297,6 +306,6 @@ def _solved(shape: Shape, answer: Answer) -> Solved:
 
 
 def _attempted(test: Attempted, steps: int) -> Solved:
-    """The attempts at one test of a puzzle with demonstrations, in colours."""
+    """The attempts at one test of a puzzle with demonstrations, as colours 0 to 9."""
     first, second = (grid.astype(np.int64) - FIRST_DIGIT for grid in test.attempts)
     return Solved(answer=first, solved=test.right, steps=steps, name=test.name, second=second)

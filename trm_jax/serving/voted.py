@@ -1,4 +1,4 @@
-"""Puzzles with demonstrations by an exported program: rows are found by name, copies vote."""
+"""Solves puzzles with demonstrations by an exported program: rows by name, and copies vote."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ from trm_jax.serving.load import Program
 from trm_jax.tasks.task import task_of
 from trm_jax.tasks.views import ask
 
-AT_ONCE = 1024  # questions whose answers at all depths are held at a time
+AT_ONCE = 1024  # questions whose answers at all depths are in memory at a time
 
 
 def vote(program: Program, rows: Rows, dataset: Dataset, copies: int, steps: int) -> dict[str, Any]:
-    """Two attempts at each test, a submission.
+    """Makes a submission: two attempts at each test.
 
     Args:
-      program: exported from a model of the data set's task.
-      rows: whose the rows of its puzzle table are.
-      dataset: from `Task.groups_of`.
+      program: exported program of a model of the dataset's task.
+      rows: names of the rows of its puzzle table.
+      dataset: the puzzles, from `Task.groups_of`.
       copies: augmented copies of each test that vote, besides the original.
-      steps: supervision steps, no more than the program takes.
+      steps: number of supervision steps; at most the program's.
 
     Raises:
       UserError: the table lacks a row.
@@ -50,7 +50,7 @@ def _find(questions: Questions, rows: Rows) -> NDArray[np.int32]:
         new = [name for name in questions.dataset.rows.names if name not in known]
         what = f"task {new[0]!r} is" if new else "some of the copies are"
         raise UserError(
-            f"{what} not in the puzzle table of this exported model, which cannot fit new rows; "
-            "load the work directory it came from, whose solve() fits them, or give tasks by the "
-            "names and with no more copies than it was trained on."
+            f"{what} not in the puzzle table of this exported model, which cannot train new rows; "
+            "load the work directory that it came from, whose solve() trains them, or give tasks "
+            "that it was trained on, with at most as many copies."
         ) from error

@@ -1,1 +1,1 @@
-"""Boards and traces for people: terminal, pictures, pages, animations."""
+"""Drawing puzzles, predictions and traces: in the terminal, as pictures, pages and animations."""

@@ -1,4 +1,4 @@
-"""Pictures of boards: letters on paper or coloured cells, as their description says."""
+"""Draws boards with matplotlib: letters on white ("paper") or coloured cells."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,28 +11,28 @@ from trm_jax.tasks.board import PAPER, Board, Grid, Token
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# inches of a board's longer side, and limits of its cells
+# inches: a board's longer side, and the smallest and largest side of its cells
 PAPER_SIDE, PAPER_CELL = 7.0, (0.16, 0.28)
 FILLED_SIDE, FILLED_CELL = 2.6, (0.075, 0.25)
 CANVAS_SIDE, CANVAS_CELL = 1.7, (0.06, 0.2)
-NOTHING = 0.6  # inches of a board that is not there
+NOTHING = 0.6  # inches: side of the space for an unknown board
 
-FONT = 8  # points, as everywhere in matplotlib
+FONT = 8  # points
 LETTER = 11  # points, in the largest cells of paper
 FILLED_LINE = "#666666"
 WRONG_PAPER = "#fcd9d9"
 
 
 def draw_board(axes: "Axes", board: Board, panel: Panel) -> None:
-    """Draws the board of a panel; cells where a prediction is wrong are marked.
+    """Draws the board of a panel, with wrong cells of a prediction marked.
 
-    Coloured cells are crossed out, and letters on paper are red on a red shade; a letter that the
-    question leaves open is green where it is right.
+    Wrong coloured cells are crossed out, and wrong letters on paper are red on light red. Letters
+    in cells that the question leaves open are green where they are correct.
 
     Args:
-      axes: to draw on.
-      board: how it looks.
-      panel: a question mark is drawn where its board is not known.
+      axes: axes to draw on.
+      board: the board's appearance.
+      panel: the panel; an unknown board is drawn as a question mark.
     """
     grid = panel.board
     if grid is None or not grid.size:
@@ -51,7 +51,7 @@ def draw_board(axes: "Axes", board: Board, panel: Panel) -> None:
 
 
 def board_size(board: Board, panel: Panel) -> tuple[float, float]:
-    """Width and height in inches of the board of a panel."""
+    """Width and height of a panel's board, in inches."""
     rows, columns = board.rows, board.columns
     if panel.board is not None:
         rows, columns = panel.board.shape
@@ -62,7 +62,7 @@ def board_size(board: Board, panel: Panel) -> tuple[float, float]:
 
 
 def _cell_inches(board: Board, cells: int) -> float:
-    """Of a cell, so that so many fit on the longer side, within limits."""
+    """Side of a cell in inches, for `cells` cells on the board's longer side."""
     side, limits = (FILLED_SIDE, FILLED_CELL) if board.filled else (PAPER_SIDE, PAPER_CELL)
     if board.canvas:
         side, limits = CANVAS_SIDE, CANVAS_CELL if board.filled else PAPER_CELL
@@ -70,7 +70,7 @@ def _cell_inches(board: Board, cells: int) -> float:
 
 
 def _fill(axes: "Axes", board: Board, grid: Grid, mistaken: Cells) -> None:
-    """Fills the cells with colours; mistaken ones that are paper with a shade."""
+    """Fills the cells with their colours, and wrong cells of paper with light red."""
     rows, columns = grid.shape
     fills = np.asarray([draw.rgb(token.fill or PAPER) for token in board.tokens], np.uint8)
     paper = np.asarray([not token.fill for token in board.tokens])
@@ -81,7 +81,7 @@ def _fill(axes: "Axes", board: Board, grid: Grid, mistaken: Cells) -> None:
 
 
 def _rule(axes: "Axes", board: Board, rows: int, columns: int) -> None:
-    """Draws thin lines between cells, and thick ones around boxes."""
+    """Draws thin lines between cells and thick ones around boxes."""
     if board.lines:
         colour = FILLED_LINE if board.filled else draw.GREY
         axes.hlines(range(rows + 1), 0, columns, colors=colour, linewidths=0.5)
@@ -98,7 +98,7 @@ def _write(axes: "Axes", board: Board, panel: Panel, mistaken: Cells) -> None:
     grid = panel.board
     assert grid is not None
     inches = _cell_inches(board, max(grid.shape))
-    # a board that answers nothing is a question, or stands alone: its letters are all given
+    # a board without a question is a question itself: all its letters are givens
     question = grid if panel.question is None else panel.question
     given = given_cells(board, question, grid)
     longest = max(len(token.letter) for token in board.tokens)
@@ -120,7 +120,7 @@ def _filled_style(token: Token, inches: float) -> dict[str, Any]:
 
     size = min(FONT, 72 * inches * 0.9)
     return {
-        # an edge of the cell's colour: to be read on a faded cell, too
+        # an outline in the cell's colour keeps the letter legible on a faded cell
         "path_effects": [withStroke(linewidth=size / 6, foreground=token.fill or PAPER)],
         "color": draw.ink(token.fill or PAPER),
         "weight": "bold",
@@ -139,7 +139,7 @@ def _paper_style(given: bool, inches: float) -> dict[str, Any]:
 
 
 def _cross_out(axes: "Axes", wrong: Cells, inches: float) -> None:
-    """Crosses in cells of so many inches, white with a red core: to be seen on every colour."""
+    """Draws crosses in cells of `inches` inches, red with a white edge to contrast any colour."""
     lines = []
     for row, column in np.argwhere(wrong).tolist():
         near, far = 0.22, 0.78

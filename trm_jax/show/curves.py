@@ -1,4 +1,4 @@
-"""Curves of a run: learning, accuracy by depth, and accuracy against compute."""
+"""Figures of a run: learning curves, accuracy by depth, and accuracy against compute."""
 
 import csv
 import io
@@ -18,13 +18,13 @@ STYLES = {"halt": "-", "majority": "--", "oracle": ":"}
 NAMES = {
     "halt": "most confident by halting head",
     "majority": "majority",
-    "oracle": "any right (oracle)",
+    "oracle": "any correct (oracle)",
 }
 LINES = ("-", "--", ":", "-.")
 
 
 class Point(NamedTuple):
-    """Mean, smallest and largest value over the seeds, at one update or depth."""
+    """Mean, minimum and maximum over the seeds, at one update or depth `x`."""
 
     x: int
     mean: float
@@ -33,7 +33,12 @@ class Point(NamedTuple):
 
 
 def learning_curve(axes: "Axes", entries: Sequence[dict[str, Any]]) -> None:
-    """Exact accuracy against updates, out of the lines of metrics.jsonl."""
+    """Plots exact accuracy against updates.
+
+    Args:
+      axes: axes to draw on.
+      entries: lines of the run's metrics.jsonl.
+    """
     curves = (
         ("train/all/exact_accuracy", "training, all rows", "-", "#1f77b4"),
         ("train/halted/exact_accuracy", "training, halted rows", ":", "#1f77b4"),
@@ -50,7 +55,13 @@ def learning_curve(axes: "Axes", entries: Sequence[dict[str, Any]]) -> None:
 
 
 def accuracy_by_depth(axes: "Axes", by_depth: Sequence[dict[str, Any]], label: str) -> None:
-    """Accuracy after each supervision step, out of an evaluation."""
+    """Plots accuracy after each supervision step.
+
+    Args:
+      axes: axes to draw on.
+      by_depth: `by_depth` of an evaluation.
+      label: name of the evaluation in the legend.
+    """
     depth = [d["depth"] for d in by_depth]
     for key, name, style in (("exact_accuracy", "grids", "o-"), ("cell_accuracy", "cells", ":")):
         axes.plot(depth, [100 * d[key] for d in by_depth], style, label=f"{label}: {name}")
@@ -63,13 +74,13 @@ def accuracy_by_depth(axes: "Axes", by_depth: Sequence[dict[str, Any]], label: s
 def bands(
     axes: "Axes", groups: Iterable[tuple[str, Sequence[Point]]], xlabel: str, title: str
 ) -> None:
-    """A line for each group's mean, in a band from its lowest to its highest seed.
+    """Plots each group's mean as a line, in a band from its lowest to its highest seed.
 
     Args:
-      axes: to draw on.
-      groups: label and points; each keeps its colour and line from one call to the next.
-      xlabel: what `Point.x` is.
-      title: of the axes.
+      axes: axes to draw on.
+      groups: label and points of each group; its index determines its colour and line style.
+      xlabel: label of the x axis, `Point.x`.
+      title: title of the axes.
     """
     for number, (label, points) in enumerate(groups):
         colour, style = f"C{number % 10}", LINES[number // 10 % len(LINES)]
@@ -83,7 +94,15 @@ def bands(
 
 
 def write_curve(result: Mapping[str, Any], path: epath.PathLike) -> dict[str, str]:
-    """Writes a result of `evaluate_curve` as PATH.csv and PATH.png; gives their paths."""
+    """Writes a result of `evaluate_curve` as a table and a figure.
+
+    Args:
+      result: the evaluation.
+      path: path without a suffix.
+
+    Returns:
+      `csv` and `png`, the paths of the files.
+    """
     target = epath.Path(path)
     names = {"csv": f"{target}.csv", "png": f"{target}.png"}
     rows = result["curve"]
@@ -103,13 +122,13 @@ def write_curve(result: Mapping[str, Any], path: epath.PathLike) -> dict[str, st
 
 
 def by_depth(axes: "Axes", rows: Sequence[Row]) -> None:
-    """Exact accuracy after each step, a line for each rule and width."""
+    """Plots exact accuracy after each step, with a line for each rule and width."""
     _lines(axes, rows, "depth")
-    axes.set(xlabel="supervision steps of each try", title="depth and width")
+    axes.set(xlabel="supervision steps of each rollout", title="depth and width")
 
 
 def by_compute(axes: "Axes", rows: Sequence[Row]) -> None:
-    """The same against all steps of a puzzle, TFLOP above, with what halting makes of it."""
+    """Plots exact accuracy against the steps (and TFLOP) per puzzle, with points for halting."""
     _lines(axes, rows, "steps")
     for patience in dict.fromkeys(r["patience"] for r in rows if r["rule"] == "halting"):
         points = [
@@ -117,18 +136,18 @@ def by_compute(axes: "Axes", rows: Sequence[Row]) -> None:
             for r in rows
             if r["rule"] == "halting" and r["patience"] == patience
         ]
-        label = f"one try, halting, patience {patience}"
+        label = f"one rollout, halting, patience {patience}"
         mark = "os^v"[(patience - 1) % 4]
         axes.plot(*zip(*points, strict=True), mark, color="black", ms=4, alpha=0.6, label=label)
     tera = max(r["tflop"] / r["steps"] for r in rows)
     above = axes.secondary_xaxis("top", functions=(lambda s: s * tera, lambda t: t / tera))
     above.set_xlabel("TFLOP per puzzle", fontsize=8)
     above.tick_params(labelsize=7)
-    axes.set(xlabel="supervision steps per puzzle, all tries")
+    axes.set(xlabel="supervision steps per puzzle, all rollouts")
 
 
 def reliability(axes: "Axes", found: Mapping[str, Any]) -> None:
-    """How often answers are right, by the halting probability that the model gives them."""
+    """Plots a reliability diagram: accuracy by bin of halting probability."""
     bins = [i for i, count in enumerate(found["count"]) if count]
     axes.plot([0, 100], [0, 100], color="#999999", lw=1, label="perfect")
     axes.bar(
@@ -143,7 +162,7 @@ def reliability(axes: "Axes", found: Mapping[str, Any]) -> None:
         [100 * found["exact_accuracy"][i] for i in bins],
         "o-",
         color="#d62728",
-        label="right, by bin",
+        label="accuracy, by bin",
     )
     area = found["halt_auc"]
     text = "AUC -" if area is None else f"AUC {area:.3f}"
@@ -159,7 +178,7 @@ def reliability(axes: "Axes", found: Mapping[str, Any]) -> None:
 
 
 def _lines(axes: "Axes", rows: Sequence[Row], x: str) -> None:
-    """One line for each rule and width; the rules of a single try are one."""
+    """Plots a line for each rule and width; for a single rollout all rules are the same."""
     search = [r for r in rows if r["rule"] in STYLES]
     widths = list(dict.fromkeys(r["width"] for r in search))
     for rule, style in STYLES.items():
@@ -171,7 +190,7 @@ def _lines(axes: "Axes", rows: Sequence[Row], x: str) -> None:
                 for r in search
                 if r["rule"] == rule and r["width"] == width
             ]
-            label = "one try" if width == 1 else f"{width} tries: {NAMES[rule]}"
+            label = "one rollout" if width == 1 else f"{width} rollouts: {NAMES[rule]}"
             colour = f"C{number % 10}"
             axes.plot(*zip(*points, strict=True), style, color=colour, lw=1.4, label=label)
     axes.set_xscale("log", base=2)

@@ -1,4 +1,4 @@
-"""What `trm show` shows: puzzles as rows of boards, and the model's answers among them."""
+"""The content of `trm show`: puzzles as groups of boards, with a model's predictions."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -19,10 +19,13 @@ Numbers = NDArray[np.int64]
 
 
 class Puzzle(NamedTuple):
-    """What is shown of one puzzle: its name, and examples int64 [.] of its data set.
+    """A puzzle to show.
 
-    Of a named puzzle those asked are "test" 1, 2 and so on, or each is a "pair" where all are
-    trained on.
+    Attributes:
+      name: name of the puzzle.
+      demonstrations: int64 [d], examples of the dataset that demonstrate it.
+      asked: int64 [t], examples of the dataset that ask it.
+      word: title of each asked example: "test", or "pair" if it is trained on.
     """
 
     name: str
@@ -32,21 +35,26 @@ class Puzzle(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """The model's answers uint8 [m, S] to questions, and its halting probabilities float [m]."""
+    """A model's answers to m questions.
+
+    Attributes:
+      answers: uint8 [m, S], token ids.
+      confidence: float [m], halting probabilities.
+    """
 
     answers: NDArray[np.uint8]
     confidence: NDArray[np.floating]
 
     def part(self, places: slice) -> "Predictions":
-        """Those to the questions at these places."""
+        """The predictions for a slice of the questions."""
         return Predictions(self.answers[places], self.confidence[places])
 
 
 def board_of(dataset: Dataset) -> Board:
-    """How the boards of a data set look.
+    """The appearance of a dataset's boards.
 
     Raises:
-      UserError: this program does not know its task.
+      UserError: the dataset's task is unknown.
     """
     return task_of(dataset.manifest).board(dataset.manifest)
 
@@ -57,14 +65,14 @@ def choose(
     """Picks puzzles of a split.
 
     Args:
-      dataset: any.
-      split: its name.
-      first: how many puzzles of the split are passed over.
-      count: how many are picked; fewer where there are not so many.
-      names: pick these named puzzles instead.
+      dataset: the dataset.
+      split: name of the split.
+      first: index of the first puzzle within the split.
+      count: maximum number of puzzles.
+      names: names of the puzzles to pick, instead of `first` and `count`.
 
     Raises:
-      UserError: the split is missing or empty, or has no such puzzles.
+      UserError: the split is missing or empty, or does not have these puzzles.
     """
     examples = dataset.examples(split)
     where = f"split '{split}'"
@@ -76,8 +84,8 @@ def choose(
         return [_named(dataset, split, number, puzzle_of) for number in numbers[picked].tolist()]
     if names:
         raise UserError(
-            f"{names[0]!r} is no puzzle's name, as the puzzles of this data set have none; "
-            "choose by --first and --count."
+            f"there is no puzzle {names[0]!r}: the puzzles of this dataset have no names; choose "
+            "with --first and --count."
         )
     _check_first(first, len(examples), where)
     chosen = examples[first : first + count, None]
@@ -86,10 +94,15 @@ def choose(
 
 
 def find(dataset: Dataset, names: Sequence[str], splits: Sequence[str]) -> list[Puzzle]:
-    """Named puzzles, each of the first of `splits` that has it.
+    """Finds puzzles by name.
+
+    Args:
+      dataset: the dataset.
+      names: names of the puzzles.
+      splits: splits to search, in order.
 
     Raises:
-      UserError: no split has one of them, or puzzles have no names.
+      UserError: a puzzle is in none of the splits, or puzzles have no names.
     """
     there = [split for split in splits if len(dataset.splits.get(split, ()))]
     puzzle_of, found = dataset.puzzles(), []
@@ -102,7 +115,7 @@ def find(dataset: Dataset, names: Sequence[str], splits: Sequence[str]) -> list[
         )
         split = next(holding, None)
         if split is None and dataset.rows.grouped:
-            pick(dataset.rows.names, "the data set", 0, 0, [name])  # refuses it
+            pick(dataset.rows.names, "the dataset", 0, 0, [name])  # raises if it does not exist
         found += choose(dataset, split or there[0], 0, 0, [name])
     return found
 
@@ -110,17 +123,17 @@ def find(dataset: Dataset, names: Sequence[str], splits: Sequence[str]) -> list[
 def pick(
     there: Sequence[str], where: str, first: int, count: int, names: Sequence[str]
 ) -> list[int]:
-    """Places of the named puzzles that are asked for, among the names of all.
+    """Indices of the chosen puzzles in a list of names.
 
     Args:
-      there: names of all there are.
-      where: they are, for the error.
+      there: names of all puzzles.
+      where: description of the list, for errors.
       first: as in `choose`.
       count: as in `choose`.
       names: as in `choose`.
 
     Raises:
-      UserError: there are no such puzzles.
+      UserError: a puzzle does not exist.
     """
     if not names:
         _check_first(first, len(there), where)
@@ -141,23 +154,23 @@ def exhibits(
     copies: int = 0,
     predict: Callable[[Questions], Predictions] | None = None,
 ) -> list[Exhibit]:
-    """Puzzles with their answers, and with predictions.
+    """Exhibits of puzzles with their answers and, if `predict` is given, predictions.
 
     Args:
-      dataset: that the puzzles are from.
+      dataset: the dataset of the puzzles.
       puzzles: from `choose`.
-      copies: augmented copies that are shown of the first one, or as many as it has.
-      predict: answers questions; None shows no predictions.
+      copies: maximum number of augmented copies of the first puzzle to show.
+      predict: predicts the answers to questions; None for no predictions.
 
     Raises:
-      UserError: copies are asked for and the first puzzle has none.
+      UserError: copies are requested and the first puzzle has none.
     """
     shown = view(dataset, copies, 0, train=False)
     have = int(shown.count(puzzles[0].asked[:1])[0])
     if copies and have == 1:
         raise UserError(
-            f"{puzzles[0].name} has no augmented copies in this data set; leave out --copies, or "
-            "build the data set with some."
+            f"{puzzles[0].name} has no augmented copies in this dataset; leave --copies out, or "
+            "build the dataset with copies."
         )
     showings = [(puzzle, 0) for puzzle in puzzles]
     showings[1:1] = [(puzzles[0], copy) for copy in range(1, min(copies + 1, have))]
@@ -180,13 +193,13 @@ def exhibits(
 def _check_first(first: int, have: int, where: str) -> None:
     if first >= have:
         raise UserError(
-            f"--first is {first} and {where} has {have} puzzles, numbered from 0; "
-            "give a smaller one."
+            f"--first is {first}, but {where} has {have} puzzles, counted from 0; give a smaller "
+            "number."
         )
 
 
 def _named(dataset: Dataset, split: str, number: int, puzzle_of: Numbers) -> Puzzle:
-    """A puzzle's pairs in the split; those before them, if in another one, demonstrate it."""
+    """The puzzle of this number: its pairs in the split are asked, earlier ones demonstrate."""
     pairs = np.flatnonzero(puzzle_of == number)
     asked = pairs[np.isin(pairs, dataset.examples(split))]
     name = f"{dataset.rows.names[number]} [{split}]"
@@ -194,7 +207,7 @@ def _named(dataset: Dataset, split: str, number: int, puzzle_of: Numbers) -> Puz
 
 
 def _exhibit(asked: Questions, puzzle: Puzzle, copy: int, mine: Predictions | None) -> Exhibit:
-    """One copy of a puzzle; `mine` are the predictions of its questions."""
+    """The exhibit of one copy of a puzzle, with the predictions `mine` for its questions."""
     dataset = asked.dataset
     pairs = np.concatenate([puzzle.demonstrations, puzzle.asked])
     inputs, labels, ids = asked.view.show(pairs, np.full(len(pairs), copy))
@@ -221,7 +234,7 @@ def _exhibit(asked: Questions, puzzle: Puzzle, copy: int, mine: Predictions | No
 def _pair(
     dataset: Dataset, titles: tuple[str, str], question: Tokens, label: Tokens
 ) -> list[Panel]:
-    """The panels of a question [S] and of its answer [S], which is all 0 where it is not known."""
+    """The panels of a question [S] and its label [S]; a label of only 0 is unknown."""
     shape = dataset.manifest
     task = task_of(shape)
     board = task.grid(shape, question)
@@ -233,13 +246,13 @@ def _pair(
 def _predicted(
     dataset: Dataset, question: Tokens, label: Tokens, answer: Tokens, confidence: float
 ) -> Panel:
-    """The panel of a prediction [S], with its verdict."""
+    """The panel of a prediction [S], with whether it is correct."""
     shape = dataset.manifest
     task = task_of(shape)
     right, differs, broken = judge(task, shape, question, answer, label)
     remark = differs or ("breaks a rule" if broken else "")
     if right and differs:
-        remark = "another right answer"
+        remark = "another correct answer"
     return Panel(
         "prediction",
         task.grid(shape, answer),

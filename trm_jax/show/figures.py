@@ -1,4 +1,4 @@
-"""Figures as such: how one is made, saved and labelled, and the colours that all have in common."""
+"""Creates and saves matplotlib figures, and the colours that all of them share."""
 
 import importlib.util
 import io
@@ -17,13 +17,17 @@ GIVEN, RIGHT, WRONG, GREY = "#222222", "#0a7d33", "#c62828", "#888888"
 DARK_INK, LIGHT_INK = "#1d1f24", "#ffffff"
 PICTURE = ".png"
 _BRIGHT = 0.3
-"""Relative luminance from which on ink is dark: either ink then has a contrast of 3 at least."""
+"""Relative luminance from which letters are dark; their contrast is then at least 3."""
 
 
 def empty_figure(
     size: tuple[float, float], layout: Literal["constrained"] | None = None
 ) -> "Figure":
-    """A figure without axes, its width and height in inches.
+    """A figure without axes.
+
+    Args:
+      size: width and height in inches.
+      layout: layout engine of matplotlib.
 
     Raises:
       UserError: matplotlib is not installed.
@@ -44,7 +48,15 @@ def can_draw() -> bool:
 
 
 def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Figure", Any]:
-    """An empty figure and its axes [rows, columns].
+    """A figure with a grid of axes.
+
+    Args:
+      rows: number of rows.
+      columns: number of columns.
+      size: width and height in inches.
+
+    Returns:
+      The figure, and its axes [rows, columns].
 
     Raises:
       UserError: matplotlib is not installed.
@@ -54,17 +66,17 @@ def new_figure(rows: int, columns: int, size: tuple[float, float]) -> tuple["Fig
 
 
 def legend(figure: "Figure", axes: "Axes", title: str) -> None:
-    """The labels of `axes`, once, beside all axes of the figure."""
+    """Adds one legend, with the lines of `axes`, beside all axes of the figure."""
     figure.legend(
         handles=axes.get_lines(), loc="outside right upper", title=title, fontsize=8, handlelength=3
     )
 
 
 def save(figure: "Figure", path: epath.PathLike) -> None:
-    """Writes a PNG.
+    """Writes a figure as a PNG file.
 
     Raises:
-      UserError: it cannot be written.
+      UserError: the file cannot be written.
     """
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
@@ -72,32 +84,32 @@ def save(figure: "Figure", path: epath.PathLike) -> None:
 
 
 def check_picture(flag: str, path: str | None) -> None:
-    """Refuses, before anything is drawn, a name that `save` should not write to.
+    """Checks the file name of a picture before anything is computed.
 
     Args:
-      flag: of the command line, for the message.
-      path: its value; None where nothing is to be drawn.
+      flag: name of the command line's flag, for the error.
+      path: value of the flag; None if no picture is wanted.
 
     Raises:
-      UserError: it does not end in .png.
+      UserError: the path does not end in .png.
     """
     if path is None:
         return
     name = epath.Path(path)
     if name.suffix.lower() != PICTURE:
         raise UserError(
-            f"{flag} is {path!r} and pictures are PNG files; give a name that ends in {PICTURE}."
+            f"{flag} is {path!r}, but pictures are PNG files; give a name that ends in {PICTURE}."
         )
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
-    """Red, green and blue of #rrggbb, 0 to 255."""
+    """Red, green and blue, 0 to 255, of a colour #rrggbb."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return red, green, blue
 
 
 def ink(fill: str) -> str:
-    """The colour of letters that can be read on a cell of colour #rrggbb."""
+    """The colour of letters, dark or light, that is legible on a cell of colour #rrggbb."""
     linear = [
         share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4
         for share in (part / 255 for part in rgb(fill))

@@ -1,4 +1,4 @@
-"""Boards of puzzles with what is said of them, to be drawn in a picture or in a terminal."""
+"""Boards with captions and verdicts, independent of whether a picture or a terminal shows them."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 from trm_jax.tasks.board import Board, Grid
 
 Cells = NDArray[np.bool_]
-"""Some of the cells of a grid, bool [rows, columns]."""
+"""A subset of the cells of a grid, bool [rows, columns]."""
 
 
 class Panel(NamedTuple):
-    """One board and what is said of it.
+    """One board with its caption.
 
     Attributes:
-      title: in a word or two.
-      board: uint8 [rows, columns]; None where it is not known.
-      question: of the same shape, which the board answers; None where it answers none, and where
-        questions and answers are grids of different sizes.
-      answer: with which a wrong prediction is compared.
-      right: whether a prediction is; None where that is not known, and on what is no prediction.
-      remark: how it is wrong, in few words.
-      confidence: the halting probability of a prediction.
+      title: one or two words.
+      board: uint8 [rows, columns]; None if it is unknown.
+      question: uint8 [rows, columns], the question that the board answers; None if there is none,
+        and for tasks whose questions and answers have different sizes.
+      answer: the correct answer that a wrong prediction is compared with.
+      right: whether a prediction is correct; None if that is unknown or this is not a prediction.
+      remark: a short description of what is wrong.
+      confidence: halting probability of a prediction.
     """
 
     title: str
@@ -34,15 +34,16 @@ class Panel(NamedTuple):
     confidence: float | None = None
 
     def caption(self) -> list[str]:
-        """The title and the verdict, in lines to be put above the board."""
+        """The lines above the board: title with verdict, remark, confidence."""
         mark = {None: "", True: " ✓", False: " ✗"}[self.right]
         confidence = "" if self.confidence is None else f"confidence: {self.confidence:.1%}"
         return list(filter(None, [self.title + mark, self.remark, confidence]))
 
     def wrong_cells(self) -> Cells | None:
-        """Where a prediction differs from the answer, of the board's shape.
+        """Cells in which a prediction differs from the answer; padding (token 0) is not compared.
 
-        None where there is nothing to compare; pads (token 0) of an answer are not scored.
+        Returns:
+          bool [rows, columns]; None if there is no answer, or it has a different shape.
         """
         if self.board is None or self.answer is None or self.board.shape != self.answer.shape:
             return None
@@ -50,9 +51,12 @@ class Panel(NamedTuple):
 
 
 class Exhibit(NamedTuple):
-    """A puzzle in groups of boards that belong together: a pair of a canvas', or all there is.
+    """A puzzle as groups of boards that are drawn together.
 
-    The first groups, `demonstrations` of them, show how it is done.
+    Attributes:
+      title: name of the puzzle.
+      groups: one group per pair for puzzles with demonstrations, otherwise a single group.
+      demonstrations: number of groups, the first ones, that are demonstrations.
     """
 
     title: str
@@ -61,16 +65,16 @@ class Exhibit(NamedTuple):
 
 
 def given_cells(board: Board, question: Grid | None, grid: Grid) -> Cells:
-    """The cells of a grid that its question fixes; none where the two are not alike in shape."""
+    """The cells of a grid that its question fixes; none if their shapes differ."""
     if board.canvas or question is None or question.shape != grid.shape:
         return np.zeros(grid.shape, bool)
     return board.given(question)
 
 
 def mistaken_cells(board: Board, panel: Panel) -> Cells:
-    """The cells of a known board that differ from the answer, or that the question fixes.
+    """The cells of a board that differ from the answer or from the question's givens.
 
-    The latter are mistakes even where the answer is not known.
+    Changed givens are mistakes even if the answer is unknown.
     """
     assert panel.board is not None
     wrong = panel.wrong_cells()

@@ -1,4 +1,4 @@
-"""Pencil marks in pictures: the candidates that are left in undecided cells, and guesses."""
+"""Pencil marks in pictures: the remaining candidates of undecided cells, and guesses."""
 
 import math
 from typing import TYPE_CHECKING
@@ -15,27 +15,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 UNDECIDED = FIRST_DIGIT - 1
-"""Token of a cell that has several candidates left, or none: a blank."""
+"""Token of a cell with several remaining candidates, or none: a blank."""
 
 GUESS, EMPTY = "#7a3fd1", (0.776, 0.157, 0.157, 0.3)
 FAINTEST = 0.35
-"""Opacity of the least likely candidate that is alive."""
+"""Opacity of the least probable remaining candidate."""
 
-_EDGE = 0.07  # of a cell, around its marks
-_LETTER = 0.95  # height of a mark, as a share of its place
+_EDGE = 0.07  # margin around a cell's marks, as a share of the cell
+_LETTER = 0.95  # height of a mark, as a share of its space
 
 
 def draw_marks(
     axes: "Axes", board: Board, tokens: Grid, candidates: NDArray[np.floating], inches: float
 ) -> None:
-    """Draws what is left in undecided cells, the stronger the likelier; shades those left empty.
+    """Draws the candidates of undecided cells, more opaque the more probable they are.
+
+    Cells without candidates are shaded.
 
     Args:
-      axes: with the board on it, one unit a cell.
-      board: how it looks.
+      axes: axes with the board, one unit per cell.
+      board: the board's appearance.
       tokens: uint8 [rows, columns].
-      candidates: float [rows, columns, C]; 0 for dead ones.
-      inches: width of a cell.
+      candidates: float [rows, columns, C], probabilities; 0 for eliminated candidates.
+      inches: width of a cell in inches.
     """
     columns, rows = places(candidates.shape[-1])
     room = 1 - 2 * _EDGE
@@ -57,7 +59,7 @@ def draw_marks(
 
 
 def draw_guess(axes: "Axes", columns: int, cell: int) -> None:
-    """Outlines the cell, row * columns + column, that a guess fixed."""
+    """Outlines a guessed cell, given by its index row * columns + column."""
     from matplotlib.patches import Rectangle
 
     row, column = divmod(cell, columns)
@@ -66,13 +68,13 @@ def draw_guess(axes: "Axes", columns: int, cell: int) -> None:
 
 
 def places(count: int) -> tuple[int, int]:
-    """Columns and rows of the marks in a cell, for so many candidates."""
+    """Columns and rows of the marks in a cell, for `count` candidates."""
     columns = math.isqrt(count - 1) + 1
     return columns, -(-count // columns)
 
 
 def _shade(axes: "Axes", cells: Cells) -> None:
-    """No candidate is left: the conflict that made the search start again."""
+    """Shades cells without candidates, a conflict."""
     from matplotlib.patches import Rectangle
 
     for row, column in np.argwhere(cells).tolist():

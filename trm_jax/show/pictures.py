@@ -1,4 +1,4 @@
-"""Pages of puzzles: boards in rows and columns, each as large as it needs to be."""
+"""Pictures of puzzles: boards in rows and columns."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # inches
-MOST_WIDTH = 11.0  # of a row of panels
+MOST_WIDTH = 11.0  # maximum width of a row of panels
 BORDER, GAP, LINE = 0.15, 0.25, 0.16
-CHARACTER = 0.075  # of a caption
+CHARACTER = 0.075  # width of a character of a caption
 TITLE_FONT = 10
-MARKED_CELL = 0.36  # of a board with pencil marks in its cells
+MARKED_CELL = 0.36  # side of a cell with pencil marks
 
 Row = list[Panel | None]
 
 
 class Placed(NamedTuple):
-    """A panel, and where its board goes: inches from the top left corner."""
+    """A panel and the position of its board, in inches from the top left corner."""
 
     panel: Panel
     left: float
@@ -39,17 +39,17 @@ class Placed(NamedTuple):
 def figure(board: Board, exhibits: Sequence[Exhibit]) -> "Figure":
     """Draws exhibits below one another.
 
-    Pairs of grids of different sizes are columns: the question, the answer below it, and below
-    that what was predicted. Of other puzzles these are one row.
+    The question, the answer and the prediction are in one row; for tasks whose grids differ in
+    size, they are one column per pair.
 
     Args:
-      board: how the boards look.
+      board: the boards' appearance.
       exhibits: at least one.
 
     Raises:
       UserError: matplotlib is not installed.
     """
-    # all is placed from the page's top left corner first, and its size comes of that
+    # everything is placed from the top left corner, and then determines the page's size
     titles: list[tuple[str, float]] = []
     placed: list[Placed] = []
     down, right = BORDER, 0.0
@@ -67,14 +67,14 @@ def figure(board: Board, exhibits: Sequence[Exhibit]) -> "Figure":
 def solving(
     board: Board, question: Grid, path: Grid, confidence: NDArray[np.floating], most: int = 6
 ) -> "Figure":
-    """The question and the answers step by step, with marks on cells that the last one changes.
+    """Draws the question and the answers step by step; cells unlike the last answer are marked.
 
     Args:
-      board: how the boards look; no canvas, whose grids differ in size.
+      board: the boards' appearance; all grids have the same size.
       question: uint8 [rows, columns].
-      path: uint8 [N, rows, columns], answers by step.
-      confidence: float [N].
-      most: how many steps to show; the first ones and the last.
+      path: uint8 [N, rows, columns], answer after each step.
+      confidence: float [N], halting probability after each step.
+      most: maximum number of steps to draw: the first ones and the last.
     """
     steps = list(range(len(path))) if len(path) <= most else [*range(most - 1), len(path) - 1]
     asked = Panel("question", question, question)
@@ -90,11 +90,11 @@ def solving(
 
 
 def eliminating(trace: Trace, most: int = 6) -> "Figure":
-    """The question and the rounds of a trace with candidates, with what is left in each cell.
+    """Draws the question and the rounds of a lattice model, with the candidates of each cell.
 
     Args:
-      trace: with candidates.
-      most: how many rounds to show; the first ones and the last.
+      trace: a trace with candidates.
+      most: maximum number of rounds to draw: the first ones and the last.
     """
     assert trace.candidates is not None
     board, question, count = trace.board, trace.question, len(trace.path)
@@ -107,7 +107,7 @@ def eliminating(trace: Trace, most: int = 6) -> "Figure":
     axes[0, 0].set_title("question", fontsize=TITLE_FONT)
     for ax, place in zip(axes[0, 1:], shown, strict=True):
         tokens, marked = trace.path[place], trace.marked
-        # as in `solving`, what the last round has otherwise is marked; what is open is not wrong
+        # as in `solving`, cells unlike the last round's are marked; undecided ones are not wrong
         unfinished = (tokens == UNDECIDED) | (trace.path[-1] == UNDECIDED)
         end = np.where(unfinished, tokens, trace.path[-1])
         draw_board(ax, board, Panel("", tokens, question, end))
@@ -127,7 +127,7 @@ def _draw(
     placed: list[Placed],
     page: tuple[float, float],
 ) -> "Figure":
-    """Draws titles, each so far below the top, and panels on a page of this width and height."""
+    """Draws titles, given with their distance from the top, and panels on a page of this size."""
     result = draw.empty_figure(page)
     for title, top in titles:
         place = BORDER / page[0], 1 - top / page[1]
@@ -142,14 +142,14 @@ def _draw(
 
 
 def _blocks(board: Board, exhibit: Exhibit) -> list[list[Row]]:
-    """The rows of panels of an exhibit; pairs in several blocks if they are too wide."""
+    """The rows of panels of an exhibit; pairs that are too wide form several blocks."""
     if not board.canvas:
         return [[[*group] for group in exhibit.groups]]
     widths = [max(_width(board, panel) for panel in group) + GAP for group in exhibit.groups]
     blocks: list[list[list[Panel]]] = [[]]
     used, tests = 0.0, exhibit.demonstrations
     for number, (group, width) in enumerate(zip(exhibit.groups, widths, strict=True)):
-        # tests stay together if they can, with nothing in a column before them to set them apart
+        # tests stay together if possible, with an empty column between demonstrations and tests
         needed = sum(widths[tests:]) + GAP if number == tests else width
         if blocks[-1] and used + needed > MOST_WIDTH:
             blocks.append([])
@@ -168,7 +168,7 @@ def _transposed(groups: list[list[Panel]]) -> list[Row]:
 
 
 def _place(board: Board, rows: list[Row], top: float) -> list[Placed]:
-    """Puts panels in rows and columns as wide and high as the largest in each needs."""
+    """Places panels in rows and columns, each as large as its largest panel."""
     columns = [
         max((_width(board, panel) for panel in column if panel), default=0.0)
         for column in zip(*rows, strict=True)
@@ -187,5 +187,5 @@ def _place(board: Board, rows: list[Row], top: float) -> list[Placed]:
 
 
 def _width(board: Board, panel: Panel) -> float:
-    """Of the board and the caption above it, inches."""
+    """Width of a panel, board and caption, in inches."""
     return max(board_size(board, panel)[0], CHARACTER * max(map(len, panel.caption())))

@@ -1,4 +1,4 @@
-"""Puzzles side by side in a terminal, with colours or as plain text."""
+"""Draws puzzles side by side in a terminal, with colours or as plain text."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from trm_jax.show.panels import Cells, Exhibit, Panel, given_cells, mistaken_cel
 from trm_jax.tasks.board import Board, Grid, Token
 
 COLOUR_MODES = ("auto", "always", "never")
-GAP, WIDE_GAP = 3, 6  # columns between two boards, and between groups of them
+GAP, WIDE_GAP = 3, 6  # columns between two boards, and between two groups of boards
 UNKNOWN = "?"
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -22,48 +22,48 @@ _RESET = "\x1b[0m"
 # SGR codes
 _BOLD, _RIGHT, _WRONG, _MISTAKE, _NEW, _FRAME = "1", "32", "31", "97;41", "36", "90"
 _BACKGROUND = "48;"
-# levels of red, green and blue in the 256 colours that terminals share
+# levels of red, green and blue in the 256 colours of terminals
 _CUBE = np.asarray((0, 95, 135, 175, 215, 255))
 
 
 def use_colour(mode: str, stream: TextIO) -> bool:
-    """Whether to colour what is written to a stream.
+    """Whether to use colours in a stream.
 
     Args:
-      mode: one of COLOUR_MODES; "auto" colours terminals, unless NO_COLOR is set.
+      mode: one of COLOUR_MODES; "auto" uses colours in terminals, unless NO_COLOR is set.
       stream: for example `sys.stdout`.
 
     Raises:
-      UserError: there is no such mode.
+      UserError: the mode is unknown.
     """
     if mode not in COLOUR_MODES:
-        raise UserError(f"colour is {mode!r}; choose one of {', '.join(COLOUR_MODES)}.")
+        raise UserError(f"colour is {mode!r}; use one of {', '.join(COLOUR_MODES)}.")
     return mode == "always" or (
         mode == "auto" and stream.isatty() and not os.environ.get("NO_COLOR")
     )
 
 
 def plain(text: str) -> str:
-    """A text without its colours."""
+    """A text without ANSI colour codes."""
     return _ESCAPE.sub("", text)
 
 
 def visible_width(text: str) -> int:
-    """Columns of the longest line of a text; colours take none."""
+    """Number of columns of the longest line of a text, without colour codes."""
     return max(map(len, plain(text).split("\n")))
 
 
 def beside(boards: Sequence[str], titles: Sequence[str], width: int, gap: int = GAP) -> str:
-    """Joins texts of several lines side by side, and goes on below where the width is used up.
+    """Arranges boards side by side, in as many rows as the width requires.
 
     Args:
-      boards: at least one, coloured or not.
-      titles: one for each, of one or more lines; it is put above its board.
-      width: columns of the terminal. A board that is wider stands alone in its row.
+      boards: at least one text of one or more lines, coloured or not.
+      titles: a title per board, of one or more lines, to put above it.
+      width: columns of the terminal; a wider board has a row of its own.
       gap: columns between two boards.
 
     Returns:
-      Lines without blanks at their ends.
+      Lines without trailing blanks.
     """
     rows: list[list[tuple[str, str, int]]] = []
     used = 0
@@ -78,16 +78,16 @@ def beside(boards: Sequence[str], titles: Sequence[str], width: int, gap: int = 
 
 
 def render(board: Board, panel: Panel, colour: bool) -> str:
-    """Draws the board of a panel; cells where a prediction is wrong are marked.
+    """Draws the board of a panel, with wrong cells of a prediction marked.
 
-    Letters on paper stand in a frame, and with colours those in cells that the question leaves open
-    are highlighted. Coloured cells are two characters wide, and stand in a frame too unless they
-    are grids of different sizes without colours, which say by their width how large they are.
+    Boards have a frame, except uncoloured grids of tasks whose grids differ in size. Coloured cells
+    are two characters wide. With colours, letters in cells that the question leaves open are
+    highlighted.
 
     Args:
-      board: how it looks.
-      panel: a question mark stands for a board that is not known.
-      colour: whether to use ANSI colours; without, a star stands behind each wrong cell.
+      board: the board's appearance.
+      panel: the panel; an unknown board is drawn as a question mark.
+      colour: whether to use ANSI colours; without them, wrong cells are marked with a star.
     """
     grid = panel.board
     if grid is None:
@@ -107,7 +107,14 @@ def render(board: Board, panel: Panel, colour: bool) -> str:
 
 
 def show(board: Board, exhibit: Exhibit, width: int, colour: bool) -> str:
-    """A whole exhibit: its title, and its groups of boards side by side."""
+    """Draws an exhibit: its title, and its groups of boards side by side.
+
+    Args:
+      board: the boards' appearance.
+      exhibit: the exhibit.
+      width: columns of the terminal.
+      colour: whether to use ANSI colours.
+    """
     groups = [
         beside(
             [render(board, panel, colour) for panel in group],
@@ -121,7 +128,7 @@ def show(board: Board, exhibit: Exhibit, width: int, colour: bool) -> str:
 
 
 def _row(row: Sequence[tuple[str, str, int]], gap: int) -> str:
-    """Titles, filled up below to the height of the highest, and the boards under them."""
+    """One row of boards: titles padded to the same height, and the boards below them."""
     height = max(title.count("\n") + 1 if title else 0 for _, title, _ in row)
     blocks = []
     for board, title, columns in row:
@@ -137,7 +144,7 @@ def _row(row: Sequence[tuple[str, str, int]], gap: int) -> str:
 
 
 def _letters(board: Board, grid: Grid, wrong: Cells, new: Cells, colour: bool) -> list[list[str]]:
-    """Each cell's letter and what stands behind it, a blank or a star."""
+    """Each cell's letter, followed by a blank, or by a star if it is wrong."""
 
     def cell(token: Token, wrong: bool, new: bool) -> str:
         if not colour:
@@ -153,11 +160,11 @@ def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[st
 
     def cell(token: Token, wrong: bool) -> str:
         wide = token.wide or f"{token.text} "
-        marked = f"{wide[0]}*" if wrong else wide  # half a wall is left, and red beside it
+        marked = f"{wide[0]}*" if wrong else wide  # the first half still shows the token
         if not colour:
             return marked
         style = token.ansi
-        if not style and token.fill and not token.wide:  # nothing said about terminals
+        if not style and token.fill and not token.wide:  # no style for terminals is given
             style = _background(token.fill)
         if _BACKGROUND not in style:
             return _styled(marked, _MISTAKE if wrong else style)
@@ -168,7 +175,7 @@ def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[st
 
 
 def _cells(board: Board, grid: Grid, draw: Callable[..., str], *marks: Cells) -> list[list[str]]:
-    """What `draw` makes of the token of each cell and of whether it is in each of the marks."""
+    """Applies `draw` to each cell: to its token, and to whether it is in each of the marks."""
     facts = np.stack([grid, *marks], axis=-1).tolist()
     return [
         [draw(board.tokens[token], *map(bool, marked)) for token, *marked in row] for row in facts
@@ -180,7 +187,7 @@ def _styled(text: str, style: str) -> str:
 
 
 def _background(fill: str) -> str:
-    """The codes of the colour nearest to #rrggbb of those that terminals share, and its ink."""
+    """SGR codes of the terminal colour nearest to #rrggbb as background, and of legible letters."""
     distance = np.abs(_CUBE[None] - np.asarray(rgb(fill))[:, None])
     red, green, blue = distance.argmin(axis=1).tolist()
     letters = 97 if ink(fill) == LIGHT_INK else 30
@@ -188,13 +195,13 @@ def _background(fill: str) -> str:
 
 
 def _framed(drawn: list[list[str]], board: Board, before: str, colour: bool) -> str:
-    """Cells [rows][columns] of two characters in a frame with lines around boxes.
+    """Puts a frame around cells, with lines between boxes.
 
     Args:
-      drawn: the cells.
-      board: whose boxes they are in.
-      before: stands before the first cell of each box.
-      colour: whether the frame is grey.
+      drawn: cells [rows][columns] of two characters each.
+      board: the board, which has the size of the boxes.
+      before: text before the first cell of each box.
+      colour: whether to draw the frame in grey.
     """
     rows, columns = len(drawn), len(drawn[0])
     high, wide = board.box[0] or rows, board.box[1] or columns

@@ -1,4 +1,4 @@
-"""A trace as an animated GIF, for places that show pictures only."""
+"""A trace as an animated GIF."""
 
 import io
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STEP_MS, LAST_MS = 900, 3000
 FIRST_ROUNDS, LAST_ROUNDS = 20, 40
-"""Of a trace with candidates: of longer ones the rounds between are left out."""
+"""Rounds of a lattice model's trace that are drawn; those between are left out."""
 
 COLOURS = 255
 DOTS_PER_INCH = 100
@@ -30,26 +30,31 @@ WIDTH, MARGIN, TITLE, PLOT, EVENT = 3.4, 0.2, 0.35, 0.8, 0.28
 
 
 def animation(trace: Trace) -> bytes:
-    """Draws the question and the answer after every step, the last one to be seen longer.
-
-    Of a model that eliminates candidates, undecided cells have a mark for each that is left, and
-    the cell that was guessed is outlined.
+    """Draws the question and the answer after every step; the last frame is shown longer.
 
     As on the page, cells that a step changed are outlined, and cells of low confidence are shaded
-    (letters on paper) or faded (coloured cells); below is the halting probability so far.
+    (letters on paper) or faded (coloured cells). Below is the halting probability of the steps so
+    far. For a lattice model, undecided cells show their remaining candidates, and the guessed cell
+    is outlined.
+
+    Args:
+      trace: the trace.
+
+    Returns:
+      The GIF file's content.
 
     Raises:
       UserError: matplotlib is not installed.
     """
     figures = [_figure(trace, step) for step in _steps(trace)]
-    from PIL import Image  # matplotlib brings it
+    from PIL import Image  # a dependency of matplotlib
 
     drawn = []
     for figure in figures:
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH)
         drawn.append(Image.open(file).convert("RGB"))
-    # one palette for all: what does not change is then the same in every frame, and costs nothing
+    # one palette for all frames: unchanged areas are then identical and compress well
     width, height = drawn[0].size
     sheet = Image.new("RGB", (width, height * len(drawn)))
     for place, image in enumerate(drawn):
@@ -65,7 +70,7 @@ def animation(trace: Trace) -> bytes:
 
 
 def _steps(trace: Trace) -> list[int]:
-    """The steps that are shown; 0 is the question."""
+    """The steps that are drawn; 0 is the question."""
     count = len(trace.path)
     if trace.candidates is None or count <= FIRST_ROUNDS + LAST_ROUNDS:
         return list(range(count + 1))
@@ -73,7 +78,7 @@ def _steps(trace: Trace) -> list[int]:
 
 
 def _figure(trace: Trace, step: int) -> "Figure":
-    """One frame: a line of words, the board, how a round ended, the curve."""
+    """One frame: a caption, the board, how a round ended, and the curve."""
     rows, columns = trace.question.shape
     inner = WIDTH - 2 * MARGIN
     cell = inner / max(rows, columns)
@@ -110,7 +115,7 @@ def _board(axes: "Axes", trace: Trace, step: int) -> None:
     tokens = trace.path[step - 1] if step else trace.question
     rows, columns = tokens.shape
     if trace.sizes is None:
-        # a letter that was given says so; a coloured cell is outlined when it changes, not crossed
+        # letters of givens are bold; changed coloured cells are outlined and not crossed out
         asked = np.where(_filled(trace, tokens), tokens, trace.question)
         draw_board(axes, trace.board, Panel("", tokens, asked))
     else:
@@ -127,11 +132,11 @@ def _board(axes: "Axes", trace: Trace, step: int) -> None:
 
 
 def _candidates(axes: "Axes", trace: Trace, step: int, tokens: Grid) -> None:
-    """What is left in undecided cells after a round, what was decided in it, what was guessed."""
+    """Draws the candidates after a round, the cells decided in it, and the guess."""
     assert trace.candidates is not None
     inches = (WIDTH - 2 * MARGIN) / max(tokens.shape)
     open_cells = tokens == UNDECIDED
-    if not step:  # nothing is known of them yet
+    if not step:  # no probabilities yet
         alike = np.full(trace.candidates.shape[1:], 1 / 3)
         draw_marks(axes, trace.board, tokens, alike, inches)
         return
@@ -143,19 +148,19 @@ def _candidates(axes: "Axes", trace: Trace, step: int, tokens: Grid) -> None:
         decided.flat[guess] = False
         draw_guess(axes, tokens.shape[1], guess)
     _outline(axes, decided)
-    # that a guess is unsure, and a given sure, is known
+    # only deduced cells are shaded by confidence: guesses and givens are not deduced
     deduced = ~open_cells & ~trace.board.given(trace.question)
     deduced.flat[guesses(trace, step)] = False
     _veil(axes, trace, tokens, np.where(deduced, trace.confidence[step - 1], 1))
 
 
 def _filled(trace: Trace, tokens: Grid) -> Cells:
-    """Cells that are coloured areas, not paper."""
+    """Cells that are coloured, not paper."""
     return np.asarray([bool(token.fill) for token in trace.board.tokens])[tokens]
 
 
 def _outline(axes: "Axes", changed: Cells) -> None:
-    """Draws frames in cells."""
+    """Outlines cells."""
     from matplotlib.patches import Rectangle
 
     thin = min(1, 12 / max(changed.shape))
@@ -167,11 +172,11 @@ def _outline(axes: "Axes", changed: Cells) -> None:
 
 
 def _veil(axes: "Axes", trace: Trace, tokens: Grid, confidence: NDArray[np.floating]) -> None:
-    """Lays the more over a coloured cell, and under a letter on paper, the less confident it is."""
+    """Fades coloured cells and shades cells of paper, more strongly the lower the confidence."""
     rows, columns = tokens.shape
     filled = _filled(trace, tokens)
     inside = np.ones_like(filled)
-    if trace.sizes is not None:  # around a grid there is nothing to be confident of
+    if trace.sizes is not None:  # cells outside the grid have no confidence
         inside = tokens > 0
     opaque = np.clip(1.3 * (1 - confidence.astype(np.float32)), 0, 0.85) * inside
     for cells, colour, height in ((filled, (1, 1, 1), 2), (~filled, UNCERTAIN, 0)):
@@ -183,7 +188,7 @@ def _veil(axes: "Axes", trace: Trace, tokens: Grid, confidence: NDArray[np.float
 
 
 def _curve(axes: "Axes", trace: Trace, step: int) -> None:
-    """The halting probability of the steps so far."""
+    """Plots the halting probability of the steps so far."""
     count = len(trace.path)
     axes.plot(range(1, step + 1), trace.halting[:step], ".-", color=CURVE, clip_on=False)
     axes.set(xlim=(0.5, count + 0.5), ylim=(0, 1), yticks=[0, 0.5, 1])

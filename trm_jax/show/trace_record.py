@@ -1,4 +1,4 @@
-"""Traces of a trained model at work, ready to be shown."""
+"""Records traces: a trained model's answers after every step."""
 
 from collections.abc import Sequence
 
@@ -18,13 +18,13 @@ from trm_jax.tasks.task import Shape, Tokens, task_of
 from trm_jax.tasks.views import ask
 
 MOST_RULES = 3
-"""Rules that a verdict names."""
+"""Maximum number of broken rules that a verdict names."""
 
 MOST_ROUNDS = 400
-"""Rounds of a search that are shown."""
+"""Maximum number of rounds of a search that are shown."""
 
 ENDS = {
-    GUESSED: "goes on",
+    GUESSED: "continues",
     CONFLICT: "conflict: starts again",
     SOLVED: "solved",
     BROKEN: "breaks a rule: starts again",
@@ -39,14 +39,14 @@ def trace_puzzles(
     questions: Tokens,
     names: Sequence[str] = (),
 ) -> list[Trace]:
-    """Watches a model of puzzles that stand alone.
+    """Traces of puzzles without demonstrations.
 
     Args:
-      rollout: of the model, with `confidence`.
-      weights: of the model.
-      shape: of its puzzles.
-      questions: uint8 [m, S], m at least 1.
-      names: of the puzzles; without any they are numbered.
+      rollout: rollout of the model, with `confidence`.
+      weights: weights of the model.
+      shape: shape of its puzzles.
+      questions: uint8 [m, S], token ids; m at least 1.
+      names: names of the puzzles; by default they are numbered.
     """
     answers = rollout(weights, questions)
     names = names or [f"puzzle {number}" for number in range(1, len(questions) + 1)]
@@ -60,13 +60,15 @@ def trace_puzzles(
 def trace_groups(
     rollout: Rollout, weights: Weights, dataset: Dataset, max_tests: int
 ) -> list[Trace]:
-    """Watches a model of named puzzles: the original copy of each test, which is one vote of many.
+    """Traces of the tests of puzzles with demonstrations.
+
+    Only the original copy of each test is shown, whose answer is one vote of many.
 
     Args:
-      rollout: of the model, with `confidence`.
-      weights: with a row of the table for each of the data set's rows, in its order.
-      dataset: whose tests are shown.
-      max_tests: tests at most; the first ones.
+      rollout: rollout of the model, with `confidence`.
+      weights: weights with one table row for each of the dataset's rows, in the same order.
+      dataset: the dataset of the tests.
+      max_tests: maximum number of tests: the first ones.
     """
     questions = ask(dataset, "test")
     places = np.arange(min(max_tests, len(questions)))
@@ -87,10 +89,10 @@ def trace_chains(
     """Traces of a lattice model's chains.
 
     Args:
-      shape: of the puzzles.
-      questions: uint8 [m, S].
-      watched: as many, from `infer.watch`.
-      names: of the puzzles; without any they are numbered.
+      shape: shape of the puzzles.
+      questions: uint8 [m, S], token ids.
+      watched: the chains of each of the m questions, from `infer.watch`.
+      names: names of the puzzles; by default they are numbered.
     """
     names = names or [f"puzzle {number}" for number in range(1, len(questions) + 1)]
     return [
@@ -130,7 +132,7 @@ def _trace_chain(shape: Shape, name: str, question: Tokens, watched: Watched) ->
 
 
 def _event(board: Board, watched: Watched, number: int) -> str:
-    """How a round ended, in words."""
+    """A description of how a round ended."""
     end, cell = int(watched.ends[number]), int(watched.cells[number])
     if end != GUESSED or cell < 0:
         return ENDS[end]
@@ -140,14 +142,16 @@ def _event(board: Board, watched: Watched, number: int) -> str:
 
 
 def trace(shape: Shape, name: str, question: Tokens, label: Tokens, answers: Answers) -> Trace:
-    """The trace of one puzzle; on a canvas, on a board as large as its largest grid.
+    """The trace of one puzzle.
+
+    If grids differ in size, the board is as large as the largest of them.
 
     Args:
-      shape: of the puzzle.
-      name: of the puzzle.
-      question: uint8 [S].
-      label: uint8 [S], the answer; all 0 where it is not known.
-      answers: to this question alone, [N, S] and [N].
+      shape: shape of the puzzle.
+      name: name of the puzzle.
+      question: uint8 [S], token ids.
+      label: uint8 [S], the correct answer; all 0 if it is unknown.
+      answers: answers to this question alone, arrays [N, S] and [N].
     """
     task = task_of(shape)
     board, known = task.board(shape), bool(label.any())
@@ -156,7 +160,7 @@ def trace(shape: Shape, name: str, question: Tokens, label: Tokens, answers: Ans
     grids = [task.grid(shape, tokens) for tokens in (question, *path, label)]
     sizes = np.asarray([grid.shape for grid in grids], np.int64)
     rows, columns = sizes.max(axis=0).tolist()
-    # what a model writes outside its grid is never scored, and means nothing
+    # predictions outside the grid are not scored and carry no meaning
     framed = np.zeros((len(grids), rows, columns), np.uint8)
     within = np.zeros(framed.shape, bool)
     for grid, target, inside in zip(grids, framed, within, strict=True):
@@ -178,9 +182,9 @@ def trace(shape: Shape, name: str, question: Tokens, label: Tokens, answers: Ans
 
 
 def _words(verdict: Verdict) -> str:
-    """A verdict as a reader wants it."""
+    """A verdict in words."""
     if verdict.right is None:
-        return "the right answer is not known"
+        return "the correct answer is unknown"
     if verdict.right:
         return "solved"
     reasons = verdict.broken[:MOST_RULES] or [verdict.differs]
@@ -188,6 +192,6 @@ def _words(verdict: Verdict) -> str:
 
 
 def _of(answers: Answers, place: int) -> Answers:
-    """The answers to one of the questions, without their axis."""
+    """The answers to one question, without the batch axis."""
     arrays: list[NDArray] = [answers.predictions, answers.halt_logits, answers.confidence]
     return Answers(*(array[:, place] for array in arrays))

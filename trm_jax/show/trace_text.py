@@ -1,4 +1,4 @@
-"""A trace in a terminal: the board after each step, and what happened in it."""
+"""A trace in the terminal: the board after each step, and what happened in it."""
 
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render
@@ -6,10 +6,10 @@ from trm_jax.show.trace_page import Trace
 
 
 def story(trace: Trace, colour: bool) -> str:
-    """Draws each step below a line of words; cells that are not decided yet are blank.
+    """Draws each step below a caption; undecided cells are blank.
 
     Args:
-      trace: of letters on paper or coloured cells, no canvas.
+      trace: a trace whose grids all have the same size.
       colour: whether to use ANSI colours.
     """
     lines = []
@@ -22,7 +22,7 @@ def story(trace: Trace, colour: bool) -> str:
 
 
 def said(trace: Trace, step: int) -> str:
-    """How far a step is, and how sure the model is."""
+    """A step's number, and the model's confidence."""
     share = trace.halting[step - 1]
     if trace.candidates is None:
         return f"step {step}: confidence {share:.1%}"

@@ -1,4 +1,4 @@
-"""Whether an answer is right, and how it is wrong, in words."""
+"""Whether an answer is correct, and a description of what is wrong."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ from trm_jax.tasks.task import Shape, Task, Tokens
 
 
 class Verdict(NamedTuple):
-    """What is known of one answer.
+    """The verdict on one answer.
 
     Attributes:
-      right: None where neither the answer nor the rules are known.
-      differs: how it differs from the known answer; empty where it does not, or none is known.
-      broken: the rules that it breaks; empty where it keeps them, or they are not known.
+      right: whether it is correct; None if there is neither a label nor rules.
+      differs: how it differs from the label; empty if it does not, or there is no label.
+      broken: the rules that it breaks; empty if it breaks none, or there are no rules.
     """
 
     right: bool | None
@@ -23,14 +23,14 @@ class Verdict(NamedTuple):
 
 
 def judge(task: Task, shape: Shape, question: Tokens, answer: Tokens, label: Tokens) -> Verdict:
-    """Compares an answer with the known one, and with the rules where another may be as good.
+    """Checks an answer against its label and, if it differs, against the task's rules.
 
     Args:
-      task: whose puzzle it is.
-      shape: of its puzzles.
-      question: [S].
-      answer: [S].
-      label: [S], the known answer; all 0 where there is none.
+      task: the puzzle's task.
+      shape: shape of the puzzle.
+      question: uint8 [S], token ids.
+      answer: uint8 [S], token ids.
+      label: uint8 [S], the correct answer; all 0 if there is none.
     """
     differs, known = "", bool(label.any())
     if known:
@@ -44,7 +44,7 @@ def judge(task: Task, shape: Shape, question: Tokens, answer: Tokens, label: Tok
 
 
 def difference(grid: Grid, answer: Grid) -> str:
-    """How a grid differs from the answer, of which pads are not scored; empty if it does not."""
+    """Describes how a grid differs from the answer, without padding; empty if it does not."""
     if grid.shape == answer.shape:
         wrong = int(np.count_nonzero((grid != answer) & (answer > 0)))
         return f"{wrong} cell{'s' if wrong > 1 else ''} wrong" if wrong else ""

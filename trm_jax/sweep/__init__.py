@@ -1,1 +1,1 @@
-"""Many runs: sweeps, their processes, reports of what came of them."""
+"""Sweeps of several runs: their definitions, processes and reports."""

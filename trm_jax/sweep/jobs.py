@@ -1,4 +1,4 @@
-"""The processes of a sweep: so many at a time, one for each run, each with its log file."""
+"""Runs the processes of a sweep: one per run, with a log file, a given number at the same time."""
 
 import dataclasses
 import fcntl
@@ -22,7 +22,7 @@ TAIL = 4096  # bytes
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """A run that ended badly: its name, how it ended, and its last word."""
+    """A failed run: its name, the reason, and the last line of its log."""
 
     name: str
     reason: str
@@ -39,18 +39,18 @@ class _Job:
 
 
 def run_all(runs: Sequence[SweepRun], at_once: int, stop: StopSignals) -> list[Failure]:
-    """Brings every run to its end, or to a checkpoint once a stop is asked for.
+    """Runs all runs to their end, or to a checkpoint if a stop is requested.
 
-    A run that ends with "start me again" is started again; one that fails is left, and the others
-    go on. The first stop lets the processes checkpoint, the second ends them at once.
+    A run that exits with EXIT_RESTART_ME is started again; if one fails, the others continue. The
+    first stop signal lets the processes save a checkpoint, the second one kills them.
 
     Args:
-      runs: those that still need something.
-      at_once: processes.
-      stop: looked at all the time.
+      runs: runs that are not finished.
+      at_once: maximum number of processes at the same time.
+      stop: stop signals, which are polled.
 
     Returns:
-      What failed.
+      The failed runs.
     """
     waiting, active, failures = deque(runs), list[_Job](), list[Failure]()
     while active or (waiting and not stop.count):
@@ -73,7 +73,7 @@ def run_all(runs: Sequence[SweepRun], at_once: int, stop: StopSignals) -> list[F
 
 
 def _start(run: SweepRun) -> _Job | Failure | None:
-    """Starts what the run needs next, None if that is nothing."""
+    """Starts the command that the run needs next; None if it needs none."""
     command = run.needs()
     if command is None:
         return None
@@ -81,11 +81,11 @@ def _start(run: SweepRun) -> _Job | Failure | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as log:
         try:
-            # The lock goes with the open file, so the child holds it to its end, even if the
-            # sweep is killed: never two processes in one work directory.
+            # The lock belongs to the open file, so the child holds it until it exits, even if the
+            # sweep is killed: there are never two processes in one work directory.
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _failed(run, "another process is at it", "wait for it, or end it")
+            return _failed(run, "another process works on it", "wait for it, or stop it")
         log.write(f"$ {shlex.join(command)}\n".encode())
         log.flush()
         process = subprocess.Popen(
@@ -94,7 +94,7 @@ def _start(run: SweepRun) -> _Job | Failure | None:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
-            # Ctrl-C reaches the sweep alone, which passes on one signal, not two
+            # Ctrl-C reaches only the sweep, which passes it on
             start_new_session=True,
         )
     say(f"{run.name}: {_doing(command)}, log in {path}")
@@ -102,18 +102,18 @@ def _start(run: SweepRun) -> _Job | Failure | None:
 
 
 def _pass_on(stop: StopSignals, job: _Job) -> None:
-    """Hands a stop to the process; the second one kills."""
+    """Passes a stop on to the process; the second one kills it."""
     if stop.count > job.stops_sent:
         job.stops_sent = stop.count
         if stop.count == 1:
-            say(f"{job.run.name}: asked to checkpoint; once more Ctrl-C kills it")
+            say(f"{job.run.name}: saving a checkpoint; another Ctrl-C kills it")
             job.process.terminate()
         else:
             job.process.kill()
 
 
 def _ended(job: _Job, stopping: bool) -> tuple[Failure | None, bool]:
-    """What to make of an ended process: a failure or none, and whether the run goes on."""
+    """Evaluates an ended process: the failure or None, and whether to continue the run."""
     run, code = job.run, job.process.returncode
     seconds = f"{time.monotonic() - job.start:.0f} s"
     if code == EXIT_DONE and run.needs() != job.command:
@@ -142,11 +142,11 @@ def _log(run: SweepRun) -> epath.Path:
 
 
 def _last_line(run: SweepRun) -> str:
-    """The last line of its log that is not empty."""
+    """The last non-empty line of the run's log."""
     tail = _log(run).read_bytes()[-TAIL:].decode(errors="replace").strip()
     return tail.splitlines()[-1] if tail else "(no output)"
 
 
 def say(line: str) -> None:
-    """Prints a line with the time of day, at once even into a file."""
+    """Prints a line with the time of day, unbuffered."""
     print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)

@@ -1,4 +1,4 @@
-"""What came of runs: read from their work directories, and grouped over their seeds."""
+"""Results of runs, read from their work directories and grouped over seeds."""
 
 import dataclasses
 import json
@@ -28,15 +28,15 @@ RATE = "train/steps_per_s"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """One run.
+    """Results of one run.
 
     Attributes:
-      path: its work directory.
-      experiment: what was asked for.
-      manifest: of its data set.
+      path: work directory of the run.
+      experiment: the run's experiment.
+      manifest: manifest of its dataset.
       entries: lines of metrics.jsonl.
-      evaluations: files of eval/ by their names without the suffix, of those that have scores by
-        depth: not of curves and searches.
+      evaluations: evaluations in eval/ that have scores by depth (not curves and searches), by
+        file name without suffix.
     """
 
     path: epath.Path
@@ -47,44 +47,44 @@ class Outcome:
 
     @property
     def updates(self) -> int:
-        """Of the last line of metrics; 0 without any."""
+        """Number of updates at the last line of metrics; 0 without metrics."""
         return max((entry["step"] for entry in self.entries), default=0)
 
     @property
     def finished(self) -> bool:
-        """Whether it has all its updates."""
+        """Whether the run has made all its updates."""
         return self.updates >= self.experiment.steps
 
     def values(self, key: str) -> dict[int, float]:
-        """A metric by update."""
+        """Values of a metric by update."""
         return {e["step"]: e[key] for e in self.entries if e.get(key) is not None}
 
     def last(self, key: str) -> float | None:
-        """A metric's last value, None without any."""
+        """Last value of a metric; None without values."""
         return next(reversed(self.values(key).values()), None)
 
     def best(self) -> float | None:
-        """The best held-out accuracy of all its evaluations."""
+        """Best held-out accuracy of all evaluations during training; None without any."""
         return max(self.values(HELDOUT).values(), default=None)
 
     def reached(self, accuracy: float) -> int | None:
-        """The update of the first evaluation with at least so accurate held-out answers."""
+        """Update of the first evaluation with held-out accuracy of at least `accuracy`, or None."""
         return min(
             (u for u, value in self.values(HELDOUT).items() if value >= accuracy), default=None
         )
 
     def flops(self, updates: int) -> int:
-        """What its first so many updates cost, see `training_flops`."""
+        """FLOPs of the first `updates` updates, see `training_flops`."""
         model = self.experiment.model_config(self.manifest)
         return training_flops(self.experiment, model, updates)
 
     def rate(self) -> float | None:
-        """Updates per second: the median of the log points."""
+        """Updates per second: the median over the log points; None without any."""
         rates = self.values(RATE).values()
         return statistics.median(rates) if rates else None
 
     def by_depth(self) -> dict[int, float]:
-        """Accuracy by depth of its latest evaluation on held-out puzzles, else of any."""
+        """Accuracy by depth of the latest evaluation, on held-out puzzles if there is one."""
         if not self.evaluations:
             return {}
         latest = max(
@@ -95,12 +95,12 @@ class Outcome:
 
 
 def training_flops(experiment: Experiment, model: ModelConfig, updates: int) -> int:
-    """What the first so many updates of a run cost, by formula and at each stage's depth.
+    """FLOPs of the first updates of a run, by formula and with each stage's depth.
 
     Args:
-      experiment: the run's.
-      model: its model, at whatever depth.
-      updates: those after the run's last one are not counted.
+      experiment: experiment of the run.
+      model: its model; T and n are replaced by those of each stage.
+      updates: number of updates; at most the run's own number is counted.
     """
     begun = stages(experiment)
     ends = [*(stage.start for stage in begun[1:]), experiment.steps]
@@ -114,11 +114,11 @@ def training_flops(experiment: Experiment, model: ModelConfig, updates: int) -> 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but the seed and the free settings.
+    """Runs that differ only in their seed and in settings that do not affect results.
 
     Attributes:
-      label: config.name, with what tells it from a namesake.
-      outcomes: its runs, by seed.
+      label: config.name, with the settings that distinguish it from groups of the same name.
+      outcomes: the runs, sorted by seed.
     """
 
     label: str
@@ -126,11 +126,11 @@ class Group:
 
     @property
     def counted(self) -> list[Outcome]:
-        """The runs that means are over: the finished ones, all where none is."""
+        """The runs that means are taken over: the finished ones, or all if none is finished."""
         return [o for o in self.outcomes if o.finished] or self.outcomes
 
     def parameters(self) -> int:
-        """Dense parameters, the puzzle table not among them; counted without any device."""
+        """Number of dense parameters, without the puzzle table; computed without a device."""
         one = self.outcomes[0]
         model = get_model(one.experiment.model_config(one.manifest))
         shapes = jax.eval_shape(lambda: init_weights(jax.random.key(0), model, 1).params)
@@ -138,7 +138,7 @@ class Group:
 
 
 def points(curves: Iterable[dict[int, float]]) -> list[Point]:
-    """Curves over seeds, put together wherever any of them has a value."""
+    """Aggregates the curves of several seeds, at all x at which one of them has a value."""
     curves = list(curves)
     found = []
     for x in sorted({x for curve in curves for x in curve}):
@@ -148,18 +148,18 @@ def points(curves: Iterable[dict[int, float]]) -> list[Point]:
 
 
 def find(roots: Sequence[epath.PathLike]) -> list[Outcome]:
-    """The runs of work directories, or of folders of them.
+    """Reads the runs in work directories, or in folders of them.
 
     Raises:
-      UserError: one of them holds no run, or a damaged one.
+      UserError: a folder has no run, or a run's files are damaged.
     """
     found: dict[str, Outcome] = {}
     for root in roots:
         workdirs = list(_workdirs(WorkDir(root).root))
         if not workdirs:
             raise UserError(
-                f"{root} holds no work directory (none has a config.json); "
-                "give one that `trm train` or `trm sweep` wrote."
+                f"{root} has no work directory (there is no config.json); give one that `trm "
+                "train` or `trm sweep` wrote."
             )
         found |= {str(path): _outcome(WorkDir(path)) for path in workdirs}
     return list(found.values())
@@ -189,7 +189,7 @@ def _outcome(workdir: WorkDir) -> Outcome:
 
 
 def grouped(outcomes: Iterable[Outcome]) -> list[Group]:
-    """Groups of runs, the most accurate first."""
+    """Groups runs over their seeds; the groups are sorted by accuracy, best first."""
     same: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         settings = identity(outcome.experiment) | {"seed": None}
@@ -203,7 +203,7 @@ def grouped(outcomes: Iterable[Outcome]) -> list[Group]:
 
 
 def _labels(groups: Sequence[Sequence[Outcome]]) -> list[str]:
-    """Their names, and of namesakes the settings in which they differ."""
+    """Names of the groups; those with the same name also have the settings that differ."""
     settings = [identity(runs[0].experiment) | {"seed": None} for runs in groups]
     labels = []
     for mine in settings:
@@ -214,6 +214,6 @@ def _labels(groups: Sequence[Sequence[Outcome]]) -> list[str]:
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean of those that are there, None where none is."""
+    """Mean of the values that are not None; None without any."""
     there = [value for value in values if value is not None]
     return statistics.fmean(there) if there else None

@@ -1,4 +1,4 @@
-"""Runs side by side: one table, its raw numbers, and one picture."""
+"""Compares runs: a table, its raw numbers, and a figure."""
 
 import csv
 import io
@@ -27,40 +27,40 @@ COLUMNS = (
     "steps/s",
 )
 NOTE = """\
-Exact accuracy on held-out puzzles: every cell right. "exact" is that of the last evaluation at its
-last depth, mean ± standard deviation (n - 1) over the seeds; "depth 1" is the same evaluation after
-one supervision step; "best" is the best evaluation of each run, so it was chosen on these very
-puzzles. Parameters are without the puzzle table; steps/s is the median of the log points.
+Exact accuracy on held-out puzzles: all cells correct. "exact" is the last evaluation at its last
+depth, mean ± standard deviation (n - 1) over the seeds; "depth 1" is the same evaluation after one
+supervision step; "best" is the best evaluation of each run, which is selected on these same
+puzzles. Parameters are without the puzzle table; steps/s is the median over the log points.
 """
 REACH = """\
-"to {percent} %" is training up to the first evaluation with so many held-out puzzles right or more,
-one number for each seed, "-" where none was; FLOPs are counted by formula
+"to {percent} %" is the training up to the first evaluation with at least this held-out accuracy,
+one number per seed, "-" if it was not reached; FLOPs are counted by formula
 (trm_jax/models/flops.py).
 """
-UNFINISHED = "† unfinished: not in the means, unless no run of its group is finished.\n"
+UNFINISHED = "† unfinished: not included in the means, unless its whole group is unfinished.\n"
 
 
 def report(
     roots: Sequence[epath.PathLike], out: epath.PathLike, reach: float | None = None
 ) -> list[epath.Path]:
-    """Writes the table (.md), a line for each run (.csv) and the picture (.png).
+    """Writes a table (.md), the raw numbers of each run (.csv) and a figure (.png).
 
     Args:
       roots: work directories, or folders of them.
-      out: where, with or without one of the suffixes.
-      reach: held-out accuracy in [0, 1]; how long each run took to it becomes part of the table.
+      out: path to write to, with or without one of the suffixes.
+      reach: held-out accuracy in [0, 1]; adds the updates and FLOPs to reach it to the table.
 
     Returns:
-      What was written; without matplotlib, no picture.
+      The written files; without matplotlib there is no figure.
 
     Raises:
-      UserError: there is nothing to show yet.
+      UserError: no run has metrics yet.
     """
     groups = grouped(find(roots))
     if not any(o.entries for group in groups for o in group.outcomes):
         raise UserError(
             f"No run of {', '.join(map(str, roots))} has written metrics yet; "
-            "let `trm train` reach its first log point."
+            "wait until `trm train` reaches its first log point."
         )
     place = epath.Path(out)
     stem = place.stem if place.suffix in SUFFIXES else place.name
@@ -74,7 +74,7 @@ def report(
 
 
 def markdown(groups: Sequence[Group], reach: float | None = None) -> str:
-    """The table, a row for each group."""
+    """The Markdown table, with a row per group."""
     rows = [COLUMNS, *(_row(group) for group in groups)]
     note = NOTE
     if reach is not None:
@@ -109,14 +109,14 @@ def _row(group: Group) -> tuple[str, ...]:
 
 
 def _way(group: Group, reach: float) -> tuple[str, str]:
-    """Updates and TFLOP to an accuracy, of each seed."""
+    """Updates and TFLOP to reach an accuracy, for each seed."""
     updates, flops = zip(*(_reached(run, reach) for run in group.outcomes), strict=True)
     counts = ("-" if u is None else f"{u:,}" for u in updates)
     return " ".join(counts), " ".join("-" if f is None else f"{f / 1e12:.3g}" for f in flops)
 
 
 def _reached(run: Outcome, reach: float) -> tuple[int | None, int | None]:
-    """Updates and FLOPs to an accuracy."""
+    """Updates and FLOPs to reach an accuracy; None if it was not reached."""
     updates = run.reached(reach)
     return updates, None if updates is None else run.flops(updates)
 
@@ -134,7 +134,7 @@ def _percent(value: float | None) -> str:
 
 
 def comma_separated(groups: Sequence[Group], reach: float | None = None) -> str:
-    """A line for each run, with the numbers as they were measured; "" where there is none."""
+    """The CSV text with a line per run, unrounded; empty where there is no value."""
     text = io.StringIO()
     writer: Any = None
     for group in groups:
@@ -162,7 +162,7 @@ def comma_separated(groups: Sequence[Group], reach: float | None = None) -> str:
 
 
 def _picture(groups: Sequence[Group]) -> Any:
-    """One run in all detail; several as a band for each group."""
+    """The figure: one run in detail, or several runs with a band per group."""
     runs = [run for group in groups for run in group.outcomes]
     evaluated = any(run.evaluations for run in runs)
     columns = 2 if evaluated else 1

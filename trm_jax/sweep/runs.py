@@ -1,4 +1,4 @@
-"""What a sweep consists of, and what each of its runs still needs."""
+"""The runs of a sweep, and the commands that each of them still needs."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from trm_jax.train.workdir import WorkDir
 ALGEBRA = "sweep.py"
 SEED = re.compile(r"/seed\d+$")
 NAME = re.compile(r"[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*")
-# like the console script, `trm sweep` keeps the current folder out of its children's imports
+# like the console script, `trm sweep` keeps the current folder off its children's import path
 TRM = (sys.executable, *(["-P"] if sys.flags.safe_path else []), "-m", "trm_jax")
 
 Entries = list[tuple[str, dict[str, Any]]]
@@ -31,12 +31,12 @@ Entries = list[tuple[str, dict[str, Any]]]
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """What all runs start from.
+    """The config that all runs of a sweep start from.
 
     Attributes:
-      file: the config file, with :variant.
-      overrides: settings of the command line, by their dotted names.
-      config: of the two, as nested plain data.
+      file: config file, with :variant.
+      overrides: settings of the command line, by dotted name.
+      config: the resulting config, as nested plain data.
     """
 
     file: str
@@ -46,13 +46,13 @@ class Base:
 
 @dataclasses.dataclass(frozen=True)
 class SweepRun:
-    """One training of a sweep.
+    """One run of a sweep.
 
     Attributes:
-      name: of the run, and of its directory in the sweep's.
-      workdir: that directory.
-      experiment: what is trained.
-      train: the command.
+      name: name of the run, and of its directory in the sweep's.
+      workdir: work directory of the run.
+      experiment: experiment of the run.
+      train: command that trains it.
     """
 
     name: str
@@ -61,11 +61,11 @@ class SweepRun:
     train: tuple[str, ...]
 
     def latest(self) -> int:
-        """Its newest complete checkpoint, 0 where there is none; needs no device."""
+        """Training step of the newest complete checkpoint, 0 without any; needs no device."""
         return max(ocp.utils.checkpoint_steps(self.workdir.checkpoints), default=0)
 
     def needs(self) -> tuple[str, ...] | None:
-        """The command to run next: training, then scoring its last checkpoint, then None."""
+        """The next command: training, then evaluation of the last checkpoint, then None."""
         latest = self.latest()
         if latest < self.experiment.steps:
             return self.train
@@ -83,23 +83,25 @@ def _plugins(experiment: Experiment) -> list[str]:
 
 
 def read_entries(source: str, seeds: int | None) -> Entries:
-    """The (name, overrides) pairs of a sweep.
+    """Reads the (name, overrides) pairs of a sweep.
 
     Args:
-      source: FILE.py[:NAME] with `get_sweep`, which experiments/sweep.py prints as JSON, or the
-        name of one that comes with the package; or a .json file of that kind, or "-" for standard
+      source: FILE.py[:NAME] with `get_sweep`, or the name of one in the package, which
+        experiments/sweep.py prints as JSON; or a .json file with such a list, or "-" for standard
         input.
-      seeds: of each run of a FILE.py, None for the algebra's own number.
+      seeds: number of seeds per variant of a FILE.py; None for the default of sweep.py.
 
     Raises:
-      UserError: there is nothing of the kind.
+      UserError: the source cannot be read, or is not a list of runs.
     """
     name, colon, part = source.partition(":")
     if source != "-" and not name.endswith(".json"):
         path = find(name, "sweep")
         return _checked(source, _printed(f"{path}{colon}{part}", _algebra(path), seeds))
     if seeds is not None:
-        raise UserError(f"--seeds is for a FILE.py; the seeds of {source} are those it lists.")
+        raise UserError(
+            f"--seeds is for a FILE.py, and {source} lists its seeds itself; leave --seeds out."
+        )
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -108,13 +110,13 @@ def read_entries(source: str, seeds: int | None) -> Entries:
 
 
 def _algebra(path: Path) -> Path:
-    """The program that prints a sweep file: the one beside it, else the one of the package."""
+    """The script that prints a sweep file: the one beside it, or the one in the package."""
     beside = path.with_name(ALGEBRA)
     return beside if beside.is_file() else experiments() / ALGEBRA
 
 
 def _printed(source: str, algebra: Path, seeds: int | None) -> str:
-    """What the sweep file is as JSON; it is the user's own program, so it gets its own process."""
+    """Runs the sweep file, a user's program, in a process of its own, and returns its JSON."""
     option = [] if seeds is None else [f"--seeds={seeds}"]
     command = [sys.executable, str(algebra), source, *option]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -131,20 +133,20 @@ def _checked(source: str, text: str) -> Entries:
     except RecursionError as error:
         raise UserError(f"{shape}; it is nested too deeply.") from error
     except ValueError as error:
-        raise UserError(f"{shape}; it is no JSON ({str(error)[:200]}).") from error
+        raise UserError(f"{shape}; it is not JSON ({str(error)[:200]}).") from error
     if not isinstance(found, list) or not found:
-        raise UserError(f"{shape}, with at least one.")
+        raise UserError(f"{shape}, with at least one entry.")
     entries: dict[str, dict[str, Any]] = {}
     for entry in found:
         match entry:
             case [str(name), dict(overrides)]:
                 pass
             case _:
-                raise UserError(f"{shape}; {shown(entry)} is none.")
+                raise UserError(f"{shape}; {shown(entry)} is not such an entry.")
         if not NAME.fullmatch(name) or {".", ".."} & set(name.split("/")):
             raise UserError(
-                f"--sweep {source}: {name!r} names no directory; use letters, digits, '.', '_', "
-                "'-', '=' and single '/' between them."
+                f"--sweep {source}: {name!r} cannot be a directory's name; use letters, digits, "
+                "'.', '_', '-', '=' and single '/' between them."
             )
         if name in entries:
             raise UserError(f"--sweep {source}: two runs are named {name!r}; rename one.")
@@ -157,19 +159,19 @@ def _checked(source: str, text: str) -> Entries:
 
 
 def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def plan(base: Base, entries: Entries, out: epath.PathLike) -> list[SweepRun]:
-    """Checks every run of a sweep.
+    """Makes and checks all runs of a sweep.
 
     Args:
-      base: what they start from.
-      entries: see `read_entries`.
-      out: the sweep's directory; each run's is OUT/NAME.
+      base: the config that they start from.
+      entries: names and overrides, from `read_entries`.
+      out: directory of the sweep; each run's work directory is OUT/NAME.
 
     Raises:
-      UserError: a setting is unknown or wrong, is set twice, or OUT/NAME holds another experiment.
+      UserError: a setting is unknown, invalid or set twice, or OUT/NAME has another experiment.
     """
     return [_planned(base, name, overrides, out) for name, overrides in entries]
 
@@ -180,13 +182,13 @@ def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.Pat
         for key, value in overrides.items():
             if base.overrides.get(key, value) != value:
                 raise UserError(
-                    f"the command line sets config.{key} = {base.overrides[key]!r} and the sweep "
-                    f"{value!r}; drop one of them."
+                    f"the command line sets config.{key} to {base.overrides[key]!r}, and the sweep "
+                    f"to {value!r}; leave one of them out."
                 )
         experiment = from_dict(with_overrides(base.config, overrides))
         workdir = WorkDir(epath.Path(out) / name)
         if workdir.config.exists():
-            # training would refuse it too, but a finished run is not trained again
+            # training would refuse it as well, but finished runs are not trained again
             workdir.refuse_other(workdir.read()[0], experiment, flag="--out")
     except UserError as error:
         raise UserError(f"Run {name}: {error}") from error
@@ -203,6 +205,6 @@ def _planned(base: Base, name: str, overrides: Mapping[str, Any], out: epath.Pat
 
 
 def record(out: epath.PathLike, base: Base, entries: Sequence[tuple[str, Any]]) -> None:
-    """Writes OUT/sweep.json: what was asked for."""
+    """Writes OUT/sweep.json, the definition of the sweep."""
     asked = {"config": base.file, "overrides": dict(base.overrides), "runs": list(entries)}
     write_whole(epath.Path(out) / "sweep.json", json.dumps(asked, indent=2) + "\n")
