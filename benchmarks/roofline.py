@@ -3,7 +3,7 @@ r"""What an update must take at least on so many chips, on paper: compute, memor
 
     python benchmarks/roofline.py [--config experiments/sudoku.py:extreme] [--batch 768]
 
-prints the table of docs/performance-record.md. Nothing is compiled or timed. Times are of the
+prints the table of experiments/performance.md. Nothing is compiled or timed. Times are of the
 vendors' peak figures, which no program reaches; what is left out is named in that page.
 """
 

@@ -33,7 +33,7 @@ PUBLISHED = {
         "heldout_examples": 0,
     },
 }
-"""What the published recipe changes of the defaults (docs/settings.md)."""
+"""What the published recipe changes of the defaults (docs/reference/settings.md)."""
 
 
 def get_config(variant: str = "debug") -> ConfigDict:

@@ -9,8 +9,8 @@ six      6x6 Sudoku, at most one given more than minimal     five minutes on a l
 nine     9x9 Sudoku, a local CSV or CSV.gz file              the published recipe
 
 Source: "Lattice Deduction Transformers", arXiv 2605.08605. What it is, how it searches and what
-each of its switches does: docs/lattice.md. Each variant's page is its function's docstring. The
-paper's ablations are one override each:
+each of its switches does: docs/background/lattice.md. Each variant's page is its function's
+docstring. The paper's ablations are one override each:
 
     --config.model.n=4                                    loops
     --config.model.lattice.digit_weight=0                 no cross-entropy of the digits

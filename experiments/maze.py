@@ -7,9 +7,9 @@ small    7x7, generated                    minutes on a laptop's CPU
 hard     Maze-Hard (30x30), from the hub   the published attention recipe, n = 4 as in its command
 hard_n6  the same                          the same with n = 6, as in the paper
 
-Without the hub, --config.data.path=generate makes mazes of the same kind (docs/maze.md). Turned and
-mirrored copies are off, as in the published command: they break the rule by which the label is
-chosen among several shortest paths. Each variant's page is its function's docstring.
+Without the hub, --config.data.path=generate makes mazes of the same kind (docs/how-to/mazes.md).
+Turned and mirrored copies are off, as in the published command: they break the rule by which the
+label is chosen among several shortest paths. Each variant's page is its function's docstring.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +26,7 @@ PUBLISHED = {
         "copies": 0,
     },
 }
-"""What the published recipe changes of the defaults (docs/settings.md)."""
+"""What the published recipe changes of the defaults (docs/reference/settings.md)."""
 
 
 def get_config(variant: str = "small") -> ConfigDict:

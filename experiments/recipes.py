@@ -10,9 +10,9 @@ six    experiments/sudoku_hard.py:six    1000                         2, 2
 
 An update costs (T + 2) (n + 1) network evaluations: T recursions forward, and the last one backward
 for twice the price; K chains cost K T (n + 1) more. Arms whose updates cost more or less than the
-plain recipe's take fewer or more of them. What each switch is, and what came of it, is in
-docs/recipes.md. Muon stands here with and without the gate it is said to need, and so do the parts
-of the two recipes that were published as a whole.
+plain recipe's take fewer or more of them. What each switch is: docs/background/recipes.md; what
+came of it: experiments/recipes.md. Muon stands here with and without the gate it is said to need,
+and so do the parts of the two recipes that were published as a whole.
 """
 
 import math

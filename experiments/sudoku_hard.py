@@ -11,9 +11,9 @@ four_fast   the same                                  the faster one, small, at 
 six         6x6 with two extra givens, generated      TRM's, small
 six_fast    the same                                  the faster one, small, at equal FLOPs
 
-Which switches the faster recipe is made of, and where each comes from, is in docs/recipes.md; what
-each does alone, `experiments/recipes.py` asks. Set the file of the large ones with
---config.data.path=FILE. Each variant's page is its function's docstring.
+Which switches the faster recipe is made of, and where each comes from, is in
+docs/background/recipes.md; what each does alone, `experiments/recipes.py` asks. Set the file of the
+large ones with --config.data.path=FILE. Each variant's page is its function's docstring.
 """
 
 import importlib.util
@@ -93,7 +93,7 @@ def four(config: ConfigDict) -> None:
     """The published recipe on 4x4 puzzles, stopped while it still learns.
 
     2026-11-25, 2 cores of an AMD EPYC virtual machine, shared, seed 0: 160 updates in 25 s; 43.2 %
-    of 250 held-out puzzles right. More is in docs/recipes.md.
+    of 250 held-out puzzles right. More is in experiments/recipes.md.
     """
     config.update(_sudoku("quick"))
     config.update({"data": {"sudoku": {"extra_givens": 3}}, "model": {"T": 2, "n": 2}})

@@ -17,7 +17,7 @@ that were tried, and "quick" has one shallow recursion, a high rate, and besides
 (4x4), or Muon and half the supervision steps (6x6), so that slots are free for new puzzles twice as
 soon. "digits" is that again with all digits alike, fields of 16, and a quarter of the batch. All
 were chosen on other puzzles and another seed (`seed` 7, `data.seed` 7) than those that
-are reported. What came of it is in docs/recipes.md.
+are reported. What came of it is in experiments/recipes.md.
 """
 
 import sweep

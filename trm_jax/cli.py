@@ -170,7 +170,7 @@ def _tune_malloc(*options: str) -> None:
 
     A step on CPU allocates its temporary memory anew. By default such memory goes back to the
     kernel after each step, and fetching it again, page by page, can take longer than the step's
-    arithmetic; docs/performance-record.md has the measured ratios.
+    arithmetic; experiments/performance.md has the measured ratios.
     """
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:
         os.environ["GLIBC_TUNABLES"] = MALLOC

@@ -255,7 +255,10 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
         (["--noconfig.model.unrol"], "unrol is no setting; did you mean config.model.unroll"),
         (["--config.optimizer.lr=inf"], "lr is inf; it must be finite and in (0, 1e+09]."),
         (["--config.plugins=(3,)"], "plugin 3: this is the name of no module"),
-        (["--config.", "3"], "--config. names no setting; docs/settings.md lists all of them."),
+        (
+            ["--config.", "3"],
+            "--config. names no setting; docs/reference/settings.md lists all of them.",
+        ),
         (["--config.model=3"], "config.model is a group of settings; name one of them, as in "),
         (["--config.steps=0"], "config.steps is 0; it must be in [1, 1000000000]."),
         (["--config.seed", "-1"], "config.seed is -1; it must be in [0, 2147483647]."),

@@ -45,7 +45,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm convert to-torch --workdir DIR --out FILE.pt
 
     FILE is .pt (or a name like step_65104), .npz or .safetensors. DIR becomes a work directory
-    that `trm eval` and `trm solve` accept; docs/convert.md has more. Exit codes: 0 done, 1 done
+    that `trm eval` and `trm solve` accept; see docs/how-to/convert.md. Exit codes: 0 done, 1 done
     but the parity report disagrees, 2 a mistake.
     """
     direction = rest[0] if rest else ""

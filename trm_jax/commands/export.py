@@ -37,7 +37,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     DIR2 gets the rollout as a program for CPU, CUDA and TPU (jax.export), the weights, a manifest,
     a loader of its own, and a model card with what `trm eval` measured. It is read back and has to
-    answer like the library before it is put in place. docs/api.md says how to use it.
+    answer like the library before it is put in place. docs/reference/python.md says how to use it.
     """
     common.refuse_rest(rest)
     model_flags.check(values)

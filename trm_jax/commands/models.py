@@ -60,7 +60,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     Without a name: what there is. With names: their cards. --check reads the weights. --add makes
     the two files of a model, weights and card, from a checkpoint and the run's eval/*.json; it is
-    what a maintainer runs in a clone. docs/models.md says more.
+    what a maintainer runs in a clone. docs/how-to/models.md says more.
     """
     folder = Path(values.folder).expanduser() if values.folder is not None else None
     if values.add:

@@ -25,8 +25,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     RUN is a work directory, which may be in the middle of training. FILE lists its parts,
     FILE.000-....npz and so on; move all of them together, and go on with
-    `trm train --config CONFIG --config.init_from=FILE --workdir NEW`. docs/moving.md says what is
-    in them. It uses the CPU alone, so a training on the accelerator is not disturbed.
+    `trm train --config CONFIG --config.init_from=FILE --workdir NEW`. docs/how-to/moving.md says
+    what is in them. It uses the CPU alone, so a training on the accelerator is not disturbed.
     """
     if len(rest) != 1:
         raise UserError("`trm pack` takes one work directory: trm pack RUN --out FILE.")

@@ -29,7 +29,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     The same command on the same work directory resumes, bit for bit. Exit codes: 0 done,
     42 checkpointed and wants a restart (SIGTERM, Ctrl-C, another process ended), 3 the loss is not
-    finite, 2 a mistake. Several processes run the same command; see docs/clusters.md.
+    finite, 2 a mistake. Several processes run the same command; see docs/how-to/clusters.md.
     """
     common.refuse_rest(rest)
     workdir = common.need(values, "workdir")

@@ -10,7 +10,7 @@ HEAD = """\
 # Settings
 
 Every setting of an experiment, with its type, its default and what it may be. This page is made
-from the code: `python -m trm_jax.config.reference > docs/settings.md`.
+from the code: `python -m trm_jax.config.reference > docs/reference/settings.md`.
 
 A config file names only what it changes; each setting can be given on the command line, whatever
 the config: `--config.model.width=256`. Tuples are written as in Python:

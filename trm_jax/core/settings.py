@@ -1,7 +1,8 @@
 """Settings as dataclasses: each with its default, its range and one sentence, written once.
 
 A group of settings is a frozen dataclass below `Settings` whose fields are made by `setting`. From
-that follow its checks, how it is read from nested plain data, and its part of docs/settings.md.
+that follow its checks, how it is read from nested plain data, and its part of
+docs/reference/settings.md.
 """
 
 import dataclasses
@@ -248,7 +249,7 @@ def unknown(name: str, known: Iterable[str]) -> UserError:
         return UserError(f"{name} is a group of settings; name one of them, as in {inside}.")
     near = nearest(name, known)
     if not near:
-        return UserError(f"{name} is no setting; docs/settings.md lists all of them.")
+        return UserError(f"{name} is no setting; docs/reference/settings.md lists all of them.")
     return UserError(f"{name} is no setting; did you mean {' or '.join(near)}?")
 
 

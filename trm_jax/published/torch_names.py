@@ -1,7 +1,7 @@
 """The published PyTorch code's name of each array, and where the same array is here.
 
 One table serves both directions. A torch linear weight is [out, in], a kernel here [in, out].
-docs/names.md has the names of everything else.
+docs/background/algorithm.md has the names of everything else.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """Released models by name: a folder of cards, each beside its file of weights, and no other list.
 
-A card is NAME.json; its weights are NAME.npz in the same folder. See docs/models.md.
+A card is NAME.json; its weights are NAME.npz in the same folder. See docs/how-to/models.md.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ FIELDS: dict[str, type] = {
     "bytes": int,
     "sha256": str,
 }
-"""What a card says: docs/models.md explains each."""
+"""What a card says: docs/how-to/models.md explains each."""
 MEASURED: dict[str, type | tuple[type, ...]] = {
     "what": str,
     "value": (int, float),

@@ -1,4 +1,4 @@
-"""A training packed into a few small files, to go on elsewhere; see docs/moving.md.
+"""A training packed into a few small files, to go on elsewhere; see docs/how-to/moving.md.
 
 A pack has the train state without the carry and the random key: the slots begin anew, and the key
 follows from the seed. Weights, puzzle table and counts are kept as they are. Moments of the
