@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.commands import PAGES
+
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/**/*.md", "experiments/*.md", "benchmarks/*.md", "launch/*.md")
-    for path in ROOT.glob(pattern)
-)
 HOMES = ("", "trm_jax/", "experiments/", "launch/", "tests/", "docs/")
 REFERENCE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)(?::([A-Za-z_][\w.]*))?`")
 MODULE = re.compile(r"\b(?:from (trm_jax[\w.]*) import ([\w, ]+)|`(trm_jax\.[\w.]+)`)")
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 SETTING = re.compile(r"--config\.([a-z_]+(?:\.[A-Za-z_]\w*)*)")
 
 PUBLISHED = {
@@ -79,13 +78,23 @@ def test_the_check_sees_what_is_missing(tmp_path):
     assert any(name for page in PAGES for _, name in references(page)), "nothing is checked"
 
 
+def anchors_of(path):
+    """The anchors of a page's headings, as GitHub and the website make them."""
+    headings = HEADING.findall(FENCED.sub("", path.read_text()))
+    plain = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
+    return {re.sub(r"\s+", "-", words) for words in plain}
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_to_a_file_leads_somewhere(page):
-    links = LINK.findall((ROOT / page).read_text())
-    missing = [
-        link for link in links if "://" not in link and not ((ROOT / page).parent / link).exists()
-    ]
-    assert not missing, f"{page} links to what is not there"
+def test_every_link_leads_somewhere(page):
+    wrong = []
+    for place, anchor in LINK.findall(FENCED.sub("", (ROOT / page).read_text())):
+        if "://" in place:
+            continue
+        target = (ROOT / page).parent / place if place else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            wrong.append(f"{place}#{anchor}")
+    assert not wrong, f"{page} links to what is not there"
 
 
 @pytest.mark.parametrize("page", PAGES)
