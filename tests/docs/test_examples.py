@@ -34,7 +34,8 @@ OFFLINE = {"sudoku:extreme": "generate", "maze:hard": "generate", "arc:arc1": "a
 """Trainings at full size, and puzzles in place of those from the hub; minutes in any size."""
 FEW = ("--passes=64", "--chains=4")
 """Limits of a released model's search."""
-LONG = (*OFFLINE, "trm sweep", "runs/depth")
+LONG = (*OFFLINE, "53..7....", "trm sweep", "runs/depth")
+"""What the lines of the slow test contain: these, a 9x9 puzzle, and a sweep with its report."""
 
 
 def is_long(line):
