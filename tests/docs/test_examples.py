@@ -109,7 +109,7 @@ def test_every_long_command_runs(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", RUN)
 def test_every_plan_runs(page):
     for line in filter(needs_tpu_compiler, command_lines(page)):
-        done = runs.trm(*small(words_of(line)[1:]), PJRT_NPROC="", JAX_PLATFORMS="")
+        done = runs.trm(*small(words_of(line)[1:]))
         assert done.returncode == 0, done.stderr
 
 
