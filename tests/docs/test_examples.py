@@ -14,7 +14,7 @@ from trm_jax.cli import COMMANDS, main
 RUN = ("README.md", "docs/tutorial.md")
 SMALL = {
     "steps": 2,
-    "batch_size": 8,
+    "batch_size": 16,
     "eval_batch_size": 16,
     "log_every": 1,
     "eval_every": 2,
