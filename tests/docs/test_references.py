@@ -117,3 +117,16 @@ def test_every_module_and_what_is_imported_from_it_exists(page):
         for name in names.replace(" ", "").split(","):
             there = hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}")
             assert there, f"{page}: {module} has no {name}"
+
+
+NAMED = re.compile(r"(?<![\w/])(?:docs|experiments|launch|benchmarks)/[\w/.-]+\.md")
+
+
+def test_every_page_that_the_code_names_exists():
+    folders = ("trm_jax", "experiments", "launch", "benchmarks", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    named = {(page, path) for path in files for page in NAMED.findall(path.read_text())}
+    wrong = {
+        f"{path.relative_to(ROOT)}: {page}" for page, path in named if not (ROOT / page).exists()
+    }
+    assert len(named) > 10 and not wrong
