@@ -6,7 +6,7 @@ r"""One sitting of some minutes on a GPU: timing of variants and a peer, trainin
     python benchmarks/gpu.py --out runs/gpu --steps variants --only sudoku_mlp --peer torch_trm.py
     python benchmarks/gpu.py --out runs/nine --config experiments/lattice.py:nine --fit \
         --data train.csv.gz --test test.csv.gz --only lattice --evaluate search \
-        --release sudoku-9x9-lattice          # a model for `trm solve`, see docs/models.md
+        --release sudoku-9x9-lattice          # a model for `trm solve`, see docs/how-to/models.md
     python benchmarks/gpu.py --out runs/tiny --tiny --seconds 300 --data ... --test ...   # CPU
 
 Steps, in this order:

@@ -3,7 +3,7 @@ r"""Lower bounds of the time of an update by number of chips: compute, memory, i
 
     python benchmarks/roofline.py [--config experiments/sudoku.py:extreme] [--batch 768]
 
-prints the table of docs/performance-record.md. Nothing is compiled or timed. Times are computed
+prints the table of experiments/performance.md. Nothing is compiled or timed. Times are computed
 from vendors' peak figures, which no program reaches; that page lists what is left out.
 """
 

@@ -33,7 +33,7 @@ PUBLISHED = {
         "heldout_examples": 0,
     },
 }
-"""Settings of the published recipe that differ from the defaults (docs/settings.md)."""
+"""Settings of the published recipe that differ from the defaults (docs/reference/settings.md)."""
 
 
 def get_config(variant: str = "debug") -> ConfigDict:

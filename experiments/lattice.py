@@ -8,9 +8,9 @@ four     4x4 Sudoku with up to four extra givens, generated  a minute on a lapto
 six      6x6 Sudoku with at most one extra given, generated  five minutes on a laptop's CPU
 nine     9x9 Sudoku, a local CSV or CSV.gz file              the published recipe
 
-Source: "Lattice Deduction Transformers", arXiv 2605.08605. docs/lattice.md explains the method, the
-search and all settings. The docstring of each variant's function describes it. Each of the paper's
-ablations is one override:
+Source: "Lattice Deduction Transformers", arXiv 2605.08605. docs/background/lattice.md explains the
+method, the search and all settings. The docstring of each variant's function describes it. Each of
+the paper's ablations is one override:
 
     --config.model.n=4                                    loops
     --config.model.lattice.digit_weight=0                 no cross-entropy on the digits

@@ -7,9 +7,10 @@ small    7x7, generated                    minutes on a laptop's CPU
 hard     Maze-Hard (30x30), from the hub   the published attention recipe, n = 4 as in its command
 hard_n6  the same                          the same with n = 6, as in the paper
 
-Without the hub, --config.data.path=generate makes mazes of the same kind (docs/maze.md). Rotated
-and reflected copies are off, as in the published command: they break the rule that chooses the
-label among several shortest paths. The docstring of each variant's function describes it.
+Without the hub, --config.data.path=generate makes mazes of the same kind (docs/how-to/mazes.md).
+Rotated and reflected copies are off, as in the published command: they break the rule that
+chooses the label among several shortest paths. The docstring of each variant's function describes
+it.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +27,7 @@ PUBLISHED = {
         "copies": 0,
     },
 }
-"""Settings of the published recipe that differ from the defaults (docs/settings.md)."""
+"""Settings of the published recipe that differ from the defaults (docs/reference/settings.md)."""
 
 
 def get_config(variant: str = "small") -> ConfigDict:

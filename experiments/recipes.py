@@ -10,7 +10,8 @@ six    experiments/sudoku_hard.py:six    1000                         2, 2
 
 An update costs (T + 2) (n + 1) network evaluations: T recursions forward, and the last one backward
 at twice the cost; K chains cost K T (n + 1) more. Arms whose updates cost more or less than the
-plain recipe's have fewer or more updates. docs/recipes.md describes each change and its results.
+plain recipe's have fewer or more updates. docs/background/recipes.md describes each change and its
+results.
 Muon is run with and without the gate that it is said to need, and the two recipes that were
 published as a whole are also run in parts.
 """

@@ -19,8 +19,8 @@ from ml_collections import ConfigDict
 PUBLISHED = {
     "data": {"task": "sudoku", "path": "hub"},
 }
-"""The published recipe is the default of all other settings (docs/settings.md): 50,000 epochs of
-1,000 puzzles in batches of 768."""
+"""The published recipe is the default of all other settings (docs/reference/settings.md): 50,000
+epochs of 1,000 puzzles in batches of 768."""
 
 
 def get_config(variant: str = "demo") -> ConfigDict:

@@ -11,9 +11,9 @@ four_fast   the same                                  the faster one, small, wit
 six         6x6 with two extra givens, generated      TRM's, small
 six_fast    the same                                  the faster one, small, with equal FLOPs
 
-docs/recipes.md describes the parts of the faster recipe and their sources; `experiments/recipes.py`
-runs each part alone. Set the file of the large variants with --config.data.path=FILE. The docstring
-of each variant's function describes it.
+docs/background/recipes.md describes the parts of the faster recipe and their sources;
+`experiments/recipes.py` runs each part alone. Set the file of the large variants with
+--config.data.path=FILE. The docstring of each variant's function describes it.
 """
 
 import importlib.util
@@ -93,7 +93,7 @@ def four(config: ConfigDict) -> None:
     """The published recipe on 4x4 puzzles, stopped before it converges.
 
     2026-11-25, 2 cores of an AMD EPYC virtual machine, shared, seed 0: 160 updates in 25 s; 43.2 %
-    of 250 held-out puzzles correct. docs/recipes.md has more results.
+    of 250 held-out puzzles correct. docs/background/recipes.md has more results.
     """
     config.update(_sudoku("quick"))
     config.update({"data": {"sudoku": {"extra_givens": 3}}, "model": {"T": 2, "n": 2}})

@@ -17,7 +17,7 @@ six    experiments/sudoku_hard.py:six    80 % exact accuracy on held-out 6x6 puz
 the supervision steps (6x6), so that slots take new puzzles twice as soon. "digits" is "quick" with
 the digit-equivariant mixer, fields of width 16, and a quarter of the batch. All settings were
 selected on other puzzles and another seed (`seed` 7, `data.seed` 7) than the reported ones.
-docs/recipes.md has the results.
+docs/background/recipes.md has the results.
 """
 
 import sweep

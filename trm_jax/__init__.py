@@ -1,7 +1,7 @@
 """Tiny recursive reasoners in JAX: train, resume, evaluate and solve with TRM.
 
-Three lines solve a puzzle (docs/api.md); all else is in the modules, and `trm --help` lists the
-commands:
+Three lines solve a puzzle (docs/reference/python.md); all else is in the modules, and
+`trm --help` lists the commands:
 
     import trm_jax
     model = trm_jax.load("runs/demo")

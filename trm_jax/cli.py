@@ -153,7 +153,7 @@ def _tune_malloc(*options: str) -> None:
 
     glibc reads these settings from the environment only. A step on CPU allocates its temporary
     memory anew. By default that memory returns to the kernel after each step, and getting it back
-    page by page can take longer than the step's arithmetic; docs/performance-record.md has the
+    page by page can take longer than the step's arithmetic; experiments/performance.md has the
     measured ratios.
     """
     if sys.platform == "linux" and "GLIBC_TUNABLES" not in os.environ:

@@ -55,7 +55,7 @@ def test_traffic_is_that_of_every_products_edge(roofline):
 
 def test_the_page_has_the_table(roofline, capsys):
     roofline.main(["--config", str(runs.ROOT / "experiments/sudoku.py:extreme")])
-    page = (runs.ROOT / "docs/performance-record.md").read_text()
+    page = (runs.ROOT / "experiments/performance.md").read_text()
     shown = capsys.readouterr().out
     assert shown in page
     roofline.main([])

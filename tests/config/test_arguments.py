@@ -263,7 +263,7 @@ def test_a_users_own_config_can_be_overridden_as_well(own):
         (["--config.plugins=(3,)"], "plugin 3: this is not the name of a module"),
         (
             ["--config.", "3"],
-            "--config. does not name a setting; docs/settings.md lists all of them.",
+            "--config. does not name a setting; docs/reference/settings.md lists all of them.",
         ),
         (["--config.model=3"], "config.model is a group of settings; name one of them, as in "),
         (["--config.steps=0"], "config.steps is 0; it must be in [1, 1000000000]."),

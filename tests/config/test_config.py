@@ -63,8 +63,16 @@ def test_round_trip_through_json():
         ({"lr": 5}, "config.lr", "did you mean config.optimizer.lr or config.table.lr?"),
         ({"model": {"widht": 5}}, "config.model.widht", "did you mean config.model.width?"),
         # the data set decides these two
-        ({"model": {"vocab": 5}}, "config.model.vocab", "docs/settings.md lists all of them."),
-        ({"model": {"cells": 5}}, "config.model.cells", "docs/settings.md lists all of them."),
+        (
+            {"model": {"vocab": 5}},
+            "config.model.vocab",
+            "docs/reference/settings.md lists all of them.",
+        ),
+        (
+            {"model": {"cells": 5}},
+            "config.model.cells",
+            "docs/reference/settings.md lists all of them.",
+        ),
         ({"optimizer": {"rate": 5}}, "config.optimizer.rate", ""),
         ({"optimiser": {"lr": 5}}, "config.optimiser", "did you mean config.optimizer?"),
         ({"table": {"row": 5}}, "config.table.row", "did you mean config.table.rows?"),

@@ -1,4 +1,4 @@
-"""docs/settings.md is what the settings say of themselves."""
+"""docs/reference/settings.md is what the settings say of themselves."""
 
 import difflib
 import re
@@ -14,7 +14,7 @@ from trm_jax.tasks.task import TASKS
 
 COMMAND = [sys.executable, "-m", "trm_jax.config.reference"]
 BUILT_IN = ("sudoku", "maze", "arc")
-PAGE = runs.ROOT / "docs/settings.md"
+PAGE = runs.ROOT / "docs/reference/settings.md"
 
 
 def test_the_page_is_that_of_the_settings():
@@ -23,8 +23,10 @@ def test_the_page_is_that_of_the_settings():
         COMMAND, cwd=runs.ROOT, env=runs.environment(), capture_output=True, text=True, check=True
     )
     lines = (PAGE.read_text().splitlines(), done.stdout.splitlines())
-    difference = "\n".join(difflib.unified_diff(*lines, "docs/settings.md", "made", lineterm=""))
-    remedy = "`python -m trm_jax.config.reference > docs/settings.md` writes it"
+    difference = "\n".join(
+        difflib.unified_diff(*lines, "docs/reference/settings.md", "made", lineterm="")
+    )
+    remedy = "`python -m trm_jax.config.reference > docs/reference/settings.md` writes it"
     assert not difference, f"{remedy}:\n{difference}"
 
 

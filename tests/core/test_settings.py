@@ -156,7 +156,10 @@ def test_lists_stand_for_tuples_at_any_depth():
         ({"egs": 3}, "config.egs is not a setting; did you mean config.eggs?"),
         ({"degrees": 3}, "config.degrees is not a setting; did you mean config.oven.degrees?"),
         ({"oven": {"eggs": 3}}, "config.oven.eggs is not a setting; did you mean config.eggs?"),
-        ({"icing": 3}, "config.icing is not a setting; docs/settings.md lists all of them."),
+        (
+            {"icing": 3},
+            "config.icing is not a setting; docs/reference/settings.md lists all of them.",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value_and_what_is_right(values, sentence):

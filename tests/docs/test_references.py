@@ -8,16 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.commands import PAGES
+
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/**/*.md", "experiments/*.md", "benchmarks/*.md", "launch/*.md")
-    for path in ROOT.glob(pattern)
-)
 HOMES = ("", "trm_jax/", "experiments/", "launch/", "tests/", "docs/")
 REFERENCE = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.py)(?::([A-Za-z_][\w.]*))?`")
 MODULE = re.compile(r"\b(?:from (trm_jax[\w.]*) import ([\w, ]+)|`(trm_jax\.[\w.]+)`)")
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 SETTING = re.compile(r"--config\.([a-z_]+(?:\.[A-Za-z_]\w*)*)")
 
 PUBLISHED = {
@@ -79,13 +78,23 @@ def test_the_check_sees_what_is_missing(tmp_path):
     assert any(name for page in PAGES for _, name in references(page)), "nothing is checked"
 
 
+def anchors_of(path):
+    """The anchors of a page's headings, as GitHub and the website make them."""
+    headings = HEADING.findall(FENCED.sub("", path.read_text()))
+    plain = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
+    return {re.sub(r"\s+", "-", words) for words in plain}
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_to_a_file_leads_somewhere(page):
-    links = LINK.findall((ROOT / page).read_text())
-    missing = [
-        link for link in links if "://" not in link and not ((ROOT / page).parent / link).exists()
-    ]
-    assert not missing, f"{page} links to what is not there"
+def test_every_link_leads_somewhere(page):
+    wrong = []
+    for place, anchor in LINK.findall(FENCED.sub("", (ROOT / page).read_text())):
+        if "://" in place:
+            continue
+        target = (ROOT / page).parent / place if place else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            wrong.append(f"{place}#{anchor}")
+    assert not wrong, f"{page} links to what is not there"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -108,3 +117,16 @@ def test_every_module_and_what_is_imported_from_it_exists(page):
         for name in names.replace(" ", "").split(","):
             there = hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}")
             assert there, f"{page}: {module} has no {name}"
+
+
+NAMED = re.compile(r"(?<![\w/])(?:docs|experiments|launch|benchmarks)/[\w/.-]+\.md")
+
+
+def test_every_page_that_the_code_names_exists():
+    folders = ("trm_jax", "experiments", "launch", "benchmarks", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    named = {(page, path) for path in files for page in NAMED.findall(path.read_text())}
+    wrong = {
+        f"{path.relative_to(ROOT)}: {page}" for page, path in named if not (ROOT / page).exists()
+    }
+    assert len(named) > 10 and not wrong

@@ -1,4 +1,4 @@
-"""With --reached: how close each component came, over all files, as a table for docs/parity.md."""
+"""With --reached: how close each component came, as a table for docs/background/parity.md."""
 
 from collections import defaultdict
 

@@ -151,6 +151,6 @@ def test_the_api_takes_names_of_released_models(folder, monkeypatch, tmp_path):
 
 
 def test_the_documentations_table_is_that_of_the_cards():
-    text = (runs.ROOT / "docs/models.md").read_text()
+    text = (runs.ROOT / "docs/how-to/models.md").read_text()
     table = text.partition("<!-- models -->\n")[2].partition("<!-- end -->")[0].strip()
     assert table == markdown(all_cards(OWN)), "`python -m trm_jax.released.listing` prints it"

@@ -206,11 +206,11 @@ def examples(page, language):
 def test_the_documentations_examples_run(home, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(home)
     names: dict = {}
-    *python, arc = examples("docs/api.md", "python")
+    *python, arc = examples("docs/reference/python.md", "python")
     assert len(python) == 2 and "runs/arc" in arc
     for code in python:
         exec(code, names)
-    (command,) = examples("docs/api.md", "bash")
+    (command,) = examples("docs/reference/python.md", "bash")
     _, *arguments = shlex.split(command.replace("exported/demo", str(tmp_path / "demo")))
     assert main(arguments) == 0
     assert (
@@ -225,5 +225,5 @@ def test_the_documentations_examples_run(home, tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_the_documentations_example_of_arc_runs(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
-    exec(examples("docs/api.md", "python")[2], {"trm_jax": trm_jax})
+    exec(examples("docs/reference/python.md", "python")[2], {"trm_jax": trm_jax})
     assert "a new task" in capsys.readouterr().out

@@ -260,7 +260,8 @@ def test_another_version_with_other_arrays_says_so(whole, copy):
     with pytest.raises(UserError, match=r"has sums/updates as None where .* float32\[\]; resume"):
         pack.continue_from(str(copy), run)
     edited("arrays", "sums/updates", to={"shape": [], "dtype": "int32", "kept": "exact"})(copy)
-    with pytest.raises(UserError, match=r"has sums/updates as int32\[\] where .* float32\[\]; resume"):
+    wrong = r"has sums/updates as int32\[\] where .* float32\[\]; resume"
+    with pytest.raises(UserError, match=wrong):
         pack.continue_from(str(copy), run)
 
 

@@ -49,7 +49,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     FILE is a .pt file (or has a name like step_65104), .npz or .safetensors. from-torch writes a
     work directory that `trm eval` and `trm solve` accept, and compares its predictions with a NumPy
-    implementation of the published algorithm (the parity report). docs/convert.md has the details.
+    implementation of the published algorithm (the parity report). docs/how-to/convert.md has the
+    details.
 
     Exit codes: 0 converted; 1 converted, but the parity report disagrees; 2 wrong usage or input.
     """

@@ -40,7 +40,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     DIR2 contains the rollout as a program for CPU, CUDA and TPU (jax.export), the weights, a
     manifest, a Python loader, and a model card with the results of `trm eval`. The exported
     program is loaded and compared with the library's own predictions before DIR2 is written.
-    docs/api.md shows how to use it.
+    docs/reference/python.md shows how to use it.
     """
     common.refuse_rest(rest)
     model_flags.check(values)

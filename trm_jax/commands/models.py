@@ -61,7 +61,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     Without names, lists all models; with names, prints their cards as JSON. --add is for
     maintainers: it writes the weights and the card of a model from a checkpoint and the results in
-    the run's eval/. docs/models.md has the details.
+    the run's eval/. docs/how-to/models.md has the details.
     """
     folder = Path(values.folder).expanduser() if values.folder is not None else None
     if values.add:

@@ -27,7 +27,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     RUN is the work directory of a run, which may still be training. FILE lists its parts
     (FILE.000-....npz and so on); move all of them together, and resume with
     `trm train --config CONFIG --config.init_from=FILE --workdir NEW`. Packing uses the CPU only,
-    so a run on the accelerator is not disturbed. docs/moving.md describes the files.
+    so a run on the accelerator is not disturbed. docs/how-to/moving.md describes the files.
     """
     if len(rest) != 1:
         raise UserError("`trm pack` needs one work directory: trm pack RUN --out FILE.")

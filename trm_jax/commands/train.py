@@ -29,7 +29,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
       trm train --config experiments/sudoku.py:demo --workdir runs/demo [--config.seed=1]
 
     The same command with the same work directory resumes the run, bit for bit. With several
-    processes, each runs this command; see docs/clusters.md.
+    processes, each runs this command; see docs/how-to/clusters.md.
 
     Exit codes: 0 finished; 2 wrong usage or input; 3 the loss is not finite; 42 interrupted
     (SIGTERM, Ctrl-C, or another process ended), a checkpoint is saved and the run can be resumed.

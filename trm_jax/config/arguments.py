@@ -110,7 +110,9 @@ def _rewritten(word: str) -> str:
         return f"{CONFIG}={FILL}:{value}"
     name = _name(word)
     if flag in (SETTING, UNSET):
-        raise UserError(f"{flag} does not name a setting; docs/settings.md lists all of them.")
+        raise UserError(
+            f"{flag} does not name a setting; docs/reference/settings.md lists all of them."
+        )
     if not name:
         return word
     known = known_name(name)

@@ -1,4 +1,4 @@
-"""Generates docs/settings.md, the reference page of all settings, from their dataclasses."""
+"""Generates docs/reference/settings.md, the page of all settings, from their dataclasses."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ HEAD = """\
 # Settings
 
 Every setting of an experiment, with its type, default, range and description. This page is
-generated from the code: `python -m trm_jax.config.reference > docs/settings.md`.
+generated from the code: `python -m trm_jax.config.reference > docs/reference/settings.md`.
 
 A config file contains only what it changes. Every setting can be overridden on the command line:
 `--config.model.width=256`. Tuples are written as in Python:

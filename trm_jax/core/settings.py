@@ -1,7 +1,8 @@
 """Settings as dataclasses: each field has a default, a range and a one-sentence description.
 
 A group of settings is a frozen dataclass derived from `Settings` whose fields are made by
-`setting`. Checks, reading from nested plain data and docs/settings.md are derived from the fields.
+`setting`. Checks, reading from nested plain data and docs/reference/settings.md are derived from
+the fields.
 """
 
 import dataclasses
@@ -249,7 +250,7 @@ def unknown(name: str, known: Iterable[str]) -> UserError:
         return UserError(f"{name} is a group of settings; name one of them, as in {inside}.")
     near = nearest(name, known)
     if not near:
-        return UserError(f"{name} is not a setting; docs/settings.md lists all of them.")
+        return UserError(f"{name} is not a setting; docs/reference/settings.md lists all of them.")
     return UserError(f"{name} is not a setting; did you mean {' or '.join(near)}?")
 
 

@@ -1,7 +1,7 @@
 """Maps the published PyTorch code's names of arrays to paths in `Weights`.
 
 One table serves both directions. A torch linear weight is [out, in]; a kernel here is [in, out].
-docs/names.md maps the names of everything else.
+docs/background/algorithm.md maps the names of everything else.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,6 +1,6 @@
 """Finds and reads the cards of released models.
 
-A card is a file NAME.json; its weights are NAME.npz in the same folder. See docs/models.md.
+A card is a file NAME.json; its weights are NAME.npz in the same folder. See docs/how-to/models.md.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ FIELDS: dict[str, type] = {
     "bytes": int,
     "sha256": str,
 }
-"""Fields of a card and their types; docs/models.md explains them."""
+"""Fields of a card and their types; docs/how-to/models.md explains them."""
 MEASURED: dict[str, type | tuple[type, ...]] = {
     "what": str,
     "value": (int, float),

@@ -1,4 +1,4 @@
-"""Tables of the released models, for the terminal and for docs/models.md."""
+"""Tables of the released models, for the terminal and for docs/how-to/models.md."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ def plain(known: Sequence[Card]) -> str:
 
 
 def markdown(known: Sequence[Card]) -> str:
-    """The table in Markdown, for docs/models.md."""
+    """The table in Markdown, for docs/how-to/models.md."""
     if not known:
         return NONE
     lines = [HEAD, ("---",) * len(HEAD), *rows(known)]

@@ -1,4 +1,4 @@
-"""Packs a training run into a few small files, to resume it elsewhere; see docs/moving.md.
+"""Packs a training run into a few small files, to resume it elsewhere; see docs/how-to/moving.md.
 
 A pack holds the train state without the carry and the random key: slots start empty, and the key
 follows from the seed. Weights, puzzle table and counts are exact. The optimizer's moments are
