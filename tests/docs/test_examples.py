@@ -69,7 +69,7 @@ def run(line):
         unsolved = 1 if words[0] == "solve" else 0
         assert main(small(words)) in (0, unsolved), line
     elif first == "trm-launch":
-        launch = importlib.import_module("trm_jax.launch.cli")
+        launch = importlib.import_module("launch.cli")
         assert launch.main([word for word in words if word != "submit"]) == 0, line
     elif first == "make":
         targets = re.findall(r"^([\w-]+):", (runs.ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -202,7 +202,7 @@ def test_a_model_is_overwritten_only_if_told_to(folder, workdir):
     card = writing.add(workdir, released("sudoku-4x4-small"), folder, step=4, overwrite=True)
     assert card.record["step"] == load_released("sudoku-4x4-small").step == 4
     assert card.record["measured"] == []  # the other checkpoint's are not its own
-    with pytest.raises(UserError, match="--name is 'A b'; write small letters"):
+    with pytest.raises(UserError, match="--name is 'A b'; use lower-case letters"):
         writing.add(workdir, released("A b"), folder)
 
 

@@ -26,10 +26,17 @@ WIDTH = "80"
 
 def page() -> str:
     """The whole page in Markdown."""
-    launch = importlib.import_module("trm_jax.launch.cli").main
     sections = [_section("trm", trm, [])]
     sections += [_section(f"trm {name}", trm, [name]) for name in COMMANDS]
-    return "\n".join([HEAD, *sections, _section("trm-launch", launch, [])])
+    return "\n".join([HEAD, *sections, _section("trm-launch", _launcher(), [])])
+
+
+def _launcher() -> Callable[[Sequence[str]], object]:
+    """The launcher's `main`; in a clone from its own folder."""
+    try:
+        return importlib.import_module("trm_jax.launch.cli").main
+    except ModuleNotFoundError:
+        return importlib.import_module("launch.cli").main
 
 
 def _section(title: str, main: Callable[[Sequence[str]], object], words: Sequence[str]) -> str:
