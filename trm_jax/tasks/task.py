@@ -168,6 +168,14 @@ class Task:
         """Rows by their names as published, in the file `where`; the place of each in `names`."""
         self.lacks("rows of the puzzle table by name", "leave --data out")
 
+    def summary(self, shape: Shape) -> str:
+        """What `trm data` says of a data set besides its counts, in one line; empty for nothing.
+
+        Args:
+          shape: the whole manifest.
+        """
+        return ""
+
     # ---- what the model sees
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int] | None:
@@ -223,8 +231,15 @@ class Task:
     # ---- text
 
     def symbols(self, shape: Shape) -> tuple[str, ...] | None:
-        """Characters that are read as each token; None where puzzles are no text."""
+        """Characters that are read as each token; None where puzzles are no text.
+
+        Of a task with a `separator`, the one word that is read as each token.
+        """
         return tuple(token.text for token in self.board(shape).tokens)
+
+    def separator(self, shape: Shape) -> str:
+        """What stands between two cells in a line of text; empty where a cell is one character."""
+        return ""
 
     def read(self, shape: Shape, text: str) -> Tokens:
         """Reads the one puzzle of a text, in one line or in one line for each row.
