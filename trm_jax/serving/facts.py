@@ -23,18 +23,22 @@ def kind_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
       `kind`, which its task takes for a shape (`tasks.task.Shape`); `tokens`, a word for each token
-      id; `symbols`, the characters that are read as each, the first of which is written; none where
-      puzzles are no text.
+      id; `symbols`, the characters that are read as each, the first of which is written, or with a
+      `separator` the one word; none where puzzles are no text; `canvas`, where grids differ in
+      size, how they lie in S cells (`load.Program`).
     """
     task = task_of(manifest)
     keys = (*FORM_KEYS[:1], *task.shape_keys, *FORM_KEYS[1:])
     kind = {key: manifest[key] for key in keys if key in manifest}
-    symbols = task.symbols(manifest)
-    return {
+    board, symbols = task.board(manifest), task.symbols(manifest)
+    facts = {
         "kind": kind,
-        "tokens": [token.word for token in task.board(manifest).tokens],
+        "tokens": [token.word for token in board.tokens],
         "symbols": None if symbols is None else list(symbols),
+        "separator": task.separator(manifest),
     }
+    end = task.row_end(manifest)
+    return facts | ({"canvas": {"columns": board.columns, "row_end": end}} if end else {})
 
 
 def training_facts(trained: Trained) -> dict[str, Any]:

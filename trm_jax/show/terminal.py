@@ -138,12 +138,14 @@ def _row(row: Sequence[tuple[str, str, int]], gap: int) -> str:
 
 def _letters(board: Board, grid: Grid, wrong: Cells, new: Cells, colour: bool) -> list[list[str]]:
     """Each cell's letter and what stands behind it, a blank or a star."""
+    longest = max(len(token.text) for token in board.tokens)
 
     def cell(token: Token, wrong: bool, new: bool) -> str:
+        text = token.text.rjust(longest)
         if not colour:
-            return token.text + ("*" if wrong else " ")
+            return text + ("*" if wrong else " ")
         style = token.ansi or (_NEW if new else "")
-        return _styled(token.text, _MISTAKE if wrong else style) + " "
+        return _styled(text, _MISTAKE if wrong else style) + " "
 
     return _cells(board, grid, cell, wrong, new)
 
@@ -152,7 +154,7 @@ def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[st
     """Two characters for each cell."""
 
     def cell(token: Token, wrong: bool) -> str:
-        wide = token.wide or f"{token.text} "
+        wide = token.wide or f"{token.text:<2}"[:2]
         marked = f"{wide[0]}*" if wrong else wide  # half a wall is left, and red beside it
         if not colour:
             return marked
@@ -188,7 +190,7 @@ def _background(fill: str) -> str:
 
 
 def _framed(drawn: list[list[str]], board: Board, before: str, colour: bool) -> str:
-    """Cells [rows][columns] of two characters in a frame with lines around boxes.
+    """Cells [rows][columns] of one width in a frame with lines around boxes.
 
     Args:
       drawn: the cells.
@@ -196,10 +198,10 @@ def _framed(drawn: list[list[str]], board: Board, before: str, colour: bool) -> 
       before: stands before the first cell of each box.
       colour: whether the frame is grey.
     """
-    rows, columns = len(drawn), len(drawn[0])
+    rows, columns, width = len(drawn), len(drawn[0]), visible_width(drawn[0][0])
     high, wide = board.box[0] or rows, board.box[1] or columns
     starts = range(0, columns, wide)
-    bars = ["─" * (2 * (min(start + wide, columns) - start) + len(before)) for start in starts]
+    bars = ["─" * (width * (min(start + wide, columns) - start) + len(before)) for start in starts]
     frame = _FRAME if colour else ""
     side = _styled("│", frame)
     lines = [_styled(f"┌{'┬'.join(bars)}┐", frame)]

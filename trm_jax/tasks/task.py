@@ -241,6 +241,13 @@ class Task:
         """What stands between two cells in a line of text; empty where a cell is one character."""
         return ""
 
+    def row_end(self, shape: Shape) -> str:
+        """What stands between two rows in a line of text, where grids differ in size; else empty.
+
+        Such a grid lies in the corner of a canvas; cells around it have tokens without symbols.
+        """
+        return ""
+
     def read(self, shape: Shape, text: str) -> Tokens:
         """Reads the one puzzle of a text, in one line or in one line for each row.
 
@@ -270,6 +277,8 @@ class Task:
 
     def read_array(self, shape: Shape, cells: NDArray[Any]) -> Tokens:
         """Reads a puzzle from an array [S] of characters, or of whole numbers where it takes them.
+
+        Of a canvas it is [rows, columns], as large as the grid.
 
         Raises:
           UserError: it is neither.

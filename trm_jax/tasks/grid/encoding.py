@@ -200,8 +200,8 @@ def _misfit(what: str, rows: Rows, form: Form, each: _Read) -> str:
             f"the answer has {_cells(high, wide)} and the question {form.cells}; mend or remove "
             "the row, or, if sizes of answers are to be found, set canvas"
         )
-    zeros = text.isdigit() and "0" in form.tokens and form.cells - form.columns <= wide < form.cells
-    if zeros:
+    zeros = isinstance(rows[0], str) and text.isdigit() and "0" in form.tokens
+    if zeros and form.cells - form.columns <= wide < form.cells:
         return (
             f"the {what} has {wide} cells instead of {form.cells}; if a spreadsheet dropped the "
             "zeros in front of it, export the column as text"

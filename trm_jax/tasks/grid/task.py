@@ -156,6 +156,10 @@ class GridTask(Task):
         """See `Task`."""
         return " " if Form.of(shape).words else ""
 
+    def row_end(self, shape: Shape) -> str:
+        """See `Task`."""
+        return Form.of(shape).row_end
+
     def symbols(self, shape: Shape) -> tuple[str, ...]:
         """See `Task`."""
         form = Form.of(shape)
