@@ -74,16 +74,18 @@ class Likeness:
         drawn.digits[0], drawn.cells[0] = np.arange(self.symbols), self.maps[0]
         return drawn
 
+    def keys(self, questions: Tokens) -> list[bytes]:
+        """A key of each of questions [m, S], the same for all that are symmetric copies."""
+        keys: list[bytes] = []
+        for cells in self.maps:
+            image = [row.tobytes() for row in self._named_by_place(questions[:, cells])]
+            keys = list(map(min, keys, image)) if keys else image
+        return keys
+
     def first_of_each(self, questions: Tokens) -> NDArray[np.int64]:
         """Which of questions [m, S] are no symmetric copy of an earlier one, int64 in order."""
-        best: NDArray[Any] | None = None
-        for cells in self.maps:
-            image = self._named_by_place(questions[:, cells])
-            key = np.ascontiguousarray(image).view(f"V{image.shape[1]}").reshape(-1)
-            texts = np.asarray([each.tobytes() for each in key], object)
-            best = texts if best is None else np.minimum(best, texts)
         found: dict[bytes, int] = {}
-        for row, key in enumerate(() if best is None else best):
+        for row, key in enumerate(self.keys(questions)):
             found.setdefault(key, row)
         return np.asarray(sorted(found.values()), np.int64)
 

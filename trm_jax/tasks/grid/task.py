@@ -86,7 +86,7 @@ class GridTask(Task):
     name = "grid"
     settings: ClassVar[type[Settings]] = GridSettings
     counts: ClassVar = {"train": 0, "heldout": 0, "test": 0}
-    shape_keys = FORM_KEYS
+    shape_keys: ClassVar[tuple[str, ...]] = FORM_KEYS
     takes_directories = True
 
     def build(self, request: Request) -> Dataset:
