@@ -61,7 +61,7 @@ def as_questions(shape: Shape, puzzles: Any) -> Tokens:
     cells = board.rows * board.columns
     if isinstance(puzzles, str):
         puzzles = [puzzles]
-    if board.canvas and not isinstance(puzzles, np.ndarray) and (grids := _grids(puzzles)):
+    if board.canvas and (grids := _grids(puzzles)):
         return checked(shape, read_each(lambda each: task.read_array(shape, each), grids))
     if isinstance(puzzles, Sequence) and all(isinstance(puzzle, str) for puzzle in puzzles):
         whole = len(puzzles) != cells or any(len(puzzle) > 1 for puzzle in puzzles)

@@ -6,10 +6,9 @@ registered by `TASKS.register`; it has to give `settings`, `build`, `shapes` and
 else as far as it can.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,34 +24,12 @@ from trm_jax.data.views import Augment, Grids, Numbers, PlainView, View
 from trm_jax.tasks.board import Board, Grid
 from trm_jax.tasks.deduction import Deduction
 from trm_jax.tasks.given import Given, joined_lines, only
+from trm_jax.tasks.request import Edition, Request
 
 Shape = Mapping[str, Any]
 """What fixes the form of a task's puzzles: a data set's manifest, or the part of it that does."""
 
 Tokens = NDArray[np.uint8]
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """A data set to be built.
-
-    Attributes:
-      source: "generate", "hub", a file or a directory, as the task takes them.
-      train: puzzles to train on; 0 for all that a source has left.
-      heldout: puzzles set aside for choosing checkpoints and settings.
-      test: puzzles set aside for the final score.
-      copies: augmented copies of each puzzle, where the data set has to know them.
-      seed: of the choice of puzzles and of a generator.
-      settings: the task's own, of type `Task.settings`.
-    """
-
-    source: str
-    train: int
-    heldout: int
-    test: int
-    copies: int
-    seed: int
-    settings: Any
 
 
 class Judge(Protocol):
@@ -69,13 +46,6 @@ class Judge(Protocol):
 
     def result(self) -> dict[str, Any]:
         """What goes into the evaluation's record; under `by_depth` a list for each depth."""
-
-
-class Edition(NamedTuple):
-    """A name under which `trm data` builds a task, and the settings that stand behind it."""
-
-    name: str
-    settings: Mapping[str, Any] = {}
 
 
 class Task:

@@ -20,10 +20,11 @@ MOST_HELDOUT = 1000
 """Puzzles that a share sets aside for each of held-out and test."""
 
 
-def build(source: str, counts: Mapping[str, int], settings: Any, seed: int) -> Dataset:
+def build(task: str, source: str, counts: Mapping[str, int], settings: Any, seed: int) -> Dataset:
     """Builds a data set from a file or a folder; its splits share no question.
 
     Args:
+      task: name of the task.
       source: path of it.
       counts: numbers of puzzles, `train`, `heldout` and `test`; 0 for what is left of train, and
         for the shares of the settings.
@@ -38,7 +39,7 @@ def build(source: str, counts: Mapping[str, int], settings: Any, seed: int) -> D
     pairs = _pairs(path, settings)
     found = encode(pairs, wanted_of(settings), str(path))
     extra = facts_of_files(path) | {"rows": len(pairs), "settings": settings.to_dict()}
-    return assembled("grid", found, settings, counts, seed, extra)
+    return assembled(task, found, settings, counts, seed, extra)
 
 
 def build_test(source: str, shape: Mapping[str, Any], settings: Any) -> Dataset:

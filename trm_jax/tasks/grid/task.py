@@ -22,6 +22,9 @@ from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
 MOST_SIDE = 10_000
 
+Symbols = NDArray[np.str_]
+"""The symbols of a grid, texts [rows, columns]."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FormSettings(Settings):
@@ -92,7 +95,7 @@ class GridTask(Task):
     def build(self, request: Request) -> Dataset:
         """See `Task`: from a file or a folder."""
         counts = {"train": request.train, "heldout": request.heldout, "test": request.test}
-        return build.build(request.source, counts, request.settings, request.seed)
+        return build.build(self.name, request.source, counts, request.settings, request.seed)
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """See `Task`: a file or a folder of the kinds that `build` takes."""
@@ -191,16 +194,37 @@ class GridTask(Task):
         texts = np.asarray(names)[grid]
         return texts.astype(np.int64) if form.numbers and known else texts
 
-    def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str] | None:
-        """See `Task`: an answer that changes what is given is wrong; of others nothing is known."""
-        form = Form.of(shape)
-        if form.canvas or not form.open:
-            return None
-        kept = np.isin(question, form.open_tokens()) | (question == answer)
-        return None if kept.all() else ["a given was changed"]
+    def rules(self, question: Symbols, answer: Symbols) -> list[str] | None:
+        """Which rules an answer breaks, in words; None, as here, where the rules are unknown.
 
-    def accepts(self, shape: Shape, questions: Tokens, answers: Tokens) -> None:
-        """See `Task`: the rules are unknown."""
+        A subclass in a plugin can know them. That givens are kept is checked before.
+
+        Args:
+          question: texts [rows, columns], a symbol each; "" where a canvas has no cell.
+          answer: likewise; "" where the model wrote nothing.
+        """
+        return None
+
+    def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str] | None:
+        """See `Task`: an answer that changes what is given is wrong; then the rules are asked."""
+        form = Form.of(shape)
+        kept = form.canvas or np.isin(question, form.open_tokens()) | (question == answer)
+        if not np.all(kept):
+            return ["a given was changed"]
+        return self.rules(self._symbols(form, question), self._symbols(form, answer))
+
+    def accepts(self, shape: Shape, questions: Tokens, answers: Tokens) -> NDArray[np.bool_] | None:
+        """See `Task`; None where the rules are unknown, whatever is said of givens."""
+        form = Form.of(shape)
+        if self.rules(self._symbols(form, questions[0]), self._symbols(form, answers[0])) is None:
+            return None
+        return super().accepts(shape, questions, answers)
+
+    def _symbols(self, form: Form, tokens: Tokens) -> Symbols:
+        names = [""] * form.vocab
+        for symbol, token in form.tokens.items():
+            names[token] = symbol
+        return np.asarray(names)[grid_text.crop(form, tokens)]
 
     def title(self, shape: Shape) -> str:
         """See `Task`."""
