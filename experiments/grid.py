@@ -33,7 +33,11 @@ def get_config(variant: str = "small") -> ConfigDict:
 def small(config: ConfigDict) -> None:
     """A narrow float32 network for a CPU.
 
-    Command: see docs/how-to/own-task.md.
+    Command: trm train --config grid:small --config.data.path=binary.csv --workdir runs/binary
+    2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0, on the 4,000 binary puzzles
+    of docs/how-to/own-task.md: 2,000 updates in 389 s of processor time; of 400 held-out puzzles,
+    on which the checkpoint was chosen too, 91.5 % are right at depth 8. With --turns --alike 01 and
+    1,200 updates (226 s) 96.0 %.
     """
     config.batch_size = 64
     config.eval_batch_size = 256

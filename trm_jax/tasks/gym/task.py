@@ -32,7 +32,9 @@ class GymSettings(Settings):
 
     GROUP: ClassVar[str] = "config.data.gym"
 
-    dataset: str = setting("mini_sudoku", "Which one.", choices=tuple(SUITES))
+    dataset: str = setting(
+        "mini_sudoku", "Which of reasoning-gym's data sets.", choices=tuple(SUITES)
+    )
     side: int = setting(
         0, "Rows of its boards, where there is a choice; 0 for the usual ones.", low=0, high=100
     )
