@@ -151,10 +151,12 @@ def _letters(board: Board, grid: Grid, wrong: Cells, new: Cells, colour: bool) -
 
 
 def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[str]]:
-    """Two characters for each cell."""
+    """Two characters for each cell; more where the text of some has several."""
+    longest = max(len(token.text) for token in board.tokens)
+    width = longest + 1 if longest > 1 else 2
 
     def cell(token: Token, wrong: bool) -> str:
-        wide = token.wide or f"{token.text:<2}"[:2]
+        wide = token.wide or token.text.ljust(width)
         marked = f"{wide[0]}*" if wrong else wide  # half a wall is left, and red beside it
         if not colour:
             return marked
@@ -163,8 +165,8 @@ def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[st
             style = _background(token.fill)
         if _BACKGROUND not in style:
             return _styled(marked, _MISTAKE if wrong else style)
-        letter = token.letter[:2]
-        return _styled((f"{letter or '>'}<" if wrong else letter).ljust(2)[:2], style)
+        letter = token.letter[:width]
+        return _styled((f"{letter or '>'}<" if wrong else letter).ljust(width)[:width], style)
 
     return _cells(board, grid, cell, wrong)
 

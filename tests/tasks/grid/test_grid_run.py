@@ -84,6 +84,7 @@ def test_the_python_api_takes_lists_and_texts(workdir):
     assert (solver.solve(np.asarray([[8, 12], [9, 11]]))[0].answer == one.answer).all()
 
 
+@pytest.mark.slow
 def test_the_export_answers_alone(workdir, tmp_path, capsys):
     out = tmp_path / "export"
     assert main(["export", f"--workdir={workdir}", f"--out={out}"]) == 0

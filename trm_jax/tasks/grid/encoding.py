@@ -196,10 +196,13 @@ def _misfit(what: str, rows: Rows, form: Form, each: _Read) -> str:
     if form.canvas:
         return f"the {what} has {high}x{wide} cells, and the largest grid may have {size}"
     if what == "answer" and len(each.question) * len(each.question[0]) == form.cells:
-        return (
-            f"the answer has {_cells(high, wide)} and the question {form.cells}; mend or remove "
-            "the row, or, if sizes of answers are to be found, set canvas"
+        dropped = high == 1 and "".join(each.question[0]).isdigit() and wide > form.cells
+        remedy = (
+            "if a spreadsheet dropped zeros in front of it, export the column as text"
+            if dropped
+            else "mend or remove the row, or, if sizes of answers are to be found, set canvas"
         )
+        return f"the answer has {_cells(high, wide)} and the question {form.cells}; {remedy}"
     zeros = isinstance(rows[0], str) and text.isdigit() and "0" in form.tokens
     if zeros and form.cells - form.columns <= wide < form.cells:
         return (
