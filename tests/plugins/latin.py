@@ -1,4 +1,4 @@
-"""A task in one file, as a user would bring it: Latin squares.
+"""A task in one file, as a user would bring it: Latin squares, generated.
 
 trm train --config tests/plugins/latin_config.py --workdir runs/latin
 trm eval --workdir runs/latin --plugin tests/plugins/latin.py
@@ -18,12 +18,12 @@ from trm_jax.tasks.board import Board, Token
 from trm_jax.tasks.task import TASKS, Task
 
 LETTERS = "ABCDEFGHI"
-BLANK = 1
+BLANK = 1  # token 0 pads, and the letters' tokens begin at FIRST_DIGIT
 
 
 @dataclasses.dataclass(frozen=True)
 class LatinSettings(Settings):
-    """Latin squares of one size."""
+    """Latin squares of one size; the group config.data.latin and flags of `trm data latin`."""
 
     GROUP = "config.data.latin"
 
@@ -36,54 +36,41 @@ class LatinTask(Task):
 
     name = "latin"
     settings = LatinSettings
-    shape_keys = ("side",)
+    shape_keys = ("side",)  # a model for one side is none for another
     alike_symbols = True
 
     def build(self, request):
+        """Squares of the generator, divided into splits at random."""
         if request.source != "generate":
             raise UserError(f"config.data.path is {request.source!r}; Latin squares are generated.")
         counts = {"train": request.train, "heldout": request.heldout, "test": request.test}
         check_counts(request.source, **counts)
-        side, cells = request.settings.side, request.settings.side**2
         total = sum(counts.values())
-        words = random_words(
-            derive_seed(request.seed, "Latin squares"), np.arange(total), 4 * cells
-        )
-        rows, columns, symbols, blanks = (words[:, i * cells :][:, :cells] for i in range(4))
-        rows, columns, symbols = (
-            random_permutations(w[:, :side]) for w in (rows, columns, symbols)
-        )
-        square = (rows[:, :, None] + columns[:, None, :]) % side
-        square = np.take_along_axis(symbols, square.reshape(total, cells), axis=1)
-        labels = (square + FIRST_DIGIT).astype(np.uint8)
-        hidden = random_permutations(blanks) < request.settings.blanks
-        inputs = np.where(hidden, np.uint8(BLANK), labels)
+        inputs, labels = generate(total, request.seed, request.settings)
         kept, splits = choose(total, "the generator", **counts, seed=request.seed)
         facts = {"task": self.name, "seed": request.seed, "source": {"kind": "generate"}}
-        return assemble(
-            inputs[kept],
-            labels[kept],
-            np.zeros(len(kept), np.int32),
-            splits,
-            facts | self.shapes(request.settings),
-        )
+        facts |= self.shapes(request.settings)
+        rows = np.zeros(total, np.int32)  # of the puzzle table: all puzzles share the first
+        return assemble(inputs[kept], labels[kept], rows, splits, facts)
 
     def shapes(self, settings):
+        """The form of the puzzles, before any is made."""
         side = settings.side
         return {"vocab": side + FIRST_DIGIT, "cells": side**2, "side": side}
 
     def augmentation(self, shape):
+        """A copy has its letters renamed, by one random permutation."""
         side = shape["side"]
 
         def augment(inputs, labels, words):
-            digits = random_permutations(words)
             cells = np.tile(np.arange(side**2), (len(words), 1))
-            renamed = GridSymmetry(digits, cells)
+            renamed = GridSymmetry(random_permutations(words), cells)
             return renamed.apply(inputs), renamed.apply(labels)
 
         return augment, side
 
     def symmetries(self, shape, which, count, seed):
+        """For copies that vote: letter d becomes d + k."""
         if which != "digits":
             self.lacks(f"symmetries of the kind {which!r}", "give --symmetry=digits")
         side = shape["side"]
@@ -91,6 +78,7 @@ class LatinTask(Task):
         return GridSymmetry(digits, np.tile(np.arange(side**2), (side, 1)))
 
     def check(self, shape, question, answer):
+        """The rules that an answer breaks, in words."""
         side = shape["side"]
         square = answer.reshape(side, side)
         broken = []
@@ -103,9 +91,26 @@ class LatinTask(Task):
         return broken
 
     def board(self, shape):
+        """Letters on paper, one character each; so puzzles are read and written as text too."""
         letters = LETTERS[: shape["side"]]
         tokens = (Token("pad", "-"), Token("blank", "."), *(Token(x, x, letter=x) for x in letters))
         return Board(shape["side"], shape["side"], tokens)
+
+
+def generate(count, seed, settings):
+    """Questions and answers uint8 [count, S], a pure function of the arguments.
+
+    A cyclic square has its rows, columns and symbols permuted; then cells are blanked.
+    """
+    side, cells = settings.side, settings.side**2
+    words = random_words(derive_seed(seed, "Latin squares"), np.arange(count), 4 * cells)
+    rows, columns, symbols, blanks = (words[:, i * cells :][:, :cells] for i in range(4))
+    rows, columns, symbols = (random_permutations(w[:, :side]) for w in (rows, columns, symbols))
+    square = (rows[:, :, None] + columns[:, None, :]) % side
+    square = np.take_along_axis(symbols, square.reshape(count, cells), axis=1)
+    labels = (square + FIRST_DIGIT).astype(np.uint8)
+    hidden = random_permutations(blanks) < settings.blanks
+    return np.where(hidden, np.uint8(BLANK), labels), labels
 
 
 TASKS.register("latin", LatinTask())

@@ -189,11 +189,13 @@ def test_without_a_config_the_settings_are_asked_for(tmp_path, capsys):
     code, _, error = trm(capsys, "convert", "from-torch", file, "--out", tmp_path / "out")
     assert code == 2 and error.count("\n") == 1
     asked = ("kind", "heads", "positions", "T", "n", "N", "prefix_tokens", "halt_exploration")
-    told = ", ".join(f"config.model.{name}" for name in asked)
-    assert f"{FILE} does not determine config.data.task, config.data.maze.side, {told};" in error
+    inferred = ", ".join(f"config.model.{name}" for name in asked)
+    assert (
+        f"{FILE} does not determine config.data.task, config.data.maze.side, {inferred};" in error
+    )
     assert "(puzzles of 6 tokens: maze or sudoku)" in error
     assert "--config experiments/maze.py:hard --config.model.heads=8" in error
-    token_mixing = infer(arrays_of(model_of()), FILE).not_told()
+    token_mixing = infer(arrays_of(model_of()), FILE).not_inferred()
     assert not {"model.heads", "model.positions", "model.prefix_tokens"} & set(token_mixing)
 
 

@@ -41,25 +41,27 @@ from trm_jax.published.shapes import infer
 def test_what_shapes_tell(changes):
     model = model_of(**changes)
     arrays = arrays_of(model)
-    told = infer(arrays, FILE)
+    inferred = infer(arrays, FILE)
     c = model.config
-    assert told.kinds[0] == c.kind
-    assert told.vocab == c.vocab
-    assert told.rows == (3 if c.prefix_tokens else 0)
-    for key, value in told.model.items():
+    assert inferred.kinds[0] == c.kind
+    assert inferred.vocab == c.vocab
+    assert inferred.rows == (3 if c.prefix_tokens else 0)
+    for key, value in inferred.model.items():
         if key != "expansion":
             assert value == getattr(c, key), key
     told_tokens = c.mixer == "mlp" or c.positions == "learned"
-    assert told.tokens[0] == (c.tokens if told_tokens else None)
+    assert inferred.tokens[0] == (c.tokens if told_tokens else None)
     asked = {
         name.partition(".")[2]: getattr(c, name.partition(".")[2], 0)
-        for name in told.not_told()
+        for name in inferred.not_inferred()
         if name.startswith("model.")
     }
-    if told.kinds[0] == "trm_multi_z":
+    if inferred.kinds[0] == "trm_multi_z":
         assert "n" not in asked
     other = {"mixer": c.mixer} | asked  # everything else in the config is wrong, and corrected
-    config, _ = settle(told, config_of(**{"width": 64, "layers": 9, "kind": c.kind} | other), FILE)
+    config, _ = settle(
+        inferred, config_of(**{"width": 64, "layers": 9, "kind": c.kind} | other), FILE
+    )
     again = get_model(from_dict(config).model_config(CELLS))
     convert.check(arrays, again, 3, FILE)
     for key in ("kind", "width", "layers", "mixer", "positions", "prefix_tokens", "dtype"):
@@ -77,15 +79,15 @@ def test_what_shapes_tell(changes):
     ],
 )
 def test_kinds_with_the_same_arrays_are_the_config_s_choice(kind, given, becomes):
-    told = infer(arrays_of(model_of(kind=kind)), FILE)
-    config, notes = settle(told, config_of(kind=given), FILE)
+    inferred = infer(arrays_of(model_of(kind=kind)), FILE)
+    config, notes = settle(inferred, config_of(kind=given), FILE)
     assert config["model"]["kind"] == becomes
     assert any("config.model.kind" in note for note in notes) == (given != becomes)
 
 
 def test_changes_are_told():
-    told = infer(arrays_of(model_of(dtype="bfloat16")), FILE)
-    _, notes = settle(told, config_of(width=512, prefix_tokens=16), FILE)
+    inferred = infer(arrays_of(model_of(dtype="bfloat16")), FILE)
+    _, notes = settle(inferred, config_of(width=512, prefix_tokens=16), FILE)
     assert notes == [
         "config.model.width is 16 in weights.npz (the config says 512)",
         "config.model.dtype is bfloat16 in weights.npz (the config says float32)",
@@ -94,13 +96,13 @@ def test_changes_are_told():
 
 
 def test_box_of_a_side_with_several():
-    told = infer(arrays_of(model_of(vocab=8, cells=36)), FILE)
+    inferred = infer(arrays_of(model_of(vocab=8, cells=36)), FILE)
     config = config_of()
     named = r"config\.data\.sudoku\.box is \(2, 2\).*box=\(2, 3\) or box=\(3, 2\)"
     with pytest.raises(UserError, match=named):
-        settle(told, config, FILE)
+        settle(inferred, config, FILE)
     for older in ({"box": (3, 2)}, {"sudoku": {"box": (3, 2)}}):
-        found, _ = settle(told, config | {"data": {"task": "sudoku"} | older}, FILE)
+        found, _ = settle(inferred, config | {"data": {"task": "sudoku"} | older}, FILE)
         assert found["data"]["sudoku"]["box"] == (3, 2)
 
 

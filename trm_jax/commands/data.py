@@ -15,7 +15,7 @@ from trm_jax.core.settings import Rule, is_group
 from trm_jax.data import format as dataset_format
 from trm_jax.data.format import Dataset
 from trm_jax.tasks.sources import load, refuse_nowhere
-from trm_jax.tasks.task import TASKS, Request, Task, editions
+from trm_jax.tasks.task import TASKS, Request, Task, editions, task_of
 
 MOST_SHOWN = 1000
 """Characters of one value about a source."""
@@ -65,6 +65,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm data maze --out DIR [--source hub] [--side 30] [--kind perfect] [--shortest 111]
     trm data arc1 --out DIR [--source DIRECTORY] [--copies 1000] [--strict]
     trm data arc2 --out DIR
+    trm data grid --out DIR --source FILE_OR_FOLDER [--blank .] [--turns] [--test_share 0.1]
     trm data DIR
 
     Prints what the data set holds; with --json all of it, with its hashes. Bad rows and tasks are
@@ -164,10 +165,13 @@ def _summary(dataset: Dataset, where: str) -> str:
     counts = ", ".join(f"{split} {count:,}" for split, count in manifest["counts"].items())
     source = manifest["source"]
     made = source.get("name") or source.get("kind") or "not told"
+    more = task_of(manifest).summary(manifest)
+    more = f"{more}\n" if more else ""
     return (
         f"{where}: {manifest['task']}, {counts}\n"
         f"{manifest['cells']} cells of {manifest['vocab']} tokens, {manifest['table_rows']:,} rows "
         f"of the puzzle table; from {made}, seed {manifest.get('seed')}\n"
+        f"{more}"
         f"fingerprint {manifest['fingerprint'][:16]}; --json prints the whole manifest"
     )
 

@@ -70,7 +70,8 @@ def _names_a_file(argument: str, shape: Shape | None) -> bool:
     except BadLineError:
         known = {*"".join(task.symbols(shape) or ()), *" ._-*?xX|,"}
         foreign = [character for character in argument if character not in known]
-        short = len(argument) < task.board(shape).rows * task.board(shape).columns
+        board = task.board(shape)
+        short = not board.canvas and len(argument) < board.rows * board.columns
         words = any(map(str.isalpha, argument)) and 2 * len(foreign) > len(argument)
         return bool(foreign) and (named or short or words)
     except UserError:

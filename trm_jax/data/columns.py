@@ -10,9 +10,12 @@ from trm_jax.core.errors import UserError
 
 QUESTION_NAMES = (
     *("question", "puzzle", "puzzles", "quiz", "quizzes", "sudoku", "maze", "problem"),
-    *("unsolved", "mission", "board", "grid"),
+    *("unsolved", "mission", "board", "grid", "input", "inputs", "questions"),
 )
-ANSWER_NAMES = ("answer", "answers", "solution", "solutions", "solved")
+ANSWER_NAMES = (
+    *("answer", "answers", "solution", "solutions", "solved"),
+    *("output", "outputs", "target", "targets", "label", "labels"),
+)
 """What the columns are called in the files that people have, in any case."""
 MOST_COLUMNS = 1000
 
@@ -81,6 +84,34 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
         places.append(found[0])
     padded = all(name.startswith(" ") for name in first[1:])
     return Columns(places[0], places[1], len(first), padded=padded)
+
+
+def named_place(names: Sequence[str], told: str, known: Sequence[str], where: str) -> int:
+    """The place of a column among the names of all.
+
+    Args:
+      names: in any case, with what stands around them.
+      told: the name that a user gave; empty to look for the known ones.
+      known: names that it may have.
+      where: they stand, for errors.
+
+    Raises:
+      UserError: there is none, or there are two.
+    """
+    bare = [name.strip(_AROUND).lower() for name in names]
+    wanted = [told.strip().lower()] if told else known
+    found = next((name for name in wanted if name in bare), None)
+    listed = ",".join(name.strip(_AROUND) for name in names)[:80]
+    if found is None and told:
+        raise UserError(f"{where}: there is no column {told!r} in {listed!r}; give one of these.")
+    if found is None:
+        raise UserError(
+            f"{where}: there is no column {known[0]!r} (or {', '.join(known[1:])}) in {listed!r}; "
+            "name the column that holds it, with --question or --answer."
+        )
+    if bare.count(found) > 1:
+        raise UserError(f"{where}: column {found!r} stands there twice; keep one.")
+    return bare.index(found)
 
 
 def tidy(field: str, cells: int, padding: str, *, padded: bool = False) -> str:

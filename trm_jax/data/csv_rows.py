@@ -181,21 +181,19 @@ class _Rows:
                 yield row
 
 
-def _blocks(path: Path, size: int, kind: Kind) -> Iterator[list[tuple[str, str]]]:
-    """Yields (question, answer) texts, `size` rows at a time."""
-    done = 0
+def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file that are not empty, each with the line that it begins in.
+
+    Raises:
+        UserError: the file cannot be read, or is no CSV file in UTF-8.
+    """
     rows: _Rows | None = None
     try:
         stream, packed = _open(path)
         with stream:
             rows = _Rows(path, stream, packed)
-            found = iter(rows)
-            first = next(found, [])
-            columns = find_columns(path, first, kind.cells)
-            found = found if columns.named else chain([first], found)
-            while block := list(islice(found, size)):
-                yield _pairs(path, done, block, columns, kind)
-                done += len(block)
+            for row in rows:
+                yield rows.begin, row
     except csv.Error as error:
         line = rows.reader.line_num if rows else 1
         raise UserError(f"{path}, line {line}: not valid CSV ({error}).") from error
@@ -205,6 +203,18 @@ def _blocks(path: Path, size: int, kind: Kind) -> Iterator[list[tuple[str, str]]
         ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+
+
+def _blocks(path: Path, size: int, kind: Kind) -> Iterator[list[tuple[str, str]]]:
+    """Yields (question, answer) texts, `size` rows at a time."""
+    done = 0
+    found = (row for _, row in numbered_rows(path))
+    first = next(found, [])
+    columns = find_columns(path, first, kind.cells)
+    rows = found if columns.named else chain([first], found)
+    while block := list(islice(rows, size)):
+        yield _pairs(path, done, block, columns, kind)
+        done += len(block)
 
 
 def _pairs(
@@ -238,14 +248,10 @@ def _pick(path: Path, place: int, row: list[str], columns: Columns, kind: Kind) 
 
 def _line(path: Path, row: int, kind: Kind) -> int:
     """Line of the file where a row of data (counted from 0) begins."""
-    stream, packed = _open(path)
-    with stream:
-        rows = _Rows(path, stream, packed)
-        found = iter(rows)
-        named = find_columns(path, next(found, []), kind.cells).named
-        for _ in islice(found, row + named):
-            pass
-        return rows.begin
+    found = numbered_rows(path)
+    line, first = next(found, (0, []))
+    named = find_columns(path, first, kind.cells).named
+    return next(islice(chain([(line, first)], found), row + named, None), (line, first))[0]
 
 
 def _tokens(

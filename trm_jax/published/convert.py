@@ -23,7 +23,7 @@ from trm_jax.models.weights import Weights, init_weights
 from trm_jax.published import table_rows, torch_files, torch_names
 from trm_jax.published.parity import compare
 from trm_jax.published.settle import ask, settle, unsettled
-from trm_jax.published.shapes import TABLE, Told, infer, is_finite
+from trm_jax.published.shapes import TABLE, Inferred, infer, is_finite
 from trm_jax.tasks.task import TASKS
 from trm_jax.train import trained
 from trm_jax.train.checkpoint import Checkpoints
@@ -41,7 +41,7 @@ class Plan:
     Attributes:
       file: the file.
       arrays: arrays by their names below `model.inner.`; the puzzle table has its new row order.
-      told: the settings inferred from their shapes.
+      inferred: the settings inferred from their shapes.
       experiment: experiment of the work directory.
       manifest: dataset manifest of the work directory.
       model: model of the experiment.
@@ -52,7 +52,7 @@ class Plan:
 
     file: Path
     arrays: Arrays
-    told: Told
+    inferred: Inferred
     experiment: Experiment
     manifest: dict[str, Any]
     model: Model
@@ -84,14 +84,14 @@ def plan(
     """
     path = Path(file)
     arrays, said = torch_files.read_said(path)
-    told = infer(arrays, path.name)
+    inferred = infer(arrays, path.name)
     if config is None:
-        raise UserError(ask(told, path))
-    config, notes = settle(told, config, path.name)
+        raise UserError(ask(inferred, path))
+    config, notes = settle(inferred, config, path.name)
     notes = [*said, *notes]
-    named = _named(arrays, told, config["data"]["task"], rows, data, path.name)
+    named = _named(arrays, inferred, config["data"]["task"], rows, data, path.name)
     notes += named.words
-    count = len(arrays[TABLE]) if told.rows else 0
+    count = len(arrays[TABLE]) if inferred.rows else 0
     # A dataset with one row needs no setting; a larger table has to be configured.
     config["table"]["rows"] = count if count > table_rows.SHARED_ROWS else 0
     experiment = from_dict(config)
@@ -103,14 +103,14 @@ def plan(
         step = int(match[1]) if match else 0
     elif step < 0:
         raise UserError(f"--step is {step}; give 0 or more updates.")
-    return Plan(path, arrays, told, experiment, manifest, model, notes, step, named)
+    return Plan(path, arrays, inferred, experiment, manifest, model, notes, step, named)
 
 
 def taken(plan: Plan) -> dict[str, Any]:
     """The settings that the file does not determine, with their values in the config."""
     settings = flat(plan.experiment.to_dict())
-    open_names = unsettled(plan.told, plan.experiment.data.task)
-    return {name: settings[name] for name in plan.told.not_told(open_names)}
+    open_names = unsettled(plan.inferred, plan.experiment.data.task)
+    return {name: settings[name] for name in plan.inferred.not_inferred(open_names)}
 
 
 def check(arrays: Arrays, model: Model, table_rows: int, file: str) -> None:
@@ -259,7 +259,7 @@ def to_torch(
 
 def _named(
     arrays: Arrays,
-    told: Told,
+    inferred: Inferred,
     task: str,
     rows: str | os.PathLike[str] | None,
     data: str | os.PathLike[str] | None,
@@ -267,13 +267,13 @@ def _named(
 ) -> table_rows.Named:
     """The names of the table's rows; reorders the table by them, or by the row map."""
     for flag, value in (("--rows", rows), ("--data", data)):
-        if value is not None and not told.rows:
+        if value is not None and not inferred.rows:
             raise UserError(f"{flag} {value} is given, but {file} has no {TABLE}; leave it out.")
     if rows is not None and data is not None:
         raise UserError(f"--rows {rows} and --data {data} both order {TABLE}; give one of them.")
     if rows is not None:
         arrays[TABLE] = table_rows.remapped(arrays[TABLE], Path(rows))
-    named = table_rows.named_by(data, task, len(arrays[TABLE]) if told.rows else 0, file)
+    named = table_rows.named_by(data, task, len(arrays[TABLE]) if inferred.rows else 0, file)
     if named.order is not None:
         arrays[TABLE] = arrays[TABLE][named.order]
     return named

@@ -29,7 +29,7 @@ PUBLISHED_EXPANSION = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
+class Inferred:
     """The settings that the arrays of a file determine.
 
     Attributes:
@@ -51,7 +51,7 @@ class Told:
         """Name of a level (group of layers) that the file has."""
         return "H_level" if self.kinds[0] == "transformer" else "L_level"
 
-    def not_told(self, unsettled: Sequence[str] = ()) -> list[str]:
+    def not_inferred(self, unsettled: Sequence[str] = ()) -> list[str]:
         """Names of the settings that have to come from a config.
 
         Args:
@@ -73,7 +73,7 @@ class Told:
         return [name for name, is_asked in asked.items() if is_asked]
 
 
-def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
+def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Inferred:
     """Infers settings from names, shapes and dtypes.
 
     Args:
@@ -98,11 +98,11 @@ def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
     }
     rotary = "rotary" in MIXERS.get(mixer).positions
     last = known.arrays[-1][0]
-    teller = POSITIONS if POSITIONS in arrays else f"{level}.layers.0.{known.module}.{last}.weight"
+    source = POSITIONS if POSITIONS in arrays else f"{level}.layers.0.{known.module}.{last}.weight"
     tokens = None
     # the size of token-mixing matrices is the number of tokens
     if POSITIONS in arrays or not rotary:
-        tokens = _shape(arrays, file, teller)[0]
+        tokens = _shape(arrays, file, source)[0]
         model["positions"] = "learned" if POSITIONS in arrays else "none"
     rows = 0
     if TABLE in arrays:
@@ -112,7 +112,7 @@ def infer(arrays: Mapping[str, NDArray[Any]], file: str) -> Told:
         model["prefix_tokens"] = 0
     if kinds[0] == "trm_multi_z":
         model["n"] = sum(bool(re.fullmatch(r"L\d+_init", name)) for name in arrays)
-    return Told(kinds, vocab, model, (tokens, teller), rows)
+    return Inferred(kinds, vocab, model, (tokens, source), rows)
 
 
 def _mixer(arrays: Mapping[str, NDArray[Any]], file: str) -> tuple[str, Published]:

@@ -23,18 +23,22 @@ def kind_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
       `kind`, the shape of the puzzles (`tasks.task.Shape`); `tokens`, a word for each token id;
-      `symbols`, the characters that are read as each token, of which the first is written, or None
-      if puzzles are not text.
+      `symbols`, the characters that are read as each token, of which the first is written, or with
+      a `separator` one word each, or None if puzzles are not text; `canvas`, if grids differ in
+      size, how they lie in the S cells (`load.Program`).
     """
     task = task_of(manifest)
     keys = (*FORM_KEYS[:1], *task.shape_keys, *FORM_KEYS[1:])
     kind = {key: manifest[key] for key in keys if key in manifest}
-    symbols = task.symbols(manifest)
-    return {
+    board, symbols = task.board(manifest), task.symbols(manifest)
+    facts = {
         "kind": kind,
-        "tokens": [token.word for token in task.board(manifest).tokens],
+        "tokens": [token.word for token in board.tokens],
         "symbols": None if symbols is None else list(symbols),
+        "separator": task.separator(manifest),
     }
+    end = task.row_end(manifest)
+    return facts | ({"canvas": {"columns": board.columns, "row_end": end}} if end else {})
 
 
 def training_facts(trained: Trained) -> dict[str, Any]:

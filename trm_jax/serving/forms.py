@@ -61,6 +61,8 @@ def as_questions(shape: Shape, puzzles: Any) -> Tokens:
     cells = board.rows * board.columns
     if isinstance(puzzles, str):
         puzzles = [puzzles]
+    if board.canvas and (grids := _grids(puzzles)):
+        return checked(shape, read_each(lambda each: task.read_array(shape, each), grids))
     if isinstance(puzzles, Sequence) and all(isinstance(puzzle, str) for puzzle in puzzles):
         whole = len(puzzles) != cells or any(len(puzzle) > 1 for puzzle in puzzles)
         if whole:
@@ -79,6 +81,18 @@ def as_questions(shape: Shape, puzzles: Any) -> Tokens:
         )
     flat = list(array.reshape(len(array), -1))
     return checked(shape, read_each(lambda each: task.read_array(shape, each), flat))
+
+
+def _grids(puzzles: Any) -> list[NDArray[Any]]:
+    """Grids of different sizes, one or several, as arrays [rows, columns]; none if they are not."""
+    for grids in (puzzles, [puzzles]):
+        try:
+            found = [np.asarray(grid) for grid in grids]
+        except (ValueError, TypeError):  # ragged, or nothing to go through
+            continue
+        if found and all(grid.ndim == 2 for grid in found):
+            return found
+    return []
 
 
 def _form(puzzles: Any, array: NDArray[Any]) -> str:

@@ -283,21 +283,53 @@ def tree(arrays: dict[str, Any]) -> dict[str, Any]:
     return root
 
 
+def read(manifest: dict[str, Any], puzzle: str) -> np.ndarray:
+    """Tokens [S] of a puzzle in one line; ValueError where it is none."""
+    separator, canvas = manifest.get("separator"), manifest.get("canvas")
+    symbols, cells = manifest["symbols"], manifest["cells"]
+    known = {each: token for token, these in enumerate(symbols) for each in these}
+    if separator:
+        known = {word: token for token, word in enumerate(symbols) if word}
+    rows = puzzle.split(canvas["row_end"]) if canvas else [puzzle]
+    grid = [row.split() if separator else list(row) for row in rows]
+    columns = canvas["columns"] if canvas else cells
+    there = [cell for row in grid for cell in row]
+    fits = len(grid) * columns <= cells and len({len(row) for row in grid}) == 1
+    if not set(there) <= set(known) or not fits or (len(there) != cells and not canvas):
+        between = separator or ""
+        raise ValueError(f"{puzzle!r} is not {cells} cells out of {between.join(known)!r}")
+    found = np.zeros((cells // columns, columns), int)
+    found[: len(grid), : len(grid[0])] = [[known[cell] for cell in row] for row in grid]
+    return found.reshape(-1)
+
+
+def write(manifest: dict[str, Any], answer: np.ndarray) -> str:
+    """An answer [S] as one line, "." where a token has no symbol."""
+    separator, canvas = manifest.get("separator") or "", manifest.get("canvas")
+    symbols, grid = manifest["symbols"], answer.reshape(1, -1)
+    if canvas:
+        grid = answer.reshape(-1, canvas["columns"])
+        inside = np.asarray([bool(these) for these in symbols])[grid]
+        # the largest rectangle in the corner that holds symbols alone
+        runs = np.logical_and.accumulate(inside, axis=1).sum(axis=1)
+        widths = np.minimum.accumulate(runs)
+        rows = int((widths * np.arange(1, len(grid) + 1)).argmax()) + 1
+        grid = grid[:rows, : widths[rows - 1]]
+    texts = [(these if separator else these[:1]) or "." for these in symbols]
+    lines = [separator.join(texts[token] for token in row) for row in grid]
+    return (separator + canvas["row_end"] + separator if canvas else "").join(lines)
+
+
 def main(puzzles: list[str]) -> None:
     """Prints the answer to each puzzle, with the model's confidence."""
     program = load(Path(__file__).parent)
-    symbols = program.manifest["symbols"]
-    if not puzzles or not symbols:
+    manifest = program.manifest
+    if not puzzles or not manifest["symbols"]:
         raise ValueError("give puzzles of one line each; for ARC, call load() from Python")
-    tokens = {symbol: token for token, these in enumerate(symbols) for symbol in these}
-    cells = program.manifest["cells"]
-    for puzzle in puzzles:
-        if len(puzzle) != cells or not set(puzzle) <= set(tokens):
-            raise ValueError(f"{puzzle!r} is not {cells} characters of {''.join(tokens)!r}")
-    answers, logits = program(np.asarray([[tokens[c] for c in puzzle] for puzzle in puzzles]))
+    answers, logits = program(np.stack([read(manifest, puzzle) for puzzle in puzzles]))
     for answer, logit in zip(answers[-1], logits[-1], strict=True):
-        text = "".join(symbols[token][:1] or "." for token in answer)
-        print(f"{text}  confidence: {1 / (1 + np.exp(-float(logit))):.1%}")
+        confidence = 1 / (1 + np.exp(-float(logit)))
+        print(f"{write(manifest, answer)}  confidence: {confidence:.1%}")
 
 
 if __name__ == "__main__":

@@ -145,21 +145,25 @@ def _row(row: Sequence[tuple[str, str, int]], gap: int) -> str:
 
 def _letters(board: Board, grid: Grid, wrong: Cells, new: Cells, colour: bool) -> list[list[str]]:
     """Each cell's letter, followed by a blank, or by a star if it is wrong."""
+    longest = max(len(token.text) for token in board.tokens)
 
     def cell(token: Token, wrong: bool, new: bool) -> str:
+        text = token.text.rjust(longest)
         if not colour:
-            return token.text + ("*" if wrong else " ")
+            return text + ("*" if wrong else " ")
         style = token.ansi or (_NEW if new else "")
-        return _styled(token.text, _MISTAKE if wrong else style) + " "
+        return _styled(text, _MISTAKE if wrong else style) + " "
 
     return _cells(board, grid, cell, wrong, new)
 
 
 def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[str]]:
-    """Two characters for each cell."""
+    """Two characters for each cell; more where the text of some has several."""
+    longest = max(len(token.text) for token in board.tokens)
+    width = longest + 1 if longest > 1 else 2
 
     def cell(token: Token, wrong: bool) -> str:
-        wide = token.wide or f"{token.text} "
+        wide = token.wide or token.text.ljust(width)
         marked = f"{wide[0]}*" if wrong else wide  # the first half still shows the token
         if not colour:
             return marked
@@ -168,8 +172,8 @@ def _areas(board: Board, grid: Grid, wrong: Cells, colour: bool) -> list[list[st
             style = _background(token.fill)
         if _BACKGROUND not in style:
             return _styled(marked, _MISTAKE if wrong else style)
-        letter = token.letter[:2]
-        return _styled((f"{letter or '>'}<" if wrong else letter).ljust(2)[:2], style)
+        letter = token.letter[:width]
+        return _styled((f"{letter or '>'}<" if wrong else letter).ljust(width)[:width], style)
 
     return _cells(board, grid, cell, wrong)
 
@@ -195,18 +199,18 @@ def _background(fill: str) -> str:
 
 
 def _framed(drawn: list[list[str]], board: Board, before: str, colour: bool) -> str:
-    """Puts a frame around cells, with lines between boxes.
+    """Puts a frame around cells of one width, with lines between boxes.
 
     Args:
-      drawn: cells [rows][columns] of two characters each.
+      drawn: cells [rows][columns] of one width.
       board: the board, which has the size of the boxes.
       before: text before the first cell of each box.
       colour: whether to draw the frame in grey.
     """
-    rows, columns = len(drawn), len(drawn[0])
+    rows, columns, width = len(drawn), len(drawn[0]), visible_width(drawn[0][0])
     high, wide = board.box[0] or rows, board.box[1] or columns
     starts = range(0, columns, wide)
-    bars = ["─" * (2 * (min(start + wide, columns) - start) + len(before)) for start in starts]
+    bars = ["─" * (width * (min(start + wide, columns) - start) + len(before)) for start in starts]
     frame = _FRAME if colour else ""
     side = _styled("│", frame)
     lines = [_styled(f"┌{'┬'.join(bars)}┐", frame)]

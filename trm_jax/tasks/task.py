@@ -1,15 +1,14 @@
-"""What a task is: all that differs between Sudokus, mazes, ARC, and what others bring.
+"""What a task is: all that differs between Sudokus, mazes, ARC, and tasks of plugins.
 
-A task is one object in one registry, and nothing outside `trm_jax.tasks` asks which one it is. What
-a task cannot do says so by its name. Another task is a subclass in a plugin (`core/registry.py`),
-registered by `TASKS.register`; it has to give `settings`, `build`, `shapes` and `board`, and all
-else as far as it can.
+A task is one object in one registry, and no code outside `trm_jax.tasks` asks which one it is. A
+task of your own is a subclass of `Task` in a plugin (`core/registry.py`), registered with
+`TASKS.register(name, Subclass())`. It has to give `name`, `settings`, `build`, `shapes` and
+`board`; each other method adds something that the program can then do with its puzzles. What a task
+does not give is refused in a sentence that names the task. docs/how-to/own-task.md has examples.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, NoReturn, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,86 +19,40 @@ from trm_jax.core.settings import Settings
 from trm_jax.core.symmetries import GridSymmetry
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
-from trm_jax.data.rows import Rows
-from trm_jax.data.views import Augment, Grids, Numbers, PlainView, View
+from trm_jax.data.views import Augment, PlainView, View
 from trm_jax.tasks.board import Board, Grid
 from trm_jax.tasks.deduction import Deduction
 from trm_jax.tasks.given import Given, joined_lines, only
-
-Shape = Mapping[str, Any]
-"""What fixes the form of a task's puzzles: a data set's manifest, or the part of it that does."""
-
-Tokens = NDArray[np.uint8]
+from trm_jax.tasks.grouped import Grouped, Shape, Tokens
+from trm_jax.tasks.judge import Judge
+from trm_jax.tasks.request import Edition, Request
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """A data set to be built.
+class Task(Grouped):
+    """One kind of puzzle. Tasks are stateless: everything they know comes with the arguments.
 
-    Attributes:
-      source: "generate", "hub", a file or a directory, as the task takes them.
-      train: puzzles to train on; 0 for all that a source has left.
-      heldout: puzzles set aside for choosing checkpoints and settings.
-      test: puzzles set aside for the final score.
-      copies: augmented copies of each puzzle, where the data set has to know them.
-      seed: of the choice of puzzles and of a generator.
-      settings: the task's own, of type `Task.settings`.
-    """
-
-    source: str
-    train: int
-    heldout: int
-    test: int
-    copies: int
-    seed: int
-    settings: Any
-
-
-class Judge(Protocol):
-    """Sees the answers batch by batch, and says at the end what came of them."""
-
-    def see(
-        self,
-        places: Numbers,
-        questions: Grids,
-        answers: NDArray[np.uint8],
-        halt_logits: NDArray[np.floating],
-    ) -> None:
-        """Takes note of answers uint8 [N, b, S] to questions [b, S], with halt logits [N, b]."""
-
-    def result(self) -> dict[str, Any]:
-        """What goes into the evaluation's record; under `by_depth` a list for each depth."""
-
-
-class Edition(NamedTuple):
-    """A name under which `trm data` builds a task, and the settings that stand behind it."""
-
-    name: str
-    settings: Mapping[str, Any] = {}
-
-
-class Task:
-    """One kind of puzzle; stateless.
-
-    Tokens are uint8: 0 pads, and is no cell's answer in a score. `Shape` arguments are manifests of
-    data sets of this task.
+    Questions and answers are tokens, uint8 [S], with S the number of cells. Token 0 pads; as a
+    label it marks a cell that is not scored. Usually token 1 is the blank, and symbols begin at
+    FIRST_DIGIT (2). `shape` arguments are manifests of data sets of the task, or at least their
+    keys `task`, `vocab`, `cells` and `shape_keys`.
 
     Attributes:
-      name: in the registry, in manifests and in configs.
+      name: of the task in the registry, in manifests and in configs (config.data.task).
       settings: dataclass of its settings, the group config.data.NAME.
-      editions: names for `trm data`; empty for `name` alone.
+      editions: names under which `trm data` builds it; empty for `name` alone.
       source: where puzzles come from by default.
-      counts: the numbers of a `Request` that it takes, with the defaults of `trm data`.
-      shape_keys: manifest keys besides vocab and cells that say the form of its puzzles.
-      scores: what its judge adds to an evaluation, with a short title each.
-      main_score: the score by which checkpoints are chosen, where answers are known.
-      votings: names of the ways in which the copies of a puzzle vote; empty if they do not.
+      counts: which numbers of a `Request` it takes, with the defaults of `trm data`.
+      shape_keys: manifest keys besides `vocab` and `cells` that fix the form of its puzzles; a
+        model and the puzzles that it is given have to agree in them.
+      scores: names of the scores that its judge adds to an evaluation, with a short title each.
+      main_score: the score by which checkpoints are chosen, where labels are known.
+      votings: names of the ways in which the augmented copies of a puzzle vote; empty for none.
       grouped: puzzles are groups of examples with rows of the puzzle table of their own (see
         `data.rows`): demonstrations, on which these rows can be fitted, and tests.
-      alike_symbols: renaming the tokens from FIRST_DIGIT on changes nothing about a puzzle.
-      file_suffixes: of files that `dataset_of_file` reads without knowing a data set.
-      takes_directories: a source may be a directory that is no data set.
-      fewest_cells: of any of its puzzles, as far as is known.
+      alike_symbols: whether renaming the tokens from FIRST_DIGIT on leaves a puzzle the same.
+      file_suffixes: of the files that `dataset_of_file` reads.
+      takes_directories: whether a source may be a directory that is no data set.
+      fewest_cells: smallest number of cells of its puzzles, as far as is known.
       published: config with which its published weights were trained, by mixer.
     """
 
@@ -122,72 +75,94 @@ class Task:
     # ---- data sets
 
     def build(self, request: Request) -> Dataset:
-        """Builds a data set, the same for equal requests and sources.
+        """Builds a data set; equal requests and sources give equal data sets.
+
+        No question may be in two of its splits. `data.choice.choose` divides puzzles among them,
+        and `data.format.assemble` makes the data set from the arrays.
 
         Raises:
-          UserError: a bad row or setting, or fewer puzzles than asked for.
+          UserError: a row or setting is wrong, or there are fewer puzzles than asked for.
         """
         raise NotImplementedError
 
     def edition_settings(self, edition: Mapping[str, Any], source: str) -> dict[str, Any]:
-        """The settings of an edition for puzzles of a source."""
+        """The settings that an edition stands for, where puzzles come from `source`."""
         return dict(edition)
 
     def edition_remark(self, settings: Any, source: str) -> str:
-        """What is said where an edition is built without something that a source may have."""
+        """What `trm data` says on stderr about an edition that it builds; empty for nothing."""
         return ""
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
-        """All puzzles of a file as the split "test"; those of a model that knows `shape`.
+        """Reads all puzzles of a file as the split "test" (`trm eval --data FILE`).
+
+        Args:
+          path: of the file, or a word such as "hub".
+          shape: of the model that will answer them.
 
         Raises:
-          UserError: the file or one of its rows is wrong.
+          UserError: the file or one of its rows is wrong, or of another form.
         """
         self.lacks("a reader of test files", f"give a data set directory in place of {path}")
 
     def shapes(self, settings: Any) -> dict[str, Any] | None:
-        """`vocab`, `cells` and `shape_keys` of a data set by these settings; None if not known."""
+        """`vocab`, `cells` and `shape_keys` of the puzzles that settings describe.
+
+        Args:
+          settings: of type `Task.settings`.
+
+        Returns:
+          None where they are known from a data set alone.
+        """
         raise NotImplementedError
 
     def check_dataset(self, dataset: Dataset) -> None:
-        """Refuses a data set whose arrays this task cannot have written.
+        """Checks a data set that was read from disk beyond its hashes; by default nothing.
 
         Raises:
-          UserError: names the file.
+          UserError: its arrays cannot be of this task; names the file.
         """
 
     def random_questions(self, shape: Shape, count: int) -> Tokens:
-        """Real questions uint8 [count, S] of a form, always the same, to compare programs on."""
+        """Questions uint8 [count, S] on which programs are compared; always the same ones."""
         self.lacks("a generator of questions", "leave the comparison out")
 
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
-        """Settings whose puzzles have so many token ids, for weights that come without any."""
+        """All settings whose puzzles have `vocab` tokens, for weights that come without any."""
         self.lacks("shapes that follow from a vocabulary", "its weights cannot be converted")
 
-    def rows_of_names(self, names: Sequence[str], where: str) -> tuple[Rows, NDArray[np.int64]]:
-        """Rows by their names as published, in the file `where`; the place of each in `names`."""
-        self.lacks("rows of the puzzle table by name", "leave --data out")
+    def summary(self, shape: Shape) -> str:
+        """What `trm data` says of a data set besides its counts, in one line; empty for nothing.
+
+        Args:
+          shape: the whole manifest.
+        """
+        return ""
 
     # ---- what the model sees
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int] | None:
-        """How an example is augmented, and the random words that takes; None: there are no copies.
+        """The function that makes augmented copies, and how many random words a copy takes.
 
-        By default there are none.
+        The function gets questions and labels uint8 [B, S] and words uint64 [B, W], and returns
+        both as copies; it has to be pure.
+
+        Returns:
+          None, as by default, where there are no augmented copies.
         """
         return None
 
     def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> View:
-        """The examples of a data set and their augmented copies.
+        """The examples of a data set and their augmented copies, by default by `augmentation`.
 
         Args:
           dataset: whose examples are shown.
-          copies: besides the original, at most.
+          copies: of each example besides the original, at most.
           seed: of all that is random in a copy.
           train: whether it is for training.
 
         Raises:
-          UserError: there are no copies of this task's puzzles, and some are asked for.
+          UserError: copies are asked for, and this task has none.
         """
         found = self.augmentation(dataset.manifest)
         if found is None and copies:
@@ -196,13 +171,13 @@ class Task:
         return PlainView(dataset, copies, seed, augment, words)
 
     def symmetries(self, shape: Shape, which: str, count: int, seed: int) -> GridSymmetry:
-        """Symmetries for the copies of a search (`infer.search`), number 0 the identity.
+        """Symmetries for the copies that a search answers (`infer.search`), the identity first.
 
         Args:
           shape: of the puzzles.
-          which: a key of `SYMMETRIES`.
-          count: how many are wanted; fewer are given where there are fewer.
-          seed: of those that are drawn.
+          which: one of `SYMMETRIES`.
+          count: number of symmetries wanted; where there are fewer, all are returned.
+          seed: of those that are drawn at random.
 
         Raises:
           UserError: the puzzles have none of that kind.
@@ -210,10 +185,10 @@ class Task:
         self.lacks("symmetries", "leave --copies out")
 
     def deduction(self, shape: Shape) -> Deduction:
-        """Symmetries and rules as compiled functions, for lattice models (`models.lattice`).
+        """Symmetries and rules as functions that JAX compiles, for lattice models.
 
-        Their candidates are the tokens from FIRST_DIGIT on, one of which is right in each cell; the
-        tokens below stand for empty cells in a question.
+        The candidates of a cell are the tokens from FIRST_DIGIT on, of which one is right; tokens
+        below FIRST_DIGIT are empty cells of a question (see `models.lattice`).
 
         Raises:
           UserError: the puzzles are not of that kind.
@@ -223,11 +198,25 @@ class Task:
     # ---- text
 
     def symbols(self, shape: Shape) -> tuple[str, ...] | None:
-        """Characters that are read as each token; None where puzzles are no text."""
+        """Characters that are read as each token; None where puzzles are no text.
+
+        Of a task with a `separator`, the one word that is read as each token.
+        """
         return tuple(token.text for token in self.board(shape).tokens)
 
+    def separator(self, shape: Shape) -> str:
+        """What stands between two cells in a line of text; empty where a cell is one character."""
+        return ""
+
+    def row_end(self, shape: Shape) -> str:
+        """What stands between two rows in a line of text, where grids differ in size; else empty.
+
+        Such a grid lies in the corner of a canvas; cells around it have tokens without symbols.
+        """
+        return ""
+
     def read(self, shape: Shape, text: str) -> Tokens:
-        """Reads the one puzzle of a text, in one line or in one line for each row.
+        """Reads the one puzzle that a text holds, in one line or in one line for each row.
 
         Returns:
           uint8 [S] tokens.
@@ -238,10 +227,10 @@ class Task:
         return only(self.read_all(shape, text))
 
     def read_all(self, shape: Shape, text: str) -> list[Given]:
-        """Reads all puzzles of a text, such as a file holds.
+        """Reads all puzzles of a text, such as the content of a file.
 
         Raises:
-          BadLineError: a line is no part of a puzzle.
+          BadLineError: a line is no part of a puzzle; has the line's number.
         """
         board, symbols = self.board(shape), self.symbols(shape)
         if symbols is None:
@@ -254,7 +243,9 @@ class Task:
         return self.board(shape).line(tokens)
 
     def read_array(self, shape: Shape, cells: NDArray[Any]) -> Tokens:
-        """Reads a puzzle from an array [S] of characters, or of whole numbers where it takes them.
+        """Reads a puzzle from an array [S] of characters; a task may take whole numbers too.
+
+        Where grids differ in size the array is [rows, columns].
 
         Raises:
           UserError: it is neither.
@@ -264,41 +255,48 @@ class Task:
         return self.read(shape, "".join(cells.tolist()))
 
     def write_array(self, shape: Shape, tokens: Tokens) -> NDArray[Any]:
-        """An answer's tokens [S] as people take them in Python, [rows, columns]."""
+        """An answer's tokens [S] as an array [rows, columns] for users of the Python API."""
         board = self.board(shape)
         return np.asarray(list(self.write(shape, tokens))).reshape(board.rows, board.columns)
 
     # ---- rules
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """The first of questions [m, S] that cannot be solved, and why; None: none is known."""
+        """The number of the first of questions [m, S] that has no solution, and the reason.
+
+        The reason goes on a sentence: "has two 3 in row 1". None where no such question is known.
+        """
         return None
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str] | None:
-        """Which rules an answer [S] to a question [S] breaks, in words; none if it is right.
+        """Which rules an answer [S] to a question [S] breaks, each in words; empty if it is right.
 
-        None where the rules are not known: then only a label can tell.
+        Returns:
+          None where the rules are unknown, and only a label can tell.
         """
         return None
 
     def accepts(self, shape: Shape, questions: Tokens, answers: Tokens) -> NDArray[np.bool_] | None:
-        """Whether answers [B, S] keep the rules, bool [B]; None where these are not known."""
+        """Whether answers [B, S] to questions [B, S] are right by the rules, bool [B].
+
+        By default `check` is asked. None where the rules are unknown.
+        """
         broken = [self.check(shape, q, a) for q, a in zip(questions, answers, strict=True)]
         if any(each is None for each in broken):
             return None
         return np.asarray([not each for each in broken], bool)
 
     def judge(self, questions: Questions, voting: str) -> Judge | None:
-        """A fresh judge for one evaluation; None where exactness is all there is to say.
+        """A new judge for one evaluation; None where exactness is the only score.
 
         Args:
-          questions: which will be asked.
+          questions: of the evaluation.
           voting: one of `votings`; empty for the first of them.
         """
         return None
 
     def check_voting(self, voting: str) -> str:
-        """The way to vote, by default the first.
+        """The name of the way to vote; the first one where `voting` is empty.
 
         Raises:
           UserError: the task has no such way, or none at all.
@@ -312,62 +310,27 @@ class Task:
     # ---- looks
 
     def title(self, shape: Shape) -> str:
-        """The kind of puzzle in words: "9x9 Sudoku"."""
+        """What the puzzles are called, as in "9x9 Sudoku"."""
         return self.name
 
     def board(self, shape: Shape) -> Board:
-        """How its boards look."""
+        """How boards look in terminals, pictures and pages: rows, columns, and each token."""
         raise NotImplementedError
 
     def grid(self, shape: Shape, tokens: Tokens) -> Grid:
-        """The tokens [S] of one question or answer as a board [rows, columns].
+        """The tokens [S] of one question or answer as a board, uint8 [rows, columns].
 
-        Where the board is a canvas, it has the size of the grid that is shown, 0x0 for none.
+        Where grids differ in size (`Board.canvas`), it is as large as the grid; 0x0 for none.
         """
         board = self.board(shape)
         return tokens.reshape(board.rows, board.columns)
 
-    # ---- groups of examples
-
-    def dataset_of_file(self, path: Path, copies: int, shape: Shape | None = None) -> list[Dataset]:
-        """The puzzles of a file, each a data set of its own, to be looked at."""
-        self.lacks("files that are read without a model", "give a data set directory")
-
-    def groups_of_files(self, paths: list[str], shape: Shape, copies: int) -> Dataset:
-        """Puzzles of files: their demonstrations as the split "train", their tests as "test".
-
-        Args:
-          paths: of the files.
-          shape: of the model that will answer them.
-          copies: of each puzzle, besides the original.
-
-        Raises:
-          UserError: something in a file is wrong, or does not fit the model.
-        """
-        self.lacks("puzzles with demonstrations", "give puzzles as text")
-
-    def groups_of(self, content: Any, shape: Shape, copies: int) -> Dataset:
-        """The same from Python objects."""
-        self.lacks("puzzles with demonstrations", "give puzzles as text")
-
-    def attempt_grid(self, attempt: Any) -> Grid:
-        """An attempt of a submission as a board [rows, columns]."""
-        self.lacks("puzzles with demonstrations", "give puzzles as text")
-
-    def row_name(self, dataset: Dataset, row: int) -> str:
-        """Name of a row of the puzzle table."""
-        return dataset.rows.name(row)
-
     def check_pair(self, trained: Shape, scored: Shape) -> None:
-        """Refuses to score one data set with a model that was trained on another.
+        """Checks that a model trained on one data set may be scored on another.
 
         Raises:
-          UserError: the score would mean nothing.
+          UserError: the score would mean nothing, as the model has seen the answers.
         """
-
-    def lacks(self, what: str, remedy: str) -> NoReturn:
-        """Refuses something that this task cannot do, by its name."""
-        raise UserError(f"the task {self.name!r} has no {what}; {remedy}.")
 
 
 SYMMETRIES = ("digits", "dihedral", "all")

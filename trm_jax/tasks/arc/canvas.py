@@ -4,8 +4,6 @@ Tokens: 0 pad; 1 edge (one row below the grid and one column to its right, if th
 the colours. The published canvas has 30x30 cells; S is its side squared.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,19 +15,13 @@ from trm_jax.core.symmetries import (
     TRANSPOSES,
 )
 from trm_jax.tasks.arc.records import COLOURS, Grid, Transforms, colour_map
+from trm_jax.tasks.canvases import Sizes, corner_sizes
 
 EDGE = 1
 VOCAB = FIRST_DIGIT + COLOURS
 
 Canvases = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
-
-
-class Sizes(NamedTuple):
-    """Number of rows and of columns of the grid on each canvas, int64 [B] each."""
-
-    rows: Numbers
-    columns: Numbers
 
 
 def to_canvas(grid: Grid, side: int) -> Canvases:
@@ -52,12 +44,7 @@ def sizes(canvases: Canvases) -> Sizes:
     """
     side = _side(canvases)
     colours = (canvases >= FIRST_DIGIT) & (canvases < VOCAB)
-    # number of colours at the start of each row, then the minimum of this row and those above
-    runs = np.logical_and.accumulate(colours.reshape(-1, side, side), axis=2).sum(axis=2)
-    widths = np.minimum.accumulate(runs, axis=1)
-    best = (widths * np.arange(1, side + 1)).argmax(axis=1)
-    columns = np.take_along_axis(widths, best[:, None], axis=1)[:, 0]
-    return Sizes(np.where(columns > 0, best + 1, 0), columns)
+    return corner_sizes(colours.reshape(-1, side, side))
 
 
 def crop(canvas: Canvases, rows: int, columns: int) -> Grid:

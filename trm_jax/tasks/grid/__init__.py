@@ -1,0 +1,1 @@
+"""Pairs of grids from plain files: a task of anyone's own, without code."""

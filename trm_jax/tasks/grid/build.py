@@ -1,0 +1,144 @@
+"""Builds data sets of pairs of grids."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trm_jax.core.errors import UserError
+from trm_jax.data.choice import check_counts, choose
+from trm_jax.data.csv_rows import file_facts
+from trm_jax.data.format import Dataset, assemble
+from trm_jax.tasks.grid.encoding import Encoded, Wanted, encode, encode_known
+from trm_jax.tasks.grid.likeness import ALL, Likeness
+from trm_jax.tasks.grid.pairs import Names, Pair, read_pairs, source_files
+from trm_jax.tasks.grid.vocabulary import Form, listed
+
+BUILDER_VERSION = 1
+MOST_HELDOUT = 1000
+"""Puzzles that a share sets aside for each of held-out and test."""
+
+
+def build(task: str, source: str, counts: Mapping[str, int], settings: Any, seed: int) -> Dataset:
+    """Builds a data set from a file or a folder; its splits share no question.
+
+    Args:
+      task: name of the task.
+      source: path of it.
+      counts: numbers of puzzles, `train`, `heldout` and `test`; 0 for what is left of train, and
+        for the shares of the settings.
+      settings: of type `GridSettings`.
+      seed: of the choice of puzzles.
+
+    Raises:
+      UserError: a bad row, or fewer puzzles than asked for.
+    """
+    path = _path(source)
+    check_counts(source, **counts)
+    pairs = _pairs(path, settings)
+    found = encode(pairs, wanted_of(settings), str(path))
+    extra = facts_of_files(path) | {"rows": len(pairs), "settings": settings.to_dict()}
+    return assembled(task, found, settings, counts, seed, extra)
+
+
+def build_test(source: str, shape: Mapping[str, Any], settings: Any) -> Dataset:
+    """All pairs of a file, of a form that a model knows, as the split "test".
+
+    Raises:
+      UserError: a bad row, or one of another form.
+    """
+    path = _path(source)
+    pairs = _pairs(path, settings)
+    found = encode_known(pairs, Form.of(shape), settings.split)
+    facts = {key: shape[key] for key in ("task", "turns", "alike", "looks")}
+    facts |= found.form.to_dict() | {"table_rows": 1, "seed": 0, "source": facts_of_files(path)}
+    splits = {"test": np.arange(len(found.questions))}
+    ids = np.zeros(len(found.questions), np.int32)
+    facts["builder_version"] = BUILDER_VERSION
+    return assemble(found.questions, found.answers, ids, splits, facts)
+
+
+def assembled(
+    task: str,
+    found: Encoded,
+    settings: Any,
+    counts: Mapping[str, int],
+    seed: int,
+    source: Mapping[str, Any],
+) -> Dataset:
+    """A data set of encoded pairs, with splits chosen at random.
+
+    Where the task has symmetries, one of several pairs that are symmetric copies is kept, so that
+    no copy of a held-out puzzle is trained on.
+    """
+    form = found.form
+    shape = {"task": task, **form.to_dict(), **_looks(form, settings)}
+    likeness, questions, answers = Likeness.of(shape), found.questions, found.answers
+    kept = likeness.first_of_each(questions) if likeness else np.arange(len(questions))
+    dropped = {"repeated": found.repeated, "symmetric": len(questions) - len(kept)}
+    order, splits = choose(
+        len(kept), str(source["name"]), **_shares(counts, settings, len(kept)), seed=seed
+    )
+    kept = kept[order]
+    facts = shape | {
+        "table_rows": 1,
+        "seed": seed,
+        "source": dict(source) | {"dropped": dropped},
+        "builder_version": BUILDER_VERSION,
+    }
+    return assemble(questions[kept], answers[kept], np.zeros(len(kept), np.int32), splits, facts)
+
+
+def wanted_of(settings: Any) -> Wanted:
+    """What settings of type `GridSettings` say of the form."""
+    return Wanted(
+        settings.rows,
+        settings.columns,
+        listed(settings.symbols),
+        settings.blank,
+        settings.canvas,
+        settings.split,
+    )
+
+
+def facts_of_files(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file or folder as its source."""
+    files = [file_facts(each, None) | {"kind": "file"} for each in source_files(path)]
+    if not path.is_dir():
+        return files[0]
+    return {"kind": "folder", "name": path.name, "files": files}
+
+
+def _path(source: str) -> Path:
+    path = Path(source)
+    if not source or source == "generate" or not path.exists():
+        raise UserError(
+            "the task 'grid' has no generator; give a file or folder with questions and answers as "
+            "--source, or as config.data.path."
+        )
+    return path
+
+
+def _pairs(path: Path, settings: Any) -> list[Pair]:
+    found = list(read_pairs(path, Names(settings.question, settings.answer)))
+    if not found:
+        raise UserError(f"{path} has no pairs; give a file with questions and answers.")
+    return found
+
+
+def _looks(form: Form, settings: Any) -> dict[str, Any]:
+    alike: Sequence[str] = listed(settings.alike)
+    if settings.alike == ALL:
+        alike = form.alphabet
+    return {"turns": settings.turns, "alike": list(alike), "looks": settings.looks}
+
+
+def _shares(counts: Mapping[str, int], settings: Any, available: int) -> dict[str, int]:
+    """Numbers of puzzles, where none is given by the settings' shares."""
+    shares = {"heldout": settings.heldout_share, "test": settings.test_share}
+    found = dict(counts)
+    for name, share in shares.items():
+        if not found[name] and share:
+            found[name] = min(max(round(share * available), 1), MOST_HELDOUT)
+    return found

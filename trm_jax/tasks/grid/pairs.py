@@ -1,0 +1,184 @@
+"""Pairs of a question and an answer, out of the files that people have."""
+
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.textfiles import check_file, parse_json, read_text
+from trm_jax.data.columns import ANSWER_NAMES, MOST_COLUMNS, QUESTION_NAMES, named_place
+from trm_jax.data.csv_rows import numbered_rows
+
+SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".npz")
+SET_APART = ("test", "val", "dev", "heldout", "eval")
+"""How names begin of files that are not to be trained on."""
+_ENTRIES = ("data", "examples", "pairs", "train", "puzzles")
+
+
+class Pair(NamedTuple):
+    """A question and its answer as they stand in a file.
+
+    Attributes:
+      place: where: "pairs.csv, line 3".
+      question: a text, or lists of cells or of rows.
+      answer: likewise.
+    """
+
+    place: str
+    question: Any
+    answer: Any
+
+
+class Names(NamedTuple):
+    """The columns or keys of questions and answers; empty to look for the usual ones."""
+
+    question: str = ""
+    answer: str = ""
+
+
+def read_pairs(source: Path, names: Names) -> Iterator[Pair]:
+    """The pairs of a file, or of all files of a folder in the order of their names.
+
+    Raises:
+      UserError: a file cannot be read, or holds no pairs; names the place.
+    """
+    for path in _files(source):
+        yield from _reader(path)(path, names)
+
+
+def source_files(source: Path) -> list[Path]:
+    """The files that `read_pairs` reads."""
+    return _files(source)
+
+
+def _files(source: Path) -> list[Path]:
+    if not source.is_dir():
+        check_file(source)
+        return [source]
+    found = sorted(path for path in source.iterdir() if path.name.lower().endswith(SUFFIXES))
+    if not found:
+        raise UserError(f"{source} holds no file that ends in {', '.join(SUFFIXES)}; give another.")
+    apart = [path for path in found if path.name.lower().startswith(SET_APART)]
+    if apart and len(found) > len(apart):
+        raise UserError(
+            f"{apart[0]} has the name of puzzles that are not trained on, and lies among files "
+            "that are; move it elsewhere, and score on it with `trm eval --data FILE`."
+        )
+    return found
+
+
+def _reader(path: Path) -> Any:
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith(".npz"):
+        return _of_arrays
+    if name.endswith((".jsonl", ".ndjson")):
+        return _of_lines
+    return _of_json if name.endswith(".json") else _of_table
+
+
+def _of_table(path: Path, names: Names) -> Iterator[Pair]:
+    rows = numbered_rows(path)
+    line, first = next(rows, (0, []))
+    if not first:
+        raise UserError(f"{path} is empty; give a file with columns question and answer.")
+    if len(first) > MOST_COLUMNS:
+        raise UserError(f"{path}, line {line}: there are more than {MOST_COLUMNS:,} columns.")
+    question, answer = 0, 1
+    if _is_pair(first) and not any(names):
+        yield Pair(f"{path}, line {line}", *first)
+    else:
+        where = f"{path}, line {line}"
+        question = named_place(first, names.question, QUESTION_NAMES, where)
+        answer = named_place(first, names.answer, ANSWER_NAMES, where)
+    last = max(question, answer)
+    for line, row in rows:
+        if len(row) <= last or any(map(str.strip, row[len(first) :])):
+            raise UserError(
+                f"{path}, line {line}: the row has {len(row)} fields and the first row "
+                f"{len(first)}; mend or remove the row."
+            )
+        yield Pair(f"{path}, line {line}", row[question], row[answer])
+
+
+def _is_pair(row: Sequence[str]) -> bool:
+    """Whether the first row of a table has two grids, and no names of columns."""
+    known = {*QUESTION_NAMES, *ANSWER_NAMES}
+    return (
+        len(row) == 2
+        and len(row[0]) == len(row[1]) > 3
+        and not known & {field.strip().lower() for field in row}
+    )
+
+
+def _of_lines(path: Path, names: Names) -> Iterator[Pair]:
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield _of_entry(parse_json(line, where), where, names)
+
+
+def _of_json(path: Path, names: Names) -> Iterator[Pair]:
+    text = read_text(path)
+    lines = text.strip().splitlines()
+    if len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines[:2]):
+        yield from _of_lines(path, names)  # JSON Lines under another name
+        return
+    found = parse_json(text, path)
+    if isinstance(found, Mapping):
+        found = next((found[key] for key in _ENTRIES if isinstance(found.get(key), list)), found)
+    if not isinstance(found, list):
+        raise UserError(
+            f"{path} holds a {type(found).__name__}; give a list of objects with the keys question "
+            "and answer, or one such object a line."
+        )
+    for number, entry in enumerate(found, 1):
+        where = f"{path}, entry {number}"
+        yield _of_entry(entry, where, names)
+
+
+def _of_entry(entry: Any, where: str, names: Names) -> Pair:
+    if isinstance(entry, list) and len(entry) == 2 and not any(names):
+        return Pair(where, *entry)
+    if not isinstance(entry, Mapping):
+        raise UserError(
+            f"{where}: it is a {type(entry).__name__}; give an object with the keys question and "
+            "answer."
+        )
+    keys = list(map(str, entry))
+    question = keys[named_place(keys, names.question, QUESTION_NAMES, where)]
+    answer = keys[named_place(keys, names.answer, ANSWER_NAMES, where)]
+    return Pair(where, entry[question], entry[answer])
+
+
+def _of_arrays(path: Path, names: Names) -> Iterator[Pair]:
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            keys = list(found.files)
+            question = keys[named_place(keys, names.question, QUESTION_NAMES, str(path))]
+            answer = keys[named_place(keys, names.answer, ANSWER_NAMES, str(path))]
+            questions, answers = found[question], found[answer]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} cannot be read as an .npz file of plain arrays ({error}); save numbers or "
+            "characters with numpy.savez."
+        ) from error
+    for name, array in ((question, questions), (answer, answers)):
+        if array.ndim not in (1, 2, 3) or array.dtype.kind not in "iubUSf":
+            raise UserError(
+                f"{path}: {name} is {array.dtype} {list(array.shape)}; give numbers or characters "
+                "[m, cells] or [m, rows, columns], or texts [m]."
+            )
+    if len(questions) != len(answers):
+        raise UserError(
+            f"{path} has {len(questions)} questions and {len(answers)} answers; give one answer "
+            "for each question."
+        )
+    if questions.dtype.kind == "S":
+        questions = questions.astype("U")
+    if answers.dtype.kind == "S":
+        answers = answers.astype("U")
+    for number, (one, other) in enumerate(zip(questions, answers, strict=True), 1):
+        yield Pair(f"{path}, puzzle {number}", one.tolist(), other.tolist())

@@ -1,0 +1,156 @@
+"""The form of a data set's grids: rows, columns, and the symbol of each token."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.tasks.grid.cells import ROW_ENDS, SEPARATORS
+
+NOTHING, BLANK = 0, 1
+MOST_SYMBOLS = 256 - FIRST_DIGIT - 1
+"""Tokens are bytes; two are no symbols, and one more is outside of grids of different sizes."""
+FORM_KEYS = ("rows", "columns", "alphabet", "blank", "open", "canvas")
+"""What a manifest says of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """Tokens: 0 nothing, 1 the blank, 2.. the symbols; last, on a canvas, outside.
+
+    A grid on a canvas lies in its upper left corner. Around it a question has `NOTHING`, and an
+    answer `outside`, which is scored: so the size of an answer is a part of it, and all that a
+    model writes is compared, voted on and drawn as it is.
+
+    Attributes:
+      rows: of a grid; of the largest where `canvas`.
+      columns: likewise.
+      alphabet: symbols of the tokens from 2 on.
+      blank: symbol of token 1, which no answer has; empty if there is none.
+      open: symbols of a question that an answer may change; all of them if it is empty.
+      canvas: whether grids differ in size.
+    """
+
+    rows: int
+    columns: int
+    alphabet: tuple[str, ...]
+    blank: str = ""
+    open: tuple[str, ...] = ()
+    canvas: bool = False
+
+    @classmethod
+    def of(cls, shape: Mapping[str, Any]) -> "Form":
+        """That of a manifest."""
+        values = {key: shape[key] for key in FORM_KEYS}
+        return cls(**values | {key: tuple(shape[key]) for key in ("alphabet", "open")})
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a manifest says, with the vocabulary's size and the number of cells."""
+        lists = {"alphabet": list(self.alphabet), "open": list(self.open)}
+        sizes = {"vocab": self.vocab, "cells": self.cells}
+        return dataclasses.asdict(self) | lists | sizes
+
+    @property
+    def cells(self) -> int:
+        """Number of cells, S."""
+        return self.rows * self.columns
+
+    @property
+    def vocab(self) -> int:
+        """Number of tokens, V."""
+        return FIRST_DIGIT + len(self.alphabet) + self.canvas
+
+    @property
+    def outside(self) -> int:
+        """Token around an answer on a canvas."""
+        return self.vocab - 1
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """All symbols, the blank first."""
+        return (*([self.blank] if self.blank else []), *self.alphabet)
+
+    @functools.cached_property
+    def tokens(self) -> dict[str, int]:
+        """Token of each symbol."""
+        found = {symbol: token for token, symbol in enumerate(self.alphabet, FIRST_DIGIT)}
+        return found | ({self.blank: BLANK} if self.blank else {})
+
+    @property
+    def words(self) -> bool:
+        """Whether symbols have more than one character, and so spaces between them in a text."""
+        return any(len(symbol) > 1 for symbol in self.symbols)
+
+    @property
+    def row_end(self) -> str:
+        """What stands between rows in a line of text where grids differ in size; else empty."""
+        free = (mark for mark in ROW_ENDS if mark not in self.tokens)
+        return next(free, "\n") if self.canvas else ""
+
+    @property
+    def numbers(self) -> bool:
+        """Whether every symbol is a whole number."""
+        return all(map(is_number, self.symbols))
+
+    def open_tokens(self) -> tuple[int, ...]:
+        """Tokens of a question that an answer may change."""
+        if not self.open:
+            return tuple(range(self.vocab))
+        return (NOTHING, BLANK, *(self.tokens[symbol] for symbol in self.open))
+
+    def place(self, symbols: Iterable[str], name: str) -> NDArray[np.int64]:
+        """Numbers of symbols in the alphabet, in order.
+
+        Raises:
+          UserError: one is not there.
+        """
+        found = list(symbols)
+        for symbol in found:
+            if symbol not in self.alphabet:
+                raise UserError(f"{name} has {symbol!r}; use symbols of {' '.join(self.alphabet)}.")
+        return np.asarray([self.alphabet.index(symbol) for symbol in found], np.int64)
+
+
+def is_number(symbol: str) -> bool:
+    """Whether a symbol is a whole number as Python writes it."""
+    return symbol.isascii() and symbol.removeprefix("-").isdigit() and str(int(symbol)) == symbol
+
+
+def in_order(symbols: Iterable[str]) -> tuple[str, ...]:
+    """Symbols in order: whole numbers by their value, then the others by their characters."""
+    found = set(symbols)
+    numbers = sorted((s for s in found if is_number(s)), key=int)
+    return (*numbers, *sorted(found - set(numbers)))
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Symbols as a setting has them: characters, or words with spaces or commas between them."""
+    parts = [part for part in SEPARATORS.split(text) if part]
+    return tuple(parts) if len(parts) > 1 else tuple(text)
+
+
+def check_symbols(symbols: Iterable[str], where: str) -> None:
+    """Refuses symbols that cannot be tokens, or could not be read back.
+
+    Raises:
+      UserError: there are too many, or one has spaces, commas or semicolons in it.
+    """
+    found = list(symbols)
+    if len(found) > MOST_SYMBOLS:
+        raise UserError(
+            f"{where} has {len(found):,} different symbols ({', '.join(found[:3])}, ...), and at "
+            f"most {MOST_SYMBOLS} are possible; if its cells are separated by spaces or are single "
+            "characters, say so with split 'words' or 'characters'."
+        )
+    if any(len(symbol) > 1 for symbol in found):
+        bad = next((s for s in found if SEPARATORS.search(s) or set(s) & set(ROW_ENDS)), None)
+        if bad is not None:
+            raise UserError(
+                f"{where} has the symbol {bad!r}; where symbols have several characters, none has "
+                "spaces, commas, semicolons, bars or slashes in it."
+            )

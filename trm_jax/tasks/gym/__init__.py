@@ -1,0 +1,1 @@
+"""Data sets of the package reasoning-gym whose questions and answers are grids."""
