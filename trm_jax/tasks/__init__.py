@@ -1,11 +1,12 @@
 """The puzzles: each task is one object in one registry, in a folder of its own."""
 
 from trm_jax.tasks.arc.task import ArcTask
+from trm_jax.tasks.futoshiki.task import FutoshikiTask
 from trm_jax.tasks.maze.task import MazeTask
 from trm_jax.tasks.sudoku.task import SudokuTask
 from trm_jax.tasks.task import TASKS, Task, task_of
 
 __all__ = ["TASKS", "Task", "task_of"]
 
-for _task in (SudokuTask(), MazeTask(), ArcTask()):
+for _task in (SudokuTask(), MazeTask(), ArcTask(), FutoshikiTask()):
     TASKS.register(_task.name, _task)

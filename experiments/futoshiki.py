@@ -1,0 +1,65 @@
+"""Futoshiki: Latin squares with signs of inequality, on a CPU.
+
+trm train --config experiments/futoshiki.py:VARIANT --workdir runs/NAME [--config.a.b=value]
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(variant: str = "small") -> ConfigDict:
+    """The config of a variant."""
+    variants = {f.__name__: f for f in (small, five)}
+    if variant not in variants:
+        raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(variants)}")
+    config = _base()
+    config.name = f"futoshiki_{variant}"
+    variants[variant](config)
+    return config
+
+
+def small(config: ConfigDict) -> None:
+    """4x4 Futoshiki on a CPU."""
+    config.data.futoshiki = {"side": 4, "extra_clues": 4}
+    config.steps = 900
+
+
+def five(config: ConfigDict) -> None:
+    """5x5 Futoshiki."""
+    config.data.futoshiki = {"side": 5, "extra_clues": 6}
+    config.steps = 2000
+
+
+def _base() -> ConfigDict:
+    """A narrow float32 network and a quick average."""
+    config = ConfigDict()
+    config.batch_size = 32
+    config.eval_batch_size = 256
+    config.log_every = 50
+    config.checkpoint_every = config.eval_every = 150
+    config.model = {
+        "mixer": "mlp",
+        "width": 64,
+        "heads": 4,
+        "gate": "norm",
+        "T": 1,
+        "n": 1,
+        "N": 8,
+        "prefix_tokens": 1,
+        "dtype": "float32",
+    }
+    config.optimizer = {
+        "name": "muon",
+        "muon_lr": 0.02,
+        "lr": 4e-3,
+        "warmup": 30,
+        "weight_decay": 0.1,
+        "ema": 0.98,
+    }
+    config.table = {"lr": 1e-3, "weight_decay": 0.1}
+    config.data = {
+        "task": "futoshiki",
+        "path": "generate",
+        "base_examples": 10_000,
+        "heldout_examples": 500,
+    }
+    return config
