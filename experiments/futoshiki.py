@@ -19,8 +19,8 @@ def get_config(variant: str = "small") -> ConfigDict:
 
 def small(config: ConfigDict) -> None:
     """4x4 Futoshiki on a CPU."""
-    config.data.futoshiki = {"side": 4, "extra_clues": 4}
-    config.steps = 900
+    config.data.futoshiki = {"side": 4, "extra_clues": 8}
+    config.steps = 1500
 
 
 def five(config: ConfigDict) -> None:
@@ -35,13 +35,13 @@ def _base() -> ConfigDict:
     config.batch_size = 32
     config.eval_batch_size = 256
     config.log_every = 50
-    config.checkpoint_every = config.eval_every = 150
+    config.checkpoint_every = config.eval_every = 300
     config.model = {
         "mixer": "mlp",
         "width": 64,
         "heads": 4,
         "gate": "norm",
-        "T": 1,
+        "T": 2,
         "n": 1,
         "N": 8,
         "prefix_tokens": 1,
@@ -52,6 +52,7 @@ def _base() -> ConfigDict:
         "muon_lr": 0.02,
         "lr": 4e-3,
         "warmup": 30,
+        "lr_min_ratio": 0.0,
         "weight_decay": 0.1,
         "ema": 0.98,
     }
