@@ -165,7 +165,7 @@ def test_help_says_whose_each_setting_is(capsys):
         for name, _, rule in task.settings.rules():
             assert f"--{name}:" in text or f"]{name}:" in text, name
             assert rule.about in text or name == "side"  # of which only the first task's is said
-    assert "maze and arc: Rows of a maze" in text
+    assert "maze and arc and futoshiki and numberlink: Rows of a maze" in text
     assert "Default: sudoku 1000, maze 1000, arc 0" in text
 
 

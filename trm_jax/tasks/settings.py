@@ -27,7 +27,9 @@ class DataConfig(Settings):
 
     GROUP: ClassVar[str] = "config.data"
 
-    task: str = setting("sudoku", "Kind of puzzle: sudoku, maze, arc, or a plugin's task.")
+    task: str = setting(
+        "sudoku", "Kind of puzzle: sudoku, maze, arc, futoshiki, numberlink, or a plugin's task."
+    )
     path: str = setting(
         "generate",
         "A data set directory, a file or directory that one is built from, hub for the published "

@@ -199,7 +199,9 @@ def test_puzzles_without_a_solution_are_told(text, words):
 
 
 def request(source="generate", **changes):
-    settings = TASK.settings(side=4, **{k: changes.pop(k) for k in ("extra_clues",) & changes.keys()})
+    settings = TASK.settings(
+        side=4, **{k: changes.pop(k) for k in ("extra_clues",) & changes.keys()}
+    )
     counts = {"train": 20, "heldout": 5, "test": 0, "copies": 0, "seed": 0} | changes
     return Request(source=source, settings=settings, **counts)
 
