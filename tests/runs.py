@@ -89,6 +89,8 @@ VARIANTS = {
     "sudoku_hard": ["published", "fast", "digits", "four", "four_fast", "six", "six_fast"],
     "maze": ["small", "hard", "hard_n6"],
     "arc": ["debug", "arc1", "arc2"],
+    "futoshiki": ["small"],
+    "numberlink": ["small"],
 }
 """The config files of experiments/ and their variants."""
 

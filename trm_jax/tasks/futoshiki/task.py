@@ -22,6 +22,7 @@ from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
 FILL, DARK = "#e9e9ee", "#262932"
 """Between the cells."""
+DRAWN = "<>∧∨"
 WORDS = ("less than", "greater than", "less than below", "greater than below")
 
 
@@ -124,8 +125,8 @@ class FutoshikiTask(Task):
         puzzle = Futoshiki.from_manifest(shape)
         digits = (Token(digit, digit, digit) for digit in puzzle.digits)
         signs = (
-            Token(word, sign, sign, fill=FILL, dark=DARK)
-            for word, sign in zip(WORDS, SIGNS, strict=True)
+            Token(word, sign, drawn, fill=FILL, dark=DARK)
+            for word, sign, drawn in zip(WORDS, SIGNS, DRAWN, strict=True)
         )
         return Board(
             rows=puzzle.width,
