@@ -19,7 +19,15 @@ def get_config(variant: str = "small") -> ConfigDict:
 
 
 def small(config: ConfigDict) -> None:
-    """4x4 Futoshiki on a CPU."""
+    """4x4 Futoshiki on a CPU.
+
+    Command: trm train --config experiments/futoshiki.py:small --workdir runs/futoshiki
+             trm eval --workdir runs/futoshiki
+    2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0 alone: 1,400 updates in 239
+    seconds of processor time with its evaluations, puzzles ready; of 500 held-out puzzles, on
+    which the checkpoint was chosen too, 52.4 % are right at depth 1, 77.8 % at 3, 78.8 % at 8.
+    Copying the question, or the best constant in each open cell: 0 %.
+    """
     config.steps = 1400
     config.batch_size = 32
     config.eval_batch_size = 256
