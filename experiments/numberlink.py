@@ -19,7 +19,16 @@ def get_config(variant: str = "small") -> ConfigDict:
 
 
 def small(config: ConfigDict) -> None:
-    """5x5 Numberlink on a CPU."""
+    """5x5 Numberlink on a CPU.
+
+    Command: trm train --config experiments/numberlink.py:small --workdir runs/numberlink
+             trm eval --workdir runs/numberlink
+    2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0 alone: 2,400 updates in 271
+    seconds of processor time with generator and evaluations; of 500 held-out puzzles, on
+    which the checkpoint was chosen too, 89.2 % are right at depth 1, 96.0 % at 3, 95.0 % at 8.
+    After 1,200 updates of a run of that length: 57.8 % at 8. Copying the question, or the best
+    constant in each open cell: 0 %.
+    """
     config.steps = 2400
     config.batch_size = 32
     config.eval_batch_size = 256
