@@ -25,8 +25,9 @@ def small(config: ConfigDict) -> None:
              trm eval --workdir runs/numberlink
     2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0 alone: 2,400 updates in 271
     seconds of processor time with generator and evaluations; of 500 held-out puzzles, on
-    which checkpoint and settings were chosen too, 89.2 % are right at depth 1, 96.0 % at 3, 95.0 % at 8.
-    After 1,200 updates of a run of that length: 57.8 % at 8. Copying the question, or the best
+    which checkpoint and settings were chosen too, 89.2 % are right at depth 1, 96.0 % at 3,
+    95.0 % at 8.
+    A run of 1,200 updates: 57.8 % at 8. Copying the question, or the best
     constant in each open cell: 0 %.
     """
     config.steps = 2400
