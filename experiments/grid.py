@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 OWN = {
     "data": {"task": "grid", "path": "", "base_examples": 0, "heldout_examples": 0},
 }
-"""What both change of the defaults (docs/reference/settings.md): all of the file's puzzles are used."""
+"""The defaults that both variants change: all of the file's puzzles are used."""
 
 
 def get_config(variant: str = "small") -> ConfigDict:

@@ -91,6 +91,8 @@ VARIANTS = {
     "arc": ["debug", "arc1", "arc2"],
     "grid": ["small", "large"],
     "gym": ["small"],
+    "futoshiki": ["small"],
+    "numberlink": ["small"],
 }
 """The config files of experiments/ and their variants."""
 

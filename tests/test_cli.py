@@ -81,7 +81,10 @@ def test_overview_names_every_command(capsys):
         (["train", "--workdir=x"], "--config"),
         (["train", DEMO], "--workdir"),
         (["train", "--config=nowhere.py", "--workdir=x"], "nowhere.py"),
-        (["train", "--config", "nowhere", "--workdir=x"], "one of arc, lattice, maze, sudoku"),
+        (
+            ["train", "--config", "nowhere", "--workdir=x"],
+            "one of arc, futoshiki, lattice, maze, numberlink, sudoku",
+        ),
         (["train", f"{DEMO}o", "--workdir=x"], "demoo"),
         (["train", DEMO, "--workdir=x", "--config.model.widht=3"], "config.model.width?"),
         (["train", DEMO, "--workdir=x", "--config.lr=3"], "did you mean config.optimizer.lr"),

@@ -43,7 +43,9 @@ def test_short_names_take_variants():
     ["suduko", "elsewhere/sudoku.py", "sudoku.txt/x.py", "sudoku.txt", "/no/experiments/sudoku.py"],
 )
 def test_unknown_names_list_what_there_is(name):
-    assert refusal(locate.find, name).endswith("one of arc, lattice, maze, sudoku, sudoku_hard.")
+    assert refusal(locate.find, name).endswith(
+        "one of arc, futoshiki, lattice, maze, numberlink, sudoku, sudoku_hard."
+    )
     sweeps = refusal(locate.find, name, "sweep")
     assert sweeps.startswith(f"sweep file {name} is not there")
     assert sweeps.endswith("one of ablations, lattice_ablations, recipes, time_to_accuracy.")

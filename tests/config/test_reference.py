@@ -13,7 +13,7 @@ from trm_jax.models.variants import VARIANTS
 from trm_jax.tasks.task import TASKS
 
 COMMAND = [sys.executable, "-m", "trm_jax.config.reference"]
-BUILT_IN = ("sudoku", "maze", "arc", "grid", "gym")
+BUILT_IN = ("sudoku", "maze", "arc", "futoshiki", "numberlink", "grid", "gym")
 PAGE = runs.ROOT / "docs/reference/settings.md"
 
 

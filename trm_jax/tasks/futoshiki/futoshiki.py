@@ -1,0 +1,199 @@
+"""Futoshiki on a board of cells and the signs between them: tokens and rules."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trm_jax.core.errors import UserError
+from trm_jax.core.symmetries import FIRST_DIGIT
+
+BLANK = 1
+SIGNS = "<>^v"
+"""Of which each points to the smaller digit: left, right, above, below."""
+GAP = " "
+"""Where no sign stands between two cells, and between four."""
+MIN_SIDE, MAX_SIDE = 2, 9
+_WORDS = ("less than", "greater than", "less than", "greater than")
+
+Tokens = NDArray[np.uint8]
+
+
+@dataclasses.dataclass(frozen=True)
+class Futoshiki:
+    """A Latin square of `side` x `side` cells, with signs between some neighbours.
+
+    Board: 2 * side - 1 rows and columns; cells stand where both numbers are even, counted from 0,
+    and signs where one of them is odd. Token ids: 0 pad, 1 blank, digits from FIRST_DIGIT, then the
+    four signs and the gap.
+
+    Raises:
+      UserError: a side out of range.
+    """
+
+    side: int
+
+    def __post_init__(self) -> None:
+        """Refuses sides that make no puzzle."""
+        if not MIN_SIDE <= self.side <= MAX_SIDE:
+            raise UserError(
+                f"side is {self.side}; a Futoshiki here has {MIN_SIDE} to {MAX_SIDE} rows."
+            )
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> "Futoshiki":
+        """Reads the side from a data set's manifest; UserError if it is not there."""
+        side = manifest.get("side")
+        if type(side) is not int:
+            raise UserError(
+                f"the data set's manifest has side {side!r}; a Futoshiki needs a whole number, "
+                "for example 5."
+            )
+        return cls(side)
+
+    @property
+    def width(self) -> int:
+        """Rows and columns of the board, signs included."""
+        return 2 * self.side - 1
+
+    @property
+    def cells(self) -> int:
+        """Places of the board, signs included (S)."""
+        return self.width**2
+
+    @property
+    def vocab(self) -> int:
+        """Token ids in use (V)."""
+        return FIRST_DIGIT + self.side + len(SIGNS) + 1
+
+    @property
+    def digits(self) -> str:
+        """How the digits are written."""
+        return "123456789"[: self.side]
+
+    @property
+    def first_sign(self) -> int:
+        """Token of the first of SIGNS."""
+        return FIRST_DIGIT + self.side
+
+    @property
+    def gap(self) -> int:
+        """Token of a place where no sign stands."""
+        return self.first_sign + len(SIGNS)
+
+    def squares(self) -> NDArray[np.int64]:
+        """Places of the cells on the board, int64 [side * side]."""
+        places = np.arange(self.cells).reshape(self.width, self.width)
+        return places[::2, ::2].reshape(-1)
+
+    def edges(self) -> NDArray[np.int64]:
+        """All pairs of neighbours, int64 [E, 3]: place of the sign, first cell, second cell.
+
+        Cells are numbered from 0 by rows without the signs; pairs in a row come first.
+        """
+        places = np.arange(self.cells).reshape(self.width, self.width)
+        cells = np.arange(self.side**2).reshape(self.side, self.side)
+        across = (places[::2, 1::2], cells[:, :-1], cells[:, 1:])
+        down = (places[1::2, ::2], cells[:-1], cells[1:])
+        both = [np.stack([each.reshape(-1) for each in group], 1) for group in (across, down)]
+        return np.concatenate(both)
+
+    def differences(self, questions: Tokens) -> NDArray[np.int64]:
+        """Which cell of each pair is less by the signs of boards [B, S], int64 [B, E].
+
+        -1 where the first of `edges` is less, 1 where the second is, 0 where no sign stands.
+        """
+        signs = questions[:, self.edges()[:, 0]].astype(int) - self.first_sign
+        return np.where((signs < 0) | (signs >= len(SIGNS)), 0, np.where(signs % 2, 1, -1))
+
+    def board(self, digits: NDArray[np.int64], signs: NDArray[np.int64]) -> Tokens:
+        """A board [S] of digits from 0 (-1: blank) by cell and `differences` by edge."""
+        tokens = np.full(self.cells, self.gap, np.uint8)
+        tokens[self.squares()] = np.where(digits < 0, BLANK, digits + FIRST_DIGIT)
+        across = np.arange(len(signs)) < len(signs) // 2
+        token = self.first_sign + np.where(across, 0, 2) + (signs > 0)
+        tokens[self.edges()[:, 0]] = np.where(signs == 0, self.gap, token)
+        return tokens
+
+    def check_question(self, question: Tokens) -> str | None:
+        """Says in one sentence why a question [S] cannot be solved; None if no rule is broken."""
+        broken = self._repeats(question) + self._inequalities(question, question)
+        return broken[0] if broken else None
+
+    def check_answer(self, question: Tokens, answer: Tokens) -> list[str]:
+        """Says in words which rules an answer [S] to a question [S] breaks; none if it is right."""
+        broken = []
+        blanks = int((~self._is_digit(answer[self.squares()])).sum())
+        if blanks:
+            broken.append(f"{blanks} cell{'s are' if blanks > 1 else ' is'} without a digit")
+        for place in np.flatnonzero((question != BLANK) & (question != answer)).tolist():
+            given = "given" if place in self.squares() else "place"
+            before, after = (self.written(int(tokens[place])) for tokens in (question, answer))
+            broken.append(f"the {given} {before} {self._where(place)} became {after}")
+        return broken + self._repeats(answer) + self._inequalities(question, answer)
+
+    def accepts(self, questions: Tokens, answers: Tokens) -> NDArray[np.bool_]:
+        """Whether answers [B, S] to questions [B, S] keep all rules, bool [B]."""
+        kept = ((questions == answers) | (questions == BLANK)).all(1)
+        found = answers[:, self.squares()]
+        numbers = np.where(self._is_digit(found), found - FIRST_DIGIT, 31).astype(np.uint32)
+        bits = (np.uint32(1) << numbers).reshape(-1, self.side, self.side)
+        full = np.uint32((1 << self.side) - 1)
+        kept &= (np.bitwise_or.reduce(bits, 1) == full).all(1)
+        kept &= (np.bitwise_or.reduce(bits, 2) == full).all(1)
+        _, first, second = self.edges().T
+        signs = np.sign(found[:, first].astype(int) - found[:, second])
+        wanted = self.differences(questions)
+        return kept & ((wanted == 0) | (wanted == signs)).all(1)
+
+    def written(self, token: int) -> str:
+        """A token in an error: the character, or a word."""
+        if token < FIRST_DIGIT:
+            return ("a pad", "blank")[token]
+        return "a gap" if token == self.gap else (self.digits + SIGNS)[token - FIRST_DIGIT]
+
+    def _is_digit(self, tokens: Tokens) -> NDArray[np.bool_]:
+        return (tokens >= FIRST_DIGIT) & (tokens < self.first_sign)
+
+    def _where(self, place: int) -> str:
+        """Names a place of the board by the cells that it is, or is between."""
+        row, column = divmod(place, self.width)
+        rows, columns = (
+            f"{name} {n // 2 + 1}" if n % 2 == 0 else f"{name}s {n // 2 + 1} and {n // 2 + 2}"
+            for name, n in (("row", row), ("column", column))
+        )
+        return f"in {rows}, {columns}"
+
+    def _repeats(self, tokens: Tokens) -> list[str]:
+        """One sentence for each digit that stands more than once in a row or column."""
+        square = tokens[self.squares()].reshape(self.side, self.side)
+        broken = []
+        for name, lines in (("row", square), ("column", square.T)):
+            for number, line in enumerate(lines, 1):
+                times = np.bincount(line, minlength=self.vocab)
+                for digit, count in enumerate(times[FIRST_DIGIT : self.first_sign].tolist(), 1):
+                    if count > 1:
+                        often = "twice" if count == 2 else f"{count} times"
+                        broken.append(f"digit {digit} stands {often} in {name} {number}")
+        return broken
+
+    def _inequalities(self, question: Tokens, answer: Tokens) -> list[str]:
+        """One sentence for each sign of a question that two digits of an answer break."""
+        found = answer[self.squares()]
+        broken = []
+        pairs = zip(self.edges(), self.differences(question[None])[0], strict=True)
+        for (place, first, second), wanted in pairs:
+            one, other = int(found[first]), int(found[second])
+            if not wanted or not self._is_digit(found[[first, second]]).all():
+                continue
+            if np.sign(one - other) != wanted:
+                sign = int(question[place]) - self.first_sign
+                row, column = divmod(int(first), self.side)
+                side = "on its right" if sign < 2 else "below"
+                broken.append(
+                    f"{one - 1} in row {row + 1}, column {column + 1} is not {_WORDS[sign]} "
+                    f"{other - 1} {side}"
+                )
+        return broken

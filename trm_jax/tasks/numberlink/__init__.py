@@ -1,0 +1,1 @@
+"""Numberlink: like letters joined by paths that fill the grid."""
