@@ -165,7 +165,7 @@ def test_help_says_whose_each_setting_is(capsys):
         for name, _, rule in task.settings.rules():
             assert f"--{name}:" in text or f"]{name}:" in text, name
             assert rule.about in text or name == "side"  # of which only the first task's is said
-    sides = "maze and arc and futoshiki and numberlink and gym"
+    sides = "maze, arc, futoshiki, numberlink and gym"
     assert f"{sides}: Number of rows and columns of a maze" in " ".join(text.split())
     assert "Default: sudoku 1000, maze 1000, arc 0" in text
 

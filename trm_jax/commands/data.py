@@ -12,6 +12,7 @@ from absl import flags
 from trm_jax.commands import common
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.settings import Rule, is_group
+from trm_jax.core.wording import joined
 from trm_jax.data import format as dataset_format
 from trm_jax.data.format import Dataset
 from trm_jax.tasks.sources import load, refuse_nowhere
@@ -41,7 +42,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     flags.DEFINE_integer("seed", 0, "Seed of the choice of puzzles.", flag_values=values)
     flags.DEFINE_bool("json", False, "Print the whole manifest as JSON.", flag_values=values)
     for setting, (tasks, kind, rule) in _settings().items():
-        about = f"{' and '.join(tasks)}: {rule.about}"
+        about = f"{joined(tasks)}: {rule.about}"
         if kind is bool:
             flags.DEFINE_bool(setting, None, about, flag_values=values)
         else:
@@ -117,9 +118,7 @@ def _request(
     for name in (*COUNTS, *_settings()):
         if values[name].present and name not in {*task.counts, *own}:
             tasks = [t.name for t in TASKS.all().values() if name in {*t.counts, *_names(t)}]
-            raise UserError(
-                f"--{name} is for {' and '.join(tasks)}, not for {edition}; leave it out."
-            )
+            raise UserError(f"--{name} is for {joined(tasks)}, not for {edition}; leave it out.")
     source = values.source or task.source
     refuse_nowhere("--source", source)
     given = {

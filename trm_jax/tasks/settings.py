@@ -29,8 +29,8 @@ class DataConfig(Settings):
 
     task: str = setting(
         "sudoku",
-        "Kind of puzzle: sudoku, maze, arc, futoshiki, numberlink, grid for pairs of grids in files "
-        "of your own, gym for reasoning-gym, or a plugin's task.",
+        "Kind of puzzle: sudoku, maze, arc, futoshiki, numberlink, grid for pairs of grids in your "
+        "own files, gym for reasoning-gym, or a plugin's task.",
     )
     path: str = setting(
         "generate",

@@ -112,7 +112,7 @@ def test_other_mazes_are_refused(workdir, capsys, tmp_path):
         (["maze", "--box=2x2"], "--box is for sudoku, not for maze"),
         (
             ["sudoku", "--side=5"],
-            "--side is for maze and arc and futoshiki and numberlink, not for sudoku",
+            "--side is for maze, arc, futoshiki, numberlink and gym, not for sudoku",
         ),
         (["maze", "--wall-share=2"], "wall_share is 2.0"),
         (["arc1", "--source=nowhere"], "is 'nowhere', and there is no such file or directory"),

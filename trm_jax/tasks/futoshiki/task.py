@@ -11,7 +11,7 @@ from trm_jax.core.settings import Settings, setting
 from trm_jax.core.symmetries import GridSymmetry
 from trm_jax.data.format import Dataset
 from trm_jax.data.views import Augment, Grids
-from trm_jax.tasks import pairs
+from trm_jax.tasks import ruled_datasets
 from trm_jax.tasks.board import Board, Token
 from trm_jax.tasks.deduction import Deduction
 from trm_jax.tasks.futoshiki import lines, on_device, symmetry
@@ -52,11 +52,13 @@ class FutoshikiTask(Task):
     def build(self, request: Request) -> Dataset:
         """See `Task`."""
         puzzle, extra = Futoshiki(request.settings.side), request.settings.extra_clues
-        return pairs.build(self, request, lambda seed, count: generate(puzzle, seed, count, extra))
+        return ruled_datasets.build(
+            self, request, lambda seed, count: generate(puzzle, seed, count, extra)
+        )
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """See `Task`: a CSV or CSV.gz file."""
-        return pairs.build_test(self, path, shape)
+        return ruled_datasets.build_test(self, path, shape)
 
     def shapes(self, settings: Any) -> dict[str, Any]:
         """See `Task`."""

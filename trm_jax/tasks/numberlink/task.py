@@ -12,7 +12,7 @@ from trm_jax.core.symmetries import GridSymmetry, dihedral_cells
 from trm_jax.data.format import Dataset
 from trm_jax.data.questions import Questions
 from trm_jax.data.views import Augment, Grids
-from trm_jax.tasks import pairs
+from trm_jax.tasks import ruled_datasets
 from trm_jax.tasks.board import Board, Token
 from trm_jax.tasks.numberlink.generate import first_unsolvable, generate
 from trm_jax.tasks.numberlink.judge import NumberlinkJudge
@@ -56,11 +56,13 @@ class NumberlinkTask(Task):
     def build(self, request: Request) -> Dataset:
         """See `Task`."""
         puzzle = Numberlink(request.settings.side, request.settings.letters)
-        return pairs.build(self, request, lambda seed, count: generate(puzzle, seed, count))
+        return ruled_datasets.build(
+            self, request, lambda seed, count: generate(puzzle, seed, count)
+        )
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """See `Task`: a CSV or CSV.gz file."""
-        return pairs.build_test(self, path, shape)
+        return ruled_datasets.build_test(self, path, shape)
 
     def shapes(self, settings: Any) -> dict[str, Any]:
         """See `Task`."""
