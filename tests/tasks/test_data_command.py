@@ -130,7 +130,7 @@ def test_flags_of_other_tasks_are_refused(capsys, tmp_path, name, flag):
         for task in TASKS.all().values()
         if flag in task.counts or flag in command._names(task)
     ]
-    assert f"--{flag} is for {' and '.join(owners)}, not for {name}; leave it out" in err
+    assert f"--{flag} is for {joined(owners)}, not for {name}; leave it out" in err
 
 
 @pytest.mark.parametrize(
