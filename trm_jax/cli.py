@@ -21,6 +21,7 @@ COMMANDS = {
     "sweep": "train a list of variants, several seeds of each",
     "eval": "score a checkpoint at every depth",
     "solve": "solve puzzles",
+    "serve": "solve puzzles for others over HTTP, with a page to try it on",
     "show": "draw puzzles, and what a model makes of them",
     "report": "put runs side by side: a table, and a picture of how they learned",
     "convert": "take the published PyTorch weights in, or write such files",

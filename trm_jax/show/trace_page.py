@@ -109,7 +109,7 @@ def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
     if not 0 < len(traces) <= MOST_TRACES:
         raise ValueError(f"{len(traces)} traces; a page has 1 to {MOST_TRACES}")
     # as a text in a script element, where only `<` could end it
-    data = json.dumps(_records(traces), separators=(",", ":"))
+    data = json.dumps(records(traces), separators=(",", ":"))
     filled = {
         "title": html.escape(title),
         "note": html.escape(note),
@@ -131,19 +131,19 @@ def _asset(name: str) -> str:
     return (resources.files("trm_jax") / "show" / "assets" / name).read_text(encoding="utf-8")
 
 
-def _records(traces: Sequence[Trace]) -> dict[str, Any]:
+def records(traces: Sequence[Trace]) -> dict[str, Any]:
     """All that the page's program reads; boards that look alike are described once."""
     boards: list[dict[str, Any]] = []
     records = []
     for trace in traces:
-        board = _look(trace.board)
+        board = look(trace.board)
         if board not in boards:
             boards.append(board)
         records.append(_record(trace, board["width"]) | {"board": boards.index(board)})
     return {"boards": boards, "traces": records, "firstDigit": FIRST_DIGIT}
 
 
-def _look(board: Board) -> dict[str, Any]:
+def look(board: Board) -> dict[str, Any]:
     """A board's description for the program.
 
     It also has `width`, the characters that spell a token, `longest`, those of the longest letter,

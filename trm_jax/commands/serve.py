@@ -1,0 +1,119 @@
+"""`trm serve`."""
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from trm_jax.commands import common, model_flags
+from trm_jax.commands.search_flags import refuse
+from trm_jax.core.errors import EXIT_DONE, UserError
+from trm_jax.core.memory import enough_memory
+from trm_jax.infer.chain_search import Limits
+from trm_jax.infer.halting import Halt
+from trm_jax.models.lattice.lattice_model import LatticeModel
+from trm_jax.train.trained import Trained
+
+MISSING = "trm serve needs the extra 'serve'; run `pip install 'trm-jax[serve]'`."
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def define(values: flags.FlagValues, _: Sequence[str]) -> None:
+    """Adds the flags."""
+    model_flags.define(values)
+    common.define_checkpoint(values)
+    host = "Address to listen on; 0.0.0.0 is all of this machine's."
+    flags.DEFINE_string("host", "127.0.0.1", host, flag_values=values)
+    port = "Port to listen on; 0 takes a free one and prints it."
+    flags.DEFINE_integer("port", 8000, port, flag_values=values)
+    size = "Slots of the compiled program, so many puzzles are computed at once."
+    flags.DEFINE_integer("batch_size", 32, size, flag_values=values)
+    each = "Steps of one call of the program at most, after which puzzles enter."
+    flags.DEFINE_integer("steps_per_call", 4, each, flag_values=values)
+    queue = "Puzzles that wait for a slot at most; beyond them requests get 429."
+    flags.DEFINE_integer("queue", 1024, queue, flag_values=values)
+    time_limit = "Seconds from a puzzle's arrival until it is given up."
+    flags.DEFINE_float("time_limit", 30.0, time_limit, flag_values=values)
+    puzzles = "Puzzles of one request at most."
+    flags.DEFINE_integer("max_puzzles", 256, puzzles, flag_values=values)
+    body = "Size of a request's body at most, KiB."
+    flags.DEFINE_integer("max_body", 1024, body, flag_values=values)
+    above = "Recursive models: halting probability above which a puzzle is answered."
+    flags.DEFINE_float("halt_threshold", 0.5, above, flag_values=values)
+    standard = Limits()
+    passes = "Lattice models: network passes for a puzzle at most, over all its chains."
+    flags.DEFINE_integer("passes", standard.passes, passes, flag_values=values)
+    chains = "Lattice models: chains of a puzzle that run at the same time at most."
+    flags.DEFINE_integer("chains", standard.chains, chains, flag_values=values)
+    rounds = "Lattice models: rounds of a chain at most."
+    flags.DEFINE_integer("rounds", standard.rounds, rounds, flag_values=values)
+    seed = "Lattice models: of all that is random in the search."
+    flags.DEFINE_integer("seed", standard.seed, seed, flag_values=values)
+
+
+def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
+    """Solves puzzles for others, over HTTP, with a page to try it on.
+
+    trm serve [--model NAME | --workdir DIR] [--host 127.0.0.1] [--port 8000]
+
+    POST /api/solve takes puzzles as text or JSON and answers JSON; GET / is a page to type a
+    puzzle and watch it being solved; /api/info, /api/health, /api/random and /metrics say the rest.
+    Puzzles of all requests share one batch: each enters a free slot at once and leaves as soon as
+    it is solved. SIGTERM or Ctrl-C finishes what was accepted and refuses more; a second one ends
+    it at once.
+    Exit codes: 0 stopped by a signal, 2 a mistake, or the port is taken.
+    """
+    common.refuse_rest(rest)
+    model_flags.check(values)
+    try:
+        from trm_jax.server import listen
+        from trm_jax.server.app import make_app
+        from trm_jax.server.bounds import Bounds
+        from trm_jax.server.start import Method, make_service
+    except ImportError as error:
+        raise UserError(MISSING) from error
+    bounds = Bounds(
+        queue=values.queue,
+        seconds=values.time_limit,
+        puzzles=values.max_puzzles,
+        body_kib=values.max_body,
+    )
+    for name in ("batch_size", "steps_per_call"):
+        if not 1 <= (value := getattr(values, name)) < 2**16:
+            raise UserError(f"--{name} is {value}; give 1 or more, below 65,536.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server takes it over
+    trained = model_flags.load_model(values, values.checkpoint)
+    name = values.model or trained.workdir.root.name
+    halt, limits = _how(values, trained)
+    method = Method(values.batch_size, values.steps_per_call, halt, limits)
+    with listen.bind(values.host, values.port) as listening:
+        print(f"compiling {name} ...", file=sys.stderr, flush=True)
+        with enough_memory("trm serve", "--batch_size"):
+            service = make_service(trained, name, method, bounds)
+        if values.host not in LOOPBACK:
+            what = "the server has no passwords and no encryption; see docs/how-to/serve.md"
+            print(f"--host {values.host} lets others in: {what}", file=sys.stderr)
+        print(f"serving {name} on {listen.address(listening)}", flush=True)
+        listen.run(make_app(service), listening, service.engine, bounds)
+    print("stopped", file=sys.stderr)
+    return EXIT_DONE
+
+
+def _how(values: flags.FlagValues, trained: Trained) -> tuple[Halt, Limits]:
+    """When a puzzle halts, and how far it is searched.
+
+    Raises:
+      UserError: a flag makes no sense, or is for the other kind of model.
+    """
+    model = trained.model
+    if isinstance(model, LatticeModel):
+        refuse(values, ("steps", "halt_threshold"), "is not for lattice models; leave it out")
+    else:
+        why = f"is for lattice models, and this one's kind is {trained.experiment.model.kind!r}"
+        refuse(values, ("passes", "chains", "rounds", "seed"), why)
+    halt = Halt(most=common.depth(values, model.config.N), threshold=values.halt_threshold)
+    limits = Limits(
+        passes=values.passes, chains=values.chains, rounds=values.rounds, seed=values.seed
+    )
+    return halt, limits
