@@ -93,8 +93,8 @@ class Continuous(abc.ABC):
           slots: B.
         """
         self.rows, self.slots = rows, slots
-        self._weights, self._state = weights, self._begin()
-        self._cells = cells
+        self._weights, self._cells = weights, cells
+        self._state = self._begin()
         places = jax.tree.map(lambda a: a.sharding, self._state)
         everywhere = replicated(mesh)
         self._programs: dict[bool, Any] = {}

@@ -167,7 +167,7 @@ def make_app(service: Service) -> Any:
         Route("/api/random", service.random),
         Route("/metrics", service.metrics),
     ]
-    routes += [Route(path, page.endpoint(path), name=path) for path in page.FILES]
+    routes += [Route(path, endpoint, name=path) for path, endpoint in page.endpoints().items()]
     handlers: Any = {HTTPException: refused, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     return SecureHeaders(app, service.engine.meters, {route.path for route in routes})

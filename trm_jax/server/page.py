@@ -1,29 +1,37 @@
-"""The server's page: a fixed set of files, read once."""
+"""The server's page: a fixed set of files, read once; no address is ever looked for on the disk."""
 
-import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-FILES = {
-    "/": ("server", "serve.html", "text/html"),
-}
-"""By address: the package and the name of the asset, and its type."""
+from trm_jax.show.trace_page import asset, fill
+
+SCRIPT, STYLE, HTML = "text/javascript", "text/css", "text/html"
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def endpoint(path: str) -> Callable[[Request], Awaitable[Response]]:
-    """The route of one of `FILES`."""
-    content, kind = _content(path), FILES[path][2]
+def endpoints() -> Mapping[str, Endpoint]:
+    """The routes of the page and its files, by address; drawing and playing are those of traces."""
+    own = {name: _own(name) for name in ("serve.html", "serve.js", "serve.css")}
+    return {
+        "/": _endpoint(fill(own["serve.html"], {"player": asset("player.html")}), HTML),
+        "/assets/serve.js": _endpoint(own["serve.js"], SCRIPT),
+        "/assets/serve.css": _endpoint(own["serve.css"], STYLE),
+        "/assets/trace.js": _endpoint(asset("trace.js"), SCRIPT),
+        "/assets/candidates.js": _endpoint(asset("candidates.js"), SCRIPT),
+        "/assets/trace.css": _endpoint(asset("trace.css"), STYLE),
+    }
 
+
+def _endpoint(content: str, kind: str) -> Endpoint:
     async def send(_: Request) -> Response:
         return Response(content, media_type=kind)
 
     return send
 
 
-@functools.cache
-def _content(path: str) -> str:
-    package, name, _ = FILES[path]
-    return (resources.files("trm_jax") / package / "assets" / name).read_text(encoding="utf-8")
+def _own(name: str) -> str:
+    return (resources.files("trm_jax") / "server" / "assets" / name).read_text(encoding="utf-8")

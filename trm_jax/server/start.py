@@ -8,6 +8,7 @@ import numpy as np
 
 import trm_jax
 from trm_jax.core.errors import UserError
+from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.format import MANIFEST
 from trm_jax.infer.chain_search import ChainSearch, Limits
 from trm_jax.infer.continuous import Continuous
@@ -68,7 +69,7 @@ def make_service(trained: Trained, name: str, method: Method, bounds: Bounds) ->
     program = make_program(trained, method)
     samples = _samples(trained)
     engine = Engine(program, bounds, Meters(program.rows))
-    facts = _facts(trained, name, method, bounds, program, samples is not None)
+    facts = _facts(trained, name, method, bounds, program, samples)
     return Service(engine, shape, facts, samples)
 
 
@@ -110,7 +111,7 @@ def _facts(
     method: Method,
     bounds: Bounds,
     program: Continuous,
-    samples: bool,
+    samples: Tokens | None,
 ) -> dict[str, Any]:
     """What `/api/info` says."""
     shape, task = trained.manifest, task_of(trained.manifest)
@@ -118,7 +119,6 @@ def _facts(
     limits = method.limits
     search = {"passes": limits.passes, "chains": limits.chains, "rounds": limits.rounds}
     halting = {"steps": method.halt.most, "threshold": method.halt.threshold}
-    symbols = task.symbols(shape) or ()
     return {
         "model": name,
         "checkpoint": trained.step,
@@ -129,15 +129,12 @@ def _facts(
         "title": task.title(shape),
         "rows": board.rows,
         "columns": board.columns,
-        "symbols": [
-            {"token": number, "text": read[0], "reads": read, "word": token.word}
-            for number, (read, token) in enumerate(zip(symbols, board.tokens, strict=True))
-            if read
-        ],
+        "symbols": _symbols(trained, samples),
+        "firstDigit": FIRST_DIGIT,
         "board": look(board),
         "search" if lattice else "halting": search if lattice else halting,
         "batch_size": program.slots,
-        "random": samples,
+        "random": samples is not None,
         "limits": {
             "waiting_puzzles": bounds.queue,
             "seconds": bounds.seconds,
@@ -146,3 +143,21 @@ def _facts(
             "body_bytes": bounds.body_kib * 1024,
         },
     }
+
+
+def _symbols(trained: Trained, samples: Tokens | None) -> list[dict[str, Any]]:
+    """The symbols that are read as each token; `asked` are those that questions have."""
+    shape, task = trained.manifest, task_of(trained.manifest)
+    read, tokens = task.symbols(shape) or (), task.board(shape).tokens
+    seen = range(len(read)) if samples is None else np.unique(samples).tolist()
+    return [
+        {
+            "token": number,
+            "text": next((c for c in characters if c.strip()), characters[0]),
+            "reads": characters,
+            "word": tokens[number].word,
+            "asked": number in seen,
+        }
+        for number, characters in enumerate(read)
+        if characters
+    ]
