@@ -119,7 +119,7 @@ class Continuous(abc.ABC):
         """Advances all rows until one is done, or by the steps of a call.
 
         Args:
-          entering: NumPy arrays; a row that a question enters must be done, given up, or empty.
+          entering: NumPy arrays; a question that enters a row takes the place of one in it.
           record: whether each step is recorded.
         """
         self._state, report, kept = self._programs[record](self._weights, self._state, entering)

@@ -137,7 +137,8 @@ class ContinuousChains(Continuous):
             number=old.number,
         )
         slots = queue.slots
-        given_up = leaves.at[slots.puzzle].get(mode="fill", fill_value=False)
+        changed = enters | leaves
+        given_up = changed.at[slots.puzzle].get(mode="fill", fill_value=False)
         puzzle = jnp.where(given_up, self.rows, slots.puzzle)
         return Queue(puzzles, slots.replace(puzzle=puzzle))
 

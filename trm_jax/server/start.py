@@ -67,7 +67,7 @@ def make_service(trained: Trained, name: str, method: Method, bounds: Bounds) ->
             "each; `trm serve` is for puzzles that stand alone: use `trm solve --workdir`."
         )
     program = make_program(trained, method)
-    samples = _samples(trained)
+    samples = sample_questions(trained)
     engine = Engine(program, bounds, Meters(program.rows))
     facts = _facts(trained, name, method, bounds, program, samples)
     return Service(engine, shape, facts, samples)
@@ -91,7 +91,7 @@ def make_program(trained: Trained, method: Method) -> Continuous:
     )
 
 
-def _samples(trained: Trained) -> Tokens | None:
+def sample_questions(trained: Trained) -> Tokens | None:
     """Held-out puzzles of the run's data set where it is there, else generated ones."""
     shape, task = trained.manifest, task_of(trained.manifest)
     path = training_data_path(trained.experiment.data, trained.workdir.data)

@@ -4,7 +4,9 @@ A SAT solver (python-sat's CaDiCaL) is asked only whether something is possible,
 solution of its choice: so the puzzles depend on no solver's heuristics, version or machine.
 """
 
+import functools
 import itertools
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +24,8 @@ _FRUITLESS = 500
 """So many attempts in a row without a new puzzle mean that there are hardly any left."""
 _ENUMERABLE_CELLS = 36
 _SOLVER = "cadical153"
+_CHECKING = threading.Lock()
+"""Of the solvers that `first_unsolvable` keeps."""
 
 
 def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tuple[Grid, Grid]:
@@ -65,13 +69,20 @@ def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tu
 
 def first_unsolvable(sudoku: Sudoku, questions: Grid) -> int | None:
     """Index of the first of [m, S] questions that cannot be completed by the rules, or None."""
-    with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
+    with _CHECKING:
+        solver = _checker(sudoku)
         for index, question in enumerate(questions):
             cells = np.flatnonzero(question >= FIRST_DIGIT)
             digits = question[cells].astype(int) - FIRST_DIGIT
             if not solver.solve((cells * sudoku.side + digits + 1).tolist()):
                 return index
     return None
+
+
+@functools.lru_cache(maxsize=4)
+def _checker(sudoku: Sudoku) -> Solver:
+    """A solver that knows the rules; making one takes longer than most questions."""
+    return Solver(name=_SOLVER, bootstrap_with=_rules(sudoku))
 
 
 def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:
