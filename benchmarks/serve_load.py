@@ -24,7 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 
@@ -82,13 +82,26 @@ async def sample(url: str, count: int = 200) -> list[str]:
     return [json.loads(await client.get("/api/random"))["text"] for _ in range(count)]
 
 
-async def process(url: str) -> tuple[float, float]:
-    """The server's processor seconds, and its resident memory in MiB."""
+class Meter(NamedTuple):
+    """Of a server: processor seconds, resident memory, steps of its batch, and of busy rows."""
+
+    process_cpu_seconds_total: float
+    process_resident_memory_bytes: float
+    trm_steps_total: float
+    trm_row_steps_total: float
+    trm_rows: float
+
+    @property
+    def mib(self) -> float:
+        """Resident memory."""
+        return round(self.process_resident_memory_bytes / 2**20, 1)
+
+
+async def process(url: str) -> Meter:
+    """What a server's metrics say."""
     text = (await Client(url).get("/metrics")).decode()
-    names = ("process_cpu_seconds_total", "process_resident_memory_bytes")
-    found = [re.search(rf"^{name} (\S+)", text, re.MULTILINE) for name in names]
-    cpu, memory = (float(each[1]) if each else float("nan") for each in found)
-    return cpu, memory / 2**20
+    found = [re.search(rf"^{name} (\S+)", text, re.MULTILINE) for name in Meter._fields]
+    return Meter(*(float(each[1]) if each else float("nan") for each in found))
 
 
 async def load(
@@ -117,20 +130,22 @@ async def load(
                 await asyncio.sleep(float(headers["retry-after"]))
         client.close()
 
-    async def used() -> float:
+    async def at_the_end() -> Meter:
         await asyncio.sleep(end - time.perf_counter())
-        return (await process(url))[0] - before
+        return await process(url)
 
-    before = (await process(url))[0]
+    before = await process(url)
     start, end = time.perf_counter(), time.perf_counter() + seconds
-    cpu, *_ = await asyncio.gather(used(), *map(one, range(clients)))
+    after, *_ = await asyncio.gather(at_the_end(), *map(one, range(clients)))
     wall = end - start
+    cpu, _, steps, row_steps, _ = (b - a for a, b in zip(before, after, strict=True))
     return {
         "clients": clients,
         "puzzles_a_request": each,
         "seconds": round(wall, 1),
         "puzzles_per_s": round(answered / wall, 1),
         "puzzles_per_cpu_s": round(answered / cpu, 1),
+        "rows_busy": round(row_steps / max(steps, 1) / after.trm_rows, 3),
         "solved": round(solved / max(answered, 1), 4),
         "median_ms": round(1000 * statistics.median(latencies), 1) if latencies else None,
         "p99_ms": round(1000 * sorted(latencies)[int(0.99 * len(latencies))], 1)
@@ -179,7 +194,7 @@ async def malformed(url: str, puzzle: str, count: int) -> dict[str, Any]:
     """Sends malformed requests one after the other; statuses, and how memory has grown."""
     statuses: Counter[int] = Counter()
     client = Client(url)
-    before = (await process(url))[1]
+    before = (await process(url)).mib
     for number in range(count):
         try:
             answer = client.send(nonsense(number, puzzle))
@@ -190,14 +205,14 @@ async def malformed(url: str, puzzle: str, count: int) -> dict[str, Any]:
         statuses[status] += 1
         if status >= 400 and not body:
             raise SystemExit(f"request {number}: status {status} without a sentence")
-    after = (await process(url))[1]
+    after = (await process(url)).mib
     status, _, _ = await Client(url).send(solving([puzzle]))
     return {
         "malformed": count,
         "statuses": dict(sorted(statuses.items())),
         "no_response": statuses[0],
         "timeouts": statuses[-1],
-        "rss_mib": [round(before, 1), round(after, 1)],
+        "rss_mib": [before, after],
         "a_good_request_afterwards": status,
     }
 

@@ -9,7 +9,7 @@ from trm_jax.infer.continuous import ENTERS, LEAVES, Advanced, Entering, Report
 
 
 class FakeProgram:
-    """Answers a question of S cells with itself plus 1 after as many calls as its first cell says.
+    """Answers a question of S cells with other tokens after as many calls as its first cell says.
 
     Attributes:
       gate: calls wait until it is set.
@@ -47,7 +47,7 @@ class FakeProgram:
         ones = np.ones(self.rows)
         done = busy & (self._left == 0)
         steps = self._inputs[:, 0].astype(int)
-        answers = self._inputs + 1
+        answers = self._inputs ^ 1
         report = Report(done, answers, done, 0.75 * ones, steps, steps, np.int32(1))
         return Advanced(report, () if record else None)
 

@@ -22,6 +22,7 @@ class Served:
     Attributes:
       url: its address.
       service: what answers.
+      failure: with which it ended.
     """
 
     def __init__(self, service):
@@ -30,8 +31,15 @@ class Served:
         self.url = listen.address(self._socket)
         self.port = self._socket.getsockname()[1]
         arguments = (make_app(service), self._socket, service.engine, service.bounds)
-        self.thread = threading.Thread(target=listen.run, args=arguments, daemon=True)
+        self.failure = None
+        self.thread = threading.Thread(target=self._run, args=arguments, daemon=True)
         self.thread.start()
+
+    def _run(self, *arguments):
+        try:
+            listen.run(*arguments)
+        except RuntimeError as error:
+            self.failure = error
 
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)

@@ -52,7 +52,7 @@ def test_answers_come_with_costs_in_their_order(desk):
     order = desk().ask(3, 1, 2)
     assert order.done.wait(10)
     for outcome, question in zip(order.outcomes, order.questions, strict=True):
-        np.testing.assert_array_equal(outcome.answer, question + 1)
+        np.testing.assert_array_equal(outcome.answer, question ^ 1)
         assert outcome.steps == question[0] and outcome.confidence == 0.75
         assert outcome.queue_seconds >= 0 and outcome.compute_seconds > 0
         assert not outcome.timed_out and outcome.path is None

@@ -1,6 +1,5 @@
 """`trm serve`."""
 
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from trm_jax.core.memory import enough_memory
 from trm_jax.infer.chain_search import Limits
 from trm_jax.infer.halting import Halt
 from trm_jax.models.lattice.lattice_model import LatticeModel
+from trm_jax.server.bounds import Bounds
 from trm_jax.train.trained import Trained
 
 MISSING = "trm serve needs the extra 'serve'; run `pip install 'trm-jax[serve]'`."
@@ -23,39 +23,35 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
     model_flags.define(values)
     common.define_checkpoint(values)
-    host = "Address to listen on; 0.0.0.0 is all of this machine's."
+    standard, bounds = Limits(), Bounds()
+    host = "Address to listen on; 0.0.0.0: all of this machine's."
     flags.DEFINE_string("host", "127.0.0.1", host, flag_values=values)
-    port = "Port to listen on; 0 takes a free one and prints it."
-    flags.DEFINE_integer("port", 8000, port, flag_values=values)
-    size = "Slots of the compiled program, so many puzzles are computed at once."
+    flags.DEFINE_integer(
+        "port", 8000, "Port; 0 takes a free one and prints it.", flag_values=values
+    )
+    size = "Slots: puzzles that are computed at once."
     flags.DEFINE_integer("batch_size", 32, size, flag_values=values)
-    each = "Steps of one call of the program at most, after which puzzles enter."
+    each = "Steps of a call of the program at most."
     flags.DEFINE_integer("steps_per_call", 4, each, flag_values=values)
-    queue = "Puzzles that wait for a slot at most; beyond them requests get 429."
-    flags.DEFINE_integer("queue", 1024, queue, flag_values=values)
-    time_limit = "Seconds from a puzzle's arrival until it is given up."
-    flags.DEFINE_float("time_limit", 30.0, time_limit, flag_values=values)
-    puzzles = "Puzzles of one request at most."
-    flags.DEFINE_integer("max_puzzles", 256, puzzles, flag_values=values)
+    queue = "Puzzles that wait at most; beyond: 429."
+    flags.DEFINE_integer("queue", bounds.queue, queue, flag_values=values)
+    time_limit = "Seconds until a puzzle is given up."
+    flags.DEFINE_float("time_limit", bounds.seconds, time_limit, flag_values=values)
+    puzzles = "Puzzles of a request at most."
+    flags.DEFINE_integer("max_puzzles", bounds.puzzles, puzzles, flag_values=values)
     body = "Size of a request's body at most, KiB."
-    flags.DEFINE_integer("max_body", 1024, body, flag_values=values)
-    above = "Recursive models: halting probability above which a puzzle is answered."
+    flags.DEFINE_integer("max_body", bounds.body_kib, body, flag_values=values)
+    above = "Recursive models: as of `trm eval`."
     flags.DEFINE_float("halt_threshold", 0.5, above, flag_values=values)
-    standard = Limits()
-    passes = "Lattice models: network passes for a puzzle at most, over all its chains."
-    flags.DEFINE_integer("passes", standard.passes, passes, flag_values=values)
-    chains = "Lattice models: chains of a puzzle that run at the same time at most."
-    flags.DEFINE_integer("chains", standard.chains, chains, flag_values=values)
-    rounds = "Lattice models: rounds of a chain at most."
-    flags.DEFINE_integer("rounds", standard.rounds, rounds, flag_values=values)
-    seed = "Lattice models: of all that is random in the search."
-    flags.DEFINE_integer("seed", standard.seed, seed, flag_values=values)
+    for name in ("passes", "chains", "rounds", "seed"):
+        words = "Lattice models: as of `trm solve`."
+        flags.DEFINE_integer(name, getattr(standard, name), words, flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Solves puzzles for others, over HTTP, with a page to try it on.
 
-    trm serve [--model NAME | --workdir DIR] [--host 127.0.0.1] [--port 8000]
+    trm serve --model NAME | --workdir DIR [--host 127.0.0.1] [--port 8000]
 
     POST /api/solve takes puzzles as text or JSON and answers JSON; GET / is a page to type a
     puzzle and watch it being solved; /api/info, /api/health, /api/random and /metrics say the rest.
@@ -69,7 +65,6 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     try:
         from trm_jax.server import listen
         from trm_jax.server.app import make_app
-        from trm_jax.server.bounds import Bounds
         from trm_jax.server.start import Method, make_service
     except ImportError as error:
         raise UserError(MISSING) from error
@@ -82,7 +77,6 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     for name in ("batch_size", "steps_per_call"):
         if not 1 <= (value := getattr(values, name)) < 2**16:
             raise UserError(f"--{name} is {value}; give 1 or more, below 65,536.")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server takes it over
     trained = model_flags.load_model(values, values.checkpoint)
     name = values.model or trained.workdir.root.name
     halt, limits = _how(values, trained)

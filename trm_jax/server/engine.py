@@ -227,7 +227,7 @@ class Engine:
     def _collect(self, advanced: Advanced) -> list[tuple[_Puzzle, Outcome]]:
         """The puzzles that are done, whose rows become free."""
         report, now, done = advanced.report, time.perf_counter(), []
-        self.meters.called(int(report.taken))
+        self.meters.called(int(report.taken), self._busy)
         if advanced.record is not None:
             for row, puzzle in enumerate(self._rows):
                 if puzzle is not None and puzzle.order.traced:

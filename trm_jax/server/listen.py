@@ -1,19 +1,58 @@
 """Listens on a port until it is asked to stop, and then finishes what is in flight."""
 
+import asyncio
 import contextlib
 import socket
 import types
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trm_jax.core.errors import UserError
 from trm_jax.server.bounds import Bounds
 from trm_jax.server.engine import Engine
 
 KEEP_ALIVE_SECONDS = 30
-HEADER_BYTES = 16 * 1024
+HEAD_SECONDS = 10.0
+"""In which a connection has to send the head of its first request, and all of each later one."""
 BACKLOG = 512
+
+
+class _Impatient(HttpToolsProtocol):
+    """Closes connections that do not send the head of a request in time, which uvicorn allows."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Starts the clock."""
+        super().connection_made(transport)
+        self._start()
+
+    def data_received(self, data: bytes) -> None:
+        """Starts the clock where a head begins."""
+        between = self.cycle is None or self.cycle.response_complete
+        if between and self._timer is None:
+            self._start()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Stops the clock."""
+        self._stop()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _start(self) -> None:
+        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
 
 
 class _Server(uvicorn.Server):
@@ -71,7 +110,8 @@ def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> N
     """
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        http=_Impatient,
+        log_level="error",
         access_log=False,
         server_header=False,
         lifespan="off",
@@ -79,7 +119,6 @@ def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> N
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(bounds.seconds) + 1,
         limit_concurrency=bounds.connections,
-        h11_max_incomplete_event_size=HEADER_BYTES,
     )
     engine.start()
     try:

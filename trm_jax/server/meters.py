@@ -40,7 +40,8 @@ class Meters:
             "trm_compute_seconds", "Seconds a puzzle is in a row.", buckets=SECONDS, **shared
         )
         self._calls = Counter("trm_calls", "Calls of the compiled program.", **shared)
-        self._steps = Counter("trm_steps", "Steps of all slots together.", **shared)
+        self._steps = Counter("trm_steps", "Steps of the whole batch.", **shared)
+        self._row_steps = Counter("trm_row_steps", "Steps of rows with a puzzle.", **shared)
         self._waiting = Gauge("trm_puzzles_waiting", "Puzzles that wait for a row.", **shared)
         self._busy = Gauge("trm_rows_busy", "Rows of the program with a puzzle.", **shared)
         Gauge("trm_rows", "Rows of the program.", **shared).set(rows)
@@ -55,10 +56,11 @@ class Meters:
         self._waited.observe(queue_seconds)
         self._computed.observe(compute_seconds)
 
-    def called(self, steps: int) -> None:
-        """Counts a call of the program that took so many steps."""
+    def called(self, steps: int, busy: int) -> None:
+        """Counts a call of the program that took so many steps with so many busy rows."""
         self._calls.inc()
         self._steps.inc(steps)
+        self._row_steps.inc(steps * busy)
 
     def fill(self, waiting: int, busy: int) -> None:
         """Sets how many puzzles wait, and how many are in rows."""

@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 from trm_jax.core.errors import UserError
 from trm_jax.server.bounds import Bounds
 from trm_jax.serving.forms import as_questions
-from trm_jax.tasks.task import Shape, Tokens
+from trm_jax.tasks.task import Shape, Tokens, task_of
 from trm_jax.tasks.texts import Source, read_puzzles
 
 KEYS = ("puzzles", "trace")
 MAX_CELL = 2**31
+LINES_A_ROW = 3
+"""At most, frames and empty lines included."""
 DEPTH = 3
 """Lists within lists: puzzles, rows, cells."""
 
@@ -39,16 +41,23 @@ def read_body(shape: Shape, body: bytes, is_json: bool, trace: bool, bounds: Bou
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"the body is no UTF-8 (byte {error.start + 1}); send UTF-8.") from error
+    board = task_of(shape).board(shape)
     if is_json:
-        puzzles, asks = _read_json(text, bounds)
+        puzzles, asks = _read_json(text)
+        if isinstance(puzzles, list) and len(puzzles) > board.rows * board.columns:
+            _check_count(len(puzzles), trace or asks, bounds)  # before the work of reading them
         questions, trace = as_questions(shape, puzzles), trace or asks
     else:
+        if text.count("\n") > bounds.puzzles * LINES_A_ROW * board.rows:
+            raise UserError(
+                f"the text has too many lines for {bounds.puzzles} puzzles; send fewer."
+            )
         questions = read_puzzles(shape, [Source(text)]).questions
     _check_count(len(questions), trace, bounds)
     return Asked(questions, trace)
 
 
-def _read_json(text: str, bounds: Bounds) -> tuple[Any, bool]:
+def _read_json(text: str) -> tuple[Any, bool]:
     try:
         content = json.loads(text)
     except RecursionError as error:
