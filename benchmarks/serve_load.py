@@ -136,8 +136,9 @@ async def load(
 
     before = await process(url)
     start, end = time.perf_counter(), time.perf_counter() + seconds
-    after, *_ = await asyncio.gather(at_the_end(), *map(one, range(clients)))
-    wall = end - start
+    ending = asyncio.create_task(at_the_end())
+    await asyncio.gather(*map(one, range(clients)))
+    wall, after = end - start, await ending
     cpu, _, steps, row_steps, _ = (b - a for a, b in zip(before, after, strict=True))
     return {
         "clients": clients,
