@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from trm_jax.core.errors import UserError
-from trm_jax.server import page
+from trm_jax.server import page_files
 from trm_jax.server.bounds import Bounds
 from trm_jax.server.engine import ClosedError, Engine, FullError, Order
 from trm_jax.server.headers import SecureHeaders
@@ -167,7 +167,7 @@ def make_app(service: Service) -> Any:
         Route("/api/random", service.random),
         Route("/metrics", service.metrics),
     ]
-    routes += [Route(path, endpoint, name=path) for path, endpoint in page.endpoints().items()]
+    routes += [Route(path, endpoint, name=path) for path, endpoint in page_files.endpoints().items()]
     handlers: Any = {HTTPException: refused, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     return SecureHeaders(app, service.engine.meters, {route.path for route in routes})
