@@ -167,7 +167,7 @@ def make_app(service: Service) -> Any:
         Route("/api/random", service.random),
         Route("/metrics", service.metrics),
     ]
-    routes += [Route(path, endpoint, name=path) for path, endpoint in page_files.endpoints().items()]
+    routes += [Route(path, send, name=path) for path, send in page_files.endpoints().items()]
     handlers: Any = {HTTPException: refused, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     return SecureHeaders(app, service.engine.meters, {route.path for route in routes})

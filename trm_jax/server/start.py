@@ -122,7 +122,7 @@ def _facts(
     return {
         "model": name,
         "checkpoint": trained.step,
-        "parameters": sum(a.size for a in jax.tree.leaves(trained.weights)),
+        "parameters": sum(a.size for a in jax.tree.leaves(trained.weights.params)),
         "trm_jax": trm_jax.__version__,
         "kind": trained.experiment.model.kind,
         "task": task.name,

@@ -117,7 +117,7 @@
       body: JSON.stringify({ puzzles: [puzzle], trace: true }),
     });
     $("solve").disabled = false;
-    if (!content) return;
+    if (!content) return hideAnswer();
     verdict(content.answers[0]);
     if (!content.traces.traces.length) return;
     show.load(content.traces);
@@ -190,7 +190,8 @@
       if (look.fill) {
         const swatch = document.createElement("span");
         swatch.className = "swatch";
-        swatch.style.background = look.fill;
+        swatch.style.setProperty("--light", look.fill);
+        swatch.style.setProperty("--dark", look.dark);
         button.append(swatch, word);
       } else {
         button.textContent = look.letter || letter;
