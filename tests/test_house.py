@@ -26,6 +26,7 @@ PACKAGES = (
     "plan",
     "published",
     "serving",
+    "server",
     "sweep",
     "bench",
     "commands",

@@ -21,6 +21,7 @@ COMMANDS = {
     "sweep": "train several variants of an experiment, with several seeds each",
     "eval": "evaluate a checkpoint at every number of supervision steps",
     "solve": "solve puzzles",
+    "serve": "solve puzzles over HTTP: a web page and a JSON interface",
     "show": "draw puzzles, with or without a model's predictions",
     "report": "compare runs: a table, its raw numbers and a figure of their learning curves",
     "convert": "convert weights from and to the published PyTorch models",

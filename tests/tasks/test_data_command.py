@@ -7,6 +7,7 @@ import pytest
 from tests.arc_tasks import source
 from trm_jax.cli import main
 from trm_jax.commands import data as command
+from trm_jax.core.wording import joined
 from trm_jax.tasks.task import TASKS, Task, editions
 
 ASKED = {

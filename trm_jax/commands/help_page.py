@@ -40,6 +40,12 @@ OWN_GROUPS: Mapping[str, Groups] = {
         "to-torch": ("workdir", "checkpoint", "raw", "prefix"),
     },
     "export": {"export": ("batch_size",)},
+    "serve": {
+        "server": ("host", "port", "queue", "time_limit", "max_puzzles", "max_body"),
+        "batching": ("batch_size", "steps_per_call"),
+        "halting (recursive models)": ("halt_threshold",),
+        "search of lattice models": ("passes", "chains", "rounds", "seed"),
+    },
     "models": {
         "models": ("check", "folder"),
         "a new model (--add)": (

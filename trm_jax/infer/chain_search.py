@@ -79,6 +79,7 @@ class Puzzles(struct.PyTreeNode):
       passes: int32 [M], network passes of all chains, up to the answer.
       rounds: int32 [M], rounds in which at least one chain ran.
       chains: int32 [M], chains begun.
+      number: int32 [M], from which the randomness of its chains comes.
     """
 
     inputs: jax.Array
@@ -87,6 +88,7 @@ class Puzzles(struct.PyTreeNode):
     passes: jax.Array
     rounds: jax.Array
     chains: jax.Array
+    number: jax.Array
 
 
 class Slots(struct.PyTreeNode):
@@ -143,6 +145,19 @@ class Played(NamedTuple):
     accepted: jax.Array
 
 
+def new_puzzles(inputs: NDArray[np.uint8]) -> Puzzles:
+    """Questions uint8 [M, S] that nothing was done about yet, all of number 0; NumPy arrays."""
+    count, cells = inputs.shape
+    nothing = np.zeros((count,), np.int32)
+    fields: dict[str, Any] = {
+        "inputs": inputs.astype(np.int32),
+        "answers": np.zeros((count, cells), np.uint8),
+        "solved": np.zeros((count,), bool),
+        **dict.fromkeys(("passes", "rounds", "chains", "number"), nothing),
+    }
+    return Puzzles(**fields)
+
+
 class ChainSearch:
     """The compiled queue of a model, for any puzzles of its form."""
 
@@ -188,25 +203,21 @@ class ChainSearch:
 
     def begin(self, inputs: NDArray[np.uint8]) -> Queue:
         """A queue of which no chain has begun."""
-        count, cells = inputs.shape
+        count = len(inputs)
+        puzzles = new_puzzles(inputs)
+        puzzles = puzzles.replace(number=np.arange(count, dtype=np.int32))
         slots = whole_slots(min(self.batch_size, count * self.limits.chains), self.mesh)
-        nothing = np.zeros((count,), np.int32)
-        everywhere, split = replicated(self.mesh), over_slots(self.mesh)
-        puzzles = Puzzles(
-            inputs=inputs.astype(np.int32),  # type: ignore[arg-type]
-            answers=np.zeros((count, cells), np.uint8),  # type: ignore[arg-type]
-            solved=np.zeros((count,), bool),  # type: ignore[arg-type]
-            passes=nothing,  # type: ignore[arg-type]
-            rounds=nothing,  # type: ignore[arg-type]
-            chains=nothing,  # type: ignore[arg-type]
-        )
-        idle = Slots(
+        return Queue(to_global(puzzles, replicated(self.mesh)), self.idle_slots(slots, count))
+
+    def idle_slots(self, slots: int, count: int) -> Slots:
+        """So many slots without a chain, for a queue of `count` puzzles."""
+        split, cells = over_slots(self.mesh), self.model.config.cells
+        return Slots(
             puzzle=jax.device_put(jnp.full((slots,), count, jnp.int32), split),
             chain=jax.device_put(jnp.zeros((slots,), jnp.int32), split),
             round=jax.device_put(jnp.zeros((slots,), jnp.int32), split),
             candidates=jax.device_put(jnp.zeros((slots, cells, self.model.symbols), bool), split),
         )
-        return Queue(to_global(puzzles, everywhere), idle)
 
     def _several(self, params: Any, queue: Queue) -> tuple[Queue, jax.Array]:
         """Some rounds; also whether any slot has a chain then."""
@@ -216,7 +227,7 @@ class ChainSearch:
 
         def step(state: tuple[Queue, jax.Array]) -> tuple[Queue, jax.Array]:
             queue, number = state
-            seen = self.see(params, queue.puzzles.inputs, queue.slots)
+            seen = self.see(params, queue.puzzles, queue.slots)
             return self.finish(queue, seen)[0], number + 1
 
         queue = self.assign_idle(queue)
@@ -229,16 +240,23 @@ class ChainSearch:
     def _busy(self, queue: Queue) -> jax.Array:
         return jnp.any(~self._idle(queue))
 
-    def assign_idle(self, queue: Queue) -> Queue:
-        """Slots without a chain begin one, where there is a puzzle for them."""
-        return self._assign(queue, self._idle(queue))
+    def over(self, puzzles: Puzzles) -> jax.Array:
+        """Bool [M]: an answer is found, or the passes are used up."""
+        return puzzles.solved | (puzzles.passes >= self.limits.passes)
 
-    def finish(self, queue: Queue, seen: Played) -> tuple[Queue, jax.Array]:
+    def assign_idle(self, queue: Queue, chains: jax.Array | None = None) -> Queue:
+        """Slots without a chain begin one, where there is a puzzle for them; see `finish`."""
+        return self._assign(queue, self._idle(queue), chains)
+
+    def finish(
+        self, queue: Queue, seen: Played, chains: jax.Array | None = None
+    ) -> tuple[Queue, jax.Array]:
         """What a round of all slots leads to: answers, and new chains where some have ended.
 
         Args:
           queue: before the round.
           seen: what `see` made of it.
+          chains: int32 (), of a puzzle at the same time at most; None for those of the limits.
 
         Returns:
           The queue after it, and whether any slot has a chain.
@@ -263,30 +281,29 @@ class ChainSearch:
             rounds=puzzles.rounds + (running > 0).astype(jnp.int32),
         )
         new = jax.tree.map(lambda a: jax.lax.with_sharding_constraint(a, everywhere), new)
-        over = solved | (passes >= self.limits.passes)
         place = jnp.minimum(slots.puzzle, count - 1)
-        ended = seen.deduced.conflict | seen.deduced.solved | over[place]
+        ended = seen.deduced.conflict | seen.deduced.solved | self.over(new)[place]
         ended |= slots.round + 1 >= self.limits.rounds
         moved = slots.replace(round=slots.round + 1, candidates=seen.candidates)
-        queue = self._assign(Queue(new, moved), idle | ended)
+        queue = self._assign(Queue(new, moved), idle | ended, chains)
         return queue, self._busy(queue)
 
-    def see(self, params: Any, inputs: jax.Array, slots: Slots) -> Played:
+    def see(self, params: Any, puzzles: Puzzles, slots: Slots) -> Played:
         """A round of all slots, each in a symmetry of its own.
 
         Args:
           params: of the model.
-          inputs: int32 [M, S], the questions.
+          puzzles: the questions.
           slots: the chains.
         """
         settings = self.model.config.lattice
-        place = jnp.minimum(slots.puzzle, len(inputs) - 1)
-        keys = self._keys(place, slots)
+        place = jnp.minimum(slots.puzzle, len(puzzles.solved) - 1)
+        keys = self._keys(puzzles.number[place], slots)
         movement = self.deduction.draw(fold(keys, TURN))
         said = self._loops(params, movement.apply(slots.candidates), fold(keys, DROPOUT))
         back = movement.invert()
         said = said.replace(candidates=back.apply(said.candidates), digits=back.apply(said.digits))
-        given = inputs[place] >= FIRST_DIGIT
+        given = puzzles.inputs[place] >= FIRST_DIGIT
         deduced = eliminate(said, slots.candidates, given, settings, searching=True)
         candidates = guess(deduced, said, settings, fold(keys, GUESS))
         rules = self.deduction.accepts(jnp.argmax(deduced.candidates, axis=-1))
@@ -315,13 +332,14 @@ class ChainSearch:
             check_vma=False,
         )(params, candidates, keys)
 
-    def _assign(self, queue: Queue, free: jax.Array) -> Queue:
+    def _assign(self, queue: Queue, free: jax.Array, chains: jax.Array | None) -> Queue:
         """Free slots begin new chains of open puzzles; those for which there is none are idle."""
         puzzles, slots = queue.puzzles, queue.slots
         count = len(puzzles.solved)
         kept = jnp.where(free, count, slots.puzzle)
         running = jnp.zeros((count,), jnp.int32).at[kept].add(1, mode="drop")
-        most = jnp.minimum(self.limits.chains, self.limits.passes - puzzles.passes)
+        at_once = self.limits.chains if chains is None else chains
+        most = jnp.minimum(at_once, self.limits.passes - puzzles.passes)
         open_ = ~puzzles.solved & (running < most)
         turn = running * MOST_CHAINS + jnp.minimum(puzzles.chains, MOST_CHAINS - 1)
         order = jnp.argsort(jnp.where(open_, turn, jnp.iinfo(jnp.int32).max))

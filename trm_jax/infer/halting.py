@@ -1,9 +1,10 @@
-"""Answers that stop when they are believed to be right: finished slots take the next trajectory.
+"""Answers that stop once the model is confident of them: free slots take the next trajectory.
 
 Published evaluation takes all N steps for every puzzle. Here a trajectory (a question being
-answered, in one of several ways) leaves its slot once the halting head is sure of its answer, and
-the next one of the queue moves in, so that all slots are busy until the queue is empty (continuous
-batching, with static shapes, in one program).
+answered, in one of several ways) leaves its slot once the halting head is confident of its answer,
+and the next one of the queue moves in, so that all slots are busy until the queue is empty
+(continuous batching, with static shapes, in one program). `infer/continuous_halting.py` takes the
+same steps with questions that come one by one.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from jax.sharding import Mesh
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import over_slots, replicated
-from trm_jax.core.types import Latents
+from trm_jax.core.types import Latents, Output
 from trm_jax.infer.perturbation import Perturbation
 from trm_jax.infer.rollout import UNPERTURBED, OnDevices, answers_of
 from trm_jax.models import AnyModel, puzzle_table
@@ -94,17 +95,72 @@ class Finished(struct.PyTreeNode):
     work: jax.Array
 
 
-class _Slots(struct.PyTreeNode):
-    """What the loop carries; `entry` is M and more where a slot has nothing to do."""
+class Attempts(struct.PyTreeNode):
+    """B trajectories on their way.
+
+    Attributes:
+      latents: states [B, L, D], or candidates [B, S, C].
+      steps: int32 [B], supervision steps that each has had.
+      same: int32 [B], steps in a row after which the answer was `last`.
+      last: uint8 [B, S], the answer after the last step.
+    """
 
     latents: Latents
-    entry: jax.Array
     steps: jax.Array
     same: jax.Array
     last: jax.Array
+
+
+class _Slots(struct.PyTreeNode):
+    """What the loop carries; `entry` is M and more where a slot has nothing to do."""
+
+    attempts: Attempts
+    entry: jax.Array
     next: jax.Array
     settled: jax.Array
     finished: Finished
+
+
+def take_step(
+    model: OnDevices,
+    params: Any,
+    attempts: Attempts,
+    inputs: jax.Array,
+    rows: jax.Array,
+    halt: Halt,
+) -> tuple[Attempts, Output, jax.Array]:
+    """One supervision step of B trajectories.
+
+    Args:
+      model: whose step each device takes with its own slots.
+      params: dense parameters.
+      attempts: before the step.
+      inputs: int32 [B, S], the questions.
+      rows: [B, E], their puzzle-table rows.
+      halt: when to stop.
+
+    Returns:
+      The trajectories after it, what the model said, and whether each is confident of its answer,
+      bool [B].
+    """
+    latents, output = model.supervision_step(params, attempts.latents, inputs, rows)
+    answers = answers_of(output)
+    steps = attempts.steps + 1
+    same = jnp.where(jnp.all(answers == attempts.last, axis=-1), attempts.same + 1, 1)
+    confident = (output.halt_logits > halt.logit) & (steps >= halt.least)
+    confident &= same >= halt.patience
+    return Attempts(latents, steps, same, answers), output, confident
+
+
+def begin_again(attempts: Attempts, fresh: jax.Array, latents: Latents) -> Attempts:
+    """Trajectories some of which, bool [B], begin anew with these states."""
+    places = fresh[:, None, None]  # of states [B, L, D], or [B, S, C]
+    states = tuple(
+        jnp.where(places, new, state) for new, state in zip(latents, attempts.latents, strict=True)
+    )
+    zero = jnp.zeros((), jnp.int32)
+    steps, same = (jnp.where(fresh, zero, count) for count in (attempts.steps, attempts.same))
+    return attempts.replace(latents=states, steps=steps, same=same)
 
 
 def answer_queue(
@@ -140,23 +196,21 @@ def answer_queue(
     start = _empty(model, weights, entries, slots, perturbation)
     split, everywhere = over_slots(mesh), replicated(mesh)
     names, most = model.state_names, entries.ids.shape[0]
-    supervision_step = OnDevices(model, mesh).supervision_step
+    on_devices = OnDevices(model, mesh)
 
-    def take_step(now: _Slots) -> _Slots:
+    def advance(now: _Slots) -> _Slots:
         mine: Entries = jax.tree.map(lambda a: a[jnp.minimum(now.entry, most - 1)], entries)
         rows = puzzle_table.lookup(weights.table, mine.ids, mesh)
-        latents = now.latents
+        attempts = now.attempts
         if perturbation.random:
             keys = perturbation.keys(mine.question, mine.trajectory)
-            latents = perturbation.disturb(names, latents, keys, now.steps)
-        latents, output = supervision_step(weights.params, latents, mine.inputs, rows)
-        answers = answers_of(output)
-        steps = now.steps + 1
-        same = jnp.where(jnp.all(answers == now.last, axis=-1), now.same + 1, 1)
-        believed = (output.halt_logits > halt.logit) & (steps >= halt.least)
-        believed &= same >= halt.patience
+            latents = perturbation.disturb(names, attempts.latents, keys, attempts.steps)
+            attempts = attempts.replace(latents=latents)
+        attempts, output, believed = take_step(
+            on_devices, weights.params, attempts, mine.inputs, rows, halt
+        )
         busy = now.entry < count
-        done = busy & (believed | (steps >= halt.most))
+        done = busy & (believed | (attempts.steps >= halt.most))
         settled = now.settled
         free = done | ~busy
         if race:
@@ -168,24 +222,23 @@ def answer_queue(
             now.finished,
             jnp.where(done, now.entry, most),
             busy,
-            answers=answers,
+            answers=attempts.last,
             halt_logits=output.halt_logits,
-            steps=steps,
+            steps=attempts.steps,
             believed=believed,
         )
-        moved = now.replace(
-            latents=jax.lax.with_sharding_constraint(latents, split),
-            entry=jnp.where(free, following, now.entry),
-            steps=steps,
-            same=same,
-            last=answers,
+        entry = jnp.where(free, following, now.entry)
+        split_latents = jax.lax.with_sharding_constraint(attempts.latents, split)
+        begin = _begin(model, weights, entries, entry, perturbation)
+        return _Slots(
+            attempts=begin_again(attempts.replace(latents=split_latents), free, begin),
+            entry=entry,
             next=last,
             settled=jax.lax.with_sharding_constraint(settled, everywhere),
             finished=jax.lax.with_sharding_constraint(finished, everywhere),
         )
-        return _refill(moved, free, _begin(model, weights, entries, moved.entry, perturbation))
 
-    return jax.lax.while_loop(lambda now: jnp.any(now.entry < count), take_step, start).finished
+    return jax.lax.while_loop(lambda now: jnp.any(now.entry < count), advance, start).finished
 
 
 def _following(
@@ -213,11 +266,13 @@ def _empty(
     zeros = jnp.zeros((slots,), jnp.int32)
     first = jnp.arange(slots, dtype=jnp.int32)
     return _Slots(
-        latents=_begin(model, weights, entries, first, perturbation),
+        attempts=Attempts(
+            latents=_begin(model, weights, entries, first, perturbation),
+            steps=zeros,
+            same=zeros,
+            last=jnp.zeros((slots, cells), jnp.uint8),
+        ),
         entry=first,
-        steps=zeros,
-        same=zeros,
-        last=jnp.zeros((slots, cells), jnp.uint8),
         next=jnp.asarray(slots, jnp.int32),
         settled=jnp.full((most,), jnp.iinfo(jnp.int32).max, jnp.int32),
         finished=Finished(
@@ -255,14 +310,3 @@ def _write(finished: Finished, where: jax.Array, busy: jax.Array, **values: jax.
     }
     work = finished.work + jnp.sum(busy.astype(jnp.int32))
     return finished.replace(**written, rounds=finished.rounds + 1, work=work)
-
-
-def _refill(slots: _Slots, free: jax.Array, begin: Latents) -> _Slots:
-    """Slots that are free begin anew."""
-    fresh = free[:, None, None]  # of states [B, L, D], or [B, S, C]
-    latents = tuple(
-        jnp.where(fresh, new, state) for new, state in zip(begin, slots.latents, strict=True)
-    )
-    zero = jnp.zeros((), jnp.int32)
-    steps, same = (jnp.where(free, zero, count) for count in (slots.steps, slots.same))
-    return slots.replace(latents=latents, steps=steps, same=same)

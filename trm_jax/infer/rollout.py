@@ -75,7 +75,7 @@ class Rollout:
                 inputs,
                 rows,
                 steps,
-                _record_confidence if confidence else _record,
+                answers_and_confidence if confidence else _record,
                 perturbation,
                 keys,
             )
@@ -119,7 +119,8 @@ def _record(output: Output) -> Answers:
     return Answers(answers_of(output), output.halt_logits)
 
 
-def _record_confidence(output: Output) -> Answers:
+def answers_and_confidence(output: Output) -> Answers:
+    """What a model says after one step, the probability of each token included."""
     answers = answers_of(output)
     # bfloat16 would round 99 % to 100 %
     logs = log_stablemax(output.logits.astype(jnp.float32))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trm_jax.core.symmetries import FIRST_DIGIT
-from trm_jax.infer.chain_search import ChainSearch, Queue
+from trm_jax.infer.chain_search import ChainSearch, Limits, Played, Queue, Slots
 
 GUESSED, CONFLICT, SOLVED, BROKEN, ENDED = range(5)
 """How a round ends: with a guess, a conflict, an answer that satisfies or breaks the rules, or at
@@ -78,13 +78,26 @@ def _record(search: ChainSearch, params: Any, queue: Queue) -> Any:
     """One round: the queue after it, whether slots are busy, their puzzles, and the record."""
     queue = search.assign_idle(queue)
     slots = queue.slots
-    seen = search.see(params, queue.puzzles.inputs, slots)
+    seen = search.see(params, queue.puzzles, slots)
+    record = record_of(seen, slots, search.limits)
+    queue, busy = search.finish(queue, seen)
+    return queue, busy, slots.puzzle, record
+
+
+def record_of(seen: Played, slots: Slots, limits: Limits) -> tuple[jax.Array, ...]:
+    """A round of B slots as the fields of `Watched`, [B, ...] each.
+
+    Args:
+      seen: the round.
+      slots: before it.
+      limits: of the search.
+    """
     deduced = seen.deduced
     probability = jnp.where(deduced.candidates, jax.nn.sigmoid(seen.said.candidates), 0)
     # the candidate of a given remains even if its probability is low
     probability = jnp.where(deduced.candidates, jnp.maximum(probability, 0.01), 0)
     changed = jnp.any(deduced.candidates != seen.candidates, axis=-1)
-    last = slots.round + 1 >= search.limits.rounds
+    last = slots.round + 1 >= limits.rounds
     ends = jnp.where(last, ENDED, GUESSED)
     ends = jnp.where(deduced.solved, jnp.where(seen.accepted, SOLVED, BROKEN), ends)
     ends = jnp.where(deduced.conflict, CONFLICT, ends)
@@ -93,6 +106,4 @@ def _record(search: ChainSearch, params: Any, queue: Queue) -> Any:
     symbols = jnp.argmax(at_cell, axis=-1)
     sound = 1 - jax.nn.sigmoid(seen.said.conflict)
     numbers = (ends, *(jnp.where(guessed, a, -1) for a in (cells, symbols)))
-    record = (probability, sound, *(a.astype(jnp.int32) for a in numbers))
-    queue, busy = search.finish(queue, seen)
-    return queue, busy, slots.puzzle, record
+    return (probability, sound, *(a.astype(jnp.int32) for a in numbers))

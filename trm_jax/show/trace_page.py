@@ -3,7 +3,7 @@
 import dataclasses
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -109,17 +109,22 @@ def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
     if not 0 < len(traces) <= MOST_TRACES:
         raise ValueError(f"{len(traces)} traces; a page has 1 to {MOST_TRACES}")
     # as a text in a script element, where only `<` could end it
-    data = json.dumps(_records(traces), separators=(",", ":"))
+    data = json.dumps(records(traces), separators=(",", ":"))
     filled = {
         "title": html.escape(title),
         "note": html.escape(note),
-        "style": _asset("trace.css"),
+        "style": asset("trace.css"),
+        "player": asset("player.html"),
         "data": data.replace("<", "\\u003c"),
-        "program": _asset("candidates.js") + _asset("trace.js"),
+        "program": asset("candidates.js") + asset("trace.js"),
     }
-    text = _asset("trace.html")
+    return fill(asset("trace.html"), filled)
+
+
+def fill(template: str, filled: Mapping[str, str]) -> str:
+    """A template with a text for each {{key}} in it."""
     # split first: what is put in is not looked through for more places
-    parts = text.split("{{")
+    parts = template.split("{{")
     pieces = [parts[0]]
     for part in parts[1:]:
         key, rest = part.split("}}", 1)
@@ -127,23 +132,24 @@ def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
     return "".join(pieces)
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """One of the page's files, which the server's page shares."""
     return (resources.files("trm_jax") / "show" / "assets" / name).read_text(encoding="utf-8")
 
 
-def _records(traces: Sequence[Trace]) -> dict[str, Any]:
+def records(traces: Sequence[Trace]) -> dict[str, Any]:
     """All that the page's program reads; boards that look alike are described once."""
     boards: list[dict[str, Any]] = []
-    records = []
+    found = []
     for trace in traces:
-        board = _look(trace.board)
+        board = look(trace.board)
         if board not in boards:
             boards.append(board)
-        records.append(_record(trace, board["width"]) | {"board": boards.index(board)})
-    return {"boards": boards, "traces": records, "firstDigit": FIRST_DIGIT}
+        found.append(_record(trace, board["width"]) | {"board": boards.index(board)})
+    return {"boards": boards, "traces": found, "firstDigit": FIRST_DIGIT}
 
 
-def _look(board: Board) -> dict[str, Any]:
+def look(board: Board) -> dict[str, Any]:
     """A board's description for the program.
 
     It also has `width`, the characters that spell a token, `longest`, those of the longest letter,

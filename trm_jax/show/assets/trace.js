@@ -1,6 +1,11 @@
 "use strict";
-(() => {
-  const { boards, traces, firstDigit } = JSON.parse(document.getElementById("traces").textContent);
+// Draws traces and plays them, in the elements of player.html. `load` takes what
+// show/trace_page.py:records makes, again and again where it has to.
+const player = () => {
+  let boards = [];
+  let traces = [];
+  let marks = null;
+  let address = false;
   const $ = (id) => document.getElementById(id);
   const FRAME_MS = 900;
   const PLAY = "M3 1.5v13L14 8z";
@@ -63,9 +68,6 @@
     return made;
   }
 
-  const helpers = { element, firstDigit, token, tokensAt, look, given, percent, many };
-  const marks = pencil(helpers);
-
   const isDark = () => document.documentElement.dataset.theme === "dark";
 
   function makeBoard(t, rows, columns, label) {
@@ -73,7 +75,7 @@
     const kind = look(t).filled ? "filled" : "paper";
     const view = [-edge, -edge, columns + 2 * edge, rows + 2 * edge].join(" ");
     const svg = element("svg", { viewBox: view, role: "img", "aria-label": label, class: kind });
-    const under = { x: 0, y: 0, width: columns, height: rows, style: "fill:var(--panel)" };
+    const under = { x: 0, y: 0, width: columns, height: rows, class: "under" };
     element("rect", under, svg);
     const cells = [];
     for (let row = 0; row < rows; row++) {
@@ -393,6 +395,7 @@
   /* ---- the address: #puzzle=2&step=3 ---- */
 
   function remember() {
+    if (!address) return;
     const place = `#puzzle=${puzzle + 1}&step=${step}`;
     if (window.location.hash === place) return;
     try {
@@ -431,8 +434,9 @@
   };
 
   function pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !traces.length) return;
     const name = event.target.tagName;
+    if (event.target.closest && event.target.closest("[data-own-keys]")) return;
     // a chosen button, box or list keeps the keys that it answers to itself
     if (name === "SELECT") return;
     const own = name === "BUTTON" || event.target.type === "checkbox";
@@ -454,7 +458,7 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const theme = (name) => {
     document.documentElement.dataset.theme = name;
-    if (!board) return;
+    if (!board || !traces.length) return;
     showKnown(trace()); // cells have colours of their own, in light and in dark
     show();
   };
@@ -496,18 +500,39 @@
       if (event.buttons) jump(stepAt(event));
     });
     document.addEventListener("keydown", pressed);
-    window.addEventListener("hashchange", recall);
+    window.addEventListener("hashchange", () => address && recall());
     dark.addEventListener("change", follow);
   }
 
-  for (const t of traces) {
-    const option = document.createElement("option");
-    const end = { true: " ✓", false: " ✗", null: "" }[t.right[t.path.length - 1]];
-    option.textContent = `${t.name}${end}`;
-    $("puzzle").append(option);
+  function fillChooser() {
+    $("puzzle").replaceChildren();
+    for (const t of traces) {
+      const option = document.createElement("option");
+      const end = { true: " ✓", false: " ✗", null: "" }[t.right[t.path.length - 1]];
+      option.textContent = `${t.name}${end}`;
+      $("puzzle").append(option);
+    }
+    for (const part of document.querySelectorAll(".several")) part.hidden = traces.length < 2 && !address;
   }
+
+  /** Shows other traces from their question on; with none, only draws boards of these looks. */
+  function load(data, options = {}) {
+    pause();
+    boards = data.boards;
+    traces = data.traces;
+    const { firstDigit } = data;
+    marks = pencil({ element, firstDigit, token, tokensAt, look, given, percent, many });
+    address = Boolean(options.address);
+    puzzle = 0;
+    board = null;
+    fillChooser();
+    document.querySelector("main").hidden = !traces.length;
+    if (!traces.length) return;
+    if (address) recall();
+    else choose(0, 0);
+  }
+
   follow();
   listen();
-  document.querySelector("main").hidden = false;
-  recall();
-})();
+  return { load, play, pause, go, last, makeBoard, paint };
+};

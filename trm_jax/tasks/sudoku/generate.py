@@ -4,7 +4,9 @@ The SAT solver (python-sat's CaDiCaL) is only asked whether a grid can be comple
 solution, so that the puzzles do not depend on the solver's heuristics, version or machine.
 """
 
+import functools
 import itertools
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +24,8 @@ _FRUITLESS = 500
 """Number of consecutive attempts without a new puzzle after which the search ends."""
 _ENUMERABLE_CELLS = 36
 _SOLVER = "cadical153"
+_CHECKING = threading.Lock()
+"""Of the solvers that `first_unsolvable` keeps."""
 
 
 def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tuple[Grid, Grid]:
@@ -65,13 +69,20 @@ def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tu
 
 def first_unsolvable(sudoku: Sudoku, questions: Grid) -> int | None:
     """Index of the first question [S] of [m, S] without a solution; None if all have one."""
-    with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
+    with _CHECKING:
+        solver = _checker(sudoku)
         for index, question in enumerate(questions):
             cells = np.flatnonzero(question >= FIRST_DIGIT)
             digits = question[cells].astype(int) - FIRST_DIGIT
             if not solver.solve((cells * sudoku.side + digits + 1).tolist()):
                 return index
     return None
+
+
+@functools.lru_cache(maxsize=4)
+def _checker(sudoku: Sudoku) -> Solver:
+    """A solver that knows the rules; making one takes longer than most questions."""
+    return Solver(name=_SOLVER, bootstrap_with=_rules(sudoku))
 
 
 def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:

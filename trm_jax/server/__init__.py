@@ -1,0 +1,1 @@
+"""A trained model behind HTTP: continuous batching, a JSON interface, and a page."""

@@ -1,0 +1,197 @@
+"""The HTTP interface: routes, limits, and what goes wrong as one sentence of JSON."""
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from trm_jax.core.errors import UserError
+from trm_jax.server import page_files
+from trm_jax.server.bounds import Bounds
+from trm_jax.server.engine import ClosedError, Engine, FullError, Order
+from trm_jax.server.headers import SecureHeaders
+from trm_jax.server.received import Asked, read_body
+from trm_jax.server.replies import end_of, replies, trace_records
+from trm_jax.tasks.task import Shape, Tokens, task_of
+
+CLOSE = {"Connection": "close"}
+TEXT_TYPES = ("text/", "application/x-www-form-urlencoded", "application/octet-stream")
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """All that the routes need.
+
+    Attributes:
+      engine: that runs the program.
+      shape: of the model's puzzles.
+      facts: what `/api/info` says.
+      samples: uint8 [m, S], for `/api/random`; None where there are none.
+    """
+
+    engine: Engine
+    shape: Shape
+    facts: Mapping[str, Any]
+    samples: Tokens | None
+
+    @property
+    def bounds(self) -> Bounds:
+        """Of the engine."""
+        return self.engine.bounds
+
+    async def solve(self, request: Request) -> Response:
+        """`POST /api/solve`."""
+        asked = await self._asked(request)
+        if isinstance(asked, Response):
+            return asked
+        order = await self._answered(request, asked)
+        if isinstance(order, Response):
+            return order
+        answers = replies(self.shape, order)
+        for outcome, reply in zip(order.outcomes, answers, strict=True):
+            assert outcome is not None
+            self.engine.meters.puzzle(end_of(reply), outcome.queue_seconds, outcome.compute_seconds)
+        if all(reply["timed_out"] for reply in answers):
+            return _error(504, f"no answer within {self.bounds.seconds:g} s.")
+        content: dict[str, Any] = {"model": self.facts["model"], "answers": answers}
+        if asked.trace:
+            content["traces"] = trace_records(self.shape, order)
+        return JSONResponse(content)
+
+    async def _asked(self, request: Request) -> Asked | Response:
+        """The puzzles of a request, or why there are none."""
+        kind = request.headers.get("content-type", "text/plain").lower()
+        if "json" not in kind and not kind.startswith(TEXT_TYPES):
+            return _error(415, "send application/json, or text/plain.", CLOSE)
+        try:
+            async with asyncio.timeout(self.bounds.body_seconds):
+                body = await _body(request, self.bounds.body_kib * 1024)
+        except TimeoutError:
+            words = f"the body did not arrive within {self.bounds.body_seconds:g} s."
+            return _error(408, words, CLOSE)
+        except ClientDisconnect:
+            return _error(400, "the connection was closed before the body had arrived.", CLOSE)
+        if body is None:
+            words = f"the body is larger than {self.bounds.body_kib} KiB; send fewer puzzles."
+            return _error(413, words, CLOSE)
+        is_json = "json" in kind or body.lstrip()[:1] == b"{"
+        trace = request.query_params.get("trace", "").lower() in ("1", "true")
+        try:
+            return read_body(self.shape, body, is_json, trace, self.bounds)
+        except UserError as error:
+            return _error(400, str(error))
+
+    async def _answered(self, request: Request, asked: Asked) -> Order | Response:
+        """The order once it is answered, or why it is not."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def finish() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        def deliver(_: Order) -> None:
+            loop.call_soon_threadsafe(finish)
+
+        order = Order(asked.questions, asked.trace, deliver)
+        try:
+            self.engine.submit(order)
+        except FullError as full:
+            words = f"{self.bounds.queue} puzzles are waiting; come again in {full.seconds} s."
+            return _error(429, words, {"Retry-After": str(full.seconds)})
+        except ClosedError:
+            return _error(503, "the server is shutting down.", CLOSE)
+        gone = asyncio.ensure_future(_gone(request))
+        try:
+            await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            if not done.done():
+                self.engine.cancel(order)
+        if not done.done():
+            return Response(status_code=499)
+        if order.failed:
+            return _error(500, "the program broke down; the server's log says why.", CLOSE)
+        return order
+
+    async def health(self, _: Request) -> Response:
+        """`GET /api/health`."""
+        if self.engine.closed:
+            return JSONResponse({"status": "shutting down"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    async def info(self, _: Request) -> Response:
+        """`GET /api/info`."""
+        return JSONResponse(self.facts)
+
+    async def metrics(self, _: Request) -> Response:
+        """`GET /metrics`."""
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(self.engine.meters.text(), media_type=kind)
+
+    async def random(self, _: Request) -> Response:
+        """`GET /api/random`."""
+        if self.samples is None:
+            return _error(404, "there are no puzzles to draw from.")
+        task = task_of(self.shape)
+        question = random.choice(self.samples)
+        grid = task.write_array(self.shape, question).tolist()
+        return JSONResponse({"text": task.write(self.shape, question), "grid": grid})
+
+
+def make_app(service: Service) -> Any:
+    """The ASGI application."""
+
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        words = {404: "there is nothing at this address.", 405: "this method is not for it."}
+        said = words.get(error.status_code, f"{error.detail}.")
+        return _error(error.status_code, said, error.headers)
+
+    async def broken(_: Request, error: Exception) -> Response:
+        return _error(500, "this is a fault of the server; its log says more.", CLOSE)
+
+    routes = [
+        Route("/api/solve", service.solve, methods=["POST"]),
+        Route("/api/health", service.health),
+        Route("/api/info", service.info),
+        Route("/api/random", service.random),
+        Route("/metrics", service.metrics),
+    ]
+    routes += [Route(path, send, name=path) for path, send in page_files.endpoints().items()]
+    handlers: Any = {HTTPException: refused, Exception: broken}
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    return SecureHeaders(app, service.engine.meters, {route.path for route in routes})
+
+
+async def _body(request: Request, limit: int) -> bytes | None:
+    """A request's body; None where it is larger than the limit, in bytes."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        return None
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _gone(request: Request) -> None:
+    """Returns once the client has closed its connection; the body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _error(status: int, words: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": words}, status, headers=dict(headers or {}))

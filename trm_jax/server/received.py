@@ -1,0 +1,127 @@
+"""What a request asks: puzzles out of a body of text or JSON, read and checked."""
+
+import json
+from typing import Any, NamedTuple
+
+from trm_jax.core.errors import UserError
+from trm_jax.server.bounds import Bounds
+from trm_jax.serving.forms import as_questions
+from trm_jax.tasks.task import Shape, Tokens, task_of
+from trm_jax.tasks.texts import Source, read_puzzles
+
+KEYS = ("puzzles", "trace")
+MAX_CELL = 2**31
+LINES_A_ROW = 3
+"""At most, frames and empty lines included."""
+DEPTH = 3
+"""Lists within lists: puzzles, rows, cells."""
+
+
+class Asked(NamedTuple):
+    """Questions uint8 [m, S], and whether their steps are to be shown."""
+
+    questions: Tokens
+    trace: bool
+
+
+def read_body(shape: Shape, body: bytes, is_json: bool, trace: bool, bounds: Bounds) -> Asked:
+    """Reads a request's body.
+
+    Args:
+      shape: of the model's puzzles.
+      body: UTF-8.
+      is_json: whether it is JSON `{"puzzles": ..., "trace": ...}`; else it is a text with puzzles.
+      trace: whether the address asks for traces.
+      bounds: how many puzzles there may be.
+
+    Raises:
+      UserError: says what is wrong and in which puzzle.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the body is no UTF-8 (byte {error.start + 1}); send UTF-8.") from error
+    board = task_of(shape).board(shape)
+    if is_json:
+        puzzles, asks = _read_json(text)
+        if isinstance(puzzles, list) and len(puzzles) > board.rows * board.columns:
+            _check_count(len(puzzles), trace or asks, bounds)  # before the work of reading them
+        questions, trace = as_questions(shape, puzzles), trace or asks
+    else:
+        if text.count("\n") > bounds.puzzles * LINES_A_ROW * board.rows:
+            raise UserError(
+                f"the text has too many lines for {bounds.puzzles} puzzles; send fewer."
+            )
+        questions = read_puzzles(shape, [Source(text)]).questions
+    _check_count(len(questions), trace, bounds)
+    return Asked(questions, trace)
+
+
+def _read_json(text: str) -> tuple[Any, bool]:
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise UserError("the JSON is nested too deeply; give lists of rows of cells.") from error
+    except ValueError as error:
+        raise UserError(f"the body is no JSON ({error}).") from error
+    if not isinstance(content, dict) or "puzzles" not in content:
+        raise UserError('the JSON has no "puzzles"; send {"puzzles": [...]}.')
+    unknown = [key for key in content if key not in KEYS]
+    if unknown:
+        raise UserError(f"the JSON has an unknown key {unknown[0]!r}; known are {', '.join(KEYS)}.")
+    puzzles, trace = content["puzzles"], content.get("trace", False)
+    if not isinstance(trace, bool):
+        raise UserError('"trace" is neither true nor false.')
+    if not isinstance(puzzles, str | list):
+        raise UserError('"puzzles" is neither a text nor a list; give one of them.')
+    if isinstance(puzzles, list):
+        _check_cells(puzzles)
+    return puzzles, trace
+
+
+def _check_cells(puzzles: list[Any]) -> None:
+    """Refuses lists that hold anything but texts and whole numbers, or both of them.
+
+    Raises:
+      UserError: names the puzzle and the cell.
+    """
+    kinds: set[type] = set()
+    for number, puzzle in enumerate(puzzles, 1):
+        for place, (cell, depth) in enumerate(_leaves(puzzle, 1), 1):
+            if depth > DEPTH:
+                raise UserError(
+                    f"Puzzle {number}: lists are nested deeper than puzzles, rows and cells."
+                )
+            kinds.add(type(cell))
+            whole = isinstance(cell, int) and not isinstance(cell, bool)
+            if not isinstance(cell, str) and not (whole and abs(cell) < MAX_CELL):
+                raise UserError(
+                    f"Puzzle {number}: cell {place} is {_short(cell)}; give text, or whole numbers."
+                )
+    if len(kinds) > 1:
+        raise UserError("some cells are texts and others numbers; give all in one form.")
+
+
+def _leaves(content: Any, depth: int) -> Any:
+    """All that is no list in nested lists, with the depth it lies at."""
+    if not isinstance(content, list):
+        yield content, depth
+        return
+    if depth > DEPTH:
+        yield content, depth + 1
+        return
+    for each in content:
+        yield from _leaves(each, depth + 1)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 20 else f"{text[:20]}..."
+
+
+def _check_count(count: int, trace: bool, bounds: Bounds) -> None:
+    most, what = bounds.puzzles, "a request"
+    if trace:
+        most, what = min(bounds.traces, most), "a request with traces"
+    if count > most:
+        raise UserError(f"{count:,} puzzles are sent, and {what} has {most} at most; send fewer.")

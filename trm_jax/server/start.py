@@ -1,0 +1,163 @@
+"""From a trained model to a service that can listen."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+import trm_jax
+from trm_jax.core.errors import UserError
+from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.data.format import MANIFEST
+from trm_jax.infer.chain_search import ChainSearch, Limits
+from trm_jax.infer.continuous import Continuous
+from trm_jax.infer.continuous_chains import ContinuousChains
+from trm_jax.infer.continuous_halting import ContinuousHalting
+from trm_jax.infer.halting import Halt
+from trm_jax.models.lattice.lattice_model import LatticeModel
+from trm_jax.server.app import Service
+from trm_jax.server.bounds import Bounds
+from trm_jax.server.engine import Engine
+from trm_jax.server.meters import Meters
+from trm_jax.show.trace_page import look
+from trm_jax.tasks import sources
+from trm_jax.tasks.sources import training_data_path
+from trm_jax.tasks.task import Tokens, task_of
+from trm_jax.train.trained import Trained
+
+SAMPLES = 200
+"""Puzzles to draw from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """How puzzles are solved.
+
+    Attributes:
+      batch_size: slots of the program.
+      steps_per_call: supervision steps, or rounds, of a call at most.
+      halt: of a recursive model.
+      limits: of a lattice model's search; its `seconds` are not used.
+    """
+
+    batch_size: int
+    steps_per_call: int
+    halt: Halt
+    limits: Limits
+
+
+def make_service(trained: Trained, name: str, method: Method, bounds: Bounds) -> Service:
+    """Compiles a model's program and describes it.
+
+    Args:
+      trained: the model.
+      name: of the model.
+      method: how it solves.
+      bounds: what is accepted.
+
+    Raises:
+      UserError: puzzles of its task do not stand alone.
+    """
+    shape = trained.manifest
+    task = task_of(shape)
+    if task.grouped or task.symbols(shape) is None:
+        raise UserError(
+            f"{name} solves puzzles with demonstrations ({task.name}), whose rows are fitted for "
+            "each; `trm serve` is for puzzles that stand alone: use `trm solve --workdir`."
+        )
+    program = make_program(trained, method)
+    samples = sample_questions(trained)
+    engine = Engine(program, bounds, Meters(program.rows))
+    facts = _facts(trained, name, method, bounds, program, samples)
+    return Service(engine, shape, facts, samples)
+
+
+def make_program(trained: Trained, method: Method) -> Continuous:
+    """The compiled program of a model."""
+    model = trained.model
+    if isinstance(model, LatticeModel):
+        deduction = task_of(trained.manifest).deduction(trained.manifest)
+        size = method.batch_size
+        search = ChainSearch(model, deduction, trained.mesh, size, method.limits)
+        return ContinuousChains(search, trained.weights.params, method.steps_per_call)
+    return ContinuousHalting(
+        model,
+        trained.weights,
+        trained.mesh,
+        method.batch_size,
+        method.halt,
+        method.steps_per_call,
+    )
+
+
+def sample_questions(trained: Trained) -> Tokens | None:
+    """Held-out puzzles of the run's data set where it is there, else generated ones."""
+    shape, task = trained.manifest, task_of(trained.manifest)
+    path = training_data_path(trained.experiment.data, trained.workdir.data)
+    if (path / MANIFEST).exists():
+        dataset = sources.load(path)
+        if "heldout" in dataset.splits and len(dataset.examples("heldout")):
+            return np.asarray(dataset.inputs[dataset.examples("heldout")[:SAMPLES]])
+    try:
+        return task.random_questions(shape, SAMPLES)
+    except UserError:
+        return None
+
+
+def _facts(
+    trained: Trained,
+    name: str,
+    method: Method,
+    bounds: Bounds,
+    program: Continuous,
+    samples: Tokens | None,
+) -> dict[str, Any]:
+    """What `/api/info` says."""
+    shape, task = trained.manifest, task_of(trained.manifest)
+    board, lattice = task.board(shape), isinstance(trained.model, LatticeModel)
+    limits = method.limits
+    search = {"passes": limits.passes, "chains": limits.chains, "rounds": limits.rounds}
+    halting = {"steps": method.halt.most, "threshold": method.halt.threshold}
+    return {
+        "model": name,
+        "checkpoint": trained.step,
+        "parameters": sum(a.size for a in jax.tree.leaves(trained.weights.params)),
+        "trm_jax": trm_jax.__version__,
+        "kind": trained.experiment.model.kind,
+        "task": task.name,
+        "title": task.title(shape),
+        "rows": board.rows,
+        "columns": board.columns,
+        "symbols": _symbols(trained, samples),
+        "firstDigit": FIRST_DIGIT,
+        "board": look(board),
+        "search" if lattice else "halting": search if lattice else halting,
+        "batch_size": program.slots,
+        "random": samples is not None,
+        "limits": {
+            "waiting_puzzles": bounds.queue,
+            "seconds": bounds.seconds,
+            "puzzles": bounds.puzzles,
+            "traced_puzzles": bounds.traces,
+            "body_bytes": bounds.body_kib * 1024,
+        },
+    }
+
+
+def _symbols(trained: Trained, samples: Tokens | None) -> list[dict[str, Any]]:
+    """The symbols that are read as each token; `asked` are those that questions have."""
+    shape, task = trained.manifest, task_of(trained.manifest)
+    read, tokens = task.symbols(shape) or (), task.board(shape).tokens
+    seen = range(len(read)) if samples is None else np.unique(samples).tolist()
+    return [
+        {
+            "token": number,
+            "text": next((c for c in characters if c.strip()), characters[0]),
+            "reads": characters,
+            "word": tokens[number].word,
+            "asked": number in seen,
+        }
+        for number, characters in enumerate(read)
+        if characters
+    ]
