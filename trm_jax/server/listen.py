@@ -111,6 +111,7 @@ def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> N
     config = uvicorn.Config(
         app,
         http=_Impatient,
+        loop="asyncio",
         log_level="error",
         access_log=False,
         server_header=False,
