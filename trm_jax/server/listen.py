@@ -111,6 +111,9 @@ def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> N
     config = uvicorn.Config(
         app,
         http=_Impatient,
+        loop="asyncio",
+        # a logging configuration would close what absl's handler writes to
+        log_config=None,
         log_level="error",
         access_log=False,
         server_header=False,
