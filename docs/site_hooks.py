@@ -12,7 +12,7 @@ HOME = {"README.md": "index.md"}
 """Where pages outside of docs/ go, if not to their own path."""
 OUTSIDE = (
     *("README.md", "CONTRIBUTING.md", "launch/*.md", "benchmarks/*.md"),
-    *("experiments/*.md", "experiments/*.csv"),
+    *("experiments/*.md", "experiments/*.csv", "notebooks/*.ipynb"),
 )
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 

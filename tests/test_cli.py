@@ -83,7 +83,7 @@ def test_overview_names_every_command(capsys):
         (["train", "--config=nowhere.py", "--workdir=x"], "nowhere.py"),
         (
             ["train", "--config", "nowhere", "--workdir=x"],
-            "one of arc, futoshiki, lattice, maze, numberlink, sudoku",
+            "one of arc, futoshiki, grid, gym, lattice, maze, numberlink, sudoku",
         ),
         (["train", f"{DEMO}o", "--workdir=x"], "demoo"),
         (["train", DEMO, "--workdir=x", "--config.model.widht=3"], "config.model.width?"),

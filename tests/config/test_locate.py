@@ -44,7 +44,7 @@ def test_short_names_take_variants():
 )
 def test_unknown_names_list_what_there_is(name):
     assert refusal(locate.find, name).endswith(
-        "one of arc, futoshiki, lattice, maze, numberlink, sudoku, sudoku_hard."
+        "one of arc, futoshiki, grid, gym, lattice, maze, numberlink, sudoku, sudoku_hard."
     )
     sweeps = refusal(locate.find, name, "sweep")
     assert sweeps.startswith(f"sweep file {name} is not there")
