@@ -21,6 +21,8 @@ from trm_jax.server.received import Asked, read_body
 from trm_jax.server.replies import end_of, replies, trace_records
 from trm_jax.tasks.task import Shape, Tokens, task_of
 
+MAX_WORDS = 500
+"""Characters of an error that may quote what was sent."""
 CLOSE = {"Connection": "close"}
 TEXT_TYPES = ("text/", "application/x-www-form-urlencoded", "application/octet-stream")
 
@@ -88,7 +90,7 @@ class Service:
         try:
             return read_body(self.shape, body, is_json, trace, self.bounds)
         except UserError as error:
-            return _error(400, str(error))
+            return _error(400, _bounded(str(error)))
 
     async def _answered(self, request: Request, asked: Asked) -> Order | Response:
         """The order once it is answered, or why it is not."""
@@ -192,6 +194,11 @@ async def _gone(request: Request) -> None:
     """Returns once the client has closed its connection; the body has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _bounded(words: str) -> str:
+    """A sentence about what was sent, without most of it if it is long."""
+    return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}..."
 
 
 def _error(status: int, words: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -70,9 +70,7 @@ def _read_json(text: str) -> tuple[Any, bool]:
         raise UserError('the JSON has no "puzzles"; send {"puzzles": [...]}.')
     unknown = [key for key in content if key not in KEYS]
     if unknown:
-        raise UserError(
-            f"the JSON has an unknown key {_short(unknown[0])}; known are {', '.join(KEYS)}."
-        )
+        raise UserError(f"the JSON has an unknown key {unknown[0]!r}; known are {', '.join(KEYS)}.")
     puzzles, trace = content["puzzles"], content.get("trace", False)
     if not isinstance(trace, bool):
         raise UserError('"trace" is neither true nor false.')
