@@ -52,6 +52,12 @@ class Service:
 
     async def solve(self, request: Request) -> Response:
         """`POST /api/solve`."""
+        try:
+            return await self._solved(request)
+        except asyncio.CancelledError:  # a second signal ends the loop, and with it all requests
+            return _closing()
+
+    async def _solved(self, request: Request) -> Response:
         asked = await self._asked(request)
         if isinstance(asked, Response):
             return asked
@@ -111,7 +117,7 @@ class Service:
             words = f"{self.bounds.queue} puzzles are waiting; come again in {full.seconds} s."
             return _error(429, words, {"Retry-After": str(full.seconds)})
         except ClosedError:
-            return _error(503, "the server is shutting down.", CLOSE)
+            return _closing()
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -194,6 +200,10 @@ async def _gone(request: Request) -> None:
     """Returns once the client has closed its connection; the body has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _closing() -> Response:
+    return _error(503, "the server is shutting down.", CLOSE)
 
 
 def _bounded(words: str) -> str:

@@ -177,18 +177,16 @@ def _of_arrays(path: Path, names: Names) -> Iterator[Pair]:
     try:
         with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as found:
             keys = list(found.files)
-            places = [
-                named_place(keys, told, known, str(path))
-                for told, known in zip(names, (QUESTION_NAMES, ANSWER_NAMES), strict=True)
-            ]
-            _refuse_same(*places, keys, str(path))
-            questions, answers = (_characters(found[keys[place]]) for place in places)
+            question = named_place(keys, names.question, QUESTION_NAMES, str(path))
+            answer = named_place(keys, names.answer, ANSWER_NAMES, str(path))
+            _refuse_same(question, answer, keys, str(path))
+            questions, answers = (_characters(found[keys[place]]) for place in (question, answer))
     except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} cannot be read as an .npz file of plain arrays ({error}); save numbers or "
             "characters with numpy.savez."
         ) from error
-    for place, array in zip(places, (questions, answers), strict=True):
+    for place, array in ((question, questions), (answer, answers)):
         if array.ndim not in (1, 2, 3) or array.dtype.kind not in "iubUf":
             raise UserError(
                 f"{path}: {keys[place]} is {array.dtype} {list(array.shape)}; give numbers or "
