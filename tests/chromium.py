@@ -59,6 +59,8 @@ class Browser:
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        # a scrollbar takes its width from the page, and a picture would lack the right edge
+        self.call("Emulation.setScrollbarsHidden", hidden=True)
 
     def __enter__(self):
         return self

@@ -112,6 +112,21 @@ def test_who_is_gone_leaves_the_rows(desk):
     assert len(bench.program.entered) == 2
 
 
+def test_what_is_given_up_while_it_waits_makes_room_at_once(desk):
+    bench = desk(rows=1, queue=3)
+    bench.program.gate.clear()
+    first = bench.ask(1)
+    until(lambda: bench.program.calls == 1)
+    before, gone = bench.ask(1), bench.ask(1, 1)
+    with pytest.raises(FullError):
+        bench.ask(1)
+    bench.engine.cancel(gone)
+    after = bench.ask(1, 1)
+    bench.program.gate.set()
+    assert all(order.done.wait(10) for order in (first, before, after))
+    assert len(bench.program.entered) == 4
+
+
 def test_closing_finishes_what_was_accepted(desk):
     bench = desk(rows=1, pause=0.01)
     order = bench.ask(5, 5, 5)

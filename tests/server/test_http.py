@@ -67,10 +67,11 @@ BAD = [
     ("{", "application/json", 400, "no JSON"),
     ("[" * 5000, "application/json", 400, "nested too deeply"),
     ("[1]", "application/json", 400, '"puzzles"'),
-    ('{"puzzles": []}', "application/json", 400, "no puzzle"),
+    ('{"puzzles": []}', "application/json", 400, '"puzzles" is empty'),
     ('{"puzzles": null}', "application/json", 400, "neither a text nor a list"),
     ('{"puzzles": ["1"], "trace": 1}', "application/json", 400, '"trace"'),
     ('{"puzzles": ["1"], "steps": 1}', "application/json", 400, "'steps'"),
+    (json.dumps({"puzzles": ["1"], "s" * 5000: 1}), "application/json", 400, "key 'sssss"),
     ('{"puzzles": [[[[[1]]]]]}', "application/json", 400, "Puzzle 1: lists are nested deeper"),
     ('{"puzzles": [[1, 2], [1, NaN]]}', "application/json", 400, "Puzzle 2: cell 2 is NaN"),
     ('{"puzzles": [[true]]}', "application/json", 400, "Puzzle 1: cell 1 is true"),
@@ -81,6 +82,8 @@ BAD = [
     ('{"puzzles": [%s]}' % ([9] * 16), "application/json", 400, "Puzzle 1"),
     ('{"puzzles": ["11.............."]}', "application/json", 400, "Puzzle 1 contradicts itself"),
     (json.dumps({"puzzles": ["\ud800" * 16]}), "application/json", 400, "Puzzle 1"),
+    ('{"puzzles": [[]]}', "application/json", 400, "an array [1, 0]"),
+    (" \n", "text/plain", 400, "the body is empty"),
     ("1.2", "text/plain", 400, "Puzzle 1"),
     (b"\xff\xfe", "text/plain", 400, "UTF-8"),
     (PUZZLE, "image/png", 415, "application/json"),
@@ -94,6 +97,7 @@ BAD = [
 def test_what_makes_no_sense_gets_one_sentence(served, body, kind, status, words):
     got, headers, content = served.ask("POST", "/api/solve", body, kind)
     assert got == status and words in content["error"]
+    assert len(content["error"]) <= 503
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert served.solve([PUZZLE])[0] == 200
 
@@ -107,6 +111,7 @@ def test_what_makes_no_sense_gets_one_sentence(served, body, kind, status, words
         ("GET", "/assets/../../../etc/passwd", 404),
         ("GET", "/assets/%2e%2e/%2e%2e/setup.cfg", 404),
         ("GET", "/assets/", 404),
+        ("GET", "/api/info/", 404),
     ],
 )
 def test_other_addresses_are_refused(served, method, path, status):
@@ -142,6 +147,17 @@ def test_bodies_that_do_not_end_are_cut_off(served):
     assert b" 413 " in raw(served, HEAD + b"Content-Length: 99999999\r\n\r\n")
     assert b" 400 " in raw(served, b"\x00\x01 nonsense\r\n\r\n")
     assert served.solve([PUZZLE])[0] == 200
+
+
+def test_heads_and_trailers_have_a_limit(served):
+    start = b"GET /api/info HTTP/1.1\r\nHost: a\r\n"
+    body = HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n"
+    for begun in (start + b"X: " + b"a" * 300_000, start + b"X: a\r\n" * 50_000):
+        answer = raw(served, begun)  # which never ends; the client may be cut off before it reads
+        assert answer == b"" or b"The head is larger than 64 KiB" in answer
+    assert b" 200 " not in raw(served, body + b"X: a\r\n" * 50_000)
+    large = b"X: " + b"a" * 9000 + b"\r\nConnection: close\r\n\r\n"
+    assert b" 200 " in raw(served, start + large)
 
 
 def test_what_else_there_is(served):

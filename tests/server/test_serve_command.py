@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -42,6 +43,14 @@ def post(url, puzzles):
         return error.code, json.load(error)
 
 
+def wait_until_busy(url):
+    busy = 0.0
+    while not busy:
+        with urllib.request.urlopen(f"{url}/metrics", timeout=60) as response:
+            lines = response.read().decode().splitlines()
+        busy = next(float(line.split()[1]) for line in lines if line.startswith("trm_rows_busy"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_finishes_what_it_accepted(process, number):
     line = process.stdout.readline()
@@ -51,11 +60,7 @@ def test_it_finishes_what_it_accepted(process, number):
     answers = []
     long = threading.Thread(target=lambda: answers.append(post(url, [PUZZLE] * 256)))
     long.start()
-    busy = 0.0
-    while not busy:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=60) as response:
-            lines = response.read().decode().splitlines()
-        busy = next(float(line.split()[1]) for line in lines if line.startswith("trm_rows_busy"))
+    wait_until_busy(url)
     process.send_signal(number)
     refused = None
     while refused is None:  # until the signal has arrived, it accepts more
@@ -66,6 +71,22 @@ def test_it_finishes_what_it_accepted(process, number):
     assert answers[0][0] == 200 and all(a["solved"] for a in answers[0][1]["answers"])
     assert process.wait(60) == 0
     assert process.stderr.read().splitlines()[-1] == "stopped"
+
+
+def test_a_second_signal_ends_it_at_once(process):
+    url = process.stdout.readline().split()[-1]
+    answers = []
+    long = threading.Thread(target=lambda: answers.append(post(url, ["." * 16] * 256)))
+    long.start()
+    wait_until_busy(url)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    long.join(30)
+    assert answers == [(503, {"error": "the server is shutting down."})]
+    said = process.stderr.read()
+    assert said.splitlines()[-1] == "stopped" and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,14 @@ def test_runs_are_grouped_by_all_but_the_seed_and_the_free_settings(tmp_path):
     assert found == {"other": ["d"], "tiny model.T=1": ["c"], "tiny model.T=2": ["a", "b"]}
 
 
+def test_runs_of_two_tasks_have_names_that_tell_them_apart(tmp_path):
+    make_run(tmp_path / "a", [0.5])
+    (sudoku,) = outcome.find([tmp_path])
+    maze = dataclasses.replace(sudoku, experiment=runs.experiment(data={"task": "maze"}))
+    labels = {group.label for group in outcome.grouped([sudoku, maze])}
+    assert labels == {"tiny data.task=sudoku", "tiny data.task=maze"}
+
+
 def test_points_are_means_between_the_seeds():
     found = outcome.points([{1: 0.2, 2: 0.5}, {1: 0.4}])
     assert found == [(1, pytest.approx(0.3), 0.2, 0.4), (2, 0.5, 0.5, 0.5)]

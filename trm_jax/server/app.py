@@ -21,6 +21,8 @@ from trm_jax.server.received import Asked, read_body
 from trm_jax.server.replies import end_of, replies, trace_records
 from trm_jax.tasks.task import Shape, Tokens, task_of
 
+MAX_WORDS = 500
+"""Characters of an error that may quote what was sent."""
 CLOSE = {"Connection": "close"}
 TEXT_TYPES = ("text/", "application/x-www-form-urlencoded", "application/octet-stream")
 
@@ -50,6 +52,12 @@ class Service:
 
     async def solve(self, request: Request) -> Response:
         """`POST /api/solve`."""
+        try:
+            return await self._solved(request)
+        except asyncio.CancelledError:  # a second signal ends the loop, and with it all requests
+            return _closing()
+
+    async def _solved(self, request: Request) -> Response:
         asked = await self._asked(request)
         if isinstance(asked, Response):
             return asked
@@ -88,7 +96,7 @@ class Service:
         try:
             return read_body(self.shape, body, is_json, trace, self.bounds)
         except UserError as error:
-            return _error(400, str(error))
+            return _error(400, _bounded(str(error)))
 
     async def _answered(self, request: Request, asked: Asked) -> Order | Response:
         """The order once it is answered, or why it is not."""
@@ -109,7 +117,7 @@ class Service:
             words = f"{self.bounds.queue} puzzles are waiting; come again in {full.seconds} s."
             return _error(429, words, {"Retry-After": str(full.seconds)})
         except ClosedError:
-            return _error(503, "the server is shutting down.", CLOSE)
+            return _closing()
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -170,6 +178,7 @@ def make_app(service: Service) -> Any:
     routes += [Route(path, send, name=path) for path, send in page_files.endpoints().items()]
     handlers: Any = {HTTPException: refused, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # its redirects name the host that the client claims
     return SecureHeaders(app, service.engine.meters, {route.path for route in routes})
 
 
@@ -191,6 +200,15 @@ async def _gone(request: Request) -> None:
     """Returns once the client has closed its connection; the body has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _closing() -> Response:
+    return _error(503, "the server is shutting down.", CLOSE)
+
+
+def _bounded(words: str) -> str:
+    """A sentence about what was sent, without most of it if it is long."""
+    return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}..."
 
 
 def _error(status: int, words: str, headers: Mapping[str, str] | None = None) -> Response:

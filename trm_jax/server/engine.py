@@ -130,8 +130,15 @@ class Engine:
             self._changed.notify()
 
     def cancel(self, order: Order) -> None:
-        """Gives an order up; its puzzles leave before the next call."""
+        """Gives an order up; its puzzles wait no longer, and leave rows before the next call.
+
+        Its `deliver` may never be called.
+        """
         order.cancelled = True
+        with self._changed:
+            left = (puzzle for puzzle in self._waiting if puzzle.order is not order)
+            self._waiting = collections.deque(left)
+            self._measure()
 
     def close(self) -> None:
         """Takes no more orders."""

@@ -16,13 +16,17 @@ from trm_jax.server.engine import Engine
 KEEP_ALIVE_SECONDS = 30
 HEAD_SECONDS = 10.0
 """In which a connection has to send the head of its first request, and all of each later one."""
+MAX_HEAD = 1 << 16
+"""Max bytes of a request's head, and of the trailers behind its body; about, since what arrives
+together is counted together."""
 BACKLOG = 512
 
 
 class _Impatient(HttpToolsProtocol):
-    """Closes connections that do not send the head of a request in time, which uvicorn allows."""
+    """Closes connections whose heads are late or too large, both of which uvicorn allows."""
 
     _timer: asyncio.TimerHandle | None = None
+    _size = 0  # bytes since the last part of a body, or since the last request was complete
 
     def connection_made(self, transport: Any) -> None:
         """Starts the clock."""
@@ -34,17 +38,36 @@ class _Impatient(HttpToolsProtocol):
         between = self.cycle is None or self.cycle.response_complete
         if between and self._timer is None:
             self._start()
+        self._size += len(data)
         super().data_received(data)
+        if self._size > MAX_HEAD and not self.transport.is_closing():
+            self._refuse()
 
     def on_headers_complete(self) -> None:
         """Stops the clock."""
         self._stop()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Counts anew."""
+        self._size = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Counts anew."""
+        self._size = 0
+        super().on_message_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clock."""
         self._stop()
         super().connection_lost(exc)
+
+    def _refuse(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.send_400_response(f"The head is larger than {MAX_HEAD >> 10} KiB.")
+        else:  # a response may have begun
+            self.transport.close()
 
     def _start(self) -> None:
         self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)

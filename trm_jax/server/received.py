@@ -48,6 +48,8 @@ def read_body(shape: Shape, body: bytes, is_json: bool, trace: bool, bounds: Bou
             _check_count(len(puzzles), trace or asks, bounds)  # before the work of reading them
         questions, trace = as_questions(shape, puzzles), trace or asks
     else:
+        if not text.strip():
+            raise UserError("the body is empty; send a puzzle.")
         if text.count("\n") > bounds.puzzles * LINES_A_ROW * board.rows:
             raise UserError(
                 f"the text has too many lines for {bounds.puzzles} puzzles; send fewer."
@@ -74,6 +76,8 @@ def _read_json(text: str) -> tuple[Any, bool]:
         raise UserError('"trace" is neither true nor false.')
     if not isinstance(puzzles, str | list):
         raise UserError('"puzzles" is neither a text nor a list; give one of them.')
+    if not puzzles:
+        raise UserError('"puzzles" is empty; send at least one.')
     if isinstance(puzzles, list):
         _check_cells(puzzles)
     return puzzles, trace

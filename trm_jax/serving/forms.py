@@ -96,6 +96,6 @@ def _grids(puzzles: Any) -> list[NDArray[Any]]:
 
 
 def _form(puzzles: Any, array: NDArray[Any]) -> str:
-    if array.size or isinstance(puzzles, np.ndarray):
+    if array.shape != (0,) or isinstance(puzzles, np.ndarray):
         return f"an array {list(array.shape)}"
     return f"a {type(puzzles).__name__} of elements with different shapes"

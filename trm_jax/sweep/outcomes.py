@@ -208,7 +208,12 @@ def _labels(groups: Sequence[Sequence[Outcome]]) -> list[str]:
     labels = []
     for mine in settings:
         namesakes = [other for other in settings if other["name"] == mine["name"]]
-        differing = [key for key in mine if any(other[key] != mine[key] for other in namesakes)]
+        # a setting of one task alone is left out: data.task differs then
+        differing = [
+            key
+            for key in mine
+            if any(other.get(key, mine[key]) != mine[key] for other in namesakes)
+        ]
         labels.append(" ".join([mine["name"], *(f"{key}={mine[key]}" for key in differing)]))
     return labels
 

@@ -174,7 +174,10 @@ def test_each_broken_rule_is_named():
     answer[1] = FOUR.gap
     said = " | ".join(TASK.check(SHAPE, question, answer))
     assert "the given 3 in row 2, column 3 became 2" in said
-    assert "the place < in row 1, columns 1 and 2 became a gap" in said
+    assert "the sign < in row 1, columns 1 and 2 became a gap" in said
+    answer[3] = FOUR.first_sign
+    said = " | ".join(TASK.check(SHAPE, question, answer))
+    assert "the gap in row 1, columns 2 and 3 became <" in said
     assert "digit 2 stands" in said and "in row 2" in said and "in column" in said
     assert "4 in row 2, column 1 is not less than 2 on its right" in said
     for one, other in ((question, near), (question, answer), (QUESTIONS[0], ANSWERS[0])):

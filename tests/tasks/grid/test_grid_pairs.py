@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -123,6 +124,7 @@ BAD = {
         r"line 12: the question is the same as in .*line 2 .* 2 questions have several answers",
     ),
     "a dropped zero": (["14,1423"], r"line 12: the question has 2 cells instead of 4"),
+    "an escape character": (["2..\x1b,2143"], r"the symbol '\\x1b', which cannot be printed"),
     "a rounded number": (["1.2E+3,1234"], r"line 12: .* a spreadsheet has rounded"),
 }
 
@@ -131,6 +133,67 @@ BAD = {
 def test_bad_rows_are_refused_with_their_line(tmp_path, lines, message):
     with pytest.raises(UserError, match=message):
         build(table(tmp_path, ["question,answer", *rows(), *lines]))
+
+
+def test_other_encodings_are_refused_with_their_line(tmp_path):
+    path = tmp_path / "latin.csv"
+    path.write_bytes("question,answer\n1.,12\n.é,1é\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"latin\.csv, line 3: there is a byte that is not UTF-8"):
+        build(path)
+
+
+def test_json_lines_may_have_line_separators_in_them(tmp_path):
+    entries = [{"question": q, "answer": a, "note": "a\u2028b"} for q, a in PAIRS]
+    lines = [json.dumps(entry, ensure_ascii=False) for entry in entries]
+    assert written(build(table(tmp_path, lines, "pairs.jsonl"))) == PAIRS
+
+
+@pytest.mark.parametrize("cell", ["1" * 5000, 1e300])
+def test_symbols_that_are_too_long_are_refused(tmp_path, cell):
+    lines = [json.dumps({"question": [[each]], "answer": [[each]]}) for each in (cell, 1)]
+    with pytest.raises(UserError, match=r"the symbol 1.*\.\.\., of .* has at most 32"):
+        build(table(tmp_path, lines, "pairs.jsonl"))
+
+
+def test_a_canvas_has_a_limit(tmp_path):
+    lines = [json.dumps({"question": q, "answer": q}) for q in ([[1]] * 2000, [[1] * 2000])]
+    with pytest.raises(UserError, match="grids of 2,000x2,000 cells, and at most 1,000,000"):
+        build(table(tmp_path, lines, "pairs.jsonl"), canvas=True)
+
+
+def _no_characters(path):
+    np.savez(path, question=np.array([b"\xff1"]), answer=np.array([b"11"]))
+
+
+def _one_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros((3, 4), np.uint8))
+
+
+def _larger_than_memory(path):
+    header = {"descr": "|u1", "fortran_order": False, "shape": (10**9, 10**6)}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("question.npy", "answer.npy"):
+            with archive.open(name, "w") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+
+
+@pytest.mark.parametrize("write", [_no_characters, _one_array, _larger_than_memory])
+def test_arrays_that_cannot_be_read_are_refused(tmp_path, write):
+    write(tmp_path / "pairs.npz")
+    with pytest.raises(UserError, match=r"pairs\.npz cannot be read as an \.npz file"):
+        build(tmp_path / "pairs.npz")
+
+
+def test_one_column_is_not_both_question_and_answer(tmp_path):
+    for lines, name in ((["question,answer", *rows()], "a.csv"), (['{"answer": "1"}'], "a.jsonl")):
+        with pytest.raises(UserError, match="questions and answers are both 'answer'"):
+            build(table(tmp_path, lines, name), question="answer")
+
+
+def test_symbols_that_are_named_twice_change_places_once(tmp_path):
+    path = table(tmp_path, ["question,answer", *rows()])
+    assert build(path, alike="1121").manifest["alike"] == ["1", "2"]
 
 
 def test_what_is_told_is_held_to(tmp_path):
@@ -248,6 +311,12 @@ def test_questions_are_read_as_people_write_them(tmp_path, text):
     shape = build(table(tmp_path, ["question,answer", *rows()])).manifest
     found = [TASK.write(shape, given.tokens) for given in TASK.read_all(shape, text)]
     assert found == ["1..4", ".2.4"]
+
+
+def test_a_quote_that_is_not_closed_is_no_table(tmp_path):
+    shape = build(table(tmp_path, ["question,answer", *rows()])).manifest
+    with pytest.raises(UserError, match=r"line 3: not valid CSV \(field larger"):
+        TASK.read_all(shape, 'question\n1..4\n"' + "1" * 200_000)
 
 
 def test_answers_that_change_givens_are_wrong_and_of_others_nothing_is_known(tmp_path):

@@ -129,9 +129,10 @@ class Futoshiki:
         if blanks:
             broken.append(f"{blanks} cell{'s are' if blanks > 1 else ' is'} without a digit")
         for place in np.flatnonzero((question != BLANK) & (question != answer)).tolist():
-            given = "given" if place in self.squares() else "place"
             before, after = (self.written(int(tokens[place])) for tokens in (question, answer))
-            broken.append(f"the {given} {before} {self._where(place)} became {after}")
+            kind = "given" if place in self.squares() else "sign"
+            what = "gap" if question[place] == self.gap else f"{kind} {before}"
+            broken.append(f"the {what} {self._where(place)} became {after}")
         return broken + self._repeats(answer) + self._inequalities(question, answer)
 
     def accepts(self, questions: Tokens, answers: Tokens) -> NDArray[np.bool_]:

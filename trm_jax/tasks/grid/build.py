@@ -131,7 +131,7 @@ def _looks(form: Form, settings: Any) -> dict[str, Any]:
     alike: Sequence[str] = listed(settings.alike)
     if settings.alike == ALL:
         alike = form.alphabet
-    return {"turns": settings.turns, "alike": list(alike), "looks": settings.looks}
+    return {"turns": settings.turns, "alike": list(dict.fromkeys(alike)), "looks": settings.looks}
 
 
 def _shares(counts: Mapping[str, int], settings: Any, available: int) -> dict[str, int]:

@@ -17,6 +17,9 @@ from trm_jax.tasks.grid.vocabulary import BLANK, NOTHING, Form, check_symbols, i
 
 Tokens = NDArray[np.uint8]
 
+MOST_CELLS = 1_000_000
+"""Of a grid, or of the canvas for grids of different sizes."""
+
 
 class Wanted(NamedTuple):
     """What a user says of the grids; nothing where it is to be worked out.
@@ -73,6 +76,11 @@ def encode(pairs: Sequence[Pair], wanted: Wanted, source: str) -> Encoded:
     """
     read = _read(pairs, style_of((pair.question for pair in pairs), wanted.split))
     rows, columns = _size(read, wanted)
+    if rows * columns > MOST_CELLS:
+        raise UserError(
+            f"{source} has grids of {rows:,}x{columns:,} cells, and at most {MOST_CELLS:,} cells "
+            "are possible; give smaller ones."
+        )
     symbols = _symbols(read, wanted, source)
     draft = Form(rows, columns, symbols, canvas=wanted.canvas)
     questions, answers = _tokens(read, draft)
@@ -141,9 +149,8 @@ def _symbols(read: Sequence[_Read], wanted: Wanted, source: str) -> tuple[str, .
     found: set[str] = set()
     for _, question, answer in read:
         found.update(*question, *answer)
-    symbols = in_order(found)
-    check_symbols(symbols, source)
-    return symbols
+    check_symbols(sorted(found), source)
+    return in_order(found)
 
 
 def _tokens(read: Sequence[_Read], form: Form) -> tuple[Tokens, Tokens]:

@@ -107,16 +107,25 @@ def _values(
         for number, line in filled:
             yield number, _rows(form, _question(line, number), style, number)
     elif _names_columns(first):
-        table = csv.reader(io.StringIO(text.removeprefix("\ufeff")), delimiter=_delimiter(first))
+        for number, value in _column(text.removeprefix("\ufeff"), _delimiter(first)):
+            yield number, _rows(form, value, style, number)
+    else:
+        yield from _plain(form, lines)
+
+
+def _column(text: str, delimiter: str) -> Iterator[tuple[int, str]]:
+    """The questions of a table, each with the line that it begins in."""
+    table = csv.reader(io.StringIO(text), delimiter=delimiter)
+    begin = 1
+    try:
         place = named_place(next(table), "", QUESTION_NAMES, "line 1")
         begin = table.line_num + 1
         for row in table:
             if any(map(str.strip, row)):
-                value = row[place] if len(row) > place else ""
-                yield begin, _rows(form, value, style, begin)
+                yield begin, row[place] if len(row) > place else ""
             begin = table.line_num + 1
-    else:
-        yield from _plain(form, lines)
+    except csv.Error as error:  # a field of more than 131,072 characters: a quote is not closed
+        raise BadLineError(begin, f"not valid CSV ({error}).", alone=False) from error
 
 
 def _rows(form: Form, value: Any, style: Style, number: int) -> Rows:

@@ -1,11 +1,13 @@
 """Pairs of a question and an answer, out of the files that people have."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.textfiles import check_file, parse_json, read_text
@@ -15,6 +17,8 @@ from trm_jax.data.csv_rows import numbered_rows
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".npz")
 SET_APART = ("test", "val", "dev", "heldout", "eval")
 """How names begin of files that are not to be trained on."""
+BAD_BYTE = "\ufffd"
+"""What stands for a byte that is not UTF-8 in the text of a table."""
 _ENTRIES = ("data", "examples", "pairs", "train", "puzzles")
 
 
@@ -93,6 +97,7 @@ def _of_table(path: Path, names: Names) -> Iterator[Pair]:
         where = f"{path}, line {line}"
         question = named_place(first, names.question, QUESTION_NAMES, where)
         answer = named_place(first, names.answer, ANSWER_NAMES, where)
+        _refuse_same(question, answer, first, where)
     last = max(question, answer)
     for line, row in rows:
         if len(row) <= last or any(map(str.strip, row[len(first) :])):
@@ -100,7 +105,20 @@ def _of_table(path: Path, names: Names) -> Iterator[Pair]:
                 f"{path}, line {line}: the row has {len(row)} fields and the first row "
                 f"{len(first)}; mend or remove the row."
             )
+        if BAD_BYTE in row[question] or BAD_BYTE in row[answer]:
+            raise UserError(
+                f"{path}, line {line}: there is a byte that is not UTF-8 (the file may be in "
+                "Latin-1 or Windows-1252); save it as UTF-8."
+            )
         yield Pair(f"{path}, line {line}", row[question], row[answer])
+
+
+def _refuse_same(question: int, answer: int, names: Sequence[str], where: str) -> None:
+    if question == answer:
+        raise UserError(
+            f"{where}: questions and answers are both {names[question]!r}; name the column of the "
+            "answers with --answer."
+        )
 
 
 def _is_pair(row: Sequence[str]) -> bool:
@@ -114,7 +132,8 @@ def _is_pair(row: Sequence[str]) -> bool:
 
 
 def _of_lines(path: Path, names: Names) -> Iterator[Pair]:
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    # not splitlines: JSON texts may have the line separator U+2028 in them
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
             yield _of_entry(parse_json(line, where), where, names)
@@ -148,37 +167,40 @@ def _of_entry(entry: Any, where: str, names: Names) -> Pair:
             "answer."
         )
     keys = list(map(str, entry))
-    question = keys[named_place(keys, names.question, QUESTION_NAMES, where)]
-    answer = keys[named_place(keys, names.answer, ANSWER_NAMES, where)]
-    return Pair(where, entry[question], entry[answer])
+    question = named_place(keys, names.question, QUESTION_NAMES, where)
+    answer = named_place(keys, names.answer, ANSWER_NAMES, where)
+    _refuse_same(question, answer, keys, where)
+    return Pair(where, entry[keys[question]], entry[keys[answer]])
 
 
 def _of_arrays(path: Path, names: Names) -> Iterator[Pair]:
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as found:
             keys = list(found.files)
-            question = keys[named_place(keys, names.question, QUESTION_NAMES, str(path))]
-            answer = keys[named_place(keys, names.answer, ANSWER_NAMES, str(path))]
-            questions, answers = found[question], found[answer]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            question = named_place(keys, names.question, QUESTION_NAMES, str(path))
+            answer = named_place(keys, names.answer, ANSWER_NAMES, str(path))
+            _refuse_same(question, answer, keys, str(path))
+            questions, answers = (_characters(found[keys[place]]) for place in (question, answer))
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} cannot be read as an .npz file of plain arrays ({error}); save numbers or "
             "characters with numpy.savez."
         ) from error
-    for name, array in ((question, questions), (answer, answers)):
-        if array.ndim not in (1, 2, 3) or array.dtype.kind not in "iubUSf":
+    for place, array in ((question, questions), (answer, answers)):
+        if array.ndim not in (1, 2, 3) or array.dtype.kind not in "iubUf":
             raise UserError(
-                f"{path}: {name} is {array.dtype} {list(array.shape)}; give numbers or characters "
-                "[m, cells] or [m, rows, columns], or texts [m]."
+                f"{path}: {keys[place]} is {array.dtype} {list(array.shape)}; give numbers or "
+                "characters [m, cells] or [m, rows, columns], or texts [m]."
             )
     if len(questions) != len(answers):
         raise UserError(
             f"{path} has {len(questions)} questions and {len(answers)} answers; give one answer "
             "for each question."
         )
-    if questions.dtype.kind == "S":
-        questions = questions.astype("U")
-    if answers.dtype.kind == "S":
-        answers = answers.astype("U")
     for number, (one, other) in enumerate(zip(questions, answers, strict=True), 1):
         yield Pair(f"{path}, puzzle {number}", one.tolist(), other.tolist())
+
+
+def _characters(array: NDArray[Any]) -> NDArray[Any]:
+    """An array, whose bytes, if it is of bytes, are characters."""
+    return array.astype("U") if array.dtype.kind == "S" else array

@@ -15,6 +15,8 @@ from trm_jax.tasks.grid.cells import ROW_ENDS, SEPARATORS
 NOTHING, BLANK = 0, 1
 MOST_SYMBOLS = 256 - FIRST_DIGIT - 1
 """Tokens are bytes; two are no symbols, and one more is outside of grids of different sizes."""
+MOST_CHARACTERS = 32
+"""Of a symbol, which is drawn and written in every cell."""
 FORM_KEYS = ("rows", "columns", "alphabet", "blank", "open", "canvas")
 """What a manifest says of it."""
 
@@ -138,9 +140,21 @@ def check_symbols(symbols: Iterable[str], where: str) -> None:
     """Refuses symbols that cannot be tokens, or could not be read back.
 
     Raises:
-      UserError: there are too many, or one has spaces, commas or semicolons in it.
+      UserError: there are too many, or one is too long, cannot be printed, or has spaces, commas or
+        semicolons in it.
     """
     found = list(symbols)
+    for symbol in found:
+        if len(symbol) > MOST_CHARACTERS:
+            raise UserError(
+                f"{where} has the symbol {symbol[:MOST_CHARACTERS]}..., of {len(symbol):,} "
+                f"characters, and a symbol has at most {MOST_CHARACTERS}; if each character is a "
+                "cell, say so with split 'characters', or give texts instead of lists of cells."
+            )
+        if not symbol.isprintable():
+            raise UserError(
+                f"{where} has the symbol {symbol!a}, which cannot be printed; use other characters."
+            )
     if len(found) > MOST_SYMBOLS:
         raise UserError(
             f"{where} has {len(found):,} different symbols ({', '.join(found[:3])}, ...), and at "
