@@ -112,7 +112,7 @@ def _how(values: flags.FlagValues, trained: Trained) -> tuple[Halt, Limits]:
     else:
         why = f"is for lattice models, and this one's kind is {trained.experiment.model.kind!r}"
         refuse(values, ("passes", "chains", "rounds", "seed"), why)
-    halt = Halt(most=common.depth(values, model.config.N), threshold=values.halt_threshold)
+    halt = Halt(max_steps=common.depth(values, model.config.N), threshold=values.halt_threshold)
     limits = Limits(
         passes=values.passes, chains=values.chains, rounds=values.rounds, seed=values.seed
     )

@@ -123,7 +123,7 @@ class ContinuousHalting(Continuous):
             return _Loop(
                 rows=now.rows.replace(attempts=attempts),
                 taken=now.taken + 1,
-                done=busy & (confident | (attempts.steps >= self.halt.most)),
+                done=busy & (confident | (attempts.steps >= self.halt.max_steps)),
                 confident=confident,
                 halt_logits=output.halt_logits,
                 record=kept,

@@ -118,7 +118,7 @@ def _facts(
     board, lattice = task.board(shape), isinstance(trained.model, LatticeModel)
     limits = method.limits
     search = {"passes": limits.passes, "chains": limits.chains, "rounds": limits.rounds}
-    halting = {"steps": method.halt.most, "threshold": method.halt.threshold}
+    halting = {"steps": method.halt.max_steps, "threshold": method.halt.threshold}
     return {
         "model": name,
         "checkpoint": trained.step,
