@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What two answers without a model score on a data set, in the terms of `trm eval`.
+"""What two answers without a model score on a dataset, in the terms of `trm eval`.
 
     python benchmarks/baselines.py runs/NAME/data [--split heldout]
 
@@ -46,9 +46,9 @@ def _scores(answers: NDArray[np.uint8], labels: NDArray[np.uint8]) -> dict[str, 
 
 
 def main() -> None:
-    """Prints the scores of a data set directory."""
+    """Prints the scores of a dataset directory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", help="a data set directory, as `trm data` writes it")
+    parser.add_argument("data", help="a dataset directory, as `trm data` writes it")
     parser.add_argument("--split", default="heldout")
     options = parser.parse_args()
     print(json.dumps(baselines(load(options.data), options.split)))

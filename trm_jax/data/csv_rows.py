@@ -99,7 +99,7 @@ def read_csv(path: str | os.PathLike[str], kind: Kind) -> tuple[Grid, Grid]:
 
 
 def hub_file(repository: str, split: str) -> Path:
-    """Downloads (once) a CSV file of a data set on the Hugging Face hub.
+    """Downloads (once) a CSV file of a dataset on the Hugging Face hub.
 
     Args:
         repository: its name there.

@@ -92,7 +92,7 @@ def make_program(trained: Trained, method: Method) -> Continuous:
 
 
 def sample_questions(trained: Trained) -> Tokens | None:
-    """Held-out puzzles of the run's data set where it is there, else generated ones."""
+    """Held-out puzzles of the run's dataset where it is there, else generated ones."""
     shape, task = trained.manifest, task_of(trained.manifest)
     path = training_data_path(trained.experiment.data, trained.workdir.data)
     if (path / MANIFEST).exists():

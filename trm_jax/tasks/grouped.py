@@ -13,7 +13,7 @@ from trm_jax.data.rows import Rows
 from trm_jax.tasks.board import Grid
 
 Shape = Mapping[str, Any]
-"""What fixes the form of a task's puzzles: a data set's manifest, or the part of it that does."""
+"""What fixes the form of a task's puzzles: a dataset's manifest, or the part of it that does."""
 
 Tokens = NDArray[np.uint8]
 
@@ -28,14 +28,14 @@ class Grouped:
     name: ClassVar[str]
 
     def dataset_of_file(self, path: Path, copies: int, shape: Shape | None = None) -> list[Dataset]:
-        """The puzzles of a file for `trm show`, each as a data set of its own.
+        """The puzzles of a file for `trm show`, each as a dataset of its own.
 
         Args:
           path: of a file that ends in one of `file_suffixes`.
           copies: of each puzzle, besides the original.
           shape: of the model that will answer them, if there is one.
         """
-        self.lacks("files that are read without a model", "give a data set directory")
+        self.lacks("files that are read without a model", "give a dataset directory")
 
     def groups_of_files(self, paths: list[str], shape: Shape, copies: int) -> Dataset:
         """Reads grouped puzzles: demonstrations become the split "train", tests "test".

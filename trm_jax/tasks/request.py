@@ -1,4 +1,4 @@
-"""What is asked for when a data set is built."""
+"""What is asked for when a dataset is built."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A data set to be built.
+    """A dataset to be built.
 
     Attributes:
       source: "generate", "hub", a file or a directory, as the task takes them.
       train: puzzles to train on; 0 for all that a source has left.
       heldout: puzzles set aside for choosing checkpoints and settings.
       test: puzzles set aside for the final score.
-      copies: augmented copies of each puzzle, where the data set has to know them.
+      copies: augmented copies of each puzzle, where the dataset has to know them.
       seed: of the choice of puzzles and of a generator.
       settings: the task's own, of type `Task.settings`.
     """

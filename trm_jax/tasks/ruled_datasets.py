@@ -1,4 +1,4 @@
-"""Data sets of questions with their answers, from a task's generator or from a CSV file.
+"""Datasets of questions with their answers, from a task's generator or from a CSV file.
 
 For tasks with rules: a file's answers are checked by `Task.accepts`, and its characters are those
 of `Task.symbols`.
@@ -23,7 +23,7 @@ Generate = Callable[[int, int], tuple[Tokens, Tokens]]
 
 
 def build(task: Task, request: Request, generate: Generate) -> Dataset:
-    """Builds a data set whose splits share no puzzle.
+    """Builds a dataset whose splits share no puzzle.
 
     The choice of puzzles is a pure function of the seed and the source's contents.
 

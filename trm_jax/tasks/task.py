@@ -33,7 +33,7 @@ class Task(Grouped):
 
     Questions and answers are tokens, uint8 [S], with S the number of cells. Token 0 pads; as a
     label it marks a cell that is not scored. Usually token 1 is the blank, and symbols begin at
-    FIRST_DIGIT (2). `shape` arguments are manifests of data sets of the task, or at least their
+    FIRST_DIGIT (2). `shape` arguments are manifests of datasets of the task, or at least their
     keys `task`, `vocab`, `cells` and `shape_keys`.
 
     Attributes:
@@ -51,7 +51,7 @@ class Task(Grouped):
         `data.rows`): demonstrations, on which these rows can be fitted, and tests.
       alike_symbols: whether renaming the tokens from FIRST_DIGIT on leaves a puzzle the same.
       file_suffixes: of the files that `dataset_of_file` reads.
-      takes_directories: whether a source may be a directory that is no data set.
+      takes_directories: whether a source may be a directory that is no dataset.
       fewest_cells: smallest number of cells of its puzzles, as far as is known.
       published: config with which its published weights were trained, by mixer.
     """
@@ -72,13 +72,13 @@ class Task(Grouped):
     fewest_cells: ClassVar[int] = 1
     published: ClassVar[Mapping[str, str]] = {}
 
-    # ---- data sets
+    # ---- datasets
 
     def build(self, request: Request) -> Dataset:
-        """Builds a data set; equal requests and sources give equal data sets.
+        """Builds a dataset; equal requests and sources give equal datasets.
 
         No question may be in two of its splits. `data.choice.choose` divides puzzles among them,
-        and `data.format.assemble` makes the data set from the arrays.
+        and `data.format.assemble` makes the dataset from the arrays.
 
         Raises:
           UserError: a row or setting is wrong, or there are fewer puzzles than asked for.
@@ -103,7 +103,7 @@ class Task(Grouped):
         Raises:
           UserError: the file or one of its rows is wrong, or of another form.
         """
-        self.lacks("a reader of test files", f"give a data set directory in place of {path}")
+        self.lacks("a reader of test files", f"give a dataset directory in place of {path}")
 
     def shapes(self, settings: Any) -> dict[str, Any] | None:
         """`vocab`, `cells` and `shape_keys` of the puzzles that settings describe.
@@ -112,12 +112,12 @@ class Task(Grouped):
           settings: of type `Task.settings`.
 
         Returns:
-          None where they are known from a data set alone.
+          None where they are known from a dataset alone.
         """
         raise NotImplementedError
 
     def check_dataset(self, dataset: Dataset) -> None:
-        """Checks a data set that was read from disk beyond its hashes; by default nothing.
+        """Checks a dataset that was read from disk beyond its hashes; by default nothing.
 
         Raises:
           UserError: its arrays cannot be of this task; names the file.
@@ -132,7 +132,7 @@ class Task(Grouped):
         self.lacks("shapes that follow from a vocabulary", "its weights cannot be converted")
 
     def summary(self, shape: Shape) -> str:
-        """What `trm data` says of a data set besides its counts, in one line; empty for nothing.
+        """What `trm data` says of a dataset besides its counts, in one line; empty for nothing.
 
         Args:
           shape: the whole manifest.
@@ -153,7 +153,7 @@ class Task(Grouped):
         return None
 
     def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> View:
-        """The examples of a data set and their augmented copies, by default by `augmentation`.
+        """The examples of a dataset and their augmented copies, by default by `augmentation`.
 
         Args:
           dataset: whose examples are shown.
@@ -326,7 +326,7 @@ class Task(Grouped):
         return tokens.reshape(board.rows, board.columns)
 
     def check_pair(self, trained: Shape, scored: Shape) -> None:
-        """Checks that a model trained on one data set may be scored on another.
+        """Checks that a model trained on one dataset may be scored on another.
 
         Raises:
           UserError: the score would mean nothing, as the model has seen the answers.

@@ -32,7 +32,7 @@ def build(source, train=0, heldout=0, test=0, seed=0, **settings):
 
 
 def written(dataset):
-    """All pairs of a data set as text, in order."""
+    """All pairs of a dataset as text, in order."""
     shape = dataset.manifest
     both = zip(dataset.inputs, dataset.labels, strict=True)
     return sorted((TASK.write(shape, q), TASK.write(shape, a)) for q, a in both)

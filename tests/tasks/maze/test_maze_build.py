@@ -1,4 +1,4 @@
-"""Maze data sets: from files read exactly or refused with the line, and from the generator."""
+"""Maze datasets: from files read exactly or refused with the line, and from the generator."""
 
 import gzip
 import json

@@ -44,11 +44,11 @@ class Futoshiki:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Futoshiki":
-        """Reads the side from a data set's manifest; UserError if it is not there."""
+        """Reads the side from a dataset's manifest; UserError if it is not there."""
         side = manifest.get("side")
         if type(side) is not int:
             raise UserError(
-                f"the data set's manifest has side {side!r}; a Futoshiki needs a whole number, "
+                f"the dataset's manifest has side {side!r}; a Futoshiki needs a whole number, "
                 "for example 5."
             )
         return cls(side)

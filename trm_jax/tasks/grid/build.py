@@ -1,4 +1,4 @@
-"""Builds data sets of pairs of grids."""
+"""Builds datasets of pairs of grids."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ MOST_HELDOUT = 1000
 
 
 def build(task: str, source: str, counts: Mapping[str, int], settings: Any, seed: int) -> Dataset:
-    """Builds a data set from a file or a folder; its splits share no question.
+    """Builds a dataset from a file or a folder; its splits share no question.
 
     Args:
       task: name of the task.
@@ -67,7 +67,7 @@ def assembled(
     seed: int,
     source: Mapping[str, Any],
 ) -> Dataset:
-    """A data set of encoded pairs, with splits chosen at random.
+    """A dataset of encoded pairs, with splits chosen at random.
 
     Where the task has symmetries, one of several pairs that are symmetric copies is kept, so that
     no copy of a held-out puzzle is trained on.

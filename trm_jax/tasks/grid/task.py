@@ -28,7 +28,7 @@ Symbols = NDArray[np.str_]
 
 @dataclasses.dataclass(frozen=True)
 class FormSettings(Settings):
-    """What the grids of a data set are, where it is not to be worked out, and how they look."""
+    """What the grids of a dataset are, where it is not to be worked out, and how they look."""
 
     rows: int = setting(
         0, "Rows of a grid; 0 to work it out (1 for sequences).", low=0, high=MOST_SIDE
@@ -150,7 +150,7 @@ class GridTask(Task):
         have = {"digits": len(likeness.alike) > 1, "dihedral": len(likeness.maps) > 1}
         if not have.get(which, any(have.values())):
             self.lacks(
-                f"symmetries of the kind {which!r} in this data set",
+                f"symmetries of the kind {which!r} in this dataset",
                 "build it with --turns or --alike, or leave --copies out",
             )
         return likeness.copies(which, count, seed)

@@ -1,4 +1,4 @@
-"""The form of a data set's grids: rows, columns, and the symbol of each token."""
+"""The form of a dataset's grids: rows, columns, and the symbol of each token."""
 
 import dataclasses
 import functools

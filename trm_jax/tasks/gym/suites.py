@@ -1,8 +1,8 @@
-"""Which of reasoning-gym's data sets are grids, and how their texts become grids and back.
+"""Which of reasoning-gym's datasets are grids, and how their texts become grids and back.
 
 An entry of reasoning-gym is `{"question": text, "answer": text, "metadata": facts}`, and its
 `score_answer(text, entry)` is the judge. To judge an answer to any question, not only to generated
-ones, `Suite.entry` makes the entry of a question anew, with the solver that the data set has.
+ones, `Suite.entry` makes the entry of a question anew, with the solver that the dataset has.
 """
 
 import abc
@@ -19,7 +19,7 @@ Entry = Mapping[str, Any]
 
 
 class Suite(abc.ABC):
-    """One data set as grids.
+    """One dataset as grids.
 
     Attributes:
       sides: smallest, usual and largest size.
@@ -33,7 +33,7 @@ class Suite(abc.ABC):
 
     @abc.abstractmethod
     def parameters(self, side: int) -> dict[str, Any]:
-        """Parameters of the data set that fix the size and the kind of its grids."""
+        """Parameters of the dataset that fix the size and the kind of its grids."""
 
     def defaults(self, side: int) -> dict[str, Any]:
         """Parameters that follow from the size where a user says nothing else."""
@@ -72,7 +72,7 @@ class DigitSquare(Suite):
     turns = True
 
     def __init__(self, side: int) -> None:
-        """Takes the one size that the data set has."""
+        """Takes the one size that the dataset has."""
         self.sides = (side, side, side)  # type: ignore[misc]
 
     def parameters(self, side: int) -> dict[str, Any]:
@@ -117,11 +117,11 @@ class Futoshiki(Suite):
         return _unspaced(entry["answer"].split("\n"))
 
     def text(self, answer: Rows) -> str:
-        """See `Suite`: as the data set draws it."""
+        """See `Suite`: as the dataset draws it."""
         return "\n".join(" ".join(row).replace(".", " ") for row in answer)
 
     def entry(self, dataset: Any, question: Rows) -> Entry | None:
-        """See `Suite`: by backtracking, as the data set's own solver errs (0.1.25)."""
+        """See `Suite`: by backtracking, as the dataset's own solver errs (0.1.25)."""
         board = numbers([row[::2] for row in question[::2]])
         constraints: dict[Any, str] = {}
         for row, line in enumerate(question):
@@ -218,7 +218,7 @@ class Kakurasu(Suite):
 class Transformed(Suite):
     """A matrix of numbers and what becomes of it by a fixed rule; any cell may change.
 
-    The rule is that of the data set's own method.
+    The rule is that of the dataset's own method.
     """
 
     def __init__(

@@ -28,12 +28,12 @@ PATIENCE = 1000
 
 @dataclasses.dataclass(frozen=True)
 class GymSettings(Settings):
-    """One data set of reasoning-gym."""
+    """One dataset of reasoning-gym."""
 
     GROUP: ClassVar[str] = "config.data.gym"
 
     dataset: str = setting(
-        "mini_sudoku", "Which of reasoning-gym's data sets.", choices=tuple(SUITES)
+        "mini_sudoku", "Which of reasoning-gym's datasets.", choices=tuple(SUITES)
     )
     side: int = setting(
         0, "Rows of its boards, where there is a choice; 0 for the usual ones.", low=0, high=100
@@ -58,7 +58,7 @@ class GymTask(GridTask):
     takes_directories = False
 
     def build(self, request: Request) -> Dataset:
-        """See `Task`: from the data set's generator."""
+        """See `Task`: from the dataset's generator."""
         if request.source != "generate":
             raise UserError(
                 f"the puzzles of reasoning-gym are generated, and the source is "
@@ -92,7 +92,7 @@ class GymTask(GridTask):
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """See `Task`: there are none but generated ones."""
-        self.lacks("files of test puzzles", f"give a data set of `trm data gym` in place of {path}")
+        self.lacks("files of test puzzles", f"give a dataset of `trm data gym` in place of {path}")
 
     def shapes(self, settings: Any) -> dict[str, Any]:
         """See `Task`."""
@@ -126,7 +126,7 @@ class GymTask(GridTask):
         return f"{shape['dataset']}{more}; {super().summary(shape)}"
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str]:
-        """See `Task`: by the data set's own verifier."""
+        """See `Task`: by the dataset's own verifier."""
         form, suite = Form.of(shape), SUITES[shape["dataset"]]
         if (answer < BLANK).any() or (form.blank and (answer == BLANK).any()):
             return ["cells are blank"]
@@ -230,7 +230,7 @@ def _dataset(shape: Shape, seed: int = 0) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _made(name: str, side: int, given: tuple[tuple[str, Any], ...], seed: int) -> Any:
-    """A data set of reasoning-gym.
+    """A dataset of reasoning-gym.
 
     Raises:
       UserError: the package is not installed, is too old, or refuses a parameter.

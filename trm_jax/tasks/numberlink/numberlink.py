@@ -46,11 +46,11 @@ class Numberlink:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Numberlink":
-        """Reads side and letters from a data set's manifest; UserError if they are not there."""
+        """Reads side and letters from a dataset's manifest; UserError if they are not there."""
         side, letters = manifest.get("side"), manifest.get("letters")
         if type(side) is not int or type(letters) is not int:
             raise UserError(
-                f"the data set's manifest has side {side!r} and letters {letters!r}; a Numberlink "
+                f"the dataset's manifest has side {side!r} and letters {letters!r}; a Numberlink "
                 "needs whole numbers, for example 5 and 5."
             )
         return cls(side, letters)
