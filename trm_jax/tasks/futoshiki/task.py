@@ -28,14 +28,14 @@ WORDS = ("less than", "greater than", "less than below", "greater than below")
 
 @dataclasses.dataclass(frozen=True)
 class FutoshikiSettings(Settings):
-    """Futoshikis of one size."""
+    """Settings of Futoshiki: size and generation."""
 
     GROUP: ClassVar[str] = "config.data.futoshiki"
 
-    side: int = setting(5, "Rows of cells, and columns.", low=MIN_SIDE, high=MAX_SIDE)
+    side: int = setting(5, "Number of rows and columns of cells.", low=MIN_SIDE, high=MAX_SIDE)
     extra_clues: int = setting(
         0,
-        "Digits and signs put back into each generated, minimal puzzle, at most.",
+        "Max number of digits and signs put back into each generated, minimal puzzle.",
         low=0,
         high=10**5,
     )

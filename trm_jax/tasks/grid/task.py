@@ -28,58 +28,66 @@ Symbols = NDArray[np.str_]
 
 @dataclasses.dataclass(frozen=True)
 class FormSettings(Settings):
-    """What the grids of a dataset are, where it is not to be worked out, and how they look."""
+    """Form and look of the grids of a dataset; what is not set is inferred from the file."""
 
     rows: int = setting(
-        0, "Rows of a grid; 0 to work it out (1 for sequences).", low=0, high=MOST_SIDE
+        0, "Number of rows of a grid (1 for sequences); 0 to infer it.", low=0, high=MOST_SIDE
     )
-    columns: int = setting(0, "Columns of a grid; 0 to work it out.", low=0, high=MOST_SIDE)
+    columns: int = setting(0, "Number of columns of a grid; 0 to infer it.", low=0, high=MOST_SIDE)
     turns: bool = setting(
-        False, "Whether a puzzle that is turned or mirrored, with its answer, is as good."
+        False, "Whether rotated and mirrored puzzles, with their answers, are valid puzzles too."
     )
     alike: str = setting(
         "",
-        "Symbols that may change places everywhere, as in '123' or '1 2 10'; all for all but the "
-        "blank.",
+        "Symbols that may be exchanged in a whole puzzle, as in '123' or '1 2 10'; 'all' for all "
+        "except the blank.",
     )
     looks: str = setting(
         "auto",
-        "Letters on paper, coloured cells, or auto: letters where there are at most 40 symbols.",
+        "How grids are drawn: letters on paper, coloured cells, or letters for at most 40 symbols.",
         choices=LOOKS,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class GridSettings(FormSettings):
-    """Pairs of grids in files."""
+    """Settings of pairs of grids in files."""
 
     GROUP: ClassVar[str] = "config.data.grid"
 
     symbols: str = setting(
-        "", "All symbols, as in '.01' or '. 1 10'; empty to take those that stand in the file."
+        "", "All symbols, as in '.01' or '. 1 10'; empty to take those of the file."
     )
     blank: str = setting(
-        "", "The symbol of a question that answers change, and no other; empty to work it out."
+        "", "The only symbol of a question that answers change; empty to infer it."
     )
     canvas: bool = setting(
-        False, "Whether grids differ in size, and the size of an answer is to be found too."
+        False,
+        "Whether grids differ in size, so that the model also predicts the size of the answer.",
     )
     split: str = setting(
         "auto",
-        "Whether texts hold a cell in each character, or words between spaces or commas.",
+        "What a cell is in a text: a character, or a word between spaces or commas.",
         choices=SPLITS,
     )
-    question: str = setting("", "Column or key of the questions; empty for the usual names.")
-    answer: str = setting("", "Column or key of the answers; empty for the usual names.")
+    question: str = setting(
+        "", "Name of the column or key with the questions; empty for the usual names."
+    )
+    answer: str = setting(
+        "", "Name of the column or key with the answers; empty for the usual names."
+    )
     heldout_share: float = setting(
         0.1,
-        "Share of the puzzles, at most 1,000, that is set aside for choosing checkpoints, where "
-        "their number is given as 0.",
+        "Fraction of the puzzles, at most 1,000, held out for choosing checkpoints if their number "
+        "is 0.",
         low=0,
         below=1,
     )
     test_share: float = setting(
-        0.0, "Share of the puzzles, at most 1,000, that becomes the split test.", low=0, below=1
+        0.0,
+        "Fraction of the puzzles, at most 1,000, set aside for the final score.",
+        low=0,
+        below=1,
     )
 
 

@@ -28,23 +28,21 @@ PATIENCE = 1000
 
 @dataclasses.dataclass(frozen=True)
 class GymSettings(Settings):
-    """One dataset of reasoning-gym."""
+    """Settings of the datasets of reasoning-gym."""
 
     GROUP: ClassVar[str] = "config.data.gym"
 
-    dataset: str = setting(
-        "mini_sudoku", "Which of reasoning-gym's datasets.", choices=tuple(SUITES)
-    )
+    dataset: str = setting("mini_sudoku", "Name of the dataset.", choices=tuple(SUITES))
     side: int = setting(
-        0, "Rows of its boards, where there is a choice; 0 for the usual ones.", low=0, high=100
+        0, "Number of rows of a board, if there is a choice; 0 for the usual one.", low=0, high=100
     )
     parameters: str = setting(
-        "", "More of its parameters, by its own names, as in 'min_empty=6,max_empty=8'."
+        "", "Parameters of the generator, by its own names, as in 'min_empty=6,max_empty=8'."
     )
     symmetries: bool = setting(
         False,
-        "Whether augmented copies are made by the symmetries that the puzzles have; no copy of a "
-        "held-out puzzle is then trained on.",
+        "Whether the puzzles' symmetries give augmented copies; no copy of a held-out puzzle is "
+        "then trained on.",
     )
 
 

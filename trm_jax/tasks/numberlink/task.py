@@ -35,12 +35,14 @@ BLANKS = ".0_"
 
 @dataclasses.dataclass(frozen=True)
 class NumberlinkSettings(Settings):
-    """Numberlinks of one size."""
+    """Settings of Numberlink: size and generation."""
 
     GROUP: ClassVar[str] = "config.data.numberlink"
 
-    side: int = setting(5, "Rows of a grid, and its columns.", low=MIN_SIDE, high=MAX_SIDE)
-    letters: int = setting(5, "Pairs of letters in a puzzle, at most.", low=1, high=len(LETTERS))
+    side: int = setting(5, "Number of rows and columns of a grid.", low=MIN_SIDE, high=MAX_SIDE)
+    letters: int = setting(
+        5, "Max number of pairs of letters in a puzzle.", low=1, high=len(LETTERS)
+    )
 
 
 class NumberlinkTask(Task):
