@@ -1,4 +1,4 @@
-"""The settings of a dataset: those that all tasks share, and the group of the chosen task."""
+"""The settings of a dataset: those of all tasks, and the group of the chosen task."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -21,8 +21,8 @@ class DataConfig(Settings):
     """Where the puzzles come from.
 
     Attributes:
-      options: settings of the task, of type `Task.settings`; None stands for their defaults. In
-        nested data and on the command line they are the group config.data.TASK.
+      options: settings of the task, of type `Task.settings`; None for their defaults. In nested
+        data and on the command line they are the group config.data.TASK.
     """
 
     GROUP: ClassVar[str] = "config.data"
@@ -95,7 +95,7 @@ class DataConfig(Settings):
         return {**super().to_dict(), self.task: self.options.to_dict()}
 
     def request(self) -> Request:
-        """The dataset that it asks for."""
+        """The request for the dataset that the settings describe."""
         return Request(
             source=self.path,
             train=self.base_examples,
