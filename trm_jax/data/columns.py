@@ -72,7 +72,7 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
     names = [name.strip(_AROUND).lower() for name in first]
     for name, count in Counter(names).items():
         if count > 1 and name in (*QUESTION_NAMES, *ANSWER_NAMES):
-            raise UserError(f"{path}, line 1: column '{name}' stands there twice; keep one.")
+            raise UserError(f"{path}, line 1: there are two columns '{name}'; keep one.")
     places = []
     for known in (QUESTION_NAMES, ANSWER_NAMES):
         found = [names.index(name) for name in known if name in names]
@@ -110,7 +110,7 @@ def named_place(names: Sequence[str], told: str, known: Sequence[str], where: st
             "name the column that holds it, with --question or --answer."
         )
     if bare.count(found) > 1:
-        raise UserError(f"{where}: column {found!r} stands there twice; keep one.")
+        raise UserError(f"{where}: there are two columns {found!r}; keep one.")
     return bare.index(found)
 
 

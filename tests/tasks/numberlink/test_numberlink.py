@@ -187,9 +187,9 @@ def test_each_broken_rule_is_named(row, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("C", "."), "contradicts itself: letter C stands there once"),
-        (("C", "D"), "contradicts itself: letter C stands there once"),
-        ((".....", "A...."), "contradicts itself: letter A stands there 3 times"),
+        (("C", "."), "contradicts itself: letter C appears once"),
+        (("C", "D"), "contradicts itself: letter C appears once"),
+        ((".....", "A...."), "contradicts itself: letter A appears 3 times"),
     ],
 )
 def test_puzzles_without_a_solution_are_told(change, words):
