@@ -1,4 +1,4 @@
-"""Pairs of grids from files as a task: whatever the questions and answers are."""
+"""The task of pairs of grids from files."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -92,7 +92,7 @@ class GridSettings(FormSettings):
 
 
 class GridTask(Task):
-    """A grid of symbols for each grid of symbols; the rules are unknown, and only labels tell."""
+    """Maps grids of symbols to grids of symbols; it has no rules, only labels."""
 
     name = "grid"
     settings: ClassVar[type[Settings]] = GridSettings
@@ -112,11 +112,11 @@ class GridTask(Task):
         return build.build_test(path, shape, GridSettings(**names))
 
     def shapes(self, settings: Any) -> dict[str, Any] | None:
-        """See `Task`: known from the pairs alone."""
+        """See `Task`: None, since the form is inferred from the pairs."""
         return None
 
     def summary(self, shape: Shape) -> str:
-        """See `Task`: what was worked out."""
+        """See `Task`: the inferred form."""
         form = Form.of(shape)
         size = f"{form.rows}x{form.columns} cells"
         changed = f"answers change {' '.join(form.open)!r} alone" if form.open else ""
@@ -136,7 +136,7 @@ class GridTask(Task):
         return np.random.default_rng(0).choice(tokens, (count, form.cells))
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int] | None:
-        """See `Task`: by the symmetries that the settings name."""
+        """See `Task`: with the symmetries of the settings."""
         likeness = Likeness.of(shape)
         if not likeness:
             return None
@@ -148,7 +148,7 @@ class GridTask(Task):
         return augment, likeness.words
 
     def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> View:
-        """See `Task`: without symmetries there is the original alone, whatever `copies` is."""
+        """See `Task`: without symmetries only the originals, whatever `copies` is."""
         some = bool(Likeness.of(dataset.manifest))
         return super().view(dataset, copies if some else 0, seed, train=train)
 
@@ -177,7 +177,7 @@ class GridTask(Task):
         return ("", form.blank, *form.alphabet, *[""] * form.canvas)
 
     def read_all(self, shape: Shape, text: str) -> list[Given]:
-        """See `Task`: plain text, the question column of a table, or JSON Lines."""
+        """See `Task`: plain text, a table's column of questions, or JSON Lines."""
         return grid_text.read_all(Form.of(shape), text)
 
     def write(self, shape: Shape, tokens: Tokens) -> str:
@@ -195,7 +195,7 @@ class GridTask(Task):
         return grid_text.lay(form, rows_of(texts, style, "the puzzle", "question"))
 
     def write_array(self, shape: Shape, tokens: Tokens) -> NDArray[Any]:
-        """See `Task`: whole numbers where all symbols are, else texts."""
+        """See `Task`: integers if all symbols are whole numbers, otherwise texts."""
         form, names = Form.of(shape), [token.text for token in self.board(shape).tokens]
         grid = self.grid(shape, tokens)
         known = not form.numbers or np.isin(grid, list(form.tokens.values())).all()
@@ -203,18 +203,18 @@ class GridTask(Task):
         return texts.astype(np.int64) if form.numbers and known else texts
 
     def rules(self, question: Symbols, answer: Symbols) -> list[str] | None:
-        """Which rules an answer breaks, in words; None, as here, where the rules are unknown.
+        """The rules that an answer breaks, as text; None, as here, if there are no rules.
 
-        A subclass in a plugin can know them. That givens are kept is checked before.
+        A subclass in a plugin can override this. It is called for answers that keep the givens.
 
         Args:
-          question: texts [rows, columns], a symbol each; "" where a canvas has no cell.
-          answer: likewise; "" where the model wrote nothing.
+          question: symbols, texts [rows, columns]; "" for cells outside of the grid.
+          answer: symbols, texts [rows, columns]; "" for cells without a symbol.
         """
         return None
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str] | None:
-        """See `Task`: an answer that changes what is given is wrong; then the rules are asked."""
+        """See `Task`: an answer that changes a given is wrong; otherwise the rules decide."""
         form = Form.of(shape)
         kept = form.canvas or np.isin(question, form.open_tokens()) | (question == answer)
         if not np.all(kept):
@@ -222,7 +222,7 @@ class GridTask(Task):
         return self.rules(self._symbols(form, question), self._symbols(form, answer))
 
     def accepts(self, shape: Shape, questions: Tokens, answers: Tokens) -> NDArray[np.bool_] | None:
-        """See `Task`; None where the rules are unknown, whatever is said of givens."""
+        """See `Task`: None if there are no rules."""
         form = Form.of(shape)
         if self.rules(self._symbols(form, questions[0]), self._symbols(form, answers[0])) is None:
             return None
@@ -245,5 +245,5 @@ class GridTask(Task):
         return board_of(Form.of(shape), str(shape.get("looks", "auto")))
 
     def grid(self, shape: Shape, tokens: Tokens) -> Grid:
-        """See `Task`: of a canvas the grid in its corner."""
+        """See `Task`: on a canvas, the grid in its corner."""
         return grid_text.crop(Form.of(shape), tokens)
