@@ -86,12 +86,12 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
     return Columns(places[0], places[1], len(first), padded=padded)
 
 
-def named_place(names: Sequence[str], told: str, known: Sequence[str], where: str) -> int:
+def named_place(names: Sequence[str], given: str, known: Sequence[str], where: str) -> int:
     """The index of a column by its name.
 
     Args:
       names: names of all columns, in any case, possibly with quotes and spaces around them.
-      told: the name that the user gave; empty to look for the known names.
+      given: the name that the user gave; empty to look for the known names.
       known: the usual names of the column.
       where: place of the names, for errors.
 
@@ -99,11 +99,11 @@ def named_place(names: Sequence[str], told: str, known: Sequence[str], where: st
       UserError: there is no such column, or there are two.
     """
     bare = [name.strip(_AROUND).lower() for name in names]
-    wanted = [told.strip().lower()] if told else known
+    wanted = [given.strip().lower()] if given else known
     found = next((name for name in wanted if name in bare), None)
     listed = ",".join(name.strip(_AROUND) for name in names)[:80]
-    if found is None and told:
-        raise UserError(f"{where}: there is no column {told!r} in {listed!r}; give one of these.")
+    if found is None and given:
+        raise UserError(f"{where}: there is no column {given!r} in {listed!r}; give one of these.")
     if found is None:
         raise UserError(
             f"{where}: there is no column {known[0]!r} (or {', '.join(known[1:])}) in {listed!r}; "

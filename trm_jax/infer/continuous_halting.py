@@ -102,12 +102,12 @@ class ContinuousHalting(Continuous):
         # puzzles without their own row use row 0 of the table
         ids = jnp.zeros((self.rows,), jnp.int32)
         table_rows = puzzle_table.lookup(weights.table, ids, self.mesh)
-        nobody = jnp.zeros((self.rows,), bool)
+        no_rows = jnp.zeros((self.rows,), bool)
         start = _Loop(
             rows=_Rows(attempts, inputs, busy),
             taken=jnp.zeros((), jnp.int32),
-            done=nobody,
-            confident=nobody,
+            done=no_rows,
+            confident=no_rows,
             halt_logits=jnp.zeros((self.rows,), jnp.float32),
             record=self._empty_record() if record else (),
         )

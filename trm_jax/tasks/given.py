@@ -70,7 +70,7 @@ def only(found: Sequence[Given]) -> NDArray[np.uint8]:
       UserError: there is no puzzle, or more than one.
     """
     if len(found) != 1:
-        raise UserError(f"the text holds {len(found) or 'no'} puzzles, and one was asked for.")
+        raise UserError(f"the text has {len(found) or 'no'} puzzles, and exactly one is needed.")
     return found[0].tokens
 
 

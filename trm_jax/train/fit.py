@@ -1,6 +1,6 @@
 """Fits puzzle-table rows of unseen puzzles, and optionally the network, on demonstrations.
 
-An untrained row is zero and tells the network nothing about the puzzle (published analyses: about
+An untrained row is zero and contains no information about the puzzle (published analyses: about
 0 % of ARC's tests are solved with it). Here the rows are trained on the puzzle's demonstrations in
 the same way as in training, starting from trained weights; by default the network is frozen.
 """

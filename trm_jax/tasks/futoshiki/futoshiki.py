@@ -14,7 +14,7 @@ BLANK = 1
 SIGNS = "<>^v"
 """The signs; each points to the smaller digit: left, right, above, below."""
 GAP = " "
-"""Between two cells without a sign, and between four cells."""
+"""The character between two cells without a sign, and between four cells."""
 MIN_SIDE, MAX_SIDE = 2, 9
 _WORDS = ("less than", "greater than", "less than", "greater than")
 

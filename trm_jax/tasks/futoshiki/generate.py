@@ -55,7 +55,7 @@ def generate(
     if len(pairs) < count:
         raise UserError(
             f"only {len(pairs)} different puzzles of side {puzzle.side} were found with "
-            f"extra_clues={extra_clues}, and {count} are asked for; ask for fewer or raise "
+            f"extra_clues={extra_clues}, and {count} were requested; request fewer, or increase "
             "extra_clues."
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, puzzle.cells)

@@ -47,7 +47,7 @@ def generate(puzzle: Numberlink, seed: int, count: int) -> tuple[Tokens, Tokens]
     if len(pairs) < count:
         raise UserError(
             f"only {len(pairs)} different puzzles of side {puzzle.side} with up to "
-            f"{puzzle.letters} letters were found, and {count} are asked for; ask for fewer, or "
+            f"{puzzle.letters} letters were found, and {count} were requested; request fewer, or "
             "for another side or more letters."
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, puzzle.cells)
