@@ -272,7 +272,7 @@ def _tokens(
         row, cell = (int(index) for index in np.argwhere(tokens == 0)[0])
         raise UserError(
             f"{path}, line {_line(path, done + row, kind)}: character {texts[row][cell]!r} at "
-            f"place {cell + 1} of the {name} is no cell; use {kind.symbols}."
+            f"place {cell + 1} of the {name} is not a symbol; use {kind.symbols}."
         )
     return np.frombuffer(raw, np.uint8).reshape(-1, kind.cells), tokens
 

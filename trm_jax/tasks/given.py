@@ -99,8 +99,8 @@ def joined_lines(text: str, rows: int, columns: int, known: Mapping[str, int]) -
         if place:
             raise BadLineError(
                 number,
-                f"character {line[place - 1]!r} at place {place} of the puzzle is no cell; use "
-                f"{''.join(known)}.",
+                f"character {line[place - 1]!r} at place {place} of the puzzle is not a symbol; "
+                f"use {''.join(known)}.",
                 alone=alone,
             )
         wanted = (columns,) if grid else (cells, columns)

@@ -75,7 +75,7 @@ def test_puzzles_follow_from_the_seed_and_differ_under_every_symmetry():
     images = all_symmetries(FOUR)
     names = {images.apply(np.tile(q, (16, 1)))[k].tobytes() for q in QUESTIONS for k in range(16)}
     assert len(names) > 15 * len(QUESTIONS)
-    with pytest.raises(UserError, match="only .* different puzzles of side 2 .* ask for fewer"):
+    with pytest.raises(UserError, match="only .* different puzzles of side 2 .* request fewer"):
         generate(Futoshiki(2), 0, 50)
     with pytest.raises(UserError, match="neither may be negative"):
         generate(FOUR, 0, -1)
@@ -143,7 +143,7 @@ def test_text_comes_back_as_it_was_written():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (TEXT.replace("3", "5"), "line 4: character '5' at place 5 is no cell; use 1 to 4"),
+        (TEXT.replace("3", "5"), "line 4: character '5' at place 5 is not a symbol; use 1 to 4"),
         (TEXT.replace(".<. . .", ".^. . ."), "line 2: character '\\^' at place 2 is between"),
         (TEXT.replace("      v\n", " v\n"), "line 3: character 'v' at place 2 is between two"),
         (TEXT.replace("      v\n", "        v\n"), "line 3: the row of signs has 9 characters"),
@@ -152,7 +152,7 @@ def test_text_comes_back_as_it_was_written():
         (TEXT.replace("  ^ ^ v\n", "  ^\n    ^\n"), "line 8: .* below another such row"),
         (".<. . .\n. . . .", "line 1: the puzzle has 2 rows of cells instead of 4"),
         (". . .", "^the line has 5 characters"),
-        ("", "the text holds no puzzles"),
+        ("", "the text has no puzzles"),
     ],
 )
 def test_malformed_text_is_refused_with_line_and_reason(text, words):

@@ -104,7 +104,7 @@ def _cells(line: _Line, puzzle: Futoshiki, before: int = 0) -> Tokens:
     for place, character in enumerate(line.text):
         if place % 2 == 0 and character not in known:
             raise line.bad(
-                f"character {character!r} at place {before + place + 1} is no cell; use "
+                f"character {character!r} at place {before + place + 1} is not a symbol; use "
                 f"{puzzle.digits[0]} to {puzzle.digits[-1]}, and '.' for a blank."
             )
         if place % 2 and character not in between:

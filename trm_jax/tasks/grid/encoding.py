@@ -127,8 +127,8 @@ def _size(read: Sequence[_Read], wanted: Wanted) -> tuple[int, int]:
         one = wanted.rows or wanted.columns
         if cells % one:
             raise UserError(
-                f"{read[0].place}: the question has {cells} cells, which are no whole number of "
-                f"{'rows' if wanted.rows else 'columns'} of {one}; give the right number."
+                f"{read[0].place}: the question has {cells} cells, which cannot be split into "
+                f"{one} {'rows' if wanted.rows else 'columns'}; give the right number."
             )
         return (one, cells // one) if wanted.rows else (cells // one, one)
     side = int(cells**0.5)
@@ -176,7 +176,7 @@ def _laid_out(read: Sequence[_Read], form: Form, what: str, around: int) -> Toke
             cells = bytes(map(tokens.__getitem__, chain.from_iterable(rows)))
         except KeyError as error:
             raise UserError(
-                f"{each.place}: {error.args[0]!r} in the {what} is no symbol; use "
+                f"{each.place}: {error.args[0]!r} in the {what} is not a symbol; use "
                 f"{' '.join(form.symbols)}."
             ) from error
         grid = np.frombuffer(cells, np.uint8)

@@ -56,7 +56,7 @@ def lay(form: Form, rows: Rows) -> Tokens:
         if symbol not in form.tokens:
             sort = "symbol" if form.words else "character"
             raise UserError(
-                f"{sort} {symbol!r} at place {place} of the puzzle is no cell; use "
+                f"{sort} {symbol!r} at place {place} of the puzzle is not a symbol; use "
                 f"{(' ' if form.words else '').join(form.symbols)}."
             )
     size = len(rows), len(rows[0])
