@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What two answers without a model score on a data set, in the terms of `trm eval`.
+"""Scores of two baselines without a model on a dataset, as in `trm eval`.
 
     python benchmarks/baselines.py runs/NAME/data [--split heldout]
 
-"question" answers with the question as it stands; "constant" fills each open cell with the token
-that is most frequent there in the answers of the training puzzles. Prints one JSON line.
+"question" takes the question itself as the answer; "constant" fills each open cell with the token
+that is most frequent in this cell in the answers of the training puzzles. Prints one JSON line.
 """
 
 import argparse
@@ -19,11 +19,11 @@ from trm_jax.tasks.task import task_of
 
 
 def baselines(dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
-    """Shares of exact answers and of right cells of each baseline.
+    """Exact accuracy and cell accuracy of each baseline.
 
     Args:
-      dataset: with a training split.
-      split: whose puzzles are scored.
+      dataset: a dataset with a training split.
+      split: name of the split to score.
     """
     task = task_of(dataset.manifest)
     open_tokens = task.board(dataset.manifest).open_tokens
@@ -37,7 +37,7 @@ def baselines(dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
 
 
 def _scores(answers: NDArray[np.uint8], labels: NDArray[np.uint8]) -> dict[str, float]:
-    """As an evaluation counts: pads of an answer are not scored."""
+    """Scores as an evaluation does; padding in labels is not scored."""
     scored = labels > 0
     right = (answers == labels) & scored
     exact = float((right == scored).all(1).mean())
@@ -46,9 +46,9 @@ def _scores(answers: NDArray[np.uint8], labels: NDArray[np.uint8]) -> dict[str, 
 
 
 def main() -> None:
-    """Prints the scores of a data set directory."""
+    """Prints the scores of a dataset directory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", help="a data set directory, as `trm data` writes it")
+    parser.add_argument("data", help="dataset directory of `trm data`")
     parser.add_argument("--split", default="heldout")
     options = parser.parse_args()
     print(json.dumps(baselines(load(options.data), options.split)))

@@ -1,15 +1,14 @@
-r"""How much `trm serve` takes: puzzles per second, latency, refusals; what it does with nonsense.
+r"""Load test of `trm serve`: puzzles per second, latency, refusals, malformed requests.
 
     python benchmarks/serve_load.py --model sudoku-6x6-lattice --clients 64 --puzzles 1,8 --baseline
     python benchmarks/serve_load.py --url http://127.0.0.1:8000 --clients 64 --seconds 20
     python benchmarks/serve_load.py --url http://127.0.0.1:8000 --malformed 1000
 
-Starts a server of its own on a free port, unless it is given the address of one. Each client sends
-one request after the other. `--baseline` afterwards runs the fixed queue of `trm eval --halt` (of a
-lattice model its search) on the same puzzles with the same batch in a process of its own, and
-prints the ratio, by the clock and by processor seconds; on a machine that others use, only the
-second means much. The client speaks HTTP by itself: client libraries take more time for a request
-than the server does, on the same cores.
+Starts a server on a free port, unless --url names a running one. Each client sends one request
+after another. `--baseline` then runs the fixed queue of `trm eval --halt` (for a lattice model, its
+search) in a separate process, on the same puzzles with the same batch, and prints the ratios of
+puzzles per second and per processor second; on a shared machine only the latter is meaningful. The
+script has its own HTTP client, since client libraries take more time per request than the server.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from urllib.parse import urlsplit
 
 
 class Client:
-    """One connection, which is opened again where the server closes it."""
+    """One connection, which is opened again after the server closes it."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -77,13 +76,13 @@ def solving(puzzles: Any) -> bytes:
 
 
 async def sample(url: str, count: int = 200) -> list[str]:
-    """Puzzles that the server draws."""
+    """Puzzles from the server's `/api/random`."""
     client = Client(url)
     return [json.loads(await client.get("/api/random"))["text"] for _ in range(count)]
 
 
 class Meter(NamedTuple):
-    """Of a server: processor seconds, resident memory, steps of its batch, and of busy rows."""
+    """A server's processor seconds, resident memory in bytes, steps, and slots."""
 
     process_cpu_seconds_total: float
     process_resident_memory_bytes: float
@@ -93,12 +92,12 @@ class Meter(NamedTuple):
 
     @property
     def mib(self) -> float:
-        """Resident memory."""
+        """Resident memory in MiB."""
         return round(self.process_resident_memory_bytes / 2**20, 1)
 
 
 async def process(url: str) -> Meter:
-    """What a server's metrics say."""
+    """Reads a server's metrics."""
     text = (await Client(url).get("/metrics")).decode()
     found = [re.search(rf"^{name} (\S+)", text, re.MULTILINE) for name in Meter._fields]
     return Meter(*(float(each[1]) if each else float("nan") for each in found))
@@ -107,7 +106,7 @@ async def process(url: str) -> Meter:
 async def load(
     url: str, puzzles: list[str], clients: int, each: int, seconds: float
 ) -> dict[str, Any]:
-    """Requests of `each` puzzles from so many clients for some seconds."""
+    """Sends requests of `each` puzzles from several clients at once for some seconds."""
     statuses: Counter[int] = Counter()
     latencies: list[float] = []
     solved = answered = 0
@@ -119,7 +118,7 @@ async def load(
             start = time.perf_counter()
             status, headers, body = await client.send(solving(draw.choices(puzzles, k=each)))
             if time.perf_counter() > end:
-                break  # what ends after the others says nothing of a full server
+                break  # the server was no longer full
             statuses[status] += 1
             if status == 200:
                 latencies.append(time.perf_counter() - start)
@@ -158,7 +157,7 @@ async def load(
 
 
 def nonsense(number: int, puzzle: str) -> bytes:
-    """A malformed request; of each kind there are many."""
+    """Makes a malformed request; there are 23 kinds with random variations."""
     draw = random.Random(number)
     noise = draw.randbytes(draw.randrange(1, 400))
     deep = 10 ** draw.randrange(1, 5)
@@ -192,7 +191,7 @@ def nonsense(number: int, puzzle: str) -> bytes:
 
 
 async def malformed(url: str, puzzle: str, count: int) -> dict[str, Any]:
-    """Sends malformed requests one after the other; statuses, and how memory has grown."""
+    """Sends malformed requests one after another; returns statuses and memory before and after."""
     statuses: Counter[int] = Counter()
     client = Client(url)
     before = (await process(url)).mib
@@ -220,7 +219,7 @@ async def malformed(url: str, puzzle: str, count: int) -> dict[str, Any]:
 
 @contextmanager
 def server(arguments: list[str]) -> Iterator[str]:
-    """A server on a free port, as long as it is needed."""
+    """Runs a server on a free port while the context is open; yields its URL."""
     command = [sys.executable, "-m", "trm_jax", "serve", "--port", "0", *arguments]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -235,7 +234,7 @@ def server(arguments: list[str]) -> Iterator[str]:
 
 
 def baseline(options: argparse.Namespace) -> dict[str, float]:
-    """Puzzles per second of the fixed queue, in this process."""
+    """Measures the puzzles per second of the fixed queue, in this process."""
     import functools
 
     import jax
@@ -287,17 +286,23 @@ def baseline(options: argparse.Namespace) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs what is asked for; prints one JSON object a line."""
+    """Runs the measurements; prints one JSON object per line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--url", help="of a server that runs already")
+    parser.add_argument("--url", help="URL of a running server")
     parser.add_argument("--model", help="released model, to start a server")
     parser.add_argument("--workdir", help="work directory, to start a server")
-    parser.add_argument("--batch_size", type=int, default=32, help="slots of that server")
-    parser.add_argument("--steps_per_call", type=int, default=4, help="of that server")
-    parser.add_argument("--clients", type=int, default=64, help="at the same time")
-    parser.add_argument("--puzzles", default="1", help="puzzles a request, as in 1,8")
-    parser.add_argument("--seconds", type=float, default=10, help="for each of these")
-    parser.add_argument("--malformed", type=int, default=0, help="malformed requests instead")
+    parser.add_argument("--batch_size", type=int, default=32, help="slots of the server")
+    parser.add_argument(
+        "--steps_per_call", type=int, default=4, help="steps per call of the server"
+    )
+    parser.add_argument(
+        "--clients", type=int, default=64, help="number of clients at the same time"
+    )
+    parser.add_argument("--puzzles", default="1", help="puzzles per request, as in 1,8")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of each measurement")
+    parser.add_argument(
+        "--malformed", type=int, default=0, help="send this many malformed requests instead"
+    )
     parser.add_argument("--baseline", action="store_true", help="compare with the fixed queue")
     parser.add_argument("--only_baseline", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -324,7 +329,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, url: str) -> list[dict[str, Any]]:
-    """Measures a server, printing each result."""
+    """Measures a server and prints each result."""
     puzzles = asyncio.run(sample(url))
     if options.malformed:
         print(json.dumps(asyncio.run(malformed(url, puzzles[0], options.malformed))))

@@ -3,12 +3,12 @@ r"""Pairs of grids from your own file: a task without code.
     trm train --config experiments/grid.py:VARIANT --config.data.path=FILE --workdir runs/NAME
 
 variant  puzzles                                   what for
-small    any file or folder of pairs of grids      minutes on a laptop's CPU, up to some 100 cells
-large    the same, many and large                  one GPU or more; the published recipe
+small    pairs of grids of up to some 100 cells    minutes on a laptop's CPU
+large    more and larger pairs of grids            one GPU or more; the published recipe
 
-FILE is a CSV, JSON, JSON Lines or .npz file of questions and answers, a folder of them, or a data
-set that `trm data grid` made; docs/how-to/own-task.md goes through it. A tenth of the puzzles, at
-most 1,000, is set aside. Each variant's page is its function's docstring.
+FILE is a CSV, JSON, JSON Lines or .npz file of questions and answers, a folder of such files, or a
+dataset of `trm data grid`; docs/how-to/own-task.md is a walkthrough. A tenth of the puzzles, at
+most 1,000, is held out. The docstrings of the variants have what was measured.
 """
 
 from ml_collections import ConfigDict
@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 OWN = {
     "data": {"task": "grid", "path": "", "base_examples": 0, "heldout_examples": 0},
 }
-"""The defaults that both variants change: all of the file's puzzles are used."""
+"""Settings of both variants: 0 stands for all puzzles of the file and the default share."""
 
 
 def get_config(variant: str = "small") -> ConfigDict:
@@ -35,9 +35,9 @@ def small(config: ConfigDict) -> None:
 
     Command: trm train --config grid:small --config.data.path=binary.csv --workdir runs/binary
     2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0, on the 4,000 binary puzzles
-    of docs/how-to/own-task.md: 2,000 updates in 389 s of processor time; of 400 held-out puzzles,
-    on which the checkpoint was chosen too, 91.5 % are right at depth 8. With --turns --alike 01 and
-    1,200 updates (226 s) 96.0 %.
+    of docs/how-to/own-task.md: 2,000 updates in 389 s of processor time; 91.5 % of 400 held-out
+    puzzles, on which the checkpoint was chosen too, are right at depth 8. With a dataset built with
+    --turns --alike 01, 96.0 % after 1,200 updates (226 s).
     """
     config.batch_size = 64
     config.eval_batch_size = 256
@@ -52,8 +52,8 @@ def small(config: ConfigDict) -> None:
 
 
 def large(config: ConfigDict) -> None:
-    """The published attention recipe, which takes larger grids than the MLP.
+    """The published attention recipe, for larger grids than the MLP.
 
-    Ours: not yet run.
+    Not yet run.
     """
     config.update({"model": {"mixer": "attention", "positions": "rotary"}})

@@ -1,4 +1,6 @@
-r"""Grids of reasoning-gym, generated and judged by that package (docs/how-to/reasoning-gym.md).
+r"""Grids of reasoning-gym, which generates puzzles and verifies answers.
+
+docs/how-to/reasoning-gym.md describes the task.
 
     trm train --config experiments/gym.py --config.data.gym.dataset=NAME --workdir runs/NAME
 
@@ -23,8 +25,8 @@ def small(config: ConfigDict) -> None:
 
     Command: trm train --config gym:small --workdir runs/gym
     2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0, reasoning-gym 0.1.25's
-    mini_sudoku: 500 updates in 76 s of processor time; of 200 held-out puzzles 98.0 % are right at
-    depth 8 after 200 updates, all from 300 on.
+    mini_sudoku: 500 updates in 76 s of processor time; at depth 8, 98.0 % of 200 held-out puzzles
+    are right after 200 updates, and all from 300 on.
     """
     config.batch_size = 64
     config.eval_batch_size = 256

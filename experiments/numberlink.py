@@ -1,8 +1,8 @@
-"""Numberlink: like letters joined by paths that fill the grid, on a CPU.
+"""Numberlink: equal letters are joined by paths that fill the grid, on a CPU.
 
     trm train --config experiments/numberlink.py:small --workdir runs/NAME [--config.a.b=value]
 
-What is measured stands in the variant's docstring; more on the task is in docs/how-to/puzzles.md.
+The variant's docstring has what was measured; docs/how-to/puzzles.md describes the task.
 """
 
 from ml_collections import ConfigDict
@@ -23,12 +23,11 @@ def small(config: ConfigDict) -> None:
 
     Command: trm train --config experiments/numberlink.py:small --workdir runs/numberlink
              trm eval --workdir runs/numberlink
-    2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0 alone: 2,400 updates in 271
-    seconds of processor time with generator and evaluations; of 500 held-out puzzles, on
-    which checkpoint and settings were chosen too, 89.2 % are right at depth 1, 96.0 % at 3,
-    95.0 % at 8.
-    A run of 1,200 updates: 57.8 % at 8. Copying the question, or the best
-    constant in each open cell: 0 %.
+    2026-11-26, 2 shared cores of an Intel Xeon virtual machine, seed 0 only: 2,400 updates in 271
+    seconds of processor time, with evaluations and generating the puzzles. Of 500 held-out puzzles,
+    on which the checkpoint and the settings were chosen too, 89.2 % are right at depth 1, 96.0 % at
+    3 and 95.0 % at 8. A run of 1,200 updates: 57.8 % at 8. Both baselines of
+    benchmarks/baselines.py: 0 %.
     """
     config.steps = 2400
     config.batch_size = 32

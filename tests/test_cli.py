@@ -335,7 +335,7 @@ def test_module_is_the_command():
     assert done.returncode == 2 and done.stderr.startswith("trm: ") and not done.stdout
 
 
-def test_halting_that_never_believes_is_the_fixed_depth(capsys, workdir):
+def test_halting_that_is_never_confident_is_the_fixed_depth(capsys, workdir):
     results = []
     for rule in ([], ["--halt", "--halt-threshold=0.9999999"]):
         assert main(["eval", f"--workdir={workdir}", "--steps=4", "--json", *rule]) == 0

@@ -21,7 +21,7 @@ from trm_jax.tasks.task import TASKS, Task
 HERE = Path(__file__).parent / "plugins"
 CONFIG = str(HERE / "latin_config.py")
 PLUGINS = f"--plugin={HERE / 'latin.py'},{HERE / 'pool.py'}"
-PUZZLE = "ABC.CDA.AB.DBA.C"  # replaced by one of the data set where it has to be right
+PUZZLE = "ABC.CDA.AB.DBA.C"  # replaced by one of the dataset where it has to be right
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -19,7 +19,7 @@ _PLACES = {
     "Solved": "trm_jax.serving.forms",
     "UserError": "trm_jax.core.errors",
 }
-"""Where each public name is; found when it is asked for, as importing JAX takes a second."""
+"""Module of each public name, which is imported on first use, since JAX takes a second."""
 
 
 def __getattr__(name: str) -> Any:

@@ -62,7 +62,7 @@ def test_round_trip_through_json():
         ({"stepz": 5}, "config.stepz", "did you mean config.steps?"),
         ({"lr": 5}, "config.lr", "did you mean config.optimizer.lr or config.table.lr?"),
         ({"model": {"widht": 5}}, "config.model.widht", "did you mean config.model.width?"),
-        # the data set decides these two
+        # the dataset decides these two
         (
             {"model": {"vocab": 5}},
             "config.model.vocab",

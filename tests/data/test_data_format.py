@@ -1,4 +1,4 @@
-"""The data set on disk: whole, verified, or refused."""
+"""The dataset on disk: whole, verified, or refused."""
 
 import json
 

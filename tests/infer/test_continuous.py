@@ -55,7 +55,7 @@ def ask_all(program, asked, record=False, at_once=2):
 
 @functools.cache
 def compiled(devices=1):
-    halt = Halt(most=DEPTH, threshold=MIDDLE)
+    halt = Halt(max_steps=DEPTH, threshold=MIDDLE)
     state = jax.tree.map(jnp.asarray, weights())
     return ContinuousHalting(MODEL, state, make_mesh(devices), 4, halt, 3)
 
@@ -80,7 +80,7 @@ def test_answers_are_those_of_the_queue(inputs):
     assert len(set(wanted.steps.tolist())) > 1, "else nothing would be refilled between others"
     np.testing.assert_array_equal(found["answers"], wanted.answers)
     np.testing.assert_array_equal(found["steps"], wanted.steps)
-    np.testing.assert_array_equal(found["confident"], wanted.believed)
+    np.testing.assert_array_equal(found["confident"], wanted.confident)
     logits = np.log(found["confidence"] / (1 - found["confidence"]))
     np.testing.assert_allclose(logits, wanted.halt_logits, atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""Halting with refill: the answers of a fixed rollout at the step where each was believed."""
+"""Halting with refill: the answers of a fixed rollout, at the first confident step of each."""
 
 import functools
 
@@ -38,10 +38,10 @@ def by_hand(question, halt):
     """The step at which a question of the fixed rollout would have been taken."""
     answers, logits = (part[:, question % 8] for part in fixed())
     sure = 1 / (1 + np.exp(-logits.astype(np.float64))) > halt.threshold
-    for step in range(halt.most):
+    for step in range(halt.max_steps):
         row = answers[max(step + 1 - halt.patience, 0) : step + 1]
         steady = len(row) == halt.patience and (row == row[0]).all()
-        if (sure[step] and steady and step + 1 >= halt.least) or step + 1 == halt.most:
+        if (sure[step] and steady and step + 1 >= halt.min_steps) or step + 1 == halt.max_steps:
             return step + 1
     raise AssertionError
 
@@ -52,11 +52,11 @@ MIDDLE = float(1 / (1 + np.exp(-np.median(fixed()[1]))))
 @pytest.mark.parametrize(
     "halt",
     [
-        Halt(most=DEPTH, threshold=1.0),
-        Halt(most=DEPTH, threshold=MIDDLE),
-        Halt(most=DEPTH, threshold=MIDDLE, least=3),
-        Halt(most=DEPTH, threshold=1e-6, patience=2),
-        Halt(most=DEPTH, threshold=1e-6),
+        Halt(max_steps=DEPTH, threshold=1.0),
+        Halt(max_steps=DEPTH, threshold=MIDDLE),
+        Halt(max_steps=DEPTH, threshold=MIDDLE, min_steps=3),
+        Halt(max_steps=DEPTH, threshold=1e-6, patience=2),
+        Halt(max_steps=DEPTH, threshold=1e-6),
     ],
     ids=["never", "median", "least", "patience", "at once"],
 )
@@ -72,7 +72,7 @@ def test_each_question_is_answered_as_by_hand(halt, count, slots):
 
 
 def test_slots_are_refilled_so_that_few_rounds_do():
-    halt = Halt(most=DEPTH, threshold=MIDDLE)
+    halt = Halt(max_steps=DEPTH, threshold=MIDDLE)
     got = queue(29, 4, halt)
     work = int(got.steps.sum())
     assert work / 4 <= got.rounds <= work / 4 + DEPTH
@@ -80,13 +80,13 @@ def test_slots_are_refilled_so_that_few_rounds_do():
 
 
 def test_questions_behind_the_count_are_not_asked():
-    got = queue(5, 4, Halt(most=DEPTH, threshold=MIDDLE), padded=12)
+    got = queue(5, 4, Halt(max_steps=DEPTH, threshold=MIDDLE), padded=12)
     assert not got.steps[5:].any() and not got.answers[5:].any() and got.steps[:5].all()
     np.testing.assert_array_equal(got.steps[:5], queue(5, 4, Halt(DEPTH, threshold=MIDDLE)).steps)
 
 
 def test_devices_change_nothing():
-    halt = Halt(most=DEPTH, threshold=MIDDLE)
+    halt = Halt(max_steps=DEPTH, threshold=MIDDLE)
     one, eight = (queue(29, 8, halt, devices) for devices in (1, 8))
     np.testing.assert_array_equal(one.steps, eight.steps)
     np.testing.assert_array_equal(one.answers, eight.answers)
@@ -96,11 +96,11 @@ def test_devices_change_nothing():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"most": 0},
-        {"most": 3, "least": 4},
-        {"most": 3, "patience": 0},
-        {"most": 3, "threshold": 0.0},
-        {"most": 3, "threshold": 1.1},
+        {"max_steps": 0},
+        {"max_steps": 3, "min_steps": 4},
+        {"max_steps": 3, "patience": 0},
+        {"max_steps": 3, "threshold": 0.0},
+        {"max_steps": 3, "threshold": 1.1},
     ],
 )
 def test_senseless_rules_are_refused(wrong):

@@ -53,7 +53,7 @@ def ratio(halt):
 
 
 def test_puzzles_that_need_few_steps_take_half_the_time_or_less():
-    found = ratio(Halt(DEPTH, least=4, threshold=1e-6))
+    found = ratio(Halt(DEPTH, min_steps=4, threshold=1e-6))
     print(f"fixed depth takes {found:.2f} times as long")
     assert found > 2
 

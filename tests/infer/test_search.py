@@ -76,9 +76,9 @@ def test_every_trajectory_is_what_it_is_alone(copies, rollouts):
     search = Search(
         Halt(DEPTH, threshold=1.0), rollouts=rollouts, copies=copies, perturbation=NOISE
     )
-    (answers, logits, believed, steps), _ = find(search, checkpoints=2)
+    (answers, logits, confident, steps), _ = find(search, checkpoints=2)
     assert answers.shape == (2 * copies * rollouts, len(questions()), 16)
-    assert not believed.any() and (steps == DEPTH).all()
+    assert not confident.any() and (steps == DEPTH).all()
     for number, found in enumerate(answers):
         checkpoint, trajectory = divmod(number, copies * rollouts)
         path, halts = alone(checkpoint, trajectory % copies, number, copies)
@@ -103,17 +103,17 @@ def threshold():
 
 
 @pytest.mark.parametrize(("batch_size", "devices"), [(3, 1), (8, 1), (8, 8), (64, 1)])
-def test_a_race_takes_the_first_that_is_believed(batch_size, devices):
+def test_a_race_takes_the_first_that_is_confident(batch_size, devices):
     halt = Halt(DEPTH, threshold=threshold())
     quick = Search(halt, rollouts=4, perturbation=NOISE, select="first")
-    (answers, _, believed, steps), parts = find(quick, batch_size, devices)
+    (answers, _, confident, steps), parts = find(quick, batch_size, devices)
     full, _ = find(Search(halt, rollouts=4, perturbation=NOISE))
     some = full[2].any(axis=0)
     assert some.any() and not some.all()
-    np.testing.assert_array_equal(believed.any(axis=0), some)
+    np.testing.assert_array_equal(confident.any(axis=0), some)
     for place in np.flatnonzero(some):
         first = full[2][:, place].argmax()
-        assert believed[:, place].argmax() == first
+        assert confident[:, place].argmax() == first
         np.testing.assert_array_equal(answers[: first + 1, place], full[0][: first + 1, place])
         np.testing.assert_array_equal(steps[: first + 1, place], full[3][: first + 1, place])
     counted = sum(full[3][: full[2][:, p].argmax() + 1, p].sum() for p in np.flatnonzero(some))
@@ -124,8 +124,8 @@ def test_a_race_takes_the_first_that_is_believed(batch_size, devices):
 def test_a_race_asks_other_checkpoints_only_what_is_open():
     halt = Halt(DEPTH, threshold=threshold())
     search = Search(halt, rollouts=2, perturbation=NOISE, select="first")
-    (_, logits, believed, steps), _ = find(search, checkpoints=2)
-    settled = believed[:2].any(axis=0)
+    (_, logits, confident, steps), _ = find(search, checkpoints=2)
+    settled = confident[:2].any(axis=0)
     assert settled.any() and not settled.all()
     assert not steps[2:, settled].any() and np.isneginf(logits[2:, settled]).all()
     assert (steps[2:, ~settled] > 0).any()

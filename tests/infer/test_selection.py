@@ -17,13 +17,13 @@ def random_paths(seed, tries=7, shape=(3, 40)):
     )
 
 
-def by_hand(name, answers, logits, believed):
+def by_hand(name, answers, logits, confident):
     order = sorted(range(len(answers)), key=lambda i: -logits[i])
     if name == "first":
-        return next((i for i in range(len(answers)) if believed[i]), order[0])
+        return next((i for i in range(len(answers)) if confident[i]), order[0])
     if name == "halt":
         return order[0]
-    counted = [i for i in order if believed[i]] if name == "believed_majority" else order
+    counted = [i for i in order if confident[i]] if name == "believed_majority" else order
     counted = counted or order
     votes = Counter(answers[i] for i in counted)
     return max(counted, key=lambda i: (votes[answers[i]], logits[i]))

@@ -88,7 +88,7 @@ def test_rows_shrink_permute_and_grow(tmp_path):
     assert plan.experiment.table.rows == 5
     (tmp_path / "rows.json").write_text("[1]")
     plan = convert.plan(file, config_of(), tmp_path / "rows.json")
-    assert plan.experiment.table.rows == 0  # as many as a data set has: one
+    assert plan.experiment.table.rows == 0  # as many as a dataset has: one
     report = convert.from_torch(plan, tmp_path / "out", 2)
     assert report["agrees"]
     np.testing.assert_array_equal(trained.load(tmp_path / "out").weights.table, table[1:2])
@@ -115,7 +115,7 @@ def test_a_row_map_needs_a_table(tmp_path):
 
 @pytest.fixture(scope="module")
 def puzzles(tmp_path_factory):
-    """A 4x4 data set."""
+    """A 4x4 dataset."""
     out = tmp_path_factory.mktemp("puzzles") / "data"
     counts = ["--train=2", "--heldout=2", "--test=5", "--extra_givens=4"]
     assert cli.main(["data", "sudoku", f"--out={out}", "--box=2x2", *counts]) == 0

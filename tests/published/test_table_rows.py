@@ -118,7 +118,7 @@ def test_arc_rows_by_the_published_names(tmp_path, tasks, as_file):
 
 
 def test_arc_rows_by_a_data_set_of_ours(tmp_path, capsys):
-    """What `trm convert to-torch` wrote has the rows in the order of the data set."""
+    """What `trm convert to-torch` wrote has the rows in the order of the dataset."""
     data, folder = tmp_path / "data", tmp_path / "tasks"
     folder.mkdir()
     for first, subset in ((1, "training"), (3, "evaluation")):

@@ -63,8 +63,8 @@ def test_traces_are_what_pages_play(served):
 
 
 BAD = [
-    ("", "application/json", 400, "no JSON"),
-    ("{", "application/json", 400, "no JSON"),
+    ("", "application/json", 400, "is not JSON"),
+    ("{", "application/json", 400, "is not JSON"),
     ("[" * 5000, "application/json", 400, "nested too deeply"),
     ("[1]", "application/json", 400, '"puzzles"'),
     ('{"puzzles": []}', "application/json", 400, '"puzzles" is empty'),
@@ -88,7 +88,7 @@ BAD = [
     (b"\xff\xfe", "text/plain", 400, "UTF-8"),
     (PUZZLE, "image/png", 415, "application/json"),
     (json.dumps({"puzzles": [PUZZLE] * 17}), "application/json", 400, "17 puzzles"),
-    (json.dumps({"puzzles": [PUZZLE] * 9, "trace": True}), "application/json", 400, "8 at most"),
+    (json.dumps({"puzzles": [PUZZLE] * 9, "trace": True}), "application/json", 400, "at most 8"),
     (" " * 9000, "text/plain", 413, "8 KiB"),
 ]
 

@@ -110,6 +110,6 @@ def test_a_program_that_breaks_down_ends_the_server(serve):
     served, program = serve()
     program.error = RuntimeError("out of order")
     status, content = served.solve([PUZZLE])
-    assert status == 500 and "broke down" in content["error"]
+    assert status == 500 and "the program failed" in content["error"]
     served.thread.join(20)
     assert not served.thread.is_alive() and served.failure is program.error

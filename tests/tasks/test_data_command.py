@@ -34,7 +34,7 @@ ASKED = {
 
 
 class Asked(Exception):  # noqa: N818, it is no error but what was asked for
-    """Ends a command where the data set would be built."""
+    """Ends a command where the dataset would be built."""
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_what_a_task_builds_by_default(request_of, name):
 def test_arc_of_a_directory_has_the_concepts_if_they_are_there(request_of, tmp_path, capsys):
     source = f"--source={tmp_path}"
     assert request_of("arc1", source).settings.subsets == "training,evaluation"
-    assert "has no ConceptARC, so the data set is built without it" in capsys.readouterr().err
+    assert "has no ConceptARC, so the dataset is built without it" in capsys.readouterr().err
     (tmp_path / "tasks.jsonl").write_text("{}")
     request_of("arc1", f"--source={tmp_path / 'tasks.jsonl'}")
     assert not capsys.readouterr().err  # of no directory nothing is known to be missing
@@ -165,9 +165,11 @@ def test_help_says_whose_each_setting_is(capsys):
     for task in TASKS.all().values():
         for name, _, rule in task.settings.rules():
             assert f"--{name}:" in text or f"]{name}:" in text, name
-            assert rule.about in text or name == "side"  # of which only the first task's is said
-    sides = "maze, arc, futoshiki, numberlink and gym"
-    assert f"{sides}: Number of rows and columns of a maze" in " ".join(text.split())
+            assert rule.about in text, name
+        assert any(f"settings of {each}" in text for each in (task.name, "maze, arc, futoshiki"))
+    sides = "settings of maze, arc, futoshiki, numberlink and gym: --side: maze: Number of rows"
+    assert sides in text and "settings of sudoku: --box: " in text
+    assert "Number of rows and columns of a box. (default: 3x3)" in text
     assert "Default: sudoku 1000, maze 1000, arc 0" in text
 
 

@@ -1,4 +1,4 @@
-"""Data sets that a config asks for, and what is refused before one is built."""
+"""Datasets that a config asks for, and what is refused before one is built."""
 
 import json
 
@@ -14,7 +14,7 @@ from trm_jax.tasks.sudoku.build import build
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
-    """A data set of 2x2 boxes."""
+    """A dataset of 2x2 boxes."""
     folder = tmp_path_factory.mktemp("ready") / "data"
     save(build(box=(2, 2), source="generate", train=9, heldout=3, seed=5, extra_givens=4), folder)
     return folder
@@ -39,7 +39,7 @@ def test_settings_that_nothing_would_come_of_are_refused(ready):
     refuse_unused(same, ["data.path", "data.base_examples", "data.seed", "data.copies", "steps"])
     refuse_unused(config(ready), ["data.path", "data.extra_givens", "data.sudoku.box"])
     refuse_unused(config("generate"), ["data.base_examples"])
-    with pytest.raises(UserError, match="data.base_examples is 30, .* ready data set, made with 9"):
+    with pytest.raises(UserError, match="data.base_examples is 30, .* ready dataset, made with 9"):
         refuse_unused(config(ready), ["data.base_examples"])
     with pytest.raises(UserError, match="data.sudoku.extra_givens is 1"):
         refuse_unused(config(ready, sudoku={"extra_givens": 1}), ["data.extra_givens"])

@@ -1,4 +1,4 @@
-"""Puzzles never seen: rows fitted on demonstrations, trained weights under another data set."""
+"""Puzzles never seen: rows fitted on demonstrations, trained weights under another dataset."""
 
 import dataclasses
 import json

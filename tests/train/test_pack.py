@@ -195,7 +195,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(packed, tmp_pat
 def test_another_task_and_other_data_are_refused(copy):
     manifest = json.loads(copy.read_text())["data"]
     pack.refuse_unfit(runs.experiment(init_from=str(copy)), manifest)
-    with pytest.raises(UserError, match="trained on data set .* config.data now gives abc;"):
+    with pytest.raises(UserError, match="trained on dataset .* config.data now gives abc;"):
         pack.refuse_unfit(runs.experiment(init_from=str(copy)), manifest | {"fingerprint": "abc"})
     maze = from_dict({**runs.CONFIG, "data": {"task": "maze"}, "init_from": str(copy)})
     with pytest.raises(UserError, match=r"config\.data\.\w+ = .*, not"):

@@ -215,7 +215,7 @@ def test_refilled_slots_start_from_it_too():
     inputs, ids = questions(5)
     state = jax.tree.map(jnp.asarray, weights())
     path = Rollout(model, mesh, 3, 5)(state, inputs, ids)
-    halt = Halt(most=3, threshold=0.9999999)
+    halt = Halt(max_steps=3, threshold=0.9999999)
     queue = functools.partial(answer_queue, model, slots=2, halt=halt, mesh=mesh)
     numbers = np.arange(5, dtype=np.int32)
     entries = Entries(inputs, ids, numbers, numbers * 0, numbers)

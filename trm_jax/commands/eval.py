@@ -162,7 +162,7 @@ def _result(
             raise UserError(
                 "--curve measures all ways to halt and select; leave --halt and --select out."
             )
-        search = search or Search(Halt(most=steps, threshold=1.0))
+        search = search or Search(Halt(max_steps=steps, threshold=1.0))
         return evaluate_curve(*tried, search=search, **how)
     how["voting"] = values.voting or ""
     if search:

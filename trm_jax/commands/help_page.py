@@ -63,7 +63,10 @@ OWN_GROUPS: Mapping[str, Groups] = {
         OUTPUT: ("json", "out", "table", "profile"),
     },
 }
-"""Groups of a single command, before those of `GROUPS`; flags of no group come under its name."""
+"""Groups of a single command, before those of `GROUPS`; flags of no group come under its name.
+
+A command whose flags are not known beforehand has a function `help_groups` for more of them.
+"""
 
 
 def help_page(command: ModuleType, name: str, values: flags.FlagValues) -> str:
@@ -74,12 +77,14 @@ def help_page(command: ModuleType, name: str, values: flags.FlagValues) -> str:
       name: name of the command.
       values: the command's flags.
     """
-    return "\n\n".join([inspect.cleandoc(command.run.__doc__ or ""), *_sections(name, values)])
+    more: Groups = command.help_groups() if hasattr(command, "help_groups") else {}
+    own = {**OWN_GROUPS.get(name, {}), **more}
+    about = inspect.cleandoc(command.run.__doc__ or "")
+    return "\n\n".join([about, *_sections(name, own, values)])
 
 
-def _sections(command: str, values: flags.FlagValues) -> Iterable[str]:
+def _sections(command: str, own: Groups, values: flags.FlagValues) -> Iterable[str]:
     """Yields one text for each heading that has flags."""
-    own = OWN_GROUPS.get(command, {})
     taken = {flag for names in own.values() for flag in names}
     general = {
         heading: [flag for flag in names if flag not in taken] for heading, names in GROUPS.items()

@@ -69,8 +69,8 @@ def search(values: flags.FlagValues, steps: int) -> Search | None:
     if values.copies == 1:
         refuse(values, ("symmetry",), "has no effect without --copies; add it, for example 4")
     halt = Halt(
-        most=steps,
-        least=values.halt_least,
+        max_steps=steps,
+        min_steps=values.halt_least,
         threshold=values.halt_threshold if values.halt else 1.0,
         patience=values.halt_patience,
     )

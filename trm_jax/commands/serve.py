@@ -101,10 +101,10 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
 
 def _how(values: flags.FlagValues, trained: Trained) -> tuple[Halt, Limits]:
-    """When a puzzle halts, and how far it is searched.
+    """The halting rule and the limits of the search, from the flags.
 
     Raises:
-      UserError: a flag makes no sense, or is for the other kind of model.
+      UserError: a value is invalid, or a flag is for the other kind of model.
     """
     model = trained.model
     if isinstance(model, LatticeModel):
@@ -112,7 +112,7 @@ def _how(values: flags.FlagValues, trained: Trained) -> tuple[Halt, Limits]:
     else:
         why = f"is for lattice models, and this one's kind is {trained.experiment.model.kind!r}"
         refuse(values, ("passes", "chains", "rounds", "seed"), why)
-    halt = Halt(most=common.depth(values, model.config.N), threshold=values.halt_threshold)
+    halt = Halt(max_steps=common.depth(values, model.config.N), threshold=values.halt_threshold)
     limits = Limits(
         passes=values.passes, chains=values.chains, rounds=values.rounds, seed=values.seed
     )

@@ -9,8 +9,8 @@ from trm_jax.core.settings import tuples, unknown
 from trm_jax.tasks.sources import RENAMED, json_copy
 from trm_jax.tasks.task import TASKS
 
-# Settings that may change when an experiment is resumed. data.path is among them, since the data
-# set's fingerprint tells whether the data is the same.
+# Settings that may change when an experiment is resumed. data.path is among them, since
+# the dataset's fingerprint tells whether the data is the same.
 FREE = frozenset(
     (
         "steps",

@@ -90,7 +90,7 @@ class TableConfig(Settings):
     GROUP: ClassVar[str] = "config.table"
 
     rows: int = setting(
-        0, "R, number of rows of the table; 0 for as many as the data set has.", low=0
+        0, "R, number of rows of the table; 0 for as many as the dataset has.", low=0
     )
     lr: float = setting(
         1e-4,
@@ -230,7 +230,7 @@ class Experiment(Settings):
         return own + data_names()
 
     def model_config(self, manifest: Mapping[str, Any]) -> ModelConfig:
-        """Config of the model for a data set, from its manifest's `vocab` and `cells`."""
+        """Config of the model for a dataset, from its manifest's `vocab` and `cells`."""
         return ModelConfig.of(self.model, manifest["vocab"], manifest["cells"])
 
     def change(self, settings: Mapping[str, Any]) -> Self:

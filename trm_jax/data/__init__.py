@@ -1,1 +1,1 @@
-"""Data sets: on-disk format, reading of puzzle files, and the stream of training batches."""
+"""Datasets: on-disk format, reading of puzzle files, and the stream of training batches."""

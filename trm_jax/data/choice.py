@@ -1,4 +1,4 @@
-"""Which puzzles of a source are for training, for choosing checkpoints and for the final score."""
+"""Distributes the puzzles of a source over the splits train, heldout and test."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,16 +10,17 @@ Numbers = NDArray[np.int64]
 
 
 def check_counts(source: str, train: int, heldout: int, test: int) -> None:
-    """Refuses numbers of puzzles that make no sense, before anything is read or generated.
+    """Checks numbers of puzzles before anything is read or generated.
 
     Args:
         source: "generate", "hub" or the path of a file.
-        train: training puzzles; 0 takes all that a file has left.
-        heldout: puzzles kept aside for choosing checkpoints.
-        test: puzzles kept aside for the final score.
+        train: number of training puzzles; 0 for all that are left in a file.
+        heldout: number of puzzles held out for choosing checkpoints.
+        test: number of puzzles set aside for the final score.
 
     Raises:
-        UserError: a negative number, none to generate, or a test set where the hub has its own.
+        UserError: a negative number, no puzzle to generate, or test puzzles from the hub, which has
+            a test file.
     """
     for name, count in {"train": train, "heldout": heldout, "test": test}.items():
         if count < 0:
@@ -33,25 +34,25 @@ def check_counts(source: str, train: int, heldout: int, test: int) -> None:
 def choose(
     available: int, name: str, *, train: int, heldout: int, test: int, seed: int
 ) -> tuple[Numbers, dict[str, Numbers]]:
-    """Chooses puzzles at random, as a pure function of the seed and the number there is.
+    """Chooses puzzles at random, as a pure function of the seed and the number of puzzles.
 
-    The held-out and test puzzles stay the same whatever `train` is, and a smaller training split
-    is the beginning of a larger one.
+    The held-out and test puzzles do not depend on `train`, and a smaller training split is the
+    beginning of a larger one.
 
     Args:
-        available: how many puzzles the source has.
-        name: the source, for an error.
+        available: number of puzzles of the source.
+        name: name of the source, for errors.
         train: as in `check_counts`.
         heldout: as in `check_counts`.
         test: as in `check_counts`.
         seed: any integer.
 
     Returns:
-        Which puzzles are kept, int64 [M], and of each split that is not empty which of the kept
-        ones it has, int64 [m].
+        The indices of the chosen puzzles, int64 [M], and for each non-empty split the indices of
+        its puzzles among these, int64 [m].
 
     Raises:
-        UserError: fewer puzzles than asked for.
+        UserError: there are fewer puzzles than requested.
     """
     wanted = heldout + test + max(train, 1)
     if available < wanted:
@@ -59,7 +60,7 @@ def choose(
             f"{name} has {available} puzzles, fewer than the {wanted} asked for "
             f"(train {max(train, 1)}, heldout {heldout}, test {test}); ask for fewer."
         )
-    # Even generated puzzles are shuffled: where few kinds exist, the rare ones come late.
+    # generated puzzles are shuffled too: if few exist, the rare ones are generated last
     words = random_words(derive_seed(seed, "choice of puzzles"), [0], available)
     order = random_permutations(words)[0]
     last = heldout + test + train if train else available

@@ -1,4 +1,4 @@
-"""Which columns of a table hold puzzles and their answers, and what a field of them is."""
+"""Finds the columns of a table with puzzles and answers, and repairs their fields."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ ANSWER_NAMES = (
     *("answer", "answers", "solution", "solutions", "solved"),
     *("output", "outputs", "target", "targets", "label", "labels"),
 )
-"""What the columns are called in the files that people have, in any case."""
+"""Usual names of the columns, in any case."""
 MOST_COLUMNS = 1000
 
 _AROUND = " \t\r\n'\"=\u00a0\ufeff"
@@ -24,14 +24,14 @@ _SCIENTIFIC = re.compile(r"\d(?:[.,]\d*)?[eE]\+?\d+")
 
 
 class Columns(NamedTuple):
-    """Places of the columns in a row.
+    """The columns of a table.
 
     Attributes:
-      question: of the column with puzzles.
-      answer: of the column with answers.
-      fields: of a row.
-      named: whether the first row has their names, and no puzzle.
-      padded: whether a space stands before each field.
+      question: index of the column with questions.
+      answer: index of the column with answers.
+      fields: number of fields of a row.
+      named: whether the first row is a header.
+      padded: whether there is a space before each field.
     """
 
     question: int
@@ -42,17 +42,17 @@ class Columns(NamedTuple):
 
 
 def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
-    """The columns of a table, by their names in its first row.
+    """Finds the columns of a table by their names in its first row.
 
-    A table without names has its puzzles where the first two fields of the right length are.
+    Without a header, the columns are those of the two fields with the length of a puzzle.
 
     Args:
-      path: of the file, for errors.
+      path: path of the file, for errors.
       first: the fields of the first row that is not empty.
-      cells: of a puzzle.
+      cells: number of cells of a puzzle.
 
     Raises:
-      UserError: they are not to be found.
+      UserError: the columns cannot be found.
     """
     if not first:
         raise UserError(f"{path} is empty; it needs the header source,question,answer,rating.")
@@ -66,13 +66,13 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
         return Columns(whole[0], whole[1], len(first), named=False)
     if len(whole) == 1 and len(first) == 1:
         raise UserError(
-            f"{path}, line 1: there is a puzzle and no answer, and no names of columns; data sets "
+            f"{path}, line 1: there is a puzzle and no answer, and no names of columns; datasets "
             "and scores need answers, in columns question,answer (`trm solve` needs none)."
         )
     names = [name.strip(_AROUND).lower() for name in first]
     for name, count in Counter(names).items():
         if count > 1 and name in (*QUESTION_NAMES, *ANSWER_NAMES):
-            raise UserError(f"{path}, line 1: column '{name}' stands there twice; keep one.")
+            raise UserError(f"{path}, line 1: there are two columns '{name}'; keep one.")
     places = []
     for known in (QUESTION_NAMES, ANSWER_NAMES):
         found = [names.index(name) for name in known if name in names]
@@ -86,45 +86,45 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
     return Columns(places[0], places[1], len(first), padded=padded)
 
 
-def named_place(names: Sequence[str], told: str, known: Sequence[str], where: str) -> int:
-    """The place of a column among the names of all.
+def named_place(names: Sequence[str], given: str, known: Sequence[str], where: str) -> int:
+    """The index of a column by its name.
 
     Args:
-      names: in any case, with what stands around them.
-      told: the name that a user gave; empty to look for the known ones.
-      known: names that it may have.
-      where: they stand, for errors.
+      names: names of all columns, in any case, possibly with quotes and spaces around them.
+      given: the name that the user gave; empty to look for the known names.
+      known: the usual names of the column.
+      where: place of the names, for errors.
 
     Raises:
-      UserError: there is none, or there are two.
+      UserError: there is no such column, or there are two.
     """
     bare = [name.strip(_AROUND).lower() for name in names]
-    wanted = [told.strip().lower()] if told else known
+    wanted = [given.strip().lower()] if given else known
     found = next((name for name in wanted if name in bare), None)
     listed = ",".join(name.strip(_AROUND) for name in names)[:80]
-    if found is None and told:
-        raise UserError(f"{where}: there is no column {told!r} in {listed!r}; give one of these.")
+    if found is None and given:
+        raise UserError(f"{where}: there is no column {given!r} in {listed!r}; give one of these.")
     if found is None:
         raise UserError(
             f"{where}: there is no column {known[0]!r} (or {', '.join(known[1:])}) in {listed!r}; "
             "name the column that holds it, with --question or --answer."
         )
     if bare.count(found) > 1:
-        raise UserError(f"{where}: column {found!r} stands there twice; keep one.")
+        raise UserError(f"{where}: there are two columns {found!r}; keep one.")
     return bare.index(found)
 
 
 def tidy(field: str, cells: int, padding: str, *, padded: bool = False) -> str:
-    """A field without what editors and spreadsheets put around a puzzle.
+    """Removes what editors and spreadsheets add around a puzzle, and restores leading zeros.
 
     Args:
-      field: as it stands in the file.
-      cells: of a puzzle.
+      field: the field in the file.
+      cells: number of cells of a puzzle.
       padding: the digit for a blank, which spreadsheets drop in front of numbers; "" for none.
-      padded: whether a space stands before the field.
+      padded: whether there is a space before each field.
 
     Returns:
-      A text of `cells` characters if that is what the field can be, else the field.
+      A text of `cells` characters if the field can be repaired, otherwise the field.
     """
     if padded and len(field) > cells:
         field = field.removeprefix(" ")
@@ -133,12 +133,12 @@ def tidy(field: str, cells: int, padding: str, *, padded: bool = False) -> str:
     if len(bare := field.strip(_AROUND)) == cells:
         return bare
     digits = padding and bare.isascii() and bare.isdigit() and padding in bare
-    # a row's worth of zeros at most; if it is something else, the answer will not fit
+    # at most one row of zeros; if the field is something else, the answer will not fit
     return bare.zfill(cells) if digits and cells > len(bare) > cells - cells**0.5 else field
 
 
 def length_problem(name: str, field: str, cells: int) -> str:
-    """What is wrong with a field that has not as many characters as a puzzle, in words."""
+    """What is wrong with a field of the wrong length, in words; empty if nothing is known."""
     if _SCIENTIFIC.fullmatch(field.strip()):
         return (
             f"the {name} is {field.strip()}, a number that a spreadsheet has rounded, and its "

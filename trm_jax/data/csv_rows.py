@@ -1,7 +1,7 @@
 """Reads puzzles from CSV columns (`source,question,answer,rating`), plain or gzipped.
 
-Rows are checked in blocks with NumPy, and a line number is looked up only once something is wrong.
-Every bad row is refused: none is skipped in silence.
+Rows are checked in blocks with NumPy; line numbers are only determined for errors. Every malformed
+row is refused, and none is skipped silently.
 """
 
 import csv
@@ -27,24 +27,24 @@ from trm_jax.data.columns import Columns, find_columns, length_problem, tidy
 Grid = NDArray[np.uint8]
 
 MOST_EMPTY = 100_000
-"""Empty lines in a row."""
+"""Max number of consecutive empty lines."""
 _BLOCK_CELLS = 2_654_208  # 32,768 rows of 81 cells
 
 
 class Kind(NamedTuple):
-    """What a puzzle of the file looks like.
+    """The format of a file's puzzles.
 
     Attributes:
-        cells: S, characters of a question and of an answer.
-        table: token of each byte, uint8 [256]; 0 where a byte stands for no cell. Takes the first
-            answers of the file, by which it may tell one way of writing from another.
-        symbols: what a cell may be, as an error says it after "use".
-        other_size: what to change where rows have another length, as an error says it.
-        first_wrong: takes questions and answers, uint8 [rows, S], and gives the first row that
-            breaks a rule with a clause that says which; None if there is none.
-        first_unclear: takes the bytes of questions, uint8 [rows, S], and the table, and gives the
-            first row that may mean two things with a clause that says why; None if there is none.
-        padding: the character that a spreadsheet drops in front of a question; "" for none.
+        cells: S, number of characters of a question and of an answer.
+        table: takes the first answers of the file, from which it may infer the notation, and
+            returns the token of each byte, uint8 [256]; 0 for bytes that are not symbols.
+        symbols: the symbols of a cell, as an error lists them after "use".
+        other_size: remedy for rows of another length, as it is worded in an error.
+        first_wrong: takes questions and answers, uint8 [rows, S], and returns the first row that
+            breaks a rule and a clause with the reason; None if there is none.
+        first_unclear: takes the bytes of questions, uint8 [rows, S], and the table, and returns the
+            first ambiguous row and a clause with the reason; None if there is none.
+        padding: the leading character that spreadsheets drop from a question; "" for none.
     """
 
     cells: int
@@ -59,18 +59,18 @@ class Kind(NamedTuple):
 def read_csv(path: str | os.PathLike[str], kind: Kind) -> tuple[Grid, Grid]:
     """Reads all puzzles of a file.
 
-    Columns are found by name in the header line, see `columns`; those other than the question's and
-    the answer's are ignored, and so are empty lines.
+    The columns of questions and answers are found by their names in the header, see `columns`.
+    Other columns and empty lines are ignored.
 
     Args:
         path: a CSV file, gzipped or not.
-        kind: what its puzzles look like.
+        kind: format of its puzzles.
 
     Returns:
-        Questions and answers, uint8 [M, S] tokens each, in the order of the file.
+        Questions and answers, tokens uint8 [M, S] each, in the order of the file.
 
     Raises:
-        UserError: the file or one of its rows is wrong; names the file, the line and the reason.
+        UserError: the file or one of its rows is malformed; names file, line and reason.
     """
     path = Path(path)
     questions: list[Grid] = []
@@ -99,10 +99,10 @@ def read_csv(path: str | os.PathLike[str], kind: Kind) -> tuple[Grid, Grid]:
 
 
 def hub_file(repository: str, split: str) -> Path:
-    """Downloads (once) a CSV file of a data set on the Hugging Face hub.
+    """Downloads a CSV file of a dataset on the Hugging Face hub, unless it is cached.
 
     Args:
-        repository: its name there.
+        repository: name of the dataset on the hub.
         split: "train" or "test".
 
     Returns:
@@ -119,11 +119,11 @@ def hub_file(repository: str, split: str) -> Path:
             f"{repository} needs the package huggingface_hub; "
             "install it with: pip install 'trm-jax[hub]'"
         ) from error
-    # It reports each of its own retries, several times; the sentence below says it once.
+    # the hub's client logs each of its retries several times; one sentence below is enough
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         return Path(hf_hub_download(repository, name, repo_type="dataset"))
-    except Exception as error:  # its own, httpx's and the system's: they share no base class
+    except Exception as error:  # those of httpx and of the system share no base class
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise UserError(
             f"{name} of {repository} could not be downloaded ({type(error).__name__}: {reason})"
@@ -133,7 +133,7 @@ def hub_file(repository: str, split: str) -> Path:
 
 
 def file_facts(path: Path, repository: str | None) -> dict[str, Any]:
-    """What a manifest says of a file as its source; `repository` where it is the hub's."""
+    """The manifest's facts about a source file; `repository` if it is from the hub."""
     check_file(path)
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -142,15 +142,15 @@ def file_facts(path: Path, repository: str | None) -> dict[str, Any]:
 
 
 def _open(path: Path) -> tuple[IO[str], int]:
-    """The text of a file, and its size where it is gzipped; else 0.
+    """The text of a file, and its size in bytes if it is gzipped, otherwise 0.
 
     Raises:
-        UserError: it is no regular file, or in another encoding than UTF-8.
+        UserError: it is not a regular file, or has another encoding than UTF-8.
     """
     size = check_file(path)
     with path.open("rb") as stream:
         head = stream.read(4096)
-    # A byte that is no UTF-8 becomes a character that no cell may have: refused with its line.
+    # bytes that are not UTF-8 become a character that is not a symbol, so their line is refused
     if head.startswith(GZIP) or path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline=""), size
     refuse_encoding(head, path)
@@ -182,10 +182,10 @@ class _Rows:
 
 
 def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file that are not empty, each with the line that it begins in.
+    """The non-empty rows of a CSV file, each with the number of its first line.
 
     Raises:
-        UserError: the file cannot be read, or is no CSV file in UTF-8.
+        UserError: the file cannot be read, or is not a CSV file in UTF-8.
     """
     rows: _Rows | None = None
     try:
@@ -220,7 +220,7 @@ def _blocks(path: Path, size: int, kind: Kind) -> Iterator[list[tuple[str, str]]
 def _pairs(
     path: Path, done: int, block: list[list[str]], columns: Columns, kind: Kind
 ) -> list[tuple[str, str]]:
-    """Questions and answers of rows, before which the file has `done`."""
+    """Questions and answers of a block of rows, which comes after `done` others."""
     asked, answered, count = columns.question, columns.answer, columns.fields
     cells = kind.cells
     return [
@@ -232,7 +232,7 @@ def _pairs(
 
 
 def _pick(path: Path, place: int, row: list[str], columns: Columns, kind: Kind) -> tuple[str, str]:
-    """Question and answer of a row; it may lack fields after them, or have empty ones more."""
+    """Question and answer of a row; fields after them may be missing, and extra ones empty."""
     texts = [
         tidy(row[column], kind.cells, padding, padded=columns.padded) if column < len(row) else ""
         for column, padding in ((columns.question, kind.padding), (columns.answer, ""))
@@ -247,7 +247,7 @@ def _pick(path: Path, place: int, row: list[str], columns: Columns, kind: Kind) 
 
 
 def _line(path: Path, row: int, kind: Kind) -> int:
-    """Line of the file where a row of data (counted from 0) begins."""
+    """Number of the line in which a row of data, counted from 0, begins."""
     found = numbered_rows(path)
     line, first = next(found, (0, []))
     named = find_columns(path, first, kind.cells).named
@@ -257,7 +257,7 @@ def _line(path: Path, row: int, kind: Kind) -> int:
 def _tokens(
     path: Path, done: int, name: str, texts: Sequence[str], kind: Kind, table: Grid
 ) -> tuple[Grid, Grid]:
-    """The texts of one column as bytes and as tokens, uint8 [rows, S]; `done` rows came before."""
+    """The texts of a column as bytes and as tokens, uint8 [rows, S]; after `done` other rows."""
     if set(map(len, texts)) != {kind.cells}:
         row = next(i for i, text in enumerate(texts) if len(text) != kind.cells)
         problem = length_problem(name, texts[row], kind.cells) or (
@@ -265,14 +265,14 @@ def _tokens(
             f"the row, or {kind.other_size}"
         )
         raise UserError(f"{path}, line {_line(path, done + row, kind)}: {problem}.")
-    # what is no byte becomes one that is no cell: "?", the usual choice, may be a blank
+    # other characters become byte 0, which is not a symbol; "?", the usual choice, may be one
     raw = re.sub(r"[^\x00-\xff]", "\0", "".join(texts)).encode("latin-1")
     tokens = np.frombuffer(raw.translate(table.tobytes()), np.uint8).reshape(-1, kind.cells)
     if not tokens.all():
         row, cell = (int(index) for index in np.argwhere(tokens == 0)[0])
         raise UserError(
             f"{path}, line {_line(path, done + row, kind)}: character {texts[row][cell]!r} at "
-            f"place {cell + 1} of the {name} is no cell; use {kind.symbols}."
+            f"place {cell + 1} of the {name} is not a symbol; use {kind.symbols}."
         )
     return np.frombuffer(raw, np.uint8).reshape(-1, kind.cells), tokens
 

@@ -1,4 +1,4 @@
-"""The on-disk format of a data set: a directory of NumPy arrays and a manifest of their hashes."""
+"""The on-disk format of a dataset: a directory of NumPy arrays and a manifest of their hashes."""
 
 import dataclasses
 import hashlib
@@ -75,7 +75,7 @@ class Dataset:
         index = self.splits.get(split)
         if index is None or not len(index):
             names = ", ".join(name for name, index in self.splits.items() if len(index))
-            raise UserError(f"the data set has no puzzles in split '{split}'; it has: {names}.")
+            raise UserError(f"the dataset has no puzzles in split '{split}'; it has: {names}.")
         return index
 
 
@@ -114,14 +114,14 @@ def assemble(
     }
     manifest["fingerprint"] = _fingerprint(manifest)
     dataset = dataclasses.replace(draft, manifest=manifest)
-    _check(dataset, "this data set")
+    _check(dataset, "this dataset")
     return dataset
 
 
 def save(dataset: Dataset, directory: str | os.PathLike[str]) -> None:
-    """Writes a data set to a directory atomically.
+    """Writes a dataset to a directory atomically.
 
-    A directory that already holds the same data set is left unchanged.
+    A directory that already holds the same dataset is left unchanged.
 
     Raises:
         UserError: the directory holds something else, or cannot be written.
@@ -146,12 +146,12 @@ def save(dataset: Dataset, directory: str | os.PathLike[str]) -> None:
                 _refuse_unless_same(dataset, target)  # another process has written it meanwhile
     except OSError as error:
         raise UserError(
-            f"{target}: the data set cannot be written there ({error}); give another directory."
+            f"{target}: the dataset cannot be written there ({error}); give another directory."
         ) from error
 
 
 def load(directory: str | os.PathLike[str]) -> Dataset:
-    """Reads a data set into memory and verifies its hashes.
+    """Reads a dataset into memory and verifies its hashes.
 
     Raises:
         UserError: a file is missing, unreadable, of another format version or changed since it
@@ -166,7 +166,7 @@ def load(directory: str | os.PathLike[str]) -> Dataset:
     if _fingerprint(manifest) != manifest["fingerprint"]:
         raise UserError(
             f"{root / MANIFEST} was changed since it was written ('fingerprint' no longer fits); "
-            "build the data set anew."
+            "build the dataset anew."
         )
     splits = {name: arrays[f"split_{name}"] for name in names}
     rows = Rows(tuple(manifest["row_tasks"]), *(arrays[name] for name in plan)) if plan else None
@@ -183,7 +183,7 @@ def _refuse_unless_same(dataset: Dataset, target: Path) -> None:
         same = False
     if not same:
         raise UserError(
-            f"{target} already holds something other than this data set; remove it or give "
+            f"{target} already holds something other than this dataset; remove it or give "
             "another directory."
         )
 
@@ -194,22 +194,22 @@ def _read_manifest(root: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); a data set is a directory that "
+            f"{path} cannot be read ({error.strerror}); a dataset is a directory that "
             "'trm data' wrote."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); build the data set anew.") from error
+        raise UserError(f"{path} is not valid JSON ({error}); build the dataset anew.") from error
     version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version != FORMAT_VERSION:
         raise UserError(
             f"{path}: format_version is {version!r} and this program reads {FORMAT_VERSION}; "
-            "build the data set anew."
+            "build the dataset anew."
         )
     for key, kind in _KEYS.items():
         if not isinstance(manifest.get(key), kind):
             raise UserError(
                 f"{path}: key '{key}' is missing or not of type {kind.__name__}; "
-                "build the data set anew."
+                "build the dataset anew."
             )
     return manifest
 
@@ -220,11 +220,11 @@ def _read(root: Path, name: str, manifest: dict[str, Any]) -> NDArray[Any]:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         reason = "is missing" if not path.exists() else f"cannot be read ({error})"
-        raise UserError(f"{path} {reason}; build the data set anew.") from error
+        raise UserError(f"{path} {reason}; build the dataset anew.") from error
     if _sha256(array) != manifest["sha256"].get(name):
         raise UserError(
             f"{path} differs from the SHA-256 in {MANIFEST}, so it was damaged or changed; "
-            "build the data set anew."
+            "build the dataset anew."
         )
     return array
 
@@ -254,16 +254,16 @@ def _check(dataset: Dataset, where: str) -> None:
             problem = f"holds {array.min()} to {array.max()}, outside 0 to {limit - 1}"
         else:
             continue
-        raise UserError(f"{where}: {name}.npy {problem}; build the data set anew.")
+        raise UserError(f"{where}: {name}.npy {problem}; build the dataset anew.")
     first = dataset.rows.first
     if first[0] != 1 or first[-1] != len(dataset.rows) or (np.diff(first) < 1).any():
         raise UserError(
             f"{where}: rows_first.npy does not divide the rows among the puzzles; "
-            "build the data set anew."
+            "build the dataset anew."
         )
     used = np.concatenate([np.zeros(0, np.int64), *dataset.splits.values()])
     if len(np.unique(used)) != len(used):
-        raise UserError(f"{where}: an example is in two splits, or twice; build the data set anew.")
+        raise UserError(f"{where}: an example is in two splits, or twice; build the dataset anew.")
 
 
 def _sha256(array: NDArray[Any]) -> str:

@@ -49,8 +49,8 @@ class BatchSource:
         """Makes a source; no example is read yet.
 
         Args:
-            dataset: data set to read from.
-            shown: view of the data set with the augmented copies for training.
+            dataset: dataset to read from.
+            shown: view of the dataset with the augmented copies for training.
             split: "train", "heldout" or "test".
             batch_size: rows of the global batch.
             seed: any integer.

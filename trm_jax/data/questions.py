@@ -16,9 +16,9 @@ class Questions:
     """A fixed sequence of m questions.
 
     Attributes:
-      dataset: data set of the examples.
+      dataset: dataset of the examples.
       view: makes the augmented copies.
-      examples: int64 [m], index of the example in the data set.
+      examples: int64 [m], index of the example in the dataset.
       copies: int64 [m], which augmented copy of the example; 0 is the original.
     """
 
@@ -32,7 +32,7 @@ class Questions:
         return len(self.examples)
 
     def show(self, places: Numbers) -> Shown:
-        """Questions and answers at the indices `places` [b], and their rows in this data set."""
+        """Questions and answers at the indices `places` [b], and their rows in this dataset."""
         return self.view.show(self.examples[places], self.copies[places])
 
     def answered(self) -> NDArray[np.bool_]:
@@ -47,8 +47,8 @@ def ask(dataset: Dataset, view: View, split: str, max_puzzles: int = 0) -> Quest
     its own row.
 
     Args:
-      dataset: data set to evaluate.
-      view: view of the data set.
+      dataset: dataset to evaluate.
+      view: view of the dataset.
       split: name of the split.
       max_puzzles: max number of named puzzles, the first ones are taken; 0 for all.
 
@@ -70,7 +70,7 @@ def ask(dataset: Dataset, view: View, split: str, max_puzzles: int = 0) -> Quest
 
 
 def trained_rows(questions: Questions, trained: Rows, *, blank: bool = False) -> np.ndarray:
-    """Maps rows of the questions' data set to rows of a trained puzzle table, by name.
+    """Maps rows of the questions' dataset to rows of a trained puzzle table, by name.
 
     Args:
       questions: questions to evaluate.
@@ -78,7 +78,7 @@ def trained_rows(questions: Questions, trained: Rows, *, blank: bool = False) ->
       blank: whether rows missing from the table are replaced by the blank row instead of refused.
 
     Returns:
-      int32 [R of the data set], rows of the trained table; -1 for a missing row that no question
+      int32 [R of the dataset], rows of the trained table; -1 for a missing row that no question
       needs.
 
     Raises:
@@ -94,7 +94,7 @@ def trained_rows(questions: Questions, trained: Rows, *, blank: bool = False) ->
         raise UserError(
             f"{len(missing):,} of the {len(np.unique(ids)):,} rows that the questions need are not "
             f"in the model's puzzle table of {len(trained):,} rows, {rows.name(int(missing[0]))!r} "
-            "first; give the data set it was trained on, or one with the same seed and no more "
+            "first; give the dataset it was trained on, or one with the same seed and no more "
             "copies, or let `trm solve` fit new rows."
         )
     return found.astype(np.int32)

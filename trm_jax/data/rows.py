@@ -104,4 +104,4 @@ class Rows:
 
 
 BLANK_ROWS = Rows((), np.ones(1, np.int64), np.zeros((1, 0), np.uint8))
-"""The table of a data set whose puzzles share one row."""
+"""The table of a dataset whose puzzles share one row."""

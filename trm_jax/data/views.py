@@ -1,4 +1,4 @@
-"""Views: the augmented copies of a data set's examples, as the model sees them."""
+"""Views: the augmented copies of a dataset's examples, as the model sees them."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -22,7 +22,7 @@ _EXAMPLE_BITS = np.uint64(32)
 
 
 class View(Protocol):
-    """The augmented copies of a data set's examples, numbered from 0, the original."""
+    """The augmented copies of a dataset's examples, numbered from 0, the original."""
 
     def count(self, examples: Numbers) -> Numbers:
         """Number of copies of each example [B], including the original, int64 [B]."""
@@ -40,7 +40,7 @@ class PlainView:
         """Makes a view.
 
         Args:
-          dataset: data set of the examples.
+          dataset: dataset of the examples.
           copies: number of augmented copies of each example, without the original.
           seed: seed of the augmentations.
           augment: pure function that makes the copies.

@@ -1,10 +1,11 @@
-"""Search with a lattice model: chains of rounds in one compiled queue, which answers or abstains.
+"""Search with a lattice model, which answers a puzzle or abstains, in one compiled queue.
 
-A chain begins with a puzzle's own candidates; each round eliminates candidates and guesses. A
-conflict ends the chain, and so does an answer that breaks the task's rules; a new one begins. The
-first whole answer that the rules accept is the puzzle's. Slots are shared: a puzzle without a chain
-comes before one that has some, then the one with the fewest chains so far. A puzzle whose passes
-are used up is left without an answer.
+A chain starts with the candidates of a puzzle's question; each round eliminates candidates and
+guesses. A conflict, or an answer that breaks the task's rules, ends the chain, and a new one
+starts. The first complete answer that the rules accept is the puzzle's answer. A free slot goes to
+the open puzzle with the fewest running chains, and among these to the one with the fewest chains so
+far. A puzzle that has used up its passes stays without an answer.
+
 Source: "Lattice Deduction Transformers", arXiv 2605.08605, inference.
 """
 
@@ -28,23 +29,23 @@ from trm_jax.models.lattice.network import Said, fold
 from trm_jax.tasks.deduction import Deduction
 
 ROUNDS_PER_CALL = 16
-"""Rounds of one call of the compiled program, after which the clock is looked at."""
+"""Number of rounds per call of the compiled program; the time is checked between calls."""
 TURN, DROPOUT, GUESS = range(3)
 MOST_CHAINS = 2**18
-"""From so many chains of a puzzle on, their number no longer decides whose turn it is."""
+"""Chains of a puzzle beyond this number do not affect the order of puzzles any more."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How far a puzzle is searched.
+    """The limits of a search.
 
     Attributes:
-      passes: network passes (rounds of a chain) for a puzzle at most; a round is finished by all
-        its chains, so it may be `chains` - 1 more.
-      chains: chains of a puzzle that run at the same time at most.
-      rounds: rounds of a chain at most.
-      seconds: for all puzzles together; looked at every ROUNDS_PER_CALL rounds.
-      seed: of all that is random.
+      passes: maximum number of network passes (rounds of a chain) per puzzle; since all its chains
+        finish a round, it may be exceeded by `chains` - 1.
+      chains: maximum number of chains of a puzzle that run at the same time.
+      rounds: maximum number of rounds of a chain.
+      seconds: time limit for all puzzles together, checked every ROUNDS_PER_CALL rounds.
+      seed: seed of all random numbers.
     """
 
     passes: int = 1024
@@ -54,10 +55,10 @@ class Limits:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses what makes no sense.
+        """Checks the limits.
 
         Raises:
-          UserError: names the limit.
+          UserError: a limit is out of range; names it.
         """
         for name in ("passes", "chains", "rounds"):
             value = getattr(self, name)
@@ -70,16 +71,16 @@ class Limits:
 
 
 class Puzzles(struct.PyTreeNode):
-    """M puzzles and what has come of them.
+    """M puzzles and their state.
 
     Attributes:
       inputs: int32 [M, S], the questions.
-      answers: uint8 [M, S], token ids; 0 where there is no answer.
-      solved: bool [M].
-      passes: int32 [M], network passes of all chains, up to the answer.
-      rounds: int32 [M], rounds in which at least one chain ran.
-      chains: int32 [M], chains begun.
-      number: int32 [M], from which the randomness of its chains comes.
+      answers: uint8 [M, S], token ids; 0 if there is no answer.
+      solved: bool [M], whether an answer was found.
+      passes: int32 [M], number of network passes of all chains so far.
+      rounds: int32 [M], number of rounds in which at least one chain ran.
+      chains: int32 [M], number of chains started.
+      number: int32 [M], seeds the random numbers of its chains.
     """
 
     inputs: jax.Array
@@ -95,10 +96,10 @@ class Slots(struct.PyTreeNode):
     """B chains.
 
     Attributes:
-      puzzle: int32 [B], its number; M where the slot is idle.
-      chain: int32 [B], its number among those of the puzzle.
-      round: int32 [B], rounds it has had.
-      candidates: bool [B, S, C].
+      puzzle: int32 [B], index of the puzzle; M if the slot is idle.
+      chain: int32 [B], index of the chain among those of the puzzle.
+      round: int32 [B], number of rounds so far.
+      candidates: bool [B, S, C], the remaining candidates.
     """
 
     puzzle: jax.Array
@@ -108,17 +109,17 @@ class Slots(struct.PyTreeNode):
 
 
 class Queue(struct.PyTreeNode):
-    """All that a search is, between two calls."""
+    """The state of a search between two calls."""
 
     puzzles: Puzzles
     slots: Slots
 
 
 class Found(NamedTuple):
-    """What came of a search, see `Puzzles`; NumPy arrays [M, ...].
+    """The results of a search: NumPy arrays [M, ...] as in `Puzzles`.
 
     Attributes:
-      seconds: that it took, compilation included.
+      seconds: duration of the search, including compilation.
     """
 
     answers: NDArray[np.uint8]
@@ -130,13 +131,13 @@ class Found(NamedTuple):
 
 
 class Played(NamedTuple):
-    """A round of all slots, as it went.
+    """One round of all slots.
 
     Attributes:
-      said: in the puzzles' own orientation.
-      deduced: after the elimination.
-      candidates: bool [B, S, C], after the guess.
-      accepted: bool [B], it is an answer that the rules accept.
+      said: output of the network, mapped back to the original puzzles.
+      deduced: state after the elimination.
+      candidates: bool [B, S, C], candidates after the guess.
+      accepted: bool [B], whether there is an answer that the rules accept.
     """
 
     said: Said
@@ -146,7 +147,7 @@ class Played(NamedTuple):
 
 
 def new_puzzles(inputs: NDArray[np.uint8]) -> Puzzles:
-    """Questions uint8 [M, S] that nothing was done about yet, all of number 0; NumPy arrays."""
+    """The initial state of questions uint8 [M, S], all with `number` 0; NumPy arrays."""
     count, cells = inputs.shape
     nothing = np.zeros((count,), np.int32)
     fields: dict[str, Any] = {
@@ -159,7 +160,7 @@ def new_puzzles(inputs: NDArray[np.uint8]) -> Puzzles:
 
 
 class ChainSearch:
-    """The compiled queue of a model, for any puzzles of its form."""
+    """The compiled search of a model; its only state is the compiled program."""
 
     def __init__(
         self,
@@ -169,14 +170,14 @@ class ChainSearch:
         batch_size: int,
         limits: Limits | None = None,
     ) -> None:
-        """Describes the program; it is compiled by its first call for a number of puzzles.
+        """Prepares the program; the first call with a number of puzzles compiles it.
 
         Args:
           model: a lattice model.
-          deduction: of its puzzles.
-          mesh: slots are split over it.
-          batch_size: slots at most; rounded up to what the mesh can split.
-          limits: how far a puzzle is searched.
+          deduction: symmetries and rules of its puzzles.
+          mesh: mesh that the slots are split over.
+          batch_size: maximum number of slots; rounded up to a multiple of the devices.
+          limits: limits of the search; None for the defaults.
         """
         self.model, self.deduction, self.mesh = model, deduction, mesh
         self.limits = limits or Limits()
@@ -184,7 +185,7 @@ class ChainSearch:
         self._advance: Any = jax.jit(self._several, donate_argnums=1)
 
     def __call__(self, params: Any, inputs: NDArray[np.uint8]) -> Found:
-        """Searches for the answers to questions uint8 [M, S], M at least 1."""
+        """Searches for answers to questions uint8 [M, S], with M at least 1."""
         start = time.perf_counter()
         queue = self.begin(inputs)
         while time.perf_counter() - start < self.limits.seconds:
@@ -202,7 +203,7 @@ class ChainSearch:
         )
 
     def begin(self, inputs: NDArray[np.uint8]) -> Queue:
-        """A queue of which no chain has begun."""
+        """A queue in which no chain has started."""
         count = len(inputs)
         puzzles = new_puzzles(inputs)
         puzzles = puzzles.replace(number=np.arange(count, dtype=np.int32))
@@ -210,7 +211,7 @@ class ChainSearch:
         return Queue(to_global(puzzles, replicated(self.mesh)), self.idle_slots(slots, count))
 
     def idle_slots(self, slots: int, count: int) -> Slots:
-        """So many slots without a chain, for a queue of `count` puzzles."""
+        """`slots` slots without a chain, for a queue of `count` puzzles."""
         split, cells = over_slots(self.mesh), self.model.config.cells
         return Slots(
             puzzle=jax.device_put(jnp.full((slots,), count, jnp.int32), split),
@@ -220,7 +221,7 @@ class ChainSearch:
         )
 
     def _several(self, params: Any, queue: Queue) -> tuple[Queue, jax.Array]:
-        """Some rounds; also whether any slot has a chain then."""
+        """Runs at most ROUNDS_PER_CALL rounds; returns whether any slot has a chain afterwards."""
 
         def goes_on(state: tuple[Queue, jax.Array]) -> jax.Array:
             return (state[1] < ROUNDS_PER_CALL) & self._busy(state[0])
@@ -241,25 +242,26 @@ class ChainSearch:
         return jnp.any(~self._idle(queue))
 
     def over(self, puzzles: Puzzles) -> jax.Array:
-        """Bool [M]: an answer is found, or the passes are used up."""
+        """Whether a puzzle has an answer or has used up its passes, bool [M]."""
         return puzzles.solved | (puzzles.passes >= self.limits.passes)
 
     def assign_idle(self, queue: Queue, chains: jax.Array | None = None) -> Queue:
-        """Slots without a chain begin one, where there is a puzzle for them; see `finish`."""
+        """Starts chains in idle slots, as long as there are puzzles for them; see `finish`."""
         return self._assign(queue, self._idle(queue), chains)
 
     def finish(
         self, queue: Queue, seen: Played, chains: jax.Array | None = None
     ) -> tuple[Queue, jax.Array]:
-        """What a round of all slots leads to: answers, and new chains where some have ended.
+        """Stores the answers of a round, and starts new chains in slots whose chain has ended.
 
         Args:
-          queue: before the round.
-          seen: what `see` made of it.
-          chains: int32 (), of a puzzle at the same time at most; None for those of the limits.
+          queue: the queue before the round.
+          seen: the round, from `see`.
+          chains: int32 (), maximum number of chains of a puzzle at the same time; None for that of
+            the limits.
 
         Returns:
-          The queue after it, and whether any slot has a chain.
+          The queue after the round, and whether any slot has a chain.
         """
         puzzles, slots = queue.puzzles, queue.slots
         count = len(puzzles.solved)
@@ -289,11 +291,11 @@ class ChainSearch:
         return queue, self._busy(queue)
 
     def see(self, params: Any, puzzles: Puzzles, slots: Slots) -> Played:
-        """A round of all slots, each in a symmetry of its own.
+        """Computes one round of all slots, each in a different random symmetry.
 
         Args:
-          params: of the model.
-          puzzles: the questions.
+          params: dense parameters of the model.
+          puzzles: the puzzles of the queue.
           slots: the chains.
         """
         settings = self.model.config.lattice
@@ -310,7 +312,7 @@ class ChainSearch:
         return Played(said, deduced, candidates, deduced.solved & rules)
 
     def _keys(self, puzzle: jax.Array, slots: Slots) -> jax.Array:
-        """A key [B] for each slot: a function of seed, puzzle, chain and round alone."""
+        """A random key for each slot, [B]; a function of seed, puzzle, chain and round only."""
         seed = jax.random.key(self.limits.seed)
 
         def key(puzzle: jax.Array, chain: jax.Array, number: jax.Array) -> jax.Array:
@@ -320,7 +322,7 @@ class ChainSearch:
         return jax.vmap(key)(puzzle, slots.chain, slots.round)
 
     def _loops(self, params: Any, candidates: jax.Array, keys: jax.Array) -> Said:
-        """What the network says of the slots, each device taking its own."""
+        """The network's output for all slots; each device computes its own slots."""
         dropout = self.model.config.lattice.search_dropout
         split = PartitionSpec(SLOTS)
         # unchecked, as in `train.gradient`
@@ -333,7 +335,7 @@ class ChainSearch:
         )(params, candidates, keys)
 
     def _assign(self, queue: Queue, free: jax.Array, chains: jax.Array | None) -> Queue:
-        """Free slots begin new chains of open puzzles; those for which there is none are idle."""
+        """Starts chains of open puzzles in free slots; slots without a puzzle become idle."""
         puzzles, slots = queue.puzzles, queue.slots
         count = len(puzzles.solved)
         kept = jnp.where(free, count, slots.puzzle)

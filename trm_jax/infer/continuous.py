@@ -1,8 +1,8 @@
 """Continuous batching: questions enter and leave a compiled program between its calls.
 
-A program has a fixed number of rows, each with a question or without one. A call puts new
-questions into rows and advances all slots by a few supervision steps; it returns as soon as a row
-is done. The state stays on the device.
+A program has a fixed number of rows, each with or without a question. A call puts new questions
+into rows and advances all slots by a few supervision steps; it returns as soon as a row is done.
+The state stays on the device.
 """
 
 import abc
@@ -19,15 +19,15 @@ from trm_jax.infer.rollout import Answers
 from trm_jax.infer.watch import Watched
 
 STAYS, ENTERS, LEAVES = range(3)
-"""What happens to a row before a call: nothing, a new question comes, its question is given up."""
+"""Change of a row before a call: none, a new question enters, the question is given up."""
 
 
 class Entering(struct.PyTreeNode):
-    """What changes in M rows before a call.
+    """The changes of M rows before a call.
 
     Attributes:
-      inputs: uint8 [M, S], the questions of rows that one enters.
-      change: int8 [M], one of the constants above.
+      inputs: uint8 [M, S], the new questions; used in rows with ENTERS.
+      change: int8 [M], STAYS, ENTERS or LEAVES.
     """
 
     inputs: Any
@@ -38,14 +38,14 @@ class Report(struct.PyTreeNode):
     """M rows after a call.
 
     Attributes:
-      done: bool [M], the row has come to its end in this call.
-      answers: uint8 [M, S], token ids; of use where `done`.
-      confident: bool [M], whether it ended because the model was confident of its answer, or the
-        search found one; else its steps or passes were used up.
-      confidence: float32 [M], halting probability; of a search 1 for an answer, 0 for none.
-      steps: int32 [M], supervision steps, or rounds of a search.
-      passes: int32 [M], network passes; of a search those of all chains.
-      taken: int32 (), steps that all slots took in this call.
+      done: bool [M], whether the row has ended in this call.
+      answers: uint8 [M, S], token ids; valid if `done`.
+      confident: bool [M], whether the row ended because the model was confident or the search found
+        an answer; otherwise its steps or passes are used up.
+      confidence: float32 [M], halting probability; for a search 1 with an answer and 0 without.
+      steps: int32 [M], number of supervision steps, or of rounds of a search.
+      passes: int32 [M], number of network passes; for a search, of all chains.
+      taken: int32 (), number of steps of all slots in this call.
     """
 
     done: Any
@@ -58,11 +58,11 @@ class Report(struct.PyTreeNode):
 
 
 class Advanced(NamedTuple):
-    """What a call gives, as NumPy arrays.
+    """The results of a call, as NumPy arrays.
 
     Attributes:
-      report: of all rows.
-      record: of the steps taken, for `Continuous.part_of`; None where none was asked for.
+      report: report of all rows.
+      record: record of the steps, for `Continuous.part_of`; None if it was not requested.
     """
 
     report: Report
@@ -70,12 +70,12 @@ class Advanced(NamedTuple):
 
 
 class Continuous(abc.ABC):
-    """A model's program for continuous batching, compiled when it is made.
+    """A model's program for continuous batching; the constructor compiles it.
 
     Attributes:
-      rows: M, questions in the program at most.
-      slots: B, of a batch.
-      abstains: whether there is no answer where the model is not confident of one.
+      rows: M, maximum number of questions in the program.
+      slots: B, number of slots of the batch.
+      abstains: whether the model gives no answer if it is not confident.
     """
 
     rows: int
@@ -86,11 +86,11 @@ class Continuous(abc.ABC):
         """Compiles the program in two forms, with and without a record of each step.
 
         Args:
-          weights: what `_advance` takes.
-          mesh: slots are split over it.
-          cells: S.
-          rows: M.
-          slots: B.
+          weights: the weights that `_advance` takes.
+          mesh: mesh that the slots are split over.
+          cells: S, number of cells of a question.
+          rows: M, number of rows.
+          slots: B, number of slots.
         """
         self.rows, self.slots = rows, slots
         self._weights, self._cells = weights, cells
@@ -111,15 +111,15 @@ class Continuous(abc.ABC):
             self.advance(self.nothing(), record=record)
 
     def nothing(self) -> Entering:
-        """No change in any row; its arrays are new, to be written into."""
+        """No change of any row, as new arrays that may be written to."""
         inputs = np.zeros((self.rows, self._cells), np.uint8)
         return Entering(inputs, np.zeros((self.rows,), np.int8))
 
     def advance(self, entering: Entering, *, record: bool = False) -> Advanced:
-        """Advances all rows until one is done, or by the steps of a call.
+        """Advances all rows until one is done, at most by the steps of one call.
 
         Args:
-          entering: NumPy arrays; a question that enters a row takes the place of one in it.
+          entering: changes of the rows; a question that enters replaces the one in its row.
           record: whether each step is recorded.
         """
         self._state, report, kept = self._programs[record](self._weights, self._state, entering)
@@ -128,11 +128,11 @@ class Continuous(abc.ABC):
 
     @abc.abstractmethod
     def part_of(self, row: int, advanced: Advanced) -> Any:
-        """What a row did in a call with a record."""
+        """The steps of a row in a call with a record."""
 
     @abc.abstractmethod
     def path_of(self, parts: list[Any]) -> Answers | Watched:
-        """The whole path of a question, from what its row did in all of its calls."""
+        """The path of a question, from the parts of all its calls."""
 
     @abc.abstractmethod
     def _begin(self) -> Any:
@@ -142,4 +142,4 @@ class Continuous(abc.ABC):
     def _advance(
         self, weights: Any, state: Any, entering: Entering, *, record: bool
     ) -> tuple[Any, Report, Any]:
-        """Traced: the state after a call, the report, and the record, () for none."""
+        """Returns the state after a call, the report, and the record or (); traced by JAX."""

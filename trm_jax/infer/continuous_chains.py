@@ -1,6 +1,6 @@
-"""Continuous batching of lattice models: the search of `infer.chain_search`, whose puzzles change.
+"""Continuous batching of lattice models: the search of `infer.chain_search` with changing puzzles.
 
-A row without a puzzle is one whose passes are used up.
+A row without a puzzle is represented as a puzzle whose passes are used up.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from trm_jax.infer.watch import GUESSED, SOLVED, Watched, record_of
 
 
 class _Loop(struct.PyTreeNode):
-    """What a call's loop carries: the queue, rounds taken, bool [M] rows done, a record."""
+    """The carry of a call's loop: the queue, the rounds taken, rows done (bool [M]), a record."""
 
     queue: Queue
     taken: jax.Array
@@ -26,21 +26,21 @@ class _Loop(struct.PyTreeNode):
 
 
 class ContinuousChains(Continuous):
-    """The search of a lattice model, an answer that the rules accept or none.
+    """The search of a lattice model; it gives an answer that the rules accept, or none.
 
-    All puzzles have the number 0, so that a puzzle's chains are the same whatever else is searched,
-    and those of a search of this puzzle alone.
+    All puzzles have the number 0, so that the chains of a puzzle are the same as in a search of
+    this puzzle alone, whatever else is searched.
     """
 
     abstains = True
 
     def __init__(self, search: ChainSearch, params: Any, rounds_per_call: int) -> None:
-        """Compiles it.
+        """Compiles the program; it has as many rows as slots, so that each puzzle can have one.
 
         Args:
-          search: of the model; has as many rows as slots, so that each puzzle can have one.
-          params: of the model.
-          rounds_per_call: rounds of a call at most.
+          search: search of the model.
+          params: dense parameters of the model.
+          rounds_per_call: maximum number of rounds of a call.
         """
         self.search, self.rounds_per_call = search, rounds_per_call
         self.rows = self.slots = whole_slots(search.batch_size, search.mesh)
@@ -48,7 +48,7 @@ class ContinuousChains(Continuous):
         super().__init__(params, search.mesh, cells, self.rows, self.slots)
 
     def part_of(self, row: int, advanced: Advanced) -> list[tuple[int, Watched]]:
-        """See `Continuous`: each round of each chain of the row, with the chain's number."""
+        """See `Continuous`: each round of each chain of the row, with the chain's index."""
         puzzle, chain, fields = advanced.record
         places = np.argwhere(puzzle[: int(advanced.report.taken)] == row).tolist()
         return [
@@ -57,9 +57,10 @@ class ContinuousChains(Continuous):
         ]
 
     def path_of(self, parts: list[Any]) -> Watched:
-        """See `Continuous`: the chains that ended, in the order in which they did.
+        """See `Continuous`: the chains of the puzzle, in the order in which they ended.
 
-        Those that an answer of another one broke off are left out, unless there are no others.
+        Chains that were stopped by the answer of another one are left out, unless there are no
+        others.
         """
         chains: dict[int, list[Watched]] = {}
         ended: list[list[Watched]] = []
@@ -67,7 +68,7 @@ class ContinuousChains(Continuous):
             chains.setdefault(number, []).append(each)
             if each.ends != GUESSED:
                 ended.append(chains.pop(number))
-        # of several that end in one round, an answer comes last
+        # of several chains that end in the same round, one with an answer comes last
         ended.sort(key=lambda chain: bool(chain[-1].ends == SOLVED))
         first_answer = next((i for i, c in enumerate(ended) if c[-1].ends == SOLVED), len(ended))
         shown = ended[: first_answer + 1] or list(chains.values())[:1]
@@ -122,7 +123,7 @@ class ContinuousChains(Continuous):
         return end.queue, report, end.record
 
     def _change(self, queue: Queue, entering: Entering) -> Queue:
-        """The queue with new puzzles in some rows, and without those that are given up."""
+        """The queue with the puzzles that enter and without those that leave."""
         old = queue.puzzles
         enters, leaves = (entering.change == what for what in (ENTERS, LEAVES))
         zero = jnp.zeros((), jnp.int32)
@@ -143,23 +144,23 @@ class ContinuousChains(Continuous):
         return Queue(puzzles, slots.replace(puzzle=puzzle))
 
     def _share(self, over: jax.Array) -> jax.Array:
-        """Chains of a puzzle at the same time at most, int32 ().
+        """Maximum number of chains of a puzzle at the same time, int32 ().
 
-        The fewer the more puzzles there are, so that half of the slots are free for puzzles that
-        are still to come, until each has a single one.
+        It decreases with the number of puzzles, down to 1, so that half of the slots stay free for
+        new puzzles as long as possible.
         """
         searched = jnp.sum((~over).astype(jnp.int32))
         share = self.slots // jnp.maximum(2 * searched, 1)
         return jnp.clip(share, 1, self.search.limits.chains).astype(jnp.int32)
 
     def _record(self, queue: Queue, seen: Played) -> Any:
-        """A round of all slots: their rows, their chains, and the fields of `Watched`."""
+        """The record of a round of all slots: rows, chains, and the fields of `Watched`."""
         slots = queue.slots
         probability, *others = record_of(seen, slots, self.search.limits)
         return slots.puzzle, slots.chain, (probability.astype(jnp.float16), *others)
 
     def _empty_record(self) -> Any:
-        """Zeros [k, B, ...] of the types of a round's record."""
+        """Zeros [k, B, ...] for the records of the k rounds of a call."""
 
         def take_round(weights: Any, queue: Queue) -> Any:
             return self._record(queue, self.search.see(weights, queue.puzzles, queue.slots))

@@ -17,7 +17,7 @@ from trm_jax.models.weights import Weights
 
 
 class _Rows(struct.PyTreeNode):
-    """B rows; `busy` bool [B] are those with a question, `inputs` int32 [B, S]."""
+    """B rows with questions `inputs`, int32 [B, S]; `busy`, bool [B], says which have one."""
 
     attempts: Attempts
     inputs: jax.Array
@@ -25,7 +25,7 @@ class _Rows(struct.PyTreeNode):
 
 
 class _Loop(struct.PyTreeNode):
-    """What a call's loop carries: rows, steps taken, bool [B] rows done, their logits, a record."""
+    """The carry of a call's loop: `done` and `confident` bool [B], `halt_logits` float32 [B]."""
 
     rows: _Rows
     taken: jax.Array
@@ -36,7 +36,7 @@ class _Loop(struct.PyTreeNode):
 
 
 class ContinuousHalting(Continuous):
-    """The program of a recursive model; a question gets the answer of `trm eval --halt`."""
+    """The program of a recursive model; its answers are those of `trm eval --halt`."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class ContinuousHalting(Continuous):
         halt: Halt,
         steps_per_call: int,
     ) -> None:
-        """Compiles it.
+        """Compiles the program.
 
         Args:
           model: from the registry, not a lattice model.
-          weights: averaged, usually.
-          mesh: rows are split over it.
-          batch_size: rows, rounded up to what the mesh can split.
-          halt: when a question leaves.
-          steps_per_call: supervision steps of a call at most.
+          weights: usually the averaged ones.
+          mesh: mesh that the rows are split over.
+          batch_size: number of rows; rounded up to a multiple of the devices.
+          halt: the halting rule.
+          steps_per_call: maximum number of supervision steps of a call.
         """
         self.model, self.mesh, self.halt = model, mesh, halt
         self.steps_per_call = steps_per_call
@@ -65,7 +65,7 @@ class ContinuousHalting(Continuous):
         super().__init__(weights, mesh, model.config.cells, rows, rows)
 
     def part_of(self, row: int, advanced: Advanced) -> Answers:
-        """See `Continuous`: [t, ...] arrays of the t steps of the call."""
+        """See `Continuous`: arrays [t, ...] of the t steps of the call."""
         taken = int(advanced.report.taken)
         part: Answers = jax.tree.map(lambda a: np.array(a[:taken, row]), advanced.record)
         return part
@@ -99,15 +99,15 @@ class ContinuousHalting(Continuous):
         busy = new | (state.busy & (entering.change != LEAVES))
         begin = self.model.start(weights.initial, inputs)
         attempts = begin_again(state.attempts, new, begin)
-        # row 0 of the table is that of puzzles without a row of their own
+        # puzzles without their own row use row 0 of the table
         ids = jnp.zeros((self.rows,), jnp.int32)
         table_rows = puzzle_table.lookup(weights.table, ids, self.mesh)
-        nobody = jnp.zeros((self.rows,), bool)
+        no_rows = jnp.zeros((self.rows,), bool)
         start = _Loop(
             rows=_Rows(attempts, inputs, busy),
             taken=jnp.zeros((), jnp.int32),
-            done=nobody,
-            confident=nobody,
+            done=no_rows,
+            confident=no_rows,
             halt_logits=jnp.zeros((self.rows,), jnp.float32),
             record=self._empty_record() if record else (),
         )
@@ -123,7 +123,7 @@ class ContinuousHalting(Continuous):
             return _Loop(
                 rows=now.rows.replace(attempts=attempts),
                 taken=now.taken + 1,
-                done=busy & (confident | (attempts.steps >= self.halt.most)),
+                done=busy & (confident | (attempts.steps >= self.halt.max_steps)),
                 confident=confident,
                 halt_logits=output.halt_logits,
                 record=kept,

@@ -122,7 +122,7 @@ class _Watcher:
         mesh: Mesh,
     ) -> None:
         size = min(batch_size, len(questions))
-        steps, perturbation = search.halt.most, search.perturbation
+        steps, perturbation = search.halt.max_steps, search.perturbation
         self._rollout = Rollout(model, mesh, steps, size, perturbation=perturbation)
         self.batch_size = self._rollout.batch_size
         self.times: list[float] = []

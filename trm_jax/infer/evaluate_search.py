@@ -84,7 +84,7 @@ def evaluate_search(
 
 def _judged(inputs: Grids, labels: Grids, found: Found, search: Search, shape: Shape) -> Part:
     """The scores of one call's questions, and the selected `answers`."""
-    paths = Trajectories(selection.numbers_of(found.answers), found.halt_logits, found.believed)
+    paths = Trajectories(selection.numbers_of(found.answers), found.halt_logits, found.confident)
     chosen = SELECTIONS[search.select](paths)
     exact, _ = compare(found.answers, labels)
     answers = selection.pick(found.answers, chosen)
@@ -111,7 +111,7 @@ def _counted(found: Found, search: Search) -> NDArray[np.int32]:
     """Steps [K, q] of the trajectories that count: in a race, up to the first confident one."""
     if not search.race:
         return found.steps
-    before: NDArray[np.int64] = np.cumsum(found.believed, axis=0) - found.believed
+    before: NDArray[np.int64] = np.cumsum(found.confident, axis=0) - found.confident
     return np.where(before > 0, 0, found.steps)
 
 
@@ -121,7 +121,7 @@ def _summary(part: Part, answered: NDArray[np.bool_], search: Search) -> dict[st
         "exact_accuracy": _mean(part["exact"], answered),
         "cell_accuracy": _mean(part["cells"], answered),
         "steps_used": float(steps.sum(axis=1).mean()),
-        "steps": np.bincount(steps.ravel(), minlength=search.halt.most + 1)[1:].tolist(),
+        "steps": np.bincount(steps.ravel(), minlength=search.halt.max_steps + 1)[1:].tolist(),
         "by_depth": [],
     }
     for group, order in (("by_selection", (*SELECTIONS, "mean")), ("oracle", ("any", "rules"))):

@@ -1,10 +1,10 @@
-"""Answers that stop once the model is confident of them: free slots take the next trajectory.
+"""Halting in evaluation: a slot takes the next trajectory as soon as its own is confident.
 
-Published evaluation takes all N steps for every puzzle. Here a trajectory (a question being
-answered, in one of several ways) leaves its slot once the halting head is confident of its answer,
-and the next one of the queue moves in, so that all slots are busy until the queue is empty
-(continuous batching, with static shapes, in one program). `infer/continuous_halting.py` takes the
-same steps with questions that come one by one.
+The published evaluation takes all N steps for every puzzle. Here a trajectory (one attempt at a
+question) leaves its slot once the halting head is confident, and the next one of the queue takes
+the slot, so that all slots are busy until the queue is empty (continuous batching with static
+shapes, in one compiled program). `infer/continuous_halting.py` does the same for questions that
+arrive one by one.
 """
 
 import dataclasses
@@ -27,33 +27,39 @@ from trm_jax.models.weights import Weights
 
 @dataclasses.dataclass(frozen=True)
 class Halt:
-    """When to stop.
+    """The halting rule.
 
     Attributes:
-      most: supervision steps at most.
-      least: supervision steps at least.
-      threshold: halting probability above which an answer is believed; 1 never believes.
-      patience: the answer has to be the same after so many steps in a row; 1 asks for nothing.
+      max_steps: maximum number of supervision steps.
+      min_steps: minimum number of supervision steps.
+      threshold: halting probability above which the model is confident; with 1 it never is.
+      patience: number of consecutive steps for which the answer has to stay the same; 1 turns this
+        condition off.
     """
 
-    most: int
-    least: int = 1
+    max_steps: int
+    min_steps: int = 1
     threshold: float = 0.5
     patience: int = 1
 
     def __post_init__(self) -> None:
-        """Refuses what makes no sense."""
-        if not 1 <= self.least <= self.most or not self.patience >= 1:
+        """Checks the values.
+
+        Raises:
+          UserError: a value is out of range.
+        """
+        if not 1 <= self.min_steps <= self.max_steps or not self.patience >= 1:
             raise UserError(
-                f"halting after {self.least} to {self.most} steps with patience {self.patience} "
-                "makes no sense; give 1 or more steps, no more at least than at most."
+                f"halting after {self.min_steps} to {self.max_steps} steps with patience "
+                f"{self.patience} makes no sense; give a minimum of 1 or more steps that is not "
+                "above the maximum, and a patience of 1 or more."
             )
         if not 0 < self.threshold <= 1:
             raise UserError(f"the halting threshold is {self.threshold}; it must be in (0, 1].")
 
     @property
     def logit(self) -> float:
-        """The halting logit above which an answer is believed."""
+        """The halting logit above which the model is confident."""
         return math.inf if self.threshold == 1 else math.log(self.threshold / (1 - self.threshold))
 
 
@@ -61,11 +67,11 @@ class Entries(struct.PyTreeNode):
     """A queue of M trajectories.
 
     Attributes:
-      inputs: int32 [M, S], the question as this trajectory sees it.
+      inputs: int32 [M, S], the question in the symmetric copy of this trajectory.
       ids: int32 [M], puzzle-table rows.
-      question: int32 [M], its number among all that are asked, from which randomness comes.
-      trajectory: int32 [M], its number among those of its question.
-      group: int32 [M], number of the question in this queue, below M.
+      question: int32 [M], index of the question among all questions; seeds the random numbers.
+      trajectory: int32 [M], index among the trajectories of the question; seeds them as well.
+      group: int32 [M], index of the question in this queue, below M.
     """
 
     inputs: jax.Array
@@ -76,32 +82,32 @@ class Entries(struct.PyTreeNode):
 
 
 class Finished(struct.PyTreeNode):
-    """What came of a queue of M trajectories.
+    """The results of a queue of M trajectories.
 
     Attributes:
       answers: uint8 [M, S], token ids.
-      halt_logits: float32 [M], of the step after which each was taken.
-      steps: int32 [M], supervision steps that each had; 0 where it was not run or not to its end.
-      believed: bool [M], whether it ended because its answer was believed.
+      halt_logits: float32 [M], after the last step of each.
+      steps: int32 [M], supervision steps of each; 0 where it was not run to its end.
+      confident: bool [M], whether it ended because the model was confident.
       rounds: int32 (), supervision steps of the whole batch.
-      work: int32 (), supervision steps of single slots, those included that were broken off.
+      work: int32 (), supervision steps summed over the slots, with those of stopped trajectories.
     """
 
     answers: jax.Array
     halt_logits: jax.Array
     steps: jax.Array
-    believed: jax.Array
+    confident: jax.Array
     rounds: jax.Array
     work: jax.Array
 
 
 class Attempts(struct.PyTreeNode):
-    """B trajectories on their way.
+    """B trajectories between two steps.
 
     Attributes:
       latents: states [B, L, D], or candidates [B, S, C].
-      steps: int32 [B], supervision steps that each has had.
-      same: int32 [B], steps in a row after which the answer was `last`.
+      steps: int32 [B], number of supervision steps so far.
+      same: int32 [B], number of consecutive steps after which the answer was `last`.
       last: uint8 [B, S], the answer after the last step.
     """
 
@@ -112,7 +118,7 @@ class Attempts(struct.PyTreeNode):
 
 
 class _Slots(struct.PyTreeNode):
-    """What the loop carries; `entry` is M and more where a slot has nothing to do."""
+    """The carry of the loop; `entry` is M or more for an idle slot."""
 
     attempts: Attempts
     entry: jax.Array
@@ -132,28 +138,27 @@ def take_step(
     """One supervision step of B trajectories.
 
     Args:
-      model: whose step each device takes with its own slots.
+      model: the model; each device computes the step of its own slots.
       params: dense parameters.
-      attempts: before the step.
+      attempts: the trajectories before the step.
       inputs: int32 [B, S], the questions.
       rows: [B, E], their puzzle-table rows.
-      halt: when to stop.
+      halt: the halting rule.
 
     Returns:
-      The trajectories after it, what the model said, and whether each is confident of its answer,
-      bool [B].
+      The trajectories after the step, the model's output, and bool [B], which are confident.
     """
     latents, output = model.supervision_step(params, attempts.latents, inputs, rows)
     answers = answers_of(output)
     steps = attempts.steps + 1
     same = jnp.where(jnp.all(answers == attempts.last, axis=-1), attempts.same + 1, 1)
-    confident = (output.halt_logits > halt.logit) & (steps >= halt.least)
+    confident = (output.halt_logits > halt.logit) & (steps >= halt.min_steps)
     confident &= same >= halt.patience
     return Attempts(latents, steps, same, answers), output, confident
 
 
 def begin_again(attempts: Attempts, fresh: jax.Array, latents: Latents) -> Attempts:
-    """Trajectories some of which, bool [B], begin anew with these states."""
+    """Starts the trajectories `fresh`, bool [B], from `latents`; the others are unchanged."""
     places = fresh[:, None, None]  # of states [B, L, D], or [B, S, C]
     states = tuple(
         jnp.where(places, new, state) for new, state in zip(latents, attempts.latents, strict=True)
@@ -179,19 +184,19 @@ def answer_queue(
 
     Args:
       model: from the registry.
-      weights: averaged, usually.
+      weights: usually the averaged ones.
       entries: the queue.
-      count: int32 (); the entries behind are not run.
-      slots: B, a multiple of the devices.
-      halt: when to stop.
-      mesh: slots are split over it.
-      perturbation: what is random in a trajectory.
-      race: once a trajectory is believed, those of its question with a higher number are broken
-        off or not begun. Lower ones go on, so that the believed trajectory of the lowest number
-        is the same whatever ran beside it.
+      count: int32 (); later entries are not run.
+      slots: B, a multiple of the number of devices.
+      halt: the halting rule.
+      mesh: mesh that the slots are split over.
+      perturbation: the random parts of a trajectory.
+      race: once a trajectory is confident, those of its question with a higher index are stopped
+        or not started. Lower ones continue, so that the first confident one does not depend on
+        the batch.
 
     Returns:
-      In the order of the queue; what a slot answers does not depend on its neighbours.
+      The results in the order of the queue; they do not depend on other entries of the batch.
     """
     start = _empty(model, weights, entries, slots, perturbation)
     split, everywhere = over_slots(mesh), replicated(mesh)
@@ -206,15 +211,15 @@ def answer_queue(
             keys = perturbation.keys(mine.question, mine.trajectory)
             latents = perturbation.disturb(names, attempts.latents, keys, attempts.steps)
             attempts = attempts.replace(latents=latents)
-        attempts, output, believed = take_step(
+        attempts, output, confident = take_step(
             on_devices, weights.params, attempts, mine.inputs, rows, halt
         )
         busy = now.entry < count
-        done = busy & (believed | (attempts.steps >= halt.most))
+        done = busy & (confident | (attempts.steps >= halt.max_steps))
         settled = now.settled
         free = done | ~busy
         if race:
-            where = jnp.where(busy & believed, mine.group, most)
+            where = jnp.where(busy & confident, mine.group, most)
             settled = settled.at[where].min(mine.trajectory, mode="drop")
             free |= settled[mine.group] < mine.trajectory
         following, last = _following(now, entries, count, free, settled, race)
@@ -225,7 +230,7 @@ def answer_queue(
             answers=attempts.last,
             halt_logits=output.halt_logits,
             steps=attempts.steps,
-            believed=believed,
+            confident=confident,
         )
         entry = jnp.where(free, following, now.entry)
         split_latents = jax.lax.with_sharding_constraint(attempts.latents, split)
@@ -244,7 +249,7 @@ def answer_queue(
 def _following(
     now: _Slots, entries: Entries, count: jax.Array, free: jax.Array, settled: jax.Array, race: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """The entry that each free slot takes, int32 [B], and the first one that nobody has taken."""
+    """The entry that each free slot takes, int32 [B], and the first entry that none has taken."""
     order = jnp.cumsum(free.astype(jnp.int32))
     if not race:
         return now.next + order - 1, now.next + order[-1]
@@ -279,7 +284,7 @@ def _empty(
             answers=jnp.zeros((most, cells), jnp.uint8),
             halt_logits=jnp.zeros((most,), jnp.float32),
             steps=jnp.zeros((most,), jnp.int32),
-            believed=jnp.zeros((most,), bool),
+            confident=jnp.zeros((most,), bool),
             rounds=jnp.zeros((), jnp.int32),
             work=jnp.zeros((), jnp.int32),
         ),
@@ -303,7 +308,7 @@ def _begin(
 
 
 def _write(finished: Finished, where: jax.Array, busy: jax.Array, **values: jax.Array) -> Finished:
-    """Puts what is done where its entries stand; the rest, beyond the end, goes nowhere."""
+    """Writes values to the entries `where`; indices beyond the end are dropped."""
     written: dict[str, Any] = {
         name: getattr(finished, name).at[where].set(value, mode="drop")
         for name, value in values.items()

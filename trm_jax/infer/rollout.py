@@ -120,7 +120,7 @@ def _record(output: Output) -> Answers:
 
 
 def answers_and_confidence(output: Output) -> Answers:
-    """What a model says after one step, the probability of each token included."""
+    """The answers after one step, with the halting logits and the probability of each token."""
     answers = answers_of(output)
     # bfloat16 would round 99 % to 100 %
     logs = log_stablemax(output.logits.astype(jnp.float32))

@@ -76,11 +76,11 @@ class Search:
     def name(self) -> str:
         """The settings as part of a file name; those with default values are left out."""
         halt, random = self.halt, self.perturbation
-        believes = halt.threshold < 1
+        halts = halt.threshold < 1
         parts = {
-            "halting" if believes else "depth": halt.most,
-            "threshold": halt.threshold if believes and halt.threshold != 0.5 else "",
-            "least": halt.least if halt.least > 1 else "",
+            "halting" if halts else "depth": halt.max_steps,
+            "threshold": halt.threshold if halts and halt.threshold != 0.5 else "",
+            "least": halt.min_steps if halt.min_steps > 1 else "",
             "patience": halt.patience if halt.patience > 1 else "",
             "rollouts": self.rollouts if random.random else "",
             f"noise-{random.noise_on}": random.noise or "",
@@ -108,6 +108,9 @@ class Search:
           checkpoints: number of checkpoints.
         """
         settings = dataclasses.asdict(self) | {"checkpoints": checkpoints}
+        # the keys of the evaluations that exist already
+        keys = {"max_steps": "most", "min_steps": "least"}
+        settings["halt"] = {keys.get(key, key): value for key, value in settings["halt"].items()}
         return {"how": self.name, "search": settings}
 
     def number(self, checkpoint: int, path: int | Numbers) -> Any:
@@ -140,7 +143,7 @@ class Found(NamedTuple):
     Attributes:
       answers: uint8 [K, q, S], mapped back to the original puzzle.
       halt_logits: float32 [K, q]; -inf where a trajectory was not run to its end.
-      believed: bool [K, q], whether the halting rule was satisfied.
+      confident: bool [K, q], whether the halting rule was satisfied.
       steps: int32 [K, q]; 0 where a trajectory was not run to its end.
       rounds: supervision steps of the whole batch.
       work: supervision steps summed over the slots.
@@ -148,7 +151,7 @@ class Found(NamedTuple):
 
     answers: Grids
     halt_logits: NDArray[np.float32]
-    believed: NDArray[np.bool_]
+    confident: NDArray[np.bool_]
     steps: NDArray[np.int32]
     rounds: int
     work: int
@@ -233,7 +236,7 @@ class Searcher:
         shape = (len(checkpoints), paths, len(places))
         answers = np.zeros((*shape, cells), np.uint8)
         logits = np.full(shape, -np.inf, np.float32)
-        believed, steps = np.zeros(shape, bool), np.zeros(shape, np.int32)
+        confident, steps = np.zeros(shape, bool), np.zeros(shape, np.int32)
         rounds = work = 0
         open_ = np.arange(len(places))
         for number, weights in enumerate(checkpoints):
@@ -245,15 +248,15 @@ class Searcher:
             # advanced indices in front: [q, K, ...]
             answers[here] = done.answers.swapaxes(0, 1)
             logits[here] = np.where(ran, done.halt_logits, -np.inf).T
-            believed[here], steps[here] = done.believed.T, done.steps.T
+            confident[here], steps[here] = done.confident.T, done.steps.T
             rounds, work = rounds + int(done.rounds), work + int(done.work)
             if self._search.race:
-                open_ = open_[~done.believed.any(axis=0)]
+                open_ = open_[~done.confident.any(axis=0)]
         together = (len(checkpoints) * paths, len(places))
         found = Found(
             answers=answers.reshape(*together, cells),
             halt_logits=logits.reshape(together),
-            believed=believed.reshape(together),
+            confident=confident.reshape(together),
             steps=steps.reshape(together),
             rounds=rounds,
             work=work,
@@ -285,7 +288,7 @@ class Searcher:
         padded = jax.tree.map(lambda a: np.resize(a, (self._size, *a.shape[1:])), entries)
         given = to_global((padded, np.asarray(count, np.int32)), replicated(self._mesh))
         done = jax.device_get(self._run(weights, *given))
-        names = ("answers", "halt_logits", "steps", "believed")
+        names = ("answers", "halt_logits", "steps", "confident")
         cut = {name: getattr(done, name)[:count] for name in names}
         cut["answers"] = turn_back(self._symmetries, cut["answers"], copy)
         shaped = {name: a.reshape(paths, len(places), *a.shape[1:]) for name, a in cut.items()}

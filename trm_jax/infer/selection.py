@@ -19,12 +19,12 @@ class Trajectories(NamedTuple):
     Attributes:
       answers: uint64 [K, ...], a hash of each answer, see `numbers_of`.
       halt_logits: float [K, ...]; -inf where a trajectory was not run to its end.
-      believed: bool [K, ...], whether the halting rule was satisfied ("confident" below).
+      confident: bool [K, ...], whether the halting rule was satisfied.
     """
 
     answers: NDArray[np.uint64]
     halt_logits: NDArray[np.floating]
-    believed: NDArray[np.bool_]
+    confident: NDArray[np.bool_]
 
 
 def surest(paths: Trajectories) -> NDArray[np.int64]:
@@ -34,15 +34,15 @@ def surest(paths: Trajectories) -> NDArray[np.int64]:
 
 def majority(paths: Trajectories) -> NDArray[np.int64]:
     """Index of the most frequent answer ("mode@K" of PTRM), by halting logit if there are ties."""
-    return _most_frequent(paths, np.ones_like(paths.believed))
+    return _most_frequent(paths, np.ones_like(paths.confident))
 
 
-def believed_majority(paths: Trajectories) -> NDArray[np.int64]:
+def confident_majority(paths: Trajectories) -> NDArray[np.int64]:
     """`majority` among the confident trajectories, or among all if none is confident.
 
     Source: "Augmented HRM", arXiv 2601.10679.
     """
-    counted = paths.believed | ~paths.believed.any(axis=0)
+    counted = paths.confident | ~paths.confident.any(axis=0)
     return _most_frequent(paths, counted)
 
 
@@ -52,8 +52,8 @@ def first(paths: Trajectories) -> NDArray[np.int64]:
     After "halt-first", arXiv 2601.19085, where all trajectories run in parallel and the one that
     halts first is taken. The fixed order makes the answer independent of the batch.
     """
-    believed = paths.believed
-    return np.where(believed.any(axis=0), np.argmax(believed, axis=0), surest(paths))
+    confident = paths.confident
+    return np.where(confident.any(axis=0), np.argmax(confident, axis=0), surest(paths))
 
 
 Selection = Callable[[Trajectories], NDArray[np.int64]]
@@ -61,7 +61,7 @@ FIRST = "first"
 SELECTIONS: dict[str, Selection] = {
     "halt": surest,
     "majority": majority,
-    "believed_majority": believed_majority,
+    "believed_majority": confident_majority,
     FIRST: first,
 }
 

@@ -89,8 +89,8 @@ def record_of(seen: Played, slots: Slots, limits: Limits) -> tuple[jax.Array, ..
 
     Args:
       seen: the round.
-      slots: before it.
-      limits: of the search.
+      slots: the slots before the round.
+      limits: limits of the search.
     """
     deduced = seen.deduced
     probability = jnp.where(deduced.candidates, jax.nn.sigmoid(seen.said.candidates), 0)

@@ -26,14 +26,14 @@ def padded_rows(configured: int, needed: int) -> int:
 
     Args:
       configured: `TableConfig.rows`; 0 for as many as are needed.
-      needed: number of rows of the data set.
+      needed: number of rows of the dataset.
 
     Raises:
-      UserError: the data set has more rows than configured.
+      UserError: the dataset has more rows than configured.
     """
     if 0 < configured < needed:
         raise UserError(
-            f"config.table.rows is {configured} and the data set has {needed} rows; set it to 0 "
+            f"config.table.rows is {configured} and the dataset has {needed} rows; set it to 0 "
             "for as many as needed."
         )
     rows = configured or needed

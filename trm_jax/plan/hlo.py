@@ -109,9 +109,9 @@ def called(instruction: Instruction, attribute: str) -> list[str]:
 
 
 def trips(loop: Instruction, program: Hlo) -> int:
-    """Number of iterations of a loop; 0 if neither XLA nor the loop's condition tells.
+    """Number of iterations of a loop; 0 if neither XLA nor the loop's condition shows it.
 
-    The condition tells if it compares a counter with a constant ("less than"); loops of JAX count
+    The condition shows it by comparing a counter with a constant ("less than"); loops of JAX count
     from 0 in steps of 1.
     """
     found = re.search(r"known_trip_count\D*(\d+)", loop.rest)

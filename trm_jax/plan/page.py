@@ -36,8 +36,8 @@ def _program(title: str, facts: Facts) -> str:
         if kind != "peak":
             lines.append(f"  {kind:24}{_mib(size)}")
     peak, available = facts["memory"]["peak"], facts["available"]
-    told = "" if _finished(facts) else "   at least: the compiler stopped there"
-    lines.append(f"  {'peak':24}{_mib(peak)}   {peak / available:.1%} of the available{told}")
+    note = "" if _finished(facts) else "   at least: the compiler stopped there"
+    lines.append(f"  {'peak':24}{_mib(peak)}   {peak / available:.1%} of the available{note}")
     lines.append(f"  {'available':24}{_mib(available)}")
     lines.append(f"  {'fits':24}{'yes' if facts['fits'] else 'no':>16}")
     lines.append(f"  {'FLOPs, by formula':24}{facts['flops'] / 1e12:12,.5g} T of all devices")

@@ -1,4 +1,4 @@
-"""What bounds a program's time: matrix products, memory traffic or communication."""
+"""The bound of a program's time: matrix products, memory traffic or communication."""
 
 from typing import Any
 

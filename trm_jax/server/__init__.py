@@ -1,1 +1,1 @@
-"""A trained model behind HTTP: continuous batching, a JSON interface, and a page."""
+"""`trm serve`: a trained model over HTTP, with continuous batching and a web page."""

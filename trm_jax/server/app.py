@@ -1,4 +1,4 @@
-"""The HTTP interface: routes, limits, and what goes wrong as one sentence of JSON."""
+"""The HTTP interface: routes, limits, and errors as one sentence of JSON."""
 
 import asyncio
 import dataclasses
@@ -31,13 +31,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclasses.dataclass(frozen=True)
 class Service:
-    """All that the routes need.
+    """The routes and what they need.
 
     Attributes:
-      engine: that runs the program.
-      shape: of the model's puzzles.
-      facts: what `/api/info` says.
-      samples: uint8 [m, S], for `/api/random`; None where there are none.
+      engine: runs the program.
+      shape: form of the model's puzzles.
+      facts: content of `/api/info`.
+      samples: questions uint8 [m, S] for `/api/random`; None if there are none.
     """
 
     engine: Engine
@@ -47,7 +47,7 @@ class Service:
 
     @property
     def bounds(self) -> Bounds:
-        """Of the engine."""
+        """The limits of the engine."""
         return self.engine.bounds
 
     async def solve(self, request: Request) -> Response:
@@ -76,7 +76,7 @@ class Service:
         return JSONResponse(content)
 
     async def _asked(self, request: Request) -> Asked | Response:
-        """The puzzles of a request, or why there are none."""
+        """The puzzles of a request, or a response with the error."""
         kind = request.headers.get("content-type", "text/plain").lower()
         if "json" not in kind and not kind.startswith(TEXT_TYPES):
             return _error(415, "send application/json, or text/plain.", CLOSE)
@@ -99,7 +99,7 @@ class Service:
             return _error(400, _bounded(str(error)))
 
     async def _answered(self, request: Request, asked: Asked) -> Order | Response:
-        """The order once it is answered, or why it is not."""
+        """The order after it is answered, or a response with the error."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
 
@@ -114,7 +114,7 @@ class Service:
         try:
             self.engine.submit(order)
         except FullError as full:
-            words = f"{self.bounds.queue} puzzles are waiting; come again in {full.seconds} s."
+            words = f"{self.bounds.queue} puzzles are waiting; try again in {full.seconds} s."
             return _error(429, words, {"Retry-After": str(full.seconds)})
         except ClosedError:
             return _closing()
@@ -128,7 +128,7 @@ class Service:
         if not done.done():
             return Response(status_code=499)
         if order.failed:
-            return _error(500, "the program broke down; the server's log says why.", CLOSE)
+            return _error(500, "the program failed; see the log of the server.", CLOSE)
         return order
 
     async def health(self, _: Request) -> Response:
@@ -161,12 +161,12 @@ def make_app(service: Service) -> Any:
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        words = {404: "there is nothing at this address.", 405: "this method is not for it."}
+        words = {404: "there is nothing at this address.", 405: "this method is not allowed here."}
         said = words.get(error.status_code, f"{error.detail}.")
         return _error(error.status_code, said, error.headers)
 
     async def broken(_: Request, error: Exception) -> Response:
-        return _error(500, "this is a fault of the server; its log says more.", CLOSE)
+        return _error(500, "internal error; see the log of the server.", CLOSE)
 
     routes = [
         Route("/api/solve", service.solve, methods=["POST"]),
@@ -183,7 +183,7 @@ def make_app(service: Service) -> Any:
 
 
 async def _body(request: Request, limit: int) -> bytes | None:
-    """A request's body; None where it is larger than the limit, in bytes."""
+    """The body of a request; None if it is larger than the limit, in bytes."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         return None
@@ -197,7 +197,7 @@ async def _body(request: Request, limit: int) -> bytes | None:
 
 
 async def _gone(request: Request) -> None:
-    """Returns once the client has closed its connection; the body has been read."""
+    """Returns when the client closes its connection; call it after the body is read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

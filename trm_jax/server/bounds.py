@@ -1,4 +1,4 @@
-"""What a server accepts at most."""
+"""The limits of a server."""
 
 import dataclasses
 
@@ -10,13 +10,13 @@ class Bounds:
     """Limits of a server.
 
     Attributes:
-      queue: puzzles that wait for a row of the program; requests beyond them get 429.
-      seconds: from a puzzle's arrival until it is given up.
-      puzzles: of one request.
-      traces: puzzles of one request that asks for traces.
-      body_kib: size of a request's body, KiB.
-      body_seconds: in which a request's body has to arrive.
-      connections: open at the same time.
+      queue: maximum number of waiting puzzles; requests beyond it get status 429.
+      seconds: time limit of a puzzle from its arrival, in seconds.
+      puzzles: maximum number of puzzles in a request.
+      traces: maximum number of puzzles in a request for traces.
+      body_kib: maximum size of a request's body, in KiB.
+      body_seconds: time limit for the arrival of a request's body, in seconds.
+      connections: maximum number of open connections.
     """
 
     queue: int = 1024
@@ -28,10 +28,10 @@ class Bounds:
     connections: int = 1024
 
     def __post_init__(self) -> None:
-        """Refuses what makes no sense.
+        """Checks the limits.
 
         Raises:
-          UserError: names the flag.
+          UserError: a limit is out of range; names its flag.
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -43,4 +43,4 @@ class Bounds:
 
 
 FLAGS = {"seconds": "time_limit", "puzzles": "max_puzzles", "body_kib": "max_body"}
-"""Flags of `trm serve` whose names are others than those of the attributes."""
+"""Flags of `trm serve` by attribute, if their names differ."""

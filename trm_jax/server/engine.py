@@ -1,4 +1,4 @@
-"""The thread that runs the program: puzzles enter free rows, and leave when they are done."""
+"""The thread that runs the program: puzzles enter free slots, and leave when they are done."""
 
 import collections
 import dataclasses
@@ -19,17 +19,17 @@ MAX_RETRY_SECONDS = 60
 
 
 class Outcome(NamedTuple):
-    """What came of one puzzle.
+    """The result of one puzzle.
 
     Attributes:
-      answer: uint8 [S]; None where it was given up, or a search found no answer.
+      answer: uint8 [S], token ids; None if it was given up, or a search found no answer.
       confidence: halting probability of the answer, 0 to 1.
-      steps: supervision steps, or rounds of a search.
-      passes: network passes.
-      queue_seconds: from its arrival until it entered a row.
-      compute_seconds: from then on.
-      timed_out: whether it was given up because its time was over.
-      path: what it did, of a puzzle that is traced and was not given up.
+      steps: number of supervision steps, or of rounds of a search.
+      passes: number of network passes.
+      queue_seconds: seconds from its arrival until it entered a slot.
+      compute_seconds: seconds from then until its end.
+      timed_out: whether it reached the time limit.
+      path: the recorded steps of a traced puzzle; None if it is not traced or was given up.
     """
 
     answer: Tokens | None
@@ -47,13 +47,14 @@ class Order:
     """The puzzles of one request.
 
     Attributes:
-      questions: uint8 [m, S].
+      questions: uint8 [m, S], token ids.
       traced: whether their steps are recorded.
-      deliver: is called in the engine's thread with the order once all puzzles have an outcome.
-      outcomes: of the puzzles; None while there is none.
-      arrived: clock, see `time.perf_counter`.
-      cancelled: nobody waits for it any more.
-      failed: the program broke down.
+      deliver: called in the engine's thread with the order when all puzzles have an outcome.
+      outcomes: the outcome of each puzzle; None until it is known.
+      arrived: time of arrival, in seconds of `time.perf_counter`.
+      cancelled: whether the order is no longer needed.
+      failed: whether the program failed.
+      open: number of puzzles without an outcome.
     """
 
     questions: Tokens
@@ -75,7 +76,7 @@ class _Puzzle:
 
 
 class FullError(Exception):
-    """Too many puzzles wait; `seconds` says when to come again."""
+    """The queue is full; `seconds` is an estimate of the time until it has room."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"busy for {seconds} s")
@@ -83,18 +84,18 @@ class FullError(Exception):
 
 
 class ClosedError(Exception):
-    """The engine takes no puzzles any more."""
+    """The engine accepts no more puzzles."""
 
 
 class Engine:
     """Runs a program for the orders of many requests.
 
     Attributes:
-      failure: what broke the program down; None while it works.
+      failure: the error that ended the program; None as long as it runs.
     """
 
     def __init__(self, program: Continuous, bounds: Bounds, meters: Meters) -> None:
-        """Takes a compiled program; `start` starts the thread."""
+        """Prepares the thread for a compiled program; `start` starts it."""
         self.program, self.bounds, self.meters = program, bounds, meters
         self.failure: BaseException | None = None
         self._changed = threading.Condition()
@@ -110,11 +111,11 @@ class Engine:
         self._thread.start()
 
     def submit(self, order: Order) -> None:
-        """Takes an order in.
+        """Adds an order to the queue.
 
         Raises:
-          FullError: more puzzles would wait than may.
-          ClosedError: it takes none any more.
+          FullError: the queue has too little room.
+          ClosedError: the engine accepts no more orders.
         """
         count = len(order.questions)
         with self._changed:
@@ -130,7 +131,7 @@ class Engine:
             self._changed.notify()
 
     def cancel(self, order: Order) -> None:
-        """Gives an order up; its puzzles wait no longer, and leave rows before the next call.
+        """Cancels an order; its puzzles stop waiting at once, and leave rows before the next call.
 
         Its `deliver` may never be called.
         """
@@ -141,30 +142,30 @@ class Engine:
             self._measure()
 
     def close(self) -> None:
-        """Takes no more orders."""
+        """Accepts no more orders from now on."""
         with self._changed:
             self._closed = True
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no more orders."""
+        """Whether no more orders are accepted."""
         return self._closed
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether no puzzle is waiting or in a slot."""
         with self._changed:
             return not self._waiting and not self._busy
 
     def stop(self) -> None:
-        """Ends the thread after the call that is running."""
+        """Ends the thread after the current call."""
         with self._changed:
             self._closed = self._stopped = True
             self._changed.notify()
         self._thread.join()
 
     def _retry_after(self) -> int:
-        """Seconds until the puzzles that wait now will have entered, by what they took so far."""
+        """Estimates the seconds until all waiting puzzles have entered, from past durations."""
         seconds = len(self._waiting) * self._seconds_each / self.program.rows
         return max(1, min(math.ceil(seconds), MAX_RETRY_SECONDS))
 
@@ -181,17 +182,17 @@ class Engine:
             self._fail(error)
 
     def _wait(self) -> bool:
-        """Waits until there is something to do; False to end."""
+        """Waits until there is something to do; returns False when the thread has to end."""
         with self._changed:
             while not (self._waiting or self._busy or self._stopped):
                 self._changed.wait()
             return not self._stopped
 
     def _change(self) -> tuple[Any, list[tuple[_Puzzle, Outcome]]]:
-        """Takes out what is given up and puts waiting puzzles into free rows.
+        """Removes puzzles that are given up, and puts waiting ones into free slots.
 
         Returns:
-          The change of the rows, and the puzzles that were given up.
+          The changes for the program, and the puzzles that were given up.
         """
         entering, leaving = self.program.nothing(), []
         now = time.perf_counter()
@@ -202,7 +203,7 @@ class Engine:
                     self._rows[row] = None
                     self._busy -= 1
                     leaving.append((puzzle, _given_up(puzzle, now)))
-            # all have the same time, so the first is the first to be over
+            # all have the same time limit, so the first one reaches it first
             free = [row for row, puzzle in enumerate(self._rows) if puzzle is None]
             for row in reversed(free):
                 if not (puzzle := self._next(now, leaving)):
@@ -219,7 +220,7 @@ class Engine:
         return entering, leaving
 
     def _next(self, now: float, leaving: list[tuple[_Puzzle, Outcome]]) -> _Puzzle | None:
-        """The next waiting puzzle that is not to be given up."""
+        """The next waiting puzzle that is still needed and has time left."""
         while self._waiting:
             puzzle = self._waiting.popleft()
             if not self._is_over(puzzle, now):
@@ -232,7 +233,7 @@ class Engine:
         return order.cancelled or now - order.arrived > self.bounds.seconds
 
     def _collect(self, advanced: Advanced) -> list[tuple[_Puzzle, Outcome]]:
-        """The puzzles that are done, whose rows become free."""
+        """The puzzles that are done; their slots become free."""
         report, now, done = advanced.report, time.perf_counter(), []
         self.meters.called(int(report.taken), self._busy)
         if advanced.record is not None:
@@ -274,7 +275,7 @@ class Engine:
                 order.deliver(order)
 
     def _fail(self, error: BaseException) -> None:
-        """Ends all orders after the program broke down."""
+        """Ends all orders after the program failed."""
         with self._changed:
             self.failure, self._closed = error, True
             left = [*self._waiting, *(p for p in self._rows if p is not None)]

@@ -1,4 +1,4 @@
-"""Headers of every response, and its count."""
+"""Security headers of every response, and the count of responses."""
 
 from collections.abc import Collection
 from typing import Any
@@ -25,7 +25,7 @@ class SecureHeaders:
     """ASGI middleware that adds `HEADERS` and counts responses by path and status."""
 
     def __init__(self, app: Any, meters: Meters, paths: Collection[str]) -> None:
-        """Wraps an application that has these paths."""
+        """Wraps an application with these paths; all others are counted as "other"."""
         self._app, self._meters, self._paths = app, meters, frozenset(paths)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

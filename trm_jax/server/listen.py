@@ -1,4 +1,4 @@
-"""Listens on a port until it is asked to stop, and then finishes what is in flight."""
+"""Serves on a port until a signal arrives, and then finishes the accepted requests."""
 
 import asyncio
 import contextlib
@@ -15,26 +15,26 @@ from trm_jax.server.engine import Engine
 
 KEEP_ALIVE_SECONDS = 30
 HEAD_SECONDS = 10.0
-"""In which a connection has to send the head of its first request, and all of each later one."""
+"""Time limit of a connection for the head of its first request, and for each later request."""
 MAX_HEAD = 1 << 16
-"""Max bytes of a request's head, and of the trailers behind its body; about, since what arrives
-together is counted together."""
+"""Approximate maximum size in bytes of a request's head, and of the trailers after its body: data
+that arrives together is counted together."""
 BACKLOG = 512
 
 
 class _Impatient(HttpToolsProtocol):
-    """Closes connections whose heads are late or too large, both of which uvicorn allows."""
+    """Closes connections whose heads are late or too large; uvicorn has no limit for either."""
 
     _timer: asyncio.TimerHandle | None = None
     _size = 0  # bytes since the last part of a body, or since the last request was complete
 
     def connection_made(self, transport: Any) -> None:
-        """Starts the clock."""
+        """Starts the timer."""
         super().connection_made(transport)
         self._start()
 
     def data_received(self, data: bytes) -> None:
-        """Starts the clock where a head begins."""
+        """Starts the timer at the beginning of a head."""
         between = self.cycle is None or self.cycle.response_complete
         if between and self._timer is None:
             self._start()
@@ -44,22 +44,22 @@ class _Impatient(HttpToolsProtocol):
             self._refuse()
 
     def on_headers_complete(self) -> None:
-        """Stops the clock."""
+        """Stops the timer."""
         self._stop()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Counts anew."""
+        """Resets the counter."""
         self._size = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Counts anew."""
+        """Resets the counter."""
         self._size = 0
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
+        """Stops the timer."""
         self._stop()
         super().connection_lost(exc)
 
@@ -79,34 +79,34 @@ class _Impatient(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Stops in two stages: it refuses new puzzles, and closes once the others are answered."""
+    """Stops in two stages: it refuses new puzzles, then exits when the others are answered."""
 
     def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
         super().__init__(config)
         self._engine = engine
 
     def handle_exit(self, sig: int, frame: types.FrameType | None) -> None:
-        """Is called by signals; the second one closes at once."""
+        """Called by signals; the second one exits at once."""
         if self._engine.closed:
             self.should_exit = self.force_exit = True
         self._engine.close()
 
     async def on_tick(self, counter: int) -> bool:
-        """Is called ten times a second."""
+        """Called ten times per second."""
         if self._engine.closed and self._engine.idle:
             self.should_exit = True
         return await super().on_tick(counter)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Opens a listening socket.
 
     Args:
       host: name or address.
-      port: 0 takes a free one.
+      port: port number; 0 for a free port.
 
     Raises:
-      UserError: there is no such host, or the port is taken or not allowed.
+      UserError: there is no such host, or the port is in use or not allowed.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -120,22 +120,22 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def address(listening: socket.socket) -> str:
-    """Where a browser finds it."""
+    """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> None:
-    """Serves until SIGTERM or SIGINT, and until all that was accepted is answered.
+    """Serves until SIGTERM or SIGINT, and until all accepted puzzles are answered.
 
     Raises:
-      Exception: what broke the program down.
+      Exception: the error that ended the program.
     """
     config = uvicorn.Config(
         app,
         http=_Impatient,
         loop="asyncio",
-        # a logging configuration would close what absl's handler writes to
+        # a logging configuration would close the stream of absl's handler
         log_config=None,
         log_level="error",
         access_log=False,

@@ -1,4 +1,4 @@
-"""What a server counts, as Prometheus reads it."""
+"""The metrics of a server, for Prometheus."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class Meters:
-    """Counters of one server, in a registry of their own."""
+    """The metrics of one server, in a separate registry."""
 
     def __init__(self, rows: int) -> None:
-        """Begins at 0; `rows` are those of the program."""
+        """Starts all metrics at 0; `rows` is the number of slots of the program."""
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         shared: dict[str, Any] = {"registry": self._registry}
@@ -51,22 +51,22 @@ class Meters:
         self._requests.labels(path, str(status)).inc()
 
     def puzzle(self, end: str, queue_seconds: float, compute_seconds: float) -> None:
-        """Counts a puzzle: "solved", "unsolved", "unchecked" or "timed_out"."""
+        """Counts a puzzle that ended as "solved", "unsolved", "unchecked" or "timed_out"."""
         self._puzzles.labels(end).inc()
         self._waited.observe(queue_seconds)
         self._computed.observe(compute_seconds)
 
     def called(self, steps: int, busy: int) -> None:
-        """Counts a call of the program that took so many steps with so many busy rows."""
+        """Counts a call of the program, its steps and its busy slots."""
         self._calls.inc()
         self._steps.inc(steps)
         self._row_steps.inc(steps * busy)
 
     def fill(self, waiting: int, busy: int) -> None:
-        """Sets how many puzzles wait, and how many are in rows."""
+        """Sets the number of waiting puzzles and of busy slots."""
         self._waiting.set(waiting)
         self._busy.set(busy)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

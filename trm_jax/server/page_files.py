@@ -1,4 +1,4 @@
-"""The server's page: a fixed set of files, read once; no address is ever looked for on the disk."""
+"""The files of the web page. They are read once; no request is looked up on the disk."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
@@ -14,7 +14,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def endpoints() -> Mapping[str, Endpoint]:
-    """The routes of the page and its files, by address; drawing and playing are those of traces."""
+    """The routes of the page and its files, by path; traces share the code that draws and plays."""
     own = {name: _own(name) for name in ("serve.html", "serve.js", "serve.css")}
     return {
         "/": _endpoint(fill(own["serve.html"], {"player": asset("player.html")}), HTML),

@@ -1,4 +1,4 @@
-"""What a request asks: puzzles out of a body of text or JSON, read and checked."""
+"""Reads and checks the puzzles in the body of a request, text or JSON."""
 
 import json
 from typing import Any, NamedTuple
@@ -12,13 +12,13 @@ from trm_jax.tasks.texts import Source, read_puzzles
 KEYS = ("puzzles", "trace")
 MAX_CELL = 2**31
 LINES_A_ROW = 3
-"""At most, frames and empty lines included."""
+"""Max number of lines per row of a puzzle, with frames and empty lines."""
 DEPTH = 3
-"""Lists within lists: puzzles, rows, cells."""
+"""Max depth of nested lists: puzzles, rows, cells."""
 
 
 class Asked(NamedTuple):
-    """Questions uint8 [m, S], and whether their steps are to be shown."""
+    """Questions uint8 [m, S], and whether traces are requested."""
 
     questions: Tokens
     trace: bool
@@ -28,24 +28,24 @@ def read_body(shape: Shape, body: bytes, is_json: bool, trace: bool, bounds: Bou
     """Reads a request's body.
 
     Args:
-      shape: of the model's puzzles.
-      body: UTF-8.
-      is_json: whether it is JSON `{"puzzles": ..., "trace": ...}`; else it is a text with puzzles.
-      trace: whether the address asks for traces.
-      bounds: how many puzzles there may be.
+      shape: form of the model's puzzles.
+      body: text in UTF-8.
+      is_json: whether the body is JSON `{"puzzles": ..., "trace": ...}`, or a text with puzzles.
+      trace: whether the query of the URL requests traces.
+      bounds: limits of the server.
 
     Raises:
-      UserError: says what is wrong and in which puzzle.
+      UserError: the body is malformed; names the puzzle.
     """
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"the body is no UTF-8 (byte {error.start + 1}); send UTF-8.") from error
+        raise UserError(f"the body is not UTF-8 (byte {error.start + 1}); send UTF-8.") from error
     board = task_of(shape).board(shape)
     if is_json:
         puzzles, asks = _read_json(text)
         if isinstance(puzzles, list) and len(puzzles) > board.rows * board.columns:
-            _check_count(len(puzzles), trace or asks, bounds)  # before the work of reading them
+            _check_count(len(puzzles), trace or asks, bounds)  # before they are read
         questions, trace = as_questions(shape, puzzles), trace or asks
     else:
         if not text.strip():
@@ -65,7 +65,7 @@ def _read_json(text: str) -> tuple[Any, bool]:
     except RecursionError as error:
         raise UserError("the JSON is nested too deeply; give lists of rows of cells.") from error
     except ValueError as error:
-        raise UserError(f"the body is no JSON ({error}).") from error
+        raise UserError(f"the body is not JSON ({error}).") from error
     if not isinstance(content, dict) or "puzzles" not in content:
         raise UserError('the JSON has no "puzzles"; send {"puzzles": [...]}.')
     unknown = [key for key in content if key not in KEYS]
@@ -84,10 +84,10 @@ def _read_json(text: str) -> tuple[Any, bool]:
 
 
 def _check_cells(puzzles: list[Any]) -> None:
-    """Refuses lists that hold anything but texts and whole numbers, or both of them.
+    """Checks that all cells in nested lists are texts, or all whole numbers.
 
     Raises:
-      UserError: names the puzzle and the cell.
+      UserError: a cell is something else; names the puzzle and the cell.
     """
     kinds: set[type] = set()
     for number, puzzle in enumerate(puzzles, 1):
@@ -107,7 +107,7 @@ def _check_cells(puzzles: list[Any]) -> None:
 
 
 def _leaves(content: Any, depth: int) -> Any:
-    """All that is no list in nested lists, with the depth it lies at."""
+    """Yields all values in nested lists that are not lists, each with its depth."""
     if not isinstance(content, list):
         yield content, depth
         return
@@ -128,4 +128,6 @@ def _check_count(count: int, trace: bool, bounds: Bounds) -> None:
     if trace:
         most, what = min(bounds.traces, most), "a request with traces"
     if count > most:
-        raise UserError(f"{count:,} puzzles are sent, and {what} has {most} at most; send fewer.")
+        raise UserError(
+            f"{count:,} puzzles were sent, and {what} may have at most {most}; send fewer."
+        )

@@ -1,4 +1,4 @@
-"""Answers as JSON: grids, verdicts by the rules, costs, traces."""
+"""Answers as JSON: grids, results of the rules, costs, traces."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,20 +12,20 @@ from trm_jax.show.trace_record import trace, trace_chains
 from trm_jax.tasks.task import Shape, Tokens, task_of
 
 MAX_BROKEN = 8
-"""Rules that an answer names."""
+"""Max number of broken rules in an answer."""
 
 
 def replies(shape: Shape, order: Order) -> list[dict[str, Any]]:
-    """What is said of each puzzle of an order.
+    """The answers to an order.
 
     Args:
-      shape: of the puzzles.
-      order: all of whose puzzles have an outcome.
+      shape: form of the puzzles.
+      order: an order whose puzzles all have an outcome.
 
     Returns:
-      Of each puzzle: `grid`, `text`, `solved`, `broken`, `confidence`, `steps`, `passes`,
-      `queue_ms`, `compute_ms` and `timed_out`. `grid` and `text` are None where there is no answer,
-      `solved` where the task has no rules to check it by.
+      For each puzzle: `grid`, `text`, `solved`, `broken`, `confidence`, `steps`, `passes`,
+      `queue_ms`, `compute_ms` and `timed_out`. `grid` and `text` are None if there is no answer,
+      and `solved` if the task has no rules.
     """
     outcomes = [outcome for outcome in order.outcomes if outcome is not None]
     verdicts = _verdicts(shape, order.questions, outcomes)
@@ -37,7 +37,7 @@ def replies(shape: Shape, order: Order) -> list[dict[str, Any]]:
 def _verdicts(
     shape: Shape, questions: Tokens, outcomes: Sequence[Outcome]
 ) -> list[list[str] | None]:
-    """The rules that each answer breaks, none for a right one; None for what is not known."""
+    """The rules that each answer breaks, empty if it is right; None if the task has no rules."""
     task = task_of(shape)
     verdicts: list[list[str] | None] = [[] for _ in outcomes]
     there = [(i, each.answer) for i, each in enumerate(outcomes) if each.answer is not None]
@@ -70,14 +70,14 @@ def _reply(shape: Shape, outcome: Outcome, broken: list[str] | None) -> dict[str
 
 
 def end_of(reply: dict[str, Any]) -> str:
-    """What came of a puzzle, in one word for the meters."""
+    """How a puzzle ended, as one word for the metrics."""
     if reply["timed_out"]:
         return "timed_out"
     return {True: "solved", False: "unsolved", None: "unchecked"}[reply["solved"]]
 
 
 def trace_records(shape: Shape, order: Order) -> dict[str, Any]:
-    """The traces of an order as the page's program reads them (`show.trace_page.records`)."""
+    """The traces of an order in the form that the page reads (`show.trace_page.records`)."""
     traces: list[Trace] = []
     nothing = np.zeros_like(order.questions[0])
     for number, (question, outcome) in enumerate(

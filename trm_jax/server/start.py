@@ -1,4 +1,4 @@
-"""From a trained model to a service that can listen."""
+"""Builds the service of a trained model."""
 
 import dataclasses
 from typing import Any
@@ -27,7 +27,7 @@ from trm_jax.tasks.task import Tokens, task_of
 from trm_jax.train.trained import Trained
 
 SAMPLES = 200
-"""Puzzles to draw from."""
+"""Max number of puzzles for `/api/random`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Method:
     """How puzzles are solved.
 
     Attributes:
-      batch_size: slots of the program.
-      steps_per_call: supervision steps, or rounds, of a call at most.
-      halt: of a recursive model.
-      limits: of a lattice model's search; its `seconds` are not used.
+      batch_size: number of slots of the program.
+      steps_per_call: maximum number of supervision steps, or rounds, of a call.
+      halt: halting rule of a recursive model.
+      limits: limits of a lattice model's search; its `seconds` are not used.
     """
 
     batch_size: int
@@ -52,19 +52,19 @@ def make_service(trained: Trained, name: str, method: Method, bounds: Bounds) ->
 
     Args:
       trained: the model.
-      name: of the model.
-      method: how it solves.
-      bounds: what is accepted.
+      name: name of the model.
+      method: how it solves puzzles.
+      bounds: limits of the server.
 
     Raises:
-      UserError: puzzles of its task do not stand alone.
+      UserError: the task's puzzles have demonstrations.
     """
     shape = trained.manifest
     task = task_of(shape)
     if task.grouped or task.symbols(shape) is None:
         raise UserError(
-            f"{name} solves puzzles with demonstrations ({task.name}), whose rows are fitted for "
-            "each; `trm serve` is for puzzles that stand alone: use `trm solve --workdir`."
+            f"{name} solves puzzles with demonstrations ({task.name}), whose rows have to be "
+            "fitted for each puzzle; `trm serve` cannot do that: use `trm solve --workdir`."
         )
     program = make_program(trained, method)
     samples = sample_questions(trained)
@@ -92,7 +92,7 @@ def make_program(trained: Trained, method: Method) -> Continuous:
 
 
 def sample_questions(trained: Trained) -> Tokens | None:
-    """Held-out puzzles of the run's data set where it is there, else generated ones."""
+    """Held-out puzzles of the run's dataset if it exists, or generated ones; None if neither."""
     shape, task = trained.manifest, task_of(trained.manifest)
     path = training_data_path(trained.experiment.data, trained.workdir.data)
     if (path / MANIFEST).exists():
@@ -113,12 +113,12 @@ def _facts(
     program: Continuous,
     samples: Tokens | None,
 ) -> dict[str, Any]:
-    """What `/api/info` says."""
+    """The content of `/api/info`."""
     shape, task = trained.manifest, task_of(trained.manifest)
     board, lattice = task.board(shape), isinstance(trained.model, LatticeModel)
     limits = method.limits
     search = {"passes": limits.passes, "chains": limits.chains, "rounds": limits.rounds}
-    halting = {"steps": method.halt.most, "threshold": method.halt.threshold}
+    halting = {"steps": method.halt.max_steps, "threshold": method.halt.threshold}
     return {
         "model": name,
         "checkpoint": trained.step,
@@ -146,7 +146,7 @@ def _facts(
 
 
 def _symbols(trained: Trained, samples: Tokens | None) -> list[dict[str, Any]]:
-    """The symbols that are read as each token; `asked` are those that questions have."""
+    """The symbols that are read as each token; `asked` says whether questions have the token."""
     shape, task = trained.manifest, task_of(trained.manifest)
     read, tokens = task.symbols(shape) or (), task.board(shape).tokens
     seen = range(len(read)) if samples is None else np.unique(samples).tolist()

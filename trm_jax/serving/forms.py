@@ -45,10 +45,10 @@ def as_questions(shape: Shape, puzzles: Any) -> Tokens:
     """Reads and checks puzzles.
 
     Args:
-      shape: shape of the puzzles.
+      shape: form of the puzzles.
       puzzles: one puzzle or several: a text; an array [S] or [rows, columns], or the same as nested
         lists; or a list or array of these. Arrays have digits (0 for a blank) or characters for a
-        Sudoku, and characters for a maze.
+        Sudoku, symbols or integers for pairs of grids, and characters for other tasks.
 
     Returns:
       Token ids, uint8 [m, S].

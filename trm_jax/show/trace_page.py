@@ -1,4 +1,4 @@
-"""A page that shows a model thinking: traces of puzzles as one HTML text, which loads nothing."""
+"""A page that plays traces of puzzles: one HTML text without external resources."""
 
 import dataclasses
 import html
@@ -16,10 +16,10 @@ from trm_jax.show.pencil import UNDECIDED
 from trm_jax.tasks.board import Board, Grid
 
 MOST_TRACES = 50
-"""On one page; more would make it slow to load on a phone."""
+"""Max number of traces on a page; more would load slowly on a phone."""
 
 CONFLICT = "conflict"
-"""Events that begin with it are restarts."""
+"""Prefix of events that are restarts."""
 
 _DEAD = "."
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -28,30 +28,30 @@ _FINEST = 99
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """What a model made of one puzzle, step by step.
+    """The answers of a model to one puzzle, step by step.
 
-    All grids have the same rows and columns. Where they are grids of different sizes on a canvas,
-    pads (0) of confidence 0 lie around the smaller ones.
+    All grids have the same number of rows and columns. Smaller grids on a canvas are padded with
+    token 0 of confidence 0.
 
     Attributes:
-      name: of the puzzle.
-      board: how its boards look.
+      name: name of the puzzle.
+      board: look of its boards.
       question: uint8 [rows, columns], tokens.
       path: uint8 [N, rows, columns], the answer after each supervision step.
-      confidence: float [N, rows, columns], probability of each of these tokens.
+      confidence: float [N, rows, columns], probability of each token of `path`.
       halting: float [N], halting probability after each step.
-      right: whether each of the N answers is; None where that is not known.
-      verdict: of the last answer, in words.
-      answer: uint8 [rows, columns], where it is known.
-      sizes: of a canvas: rows and columns of the grids of the question, then of the N steps, then
-        of the answer (0x0 if unknown); int [N + 2, 2].
-      candidates: float [N, rows, columns, C], of a model that eliminates candidates in rounds:
-        probability of each that is alive after the round, 0 for dead ones; number c stands for
-        token c + FIRST_DIGIT. `path` then has UNDECIDED cells, and `halting` is the probability
-        that there is no conflict.
-      events: how each of the N rounds ended, in few words; "" for nothing to tell. Those that begin
-        with CONFLICT are restarts.
-      marked: of each round the cell, row * columns + column, that its guess fixed; None for none.
+      right: whether each of the N answers is right; None if unknown.
+      verdict: verdict on the last answer, in words.
+      answer: uint8 [rows, columns], the right answer; None if unknown.
+      sizes: int [N + 2, 2], for grids on a canvas: rows and columns of the question, of the N
+        answers, and of the right answer (0x0 if unknown).
+      candidates: float [N, rows, columns, C], for models that eliminate candidates: probability of
+        each remaining candidate after each round, 0 for eliminated ones. Candidate c is the token
+        c + FIRST_DIGIT. `path` then has UNDECIDED cells, and `halting` is the probability that
+        there is no conflict.
+      events: how each of the N rounds ended, in a few words; "" if there is nothing to show. Those
+        that begin with CONFLICT are restarts.
+      marked: the cell that was guessed in each round, row * columns + column; None for none.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Trace:
 
 
 def kinds(trace: Trace) -> list[str]:
-    """What each round of a trace with candidates ended with: "guess", "restart" or ""."""
+    """How each round of a trace with candidates ended: "guess", "restart" or ""."""
     nothing = [None] * len(trace.path)
     events, marked = trace.events or nothing, trace.marked or nothing
     found = []
@@ -83,7 +83,7 @@ def kinds(trace: Trace) -> list[str]:
 
 
 def guesses(trace: Trace, step: int) -> list[int]:
-    """Cells that were guessed since the last restart before a step, up to this step itself."""
+    """Cells that were guessed from the last restart before a step up to this step."""
     ended, marked = kinds(trace), trace.marked or [None] * len(trace.path)
     found = []
     for place in range(step - 1, -1, -1):
@@ -99,16 +99,16 @@ def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
     """Makes the page.
 
     Args:
-      title: of the page.
-      traces: at least one and MOST_TRACES at most, of puzzles of one kind or of several.
-      note: a sentence to be read below the title.
+      title: title of the page.
+      traces: 1 to MOST_TRACES traces, of one or several kinds of puzzles.
+      note: a sentence below the title.
 
     Returns:
-      HTML with style, program and data in it; it loads nothing, from a disk or over a network.
+      HTML with style, program and data, without external resources.
     """
     if not 0 < len(traces) <= MOST_TRACES:
         raise ValueError(f"{len(traces)} traces; a page has 1 to {MOST_TRACES}")
-    # as a text in a script element, where only `<` could end it
+    # the text is inside a script element, which only `<` could end
     data = json.dumps(records(traces), separators=(",", ":"))
     filled = {
         "title": html.escape(title),
@@ -122,8 +122,8 @@ def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
 
 
 def fill(template: str, filled: Mapping[str, str]) -> str:
-    """A template with a text for each {{key}} in it."""
-    # split first: what is put in is not looked through for more places
+    """Replaces each {{key}} in a template by its text."""
+    # split first, so that the texts themselves are not searched for keys
     parts = template.split("{{")
     pieces = [parts[0]]
     for part in parts[1:]:
@@ -133,12 +133,12 @@ def fill(template: str, filled: Mapping[str, str]) -> str:
 
 
 def asset(name: str) -> str:
-    """One of the page's files, which the server's page shares."""
+    """A file of the page; the server's page uses the same files."""
     return (resources.files("trm_jax") / "show" / "assets" / name).read_text(encoding="utf-8")
 
 
 def records(traces: Sequence[Trace]) -> dict[str, Any]:
-    """All that the page's program reads; boards that look alike are described once."""
+    """The data that the page reads; equal boards are described once."""
     boards: list[dict[str, Any]] = []
     found = []
     for trace in traces:
@@ -150,10 +150,10 @@ def records(traces: Sequence[Trace]) -> dict[str, Any]:
 
 
 def look(board: Board) -> dict[str, Any]:
-    """A board's description for the program.
+    """The description of a board for the page.
 
-    It also has `width`, the characters that spell a token, `longest`, those of the longest letter,
-    and colours of letters that can be read on each token.
+    It also has `width`, the number of characters that encode a token, `longest`, the length of the
+    longest letter, and for each token a legible colour of its letter.
     """
     look = board.to_dict()
     look["width"] = 1 if len(board.tokens) <= len(_DIGITS) else 2
@@ -166,7 +166,7 @@ def look(board: Board) -> dict[str, Any]:
 
 
 def _record(trace: Trace, width: int) -> dict[str, Any]:
-    """A trace as the page's program reads it: `width` characters a token, two a probability."""
+    """A trace as the page reads it: `width` characters per token, two per probability."""
     rows, columns = trace.question.shape
     sizes = trace.sizes
     return {
@@ -186,7 +186,7 @@ def _record(trace: Trace, width: int) -> dict[str, Any]:
 
 
 def _rounds(trace: Trace) -> dict[str, Any]:
-    """What only traces with candidates have; None in others."""
+    """The fields of traces with candidates; None for other traces."""
     names = ("candidates", "kinds", "events", "marked")
     if trace.candidates is None:
         return dict.fromkeys(names)
@@ -201,19 +201,19 @@ def _rounds(trace: Trace) -> dict[str, Any]:
 
 
 def _tokens(grid: Grid, width: int) -> str:
-    """Token ids as numbers to the base 36."""
+    """Token ids as numbers in base 36."""
     spelt = (divmod(token, len(_DIGITS)) for token in grid.reshape(-1).tolist())
     return "".join((_DIGITS[high] + _DIGITS[low])[-width:] for high, low in spelt)
 
 
 def _shares(confidence: NDArray[np.floating]) -> str:
-    """Probabilities in ninety-ninths, two decimal digits each: 00 is 0 and 99 is 1."""
+    """Probabilities as two decimal digits each: 00 is 0 and 99 is 1."""
     finest = np.rint(np.clip(confidence.astype(np.float32), 0, 1) * _FINEST).astype(int)
     return "".join(f"{share:02d}" for share in finest.reshape(-1).tolist())
 
 
 def _alive(candidates: NDArray[np.floating]) -> str:
-    """As `_shares`, but one character for what is dead, as most candidates soon are."""
+    """As `_shares`, but with a single character for each eliminated candidate."""
     flat = candidates.reshape(-1)
     spelt = _shares(flat)
     shares = (spelt[i : i + 2] for i in range(0, len(spelt), 2))

@@ -37,7 +37,7 @@ class Token(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Board:
-    """How the boards of a data set look.
+    """How the boards of a dataset look.
 
     Attributes:
       rows: number of rows; with `canvas`, of the largest board.

@@ -1,4 +1,4 @@
-"""Grids of different sizes in the upper left corners of canvases of one size."""
+"""Grids of different sizes, each in the upper left corner of a canvas of fixed size."""
 
 from typing import NamedTuple
 
@@ -14,15 +14,16 @@ class Sizes(NamedTuple):
 
 
 def corner_sizes(inside: NDArray[np.bool_]) -> Sizes:
-    """Sizes of the largest rectangle of True in the upper left corner.
+    """Sizes of the largest all-True rectangle in the upper left corner.
 
     Args:
       inside: bool [B, rows, columns].
 
     Returns:
-      Of equals the one with the fewest rows; 0x0 where the first cell is False.
+      The sizes; if several are largest, the one with the fewest rows; 0x0 if the first cell is
+      False.
     """
-    # how many cells each row begins with, then the least of this row and those above
+    # number of leading True cells of each row, then the minimum over this row and those above
     runs = np.logical_and.accumulate(inside, axis=2).sum(axis=2)
     widths = np.minimum.accumulate(runs, axis=1)
     best = (widths * np.arange(1, inside.shape[1] + 1)).argmax(axis=1)

@@ -1,4 +1,4 @@
-"""Puzzles of a text, each with the line that it begins in."""
+"""Puzzles in a text, each with the line that it begins in."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ class Given(NamedTuple):
     """One puzzle of a text.
 
     Attributes:
-      line: that it begins in, from 1.
-      tokens: uint8 [S].
-      note: how it was read, where that is not the usual way; else empty.
+      line: number of its first line, counted from 1.
+      tokens: uint8 [S], token ids.
+      note: a remark if it was read in an unusual way; otherwise empty.
     """
 
     line: int
@@ -29,23 +29,23 @@ class Given(NamedTuple):
 
 
 class BadLineError(UserError):
-    """Something in a line of a text is no part of a puzzle.
+    """A line of a text that is not part of a puzzle.
 
     Attributes:
-      line: its number, from 1.
-      reason: what is wrong with it, and the remedy.
+      line: number of the line, counted from 1.
+      reason: what is wrong, and the remedy.
     """
 
     def __init__(self, line: int, reason: str, *, alone: bool = False) -> None:
-        """Says the line, unless it is the only one of its text (`alone`)."""
+        """Makes the message, which names the line unless it is the only one (`alone`)."""
         super().__init__(reason if alone else f"line {line}: {reason}")
         self.line, self.reason = line, reason
 
 
 def take_column(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Numbered lines of a table without the names of its columns, and only their puzzles.
+    """The column with puzzles, if the numbered lines are a table with a header.
 
-    Of a text that does not begin with such names, and so is no table, they are as they were.
+    Otherwise the lines are returned unchanged.
     """
     place = next((place for place, (_, raw) in enumerate(lines) if raw.strip()), None)
     if place is None:
@@ -64,28 +64,28 @@ def take_column(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def only(found: Sequence[Given]) -> NDArray[np.uint8]:
-    """The tokens [S] of the one puzzle that a text holds.
+    """The tokens [S] of the single puzzle of a text.
 
     Raises:
-      UserError: it holds none or several.
+      UserError: there is no puzzle, or more than one.
     """
     if len(found) != 1:
-        raise UserError(f"the text holds {len(found) or 'no'} puzzles, and one was asked for.")
+        raise UserError(f"the text has {len(found) or 'no'} puzzles, and exactly one is needed.")
     return found[0].tokens
 
 
 def joined_lines(text: str, rows: int, columns: int, known: Mapping[str, int]) -> list[Given]:
-    """Reads puzzles of which each character is a cell: lines are joined until a grid is full.
+    """Reads puzzles with one character per cell; lines are joined until a grid is complete.
 
     Args:
-      text: any number of puzzles, each in one line or in one line for each row; empty lines and
-        those that start with '#', unless it is a cell, are passed over.
-      rows: of a puzzle.
-      columns: of a puzzle.
+      text: any number of puzzles, each in one line or in one line per row. Empty lines are
+        skipped, and lines that start with '#', unless '#' is a symbol.
+      rows: number of rows of a puzzle.
+      columns: number of columns of a puzzle.
       known: token of each character.
 
     Raises:
-      BadLineError: a character that is no cell, or too few or too many in a line or a puzzle.
+      BadLineError: an unknown character, or too few or too many in a line or a puzzle.
     """
     lines, cells = text.splitlines(), rows * columns
     alone = sum(bool(line.strip()) for line in lines) == 1
@@ -99,8 +99,8 @@ def joined_lines(text: str, rows: int, columns: int, known: Mapping[str, int]) -
         if place:
             raise BadLineError(
                 number,
-                f"character {line[place - 1]!r} at place {place} of the puzzle is no cell; use "
-                f"{''.join(known)}.",
+                f"character {line[place - 1]!r} at place {place} of the puzzle is not a symbol; "
+                f"use {''.join(known)}.",
                 alone=alone,
             )
         wanted = (columns,) if grid else (cells, columns)

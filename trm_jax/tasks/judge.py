@@ -1,4 +1,4 @@
-"""What scores the answers of an evaluation, where a task has more to say than right or wrong."""
+"""The interface for scores of a task besides exact accuracy."""
 
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from trm_jax.data.views import Grids, Numbers
 
 
 class Judge(Protocol):
-    """Scores the answers of one evaluation beyond exactness; it is given them batch by batch."""
+    """Computes additional scores of one evaluation, from its answers batch by batch."""
 
     def see(
         self,
@@ -18,14 +18,14 @@ class Judge(Protocol):
         answers: NDArray[np.uint8],
         halt_logits: NDArray[np.floating],
     ) -> None:
-        """Takes one batch.
+        """Adds one batch.
 
         Args:
-          places: int64 [b], positions of the questions in the evaluation.
-          questions: uint8 [b, S].
-          answers: uint8 [N, b, S], after each supervision step.
-          halt_logits: float [N, b].
+          places: int64 [b], indices of the questions in the evaluation.
+          questions: uint8 [b, S], tokens.
+          answers: uint8 [N, b, S], tokens after each supervision step.
+          halt_logits: float [N, b], halting logits after each step.
         """
 
     def result(self) -> dict[str, Any]:
-        """The scores, as plain data; under `by_depth` each is a list over the N steps."""
+        """The scores as plain data; `by_depth` is a list with the scores of each of N steps."""

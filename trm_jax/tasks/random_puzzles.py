@@ -13,12 +13,12 @@ def random_puzzles(config: DataConfig, count: int) -> Dataset:
     """Makes puzzles of random tokens, without zeros, which some hardware multiplies faster.
 
     Raises:
-      UserError: the task's shapes depend on its data set.
+      UserError: the task's shapes depend on its dataset.
     """
     shapes = TASKS.get(config.task).shapes(config.options)
     if shapes is None:
         raise UserError(
-            f"the shapes of {config.task} puzzles depend on their data set; set "
+            f"the shapes of {config.task} puzzles depend on their dataset; set "
             "config.data.path to its directory."
         )
     rng, shape, vocab = np.random.default_rng(0), (count, shapes["cells"]), shapes["vocab"]

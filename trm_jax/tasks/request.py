@@ -1,4 +1,4 @@
-"""What is asked for when a data set is built."""
+"""A request for a dataset."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A data set to be built.
+    """The description of a dataset to build.
 
     Attributes:
-      source: "generate", "hub", a file or a directory, as the task takes them.
-      train: puzzles to train on; 0 for all that a source has left.
-      heldout: puzzles set aside for choosing checkpoints and settings.
-      test: puzzles set aside for the final score.
-      copies: augmented copies of each puzzle, where the data set has to know them.
-      seed: of the choice of puzzles and of a generator.
-      settings: the task's own, of type `Task.settings`.
+      source: "generate", "hub", a file or a directory; each task supports some of them.
+      train: number of training puzzles; 0 for all that are left in the source.
+      heldout: number of puzzles held out for choosing checkpoints and settings.
+      test: number of puzzles set aside for the final score.
+      copies: number of augmented copies of each puzzle, if the dataset stores them.
+      seed: seed of the generator and of the choice of puzzles.
+      settings: settings of the task, of type `Task.settings`.
     """
 
     source: str
@@ -29,7 +29,7 @@ class Request:
 
 
 class Edition(NamedTuple):
-    """A name under which `trm data` builds a task, and the settings that stand behind it."""
+    """A name under which `trm data` builds a task, and the settings that it stands for."""
 
     name: str
     settings: Mapping[str, Any] = {}

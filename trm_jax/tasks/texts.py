@@ -1,4 +1,4 @@
-"""Puzzles that people give, read and checked one by one, with their place in every complaint."""
+"""Reads and checks puzzles of users; every error names the puzzle's place."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,18 +11,18 @@ from trm_jax.tasks.task import Shape, Tokens, task_of
 
 
 class Source(NamedTuple):
-    """A text with puzzles, and the file that it is from; none for one that was typed."""
+    """A text with puzzles, and the name of its file; empty if it was typed."""
 
     text: str
     file: str = ""
 
 
 class Puzzles(NamedTuple):
-    """Puzzles of texts.
+    """The puzzles of several texts.
 
     Attributes:
-      questions: uint8 [m, S] token ids.
-      notes: on texts that were read in another way than the usual one, with their places.
+      questions: uint8 [m, S], token ids.
+      notes: remarks on texts that were read in an unusual way, with their places.
     """
 
     questions: Tokens
@@ -33,11 +33,11 @@ def read_puzzles(shape: Shape, sources: Sequence[Source]) -> Puzzles:
     """Parses and checks puzzles.
 
     Args:
-      shape: of the puzzles that a model knows.
-      sources: texts that hold any number of puzzles each.
+      shape: form of the puzzles that the model was trained on.
+      sources: texts with any number of puzzles each.
 
     Raises:
-      UserError: a puzzle is malformed, contradicts itself, or has no solution; or there is none.
+      UserError: a puzzle is malformed, contradictory or without a solution, or there is none.
     """
     task = task_of(shape)
     if task.symbols(shape) is None:
@@ -73,10 +73,10 @@ def read_puzzles(shape: Shape, sources: Sequence[Source]) -> Puzzles:
 
 
 def read_each(read: Callable[[Any], Tokens], puzzles: Sequence[Any]) -> Tokens:
-    """Reads puzzles.
+    """Reads puzzles with the function `read`; returns tokens uint8 [m, S].
 
     Raises:
-      UserError: one is malformed, or there are none.
+      UserError: a puzzle is malformed, or there is none.
     """
     if not len(puzzles):
         raise _nothing()
@@ -90,10 +90,10 @@ def read_each(read: Callable[[Any], Tokens], puzzles: Sequence[Any]) -> Tokens:
 
 
 def checked(shape: Shape, questions: Tokens) -> Tokens:
-    """The same questions [m, S].
+    """Checks questions [m, S] and returns them.
 
     Raises:
-      UserError: one contradicts itself or has no solution.
+      UserError: a question is contradictory or has no solution.
     """
     found = task_of(shape).first_unsolvable(shape, questions)
     if found:

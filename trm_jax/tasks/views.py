@@ -1,4 +1,4 @@
-"""Views and questions of a data set, as its task defines them."""
+"""Views and questions of a dataset, as its task defines them."""
 
 from trm_jax.core.randomness import derive_seed
 from trm_jax.data import questions as data_questions
@@ -9,7 +9,7 @@ from trm_jax.tasks.task import task_of
 
 
 def view(dataset: Dataset, copies: int, seed: int, *, train: bool) -> View:
-    """The view of a data set for training or evaluation, see `Task.view`.
+    """The view of a dataset for training or evaluation, see `Task.view`.
 
     Raises:
       UserError: the task is unknown, or does not have such copies.
@@ -22,7 +22,7 @@ def ask(dataset: Dataset, split: str, copies: int = 0, max_puzzles: int = 0) -> 
     """Makes the questions of a split.
 
     Args:
-      dataset: data set to evaluate.
+      dataset: dataset to evaluate.
       split: name of the split.
       copies: if copies vote (ARC), max number of augmented copies besides the original.
       max_puzzles: if puzzles have names (ARC), max number of puzzles; 0 for all.

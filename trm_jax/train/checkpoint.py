@@ -196,7 +196,7 @@ class Checkpoints:
 
         Args:
           step: step of the checkpoint.
-          manifest: manifest of the data set that was trained on, which names the puzzles.
+          manifest: manifest of the dataset that was trained on, which names the puzzles.
 
         Raises:
           UserError: the checkpoint is damaged.

@@ -1,6 +1,6 @@
 """Fits puzzle-table rows of unseen puzzles, and optionally the network, on demonstrations.
 
-An untrained row is zero and tells the network nothing about the puzzle (published analyses: about
+An untrained row is zero and contains no information about the puzzle (published analyses: about
 0 % of ARC's tests are solved with it). Here the rows are trained on the puzzle's demonstrations in
 the same way as in training, starting from trained weights; by default the network is frozen.
 """
@@ -26,11 +26,11 @@ from trm_jax.train.transfer import rows_for
 def fit(
     trained: Trained, dataset: Dataset, *, updates: int, copies: int, network: bool, seed: int
 ) -> Weights:
-    """Trains the rows of a data set's puzzles on its split "train".
+    """Trains the rows of a dataset's puzzles on its split "train".
 
     Args:
       trained: the trained model; rows with known names start from their trained values.
-      dataset: data set from `Task.groups_of`.
+      dataset: dataset from `Task.groups_of`.
       updates: number of updates, at the training's learning rates without warm-up.
       copies: max number of augmented copies of each puzzle, besides the original.
       network: whether to train the network too.

@@ -60,7 +60,7 @@ def _train(experiment: Experiment, workdir: WorkDir) -> int:
         pack.refuse_unfit(experiment, dataset.manifest)
     run = prepare(experiment, dataset, mesh)
     meta = workdir.refuse_claim(experiment, dataset.manifest)
-    check_agree(json.dumps(meta, sort_keys=True), "experiment or data set")
+    check_agree(json.dumps(meta, sort_keys=True), "experiment or dataset")
     _announce(run)
     fresh = None if workdir.has_checkpoints() else _fresh(run)
     keep()

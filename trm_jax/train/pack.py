@@ -59,7 +59,7 @@ class Pack:
       path: path of the index file.
       experiment: the experiment that was trained.
       record: content of the index file: `kind`, `format`, `trm_jax` (the version), `step` (number
-        of updates done), `config`, `data` (the data set's manifest), `arrays` (for each name
+        of updates done), `config`, `data` (the dataset's manifest), `arrays` (for each name
         `shape`, `dtype` and how it is `kept`), `parts`, and the `sha256` of all of it.
     """
 
@@ -106,7 +106,7 @@ class Pack:
 
         Args:
           experiment: the experiment to run.
-          manifest: manifest of its data set; None if that is not built yet.
+          manifest: manifest of its dataset; None if that is not built yet.
 
         Raises:
           UserError: a setting or the data differs; the message names it.
@@ -126,7 +126,7 @@ class Pack:
         have = want if manifest is None else manifest["fingerprint"]
         if have != want:
             raise UserError(
-                f"{self.path} was trained on data set {want[:12]} and config.data now gives "
+                f"{self.path} was trained on dataset {want[:12]} and config.data now gives "
                 f"{have[:12]}; give the same data."
             )
         if self.step >= experiment.steps:
@@ -176,7 +176,7 @@ def refuse_unfit(experiment: Experiment, manifest: Mapping[str, Any]) -> None:
 
     Args:
       experiment: the experiment to run.
-      manifest: manifest of its data set.
+      manifest: manifest of its dataset.
 
     Raises:
       UserError: the path does not exist, or the pack does not fit.
@@ -231,7 +231,7 @@ def save(
       place: path of the index file.
       state: train state whose arrays are all on this process.
       experiment: the experiment that was trained.
-      manifest: manifest of its data set.
+      manifest: manifest of its dataset.
 
     Raises:
       UserError: a file cannot be written.

@@ -35,7 +35,7 @@ class Run:
 
     Attributes:
       experiment: the experiment.
-      dataset: its data set.
+      dataset: its dataset.
       trainer: its compiled programs.
       step: train step at the depth of the model.
       stages: (first update, train step) of each stage; a single one without a curriculum.
@@ -84,7 +84,7 @@ def prepare(experiment: Experiment, dataset: Dataset, mesh: Mesh | None = None) 
 
     Args:
       experiment: the experiment.
-      dataset: its data set.
+      dataset: its dataset.
       mesh: device mesh; None for the experiment's own.
 
     Raises:

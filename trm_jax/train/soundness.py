@@ -1,4 +1,4 @@
-"""Which checkpoints of a directory are sound, and how damaged ones are set aside."""
+"""Finds the sound checkpoints of a directory, and sets damaged ones aside."""
 
 import json
 import math

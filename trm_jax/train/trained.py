@@ -28,7 +28,7 @@ class Trained:
     Attributes:
       workdir: its work directory; for a released model, a directory for files made with it.
       experiment: the experiment that trained it.
-      manifest: manifest of its data set.
+      manifest: manifest of its dataset.
       model: the model.
       weights: its weights, averaged unless requested otherwise, replicated over the mesh except
         for the rows of a large puzzle table.

@@ -1,4 +1,4 @@
-"""Transfers trained weights to another data set; puzzle-table rows are matched by name."""
+"""Transfers trained weights to another dataset; puzzle-table rows are matched by name."""
 
 import functools
 
@@ -14,11 +14,11 @@ from trm_jax.train.trained import Trained
 
 
 def rows_for(trained: Trained, dataset: Dataset) -> Weights:
-    """The trained weights, with a puzzle table for another data set.
+    """The trained weights, with a puzzle table for another dataset.
 
     Args:
       trained: the trained model, whose rows are reused where names match.
-      dataset: data set whose rows the new table has; rows without a match are zero.
+      dataset: dataset whose rows the new table has; rows without a match are zero.
 
     Returns:
       Weights on the same mesh, with the table padded (`puzzle_table.padded_rows`).
@@ -40,7 +40,7 @@ def start_from(state: TrainState, trained: Trained, dataset: Dataset, ema_scope:
     Args:
       state: state from `init_state`.
       trained: a trained model of the same shape, on the same mesh.
-      dataset: data set that will be trained on.
+      dataset: dataset that will be trained on.
       ema_scope: see `OptimizerConfig`.
 
     Raises:

@@ -78,12 +78,12 @@ class WorkDir:
         self.checkpoints = self.root / "checkpoints"
         self.evaluations = self.root / "eval"
         self.data = self.root / "data"
-        if "://" in str(root):  # data sets are on each machine's local disk
+        if "://" in str(root):  # datasets are on each machine's local disk
             name = str(self.root).replace("://", "-").replace("/", "-")
             self.data = epath.Path("~/.cache/trm_jax").expanduser() / name / "data"
 
     def read(self) -> tuple[Experiment, dict[str, Any]]:
-        """Reads the experiment and the manifest of its data set.
+        """Reads the experiment and the manifest of its dataset.
 
         Raises:
           UserError: there is no experiment, or its config.json is damaged.
@@ -148,7 +148,7 @@ class WorkDir:
         task = TASKS.get(experiment.data.task)
         if manifest["task"] != task.name:
             raise self._damaged(
-                f"its data set is of the task {manifest['task']!r} and config.data.task is "
+                f"its dataset is of the task {manifest['task']!r} and config.data.task is "
                 f"{task.name!r}"
             )
         for key in task.shape_keys:
@@ -214,7 +214,7 @@ class WorkDir:
                 )
             if data["fingerprint"] != manifest["fingerprint"]:
                 raise UserError(
-                    f"{self.root} was trained on data set {data['fingerprint'][:12]} and "
+                    f"{self.root} was trained on dataset {data['fingerprint'][:12]} and "
                     f"config.data now gives {manifest['fingerprint'][:12]}; "
                     "give the old data, or a new --workdir."
                 )
@@ -274,9 +274,9 @@ class WorkDir:
 
         Args:
           result: the measurements.
-          data: path of the data set.
-          split: split of the data set.
-          fingerprint: fingerprint of the data set.
+          data: path of the dataset.
+          split: split of the dataset.
+          fingerprint: fingerprint of the dataset.
           checkpoint: step of the checkpoint.
 
         Returns:

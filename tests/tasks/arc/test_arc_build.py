@@ -1,4 +1,4 @@
-"""ARC data sets: who is trained on what, copies as table rows, and what is refused."""
+"""ARC datasets: who is trained on what, copies as table rows, and what is refused."""
 
 import dataclasses
 from pathlib import Path

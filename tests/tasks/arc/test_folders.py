@@ -145,7 +145,7 @@ def test_a_data_set_without_the_concepts_says_so(tmp_path, capsys):
     )
     out, err = capsys.readouterr()
     assert json.loads(out)["subsets"] == ["training", "evaluation"]
-    assert "has no ConceptARC, so the data set is built without it" in err
+    assert "has no ConceptARC, so the dataset is built without it" in err
     write_concepts(tmp_path / "arc" / "ConceptARC")
     assert (
         main(["data", "arc1", f"--source={tmp_path / 'arc'}", f"--out={tmp_path / 'p'}", *flags])
@@ -206,7 +206,7 @@ def test_a_task_is_shown_whatever_split_it_is_in(tmp_path, capsys):
     both = f"--task={train[0].name},{tests[1].name}"
     assert main(["show", str(tmp_path / "d"), both]) == 0
     assert main(["show", str(tmp_path / "d"), "--task=nobody"]) == 2
-    assert "the data set has no puzzle named 'nobody'" in capsys.readouterr().err
+    assert "the dataset has no puzzle named 'nobody'" in capsys.readouterr().err
     write_tasks(tmp_path / "folder", train)
     assert main(["show", str(tmp_path / "folder"), f"--task={train[2].name}"]) == 0
     assert train[2].name in capsys.readouterr().out

@@ -75,7 +75,7 @@ def test_puzzles_follow_from_the_seed_and_differ_under_every_symmetry():
     images = all_symmetries(FOUR)
     names = {images.apply(np.tile(q, (16, 1)))[k].tobytes() for q in QUESTIONS for k in range(16)}
     assert len(names) > 15 * len(QUESTIONS)
-    with pytest.raises(UserError, match="only .* different puzzles of side 2 .* ask for fewer"):
+    with pytest.raises(UserError, match="only .* different puzzles of side 2 .* request fewer"):
         generate(Futoshiki(2), 0, 50)
     with pytest.raises(UserError, match="neither may be negative"):
         generate(FOUR, 0, -1)
@@ -143,16 +143,16 @@ def test_text_comes_back_as_it_was_written():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (TEXT.replace("3", "5"), "line 4: character '5' at place 5 is no cell; use 1 to 4"),
-        (TEXT.replace(".<. . .", ".^. . ."), "line 2: character '\\^' at place 2 stands between"),
-        (TEXT.replace("      v\n", " v\n"), "line 3: character 'v' at place 2 stands between two"),
+        (TEXT.replace("3", "5"), "line 4: character '5' at place 5 is not a symbol; use 1 to 4"),
+        (TEXT.replace(".<. . .", ".^. . ."), "line 2: character '\\^' at place 2 is between"),
+        (TEXT.replace("      v\n", " v\n"), "line 3: character 'v' at place 2 is between two"),
         (TEXT.replace("      v\n", "        v\n"), "line 3: the row of signs has 9 characters"),
         (TEXT.replace(". . . .", ". . .", 1), "line 6: the line has 5 characters instead of 7"),
         ("v\n" + TEXT, "line 1: there is a row of signs above the first row"),
         (TEXT.replace("  ^ ^ v\n", "  ^\n    ^\n"), "line 8: .* below another such row"),
         (".<. . .\n. . . .", "line 1: the puzzle has 2 rows of cells instead of 4"),
         (". . .", "^the line has 5 characters"),
-        ("", "the text holds no puzzles"),
+        ("", "the text has no puzzles"),
     ],
 )
 def test_malformed_text_is_refused_with_line_and_reason(text, words):
@@ -174,11 +174,11 @@ def test_each_broken_rule_is_named():
     answer[1] = FOUR.gap
     said = " | ".join(TASK.check(SHAPE, question, answer))
     assert "the given 3 in row 2, column 3 became 2" in said
-    assert "the sign < in row 1, columns 1 and 2 became a gap" in said
+    assert "the place < in row 1, columns 1 and 2 became a gap" in said
     answer[3] = FOUR.first_sign
     said = " | ".join(TASK.check(SHAPE, question, answer))
     assert "the gap in row 1, columns 2 and 3 became <" in said
-    assert "digit 2 stands" in said and "in row 2" in said and "in column" in said
+    assert "digit 2 appears" in said and "in row 2" in said and "in column" in said
     assert "4 in row 2, column 1 is not less than 2 on its right" in said
     for one, other in ((question, near), (question, answer), (QUESTIONS[0], ANSWERS[0])):
         accepted = bool(TASK.accepts(SHAPE, one[None], other[None])[0])
@@ -188,7 +188,10 @@ def test_each_broken_rule_is_named():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1 1 . .\n. . . .\n. . . .\n. . . .", "contradicts itself: digit 1 stands twice in row 1"),
+        (
+            "1 1 . .\n. . . .\n. . . .\n. . . .",
+            "contradicts itself: digit 1 appears twice in row",
+        ),
         ("2<1 . .\n. . . .\n. . . .\n. . . .", "contradicts itself: 2 in row 1, column 1 is not"),
         (".<.>.<.\n" + "v v v v\n. . . .\n" * 3, "has no solution"),
         ("4<. . .\n. . . .\n. . . .\n. . . .", "has no solution"),

@@ -33,7 +33,7 @@ def build(source, train=0, heldout=0, test=0, seed=0, **settings):
 
 
 def written(dataset):
-    """All pairs of a data set as text, in order."""
+    """All pairs of a dataset as text, in order."""
     shape = dataset.manifest
     both = zip(dataset.inputs, dataset.labels, strict=True)
     return sorted((TASK.write(shape, q), TASK.write(shape, a)) for q, a in both)
@@ -201,13 +201,15 @@ def test_what_is_told_is_held_to(tmp_path):
     assert build(path).manifest["open"] == [], "any cell may change"
     with pytest.raises(UserError, match=r"line 12: the answer changes '2' in cell 1 to '1'"):
         build(path, blank=".")
-    with pytest.raises(UserError, match=r"line 2: '4' in the question is no symbol; use \. 1 2 3"):
+    with pytest.raises(
+        UserError, match=r"line 2: '4' in the question is not a symbol; use \. 1 2 3"
+    ):
         build(path, symbols=".123")
     with pytest.raises(UserError, match=r"blank is '0', which no question has"):
         build(path, blank="0")
     with pytest.raises(UserError, match=r"no column 'quest' in 'question,answer'"):
         build(path, question="quest")
-    with pytest.raises(UserError, match="no whole number of rows of 3"):
+    with pytest.raises(UserError, match="cannot be split into 3 rows"):
         build(path, rows=3)
     form = Form.of(build(path, rows=1).manifest)
     assert (form.rows, form.columns) == (1, 4)
@@ -288,7 +290,7 @@ def test_the_test_file_of_a_model_has_its_form(tmp_path):
     dataset = TASK.build_test(str(path), shape)
     assert written(dataset) == [("4..2", "4132")] and list(dataset.splits) == ["test"]
     bad = table(tmp_path, ["question,answer", "5..2,5132"], "bad.csv")
-    with pytest.raises(UserError, match=r"bad\.csv, line 2: '5' in the question is no symbol"):
+    with pytest.raises(UserError, match=r"bad\.csv, line 2: '5' in the question is not a symbol"):
         TASK.build_test(str(bad), shape)
     changed = table(tmp_path, ["question,answer", "1..2,2132"], "changed.csv")
     with pytest.raises(UserError, match="the answer changes '1' in cell 1 to '2'"):

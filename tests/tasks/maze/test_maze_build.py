@@ -1,4 +1,4 @@
-"""Maze data sets: from files read exactly or refused with the line, and from the generator."""
+"""Maze datasets: from files read exactly or refused with the line, and from the generator."""
 
 import gzip
 import json
@@ -66,7 +66,7 @@ BAD_ROWS = {
     "no cell": (
         1,
         lambda text: "x" + text[1:],
-        "'x' at place 1 of the question is no cell; use '#'",
+        "'x' at place 1 of the question is not a symbol; use '#'",
     ),
     "no start": (1, swap("S", " "), "question cannot be solved .*0 cells S instead of one"),
     "two goals": (1, swap(" ", "G"), "2 cells G instead of one"),

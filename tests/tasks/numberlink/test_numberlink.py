@@ -107,7 +107,7 @@ def test_puzzles_follow_from_the_seed_and_differ_under_every_symmetry():
         orders = [list(dict.fromkeys([BLANK, *grid])) for grid in turned]
         names.add(min(tuple(map(o.index, grid)) for o, grid in zip(orders, turned, strict=True)))
     assert len(names) == len(QUESTIONS)
-    with pytest.raises(UserError, match="only .* different puzzles of side 3 .* ask for fewer"):
+    with pytest.raises(UserError, match="only .* different puzzles of side 3 .* request fewer"):
         generate(Numberlink(3, 2), 0, 50)
     with pytest.raises(UserError, match="cannot generate -1"):
         generate(FIVE, 0, -1)
@@ -142,10 +142,10 @@ def test_text_comes_back_as_it_was_written():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (ASKED.replace("C", "X", 1), "line 3: character 'X' at place 2 .* is no cell"),
+        (ASKED.replace("C", "X", 1), "line 3: character 'X' at place 2 .* is not a symbol"),
         (ASKED.replace("A....", "A...", 1), "line 6: the puzzle has 4 cells instead of 25"),
         (ASKED.replace("A....", "", 1), "line 2: the puzzle has 20 cells instead of 25"),
-        ("", "the text holds no puzzles"),
+        ("", "the text has no puzzles"),
     ],
 )
 def test_malformed_text_is_refused_with_line_and_reason(text, words):
@@ -187,9 +187,9 @@ def test_each_broken_rule_is_named(row, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("C", "."), "contradicts itself: letter C stands there once"),
-        (("C", "D"), "contradicts itself: letter C stands there once"),
-        ((".....", "A...."), "contradicts itself: letter A stands there 3 times"),
+        (("C", "."), "contradicts itself: letter C appears once"),
+        (("C", "D"), "contradicts itself: letter C appears once"),
+        ((".....", "A...."), "contradicts itself: letter A appears 3 times"),
     ],
 )
 def test_puzzles_without_a_solution_are_told(change, words):

@@ -146,7 +146,7 @@ def test_duplicates_are_refused(file):
         (["source,answer"], "no column 'question'"),
         (["question;reply"], "no column 'answer'"),
         (["question"], "no column 'answer'"),
-        (["question,answer,question"], "'question' stands there twice"),
+        (["question,answer,question"], "there are two columns 'question'"),
     ],
 )
 def test_bad_headers_are_refused(file, lines, message):

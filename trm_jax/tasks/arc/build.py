@@ -1,4 +1,4 @@
-"""Builds ARC data sets: training and test pairs, and the augmented copies of every task."""
+"""Builds ARC datasets: training and test pairs, and the augmented copies of every task."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ TEST, STRICT_TEST = Role("train", "test"), Role(None, "test")
 
 @dataclasses.dataclass(frozen=True)
 class ArcRecipe:
-    """The tasks of a data set, and which of their pairs are trained on.
+    """The tasks of a dataset, and which of their pairs are trained on.
 
     Attributes:
         source: see `read.read_subset`.
@@ -76,7 +76,7 @@ class ArcRecipe:
 
 
 def build(recipe: ArcRecipe) -> Dataset:
-    """Builds a data set, the same bit for bit for the same recipe and source.
+    """Builds a dataset, the same bit for bit for the same recipe and source.
 
     Raises:
         UserError: a task is invalid, there are too few, or training would see the tests' answers.
@@ -100,9 +100,9 @@ def build(recipe: ArcRecipe) -> Dataset:
 
 
 def build_tasks(tasks: Sequence[Puzzle], side: int, copies: int, seed: int, source: str) -> Dataset:
-    """Builds a data set of the given tasks: demonstrations as "train" and tests as "test".
+    """Builds a dataset of the given tasks: demonstrations as "train" and tests as "test".
 
-    It is for tasks outside any data set; their copies are the same as in `build`.
+    It is for tasks outside any dataset; their copies are the same as in `build`.
 
     Args:
         tasks: tasks with different names.
@@ -162,7 +162,7 @@ def _order(seed: int, purpose: str, count: int) -> list[int]:
 def _assemble(
     chosen: Sequence[tuple[Puzzle, Role]], side: int, copies: int, seed: int, facts: dict[str, Any]
 ) -> Dataset:
-    """Makes the data set: pairs by task, demonstrations first, in the splits of their roles."""
+    """Makes the dataset: pairs by task, demonstrations first, in the splits of their roles."""
     pairs: list[Pair] = []
     tasks: list[int] = []
     splits: dict[str, list[int]] = {}

@@ -79,7 +79,7 @@ class ArcSettings(Settings):
     GROUP: ClassVar[str] = "config.data.arc"
 
     subsets: str = setting(
-        "training,evaluation", "Names of the subsets in the data set, separated by commas."
+        "training,evaluation", "Names of the subsets in the dataset, separated by commas."
     )
     test_subset: str = setting(
         "evaluation", "Name of the subset to score; its demonstrations are trained on."
@@ -89,7 +89,8 @@ class ArcSettings(Settings):
     )
     side: int = setting(
         30,
-        "Number of rows of the canvas, 30 as published; tasks with larger grids are left out.",
+        "Number of rows and columns of the canvas, 30 as published; tasks with larger grids are "
+        "left out.",
         low=1,
         high=MOST_SIDE,
     )
@@ -144,7 +145,7 @@ class ArcTask(Task):
         known = source == EMBEDDED or CONCEPT in settings.subsets.split(",")
         if known or not Path(source).is_dir():
             return ""
-        return f"{source} has no ConceptARC, so the data set is built without it"
+        return f"{source} has no ConceptARC, so the dataset is built without it"
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
         """See `Task`: a JSON file of tasks, or a folder of them."""
@@ -176,7 +177,7 @@ class ArcTask(Task):
             raise UserError(
                 f"rows_transforms.npy is {transforms.dtype} {transforms.shape} up to "
                 f"{transforms.max(initial=0)}, and ARC's are [rows, {COLOURS}] below {COLOURS}; "
-                "build the data set anew."
+                "build the dataset anew."
             )
 
     def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> ArcView:
@@ -208,7 +209,7 @@ class ArcTask(Task):
         return np.asarray(attempt, np.uint8) + np.uint8(FIRST_DIGIT)
 
     def dataset_of_file(self, path: Path, copies: int, shape: Shape | None = None) -> list[Dataset]:
-        """See `Task`: each ARC task as a data set of its own."""
+        """See `Task`: each ARC task as a dataset of its own."""
         side = MOST_SIDE if shape is None else shape["side"]
         tasks = read_path(path)
         return [build.build_tasks([task], side, copies, 0, str(path)) for task in tasks]
@@ -236,7 +237,7 @@ class ArcTask(Task):
         for name in names:
             if names.count(name) > 1:
                 raise UserError(f"task {name} is given twice; leave one of them out.")
-        # the trained data set's seed, so that copies get the names of the puzzle table's rows
+        # the trained dataset's seed, so that copies get the names of the puzzle table's rows
         return build.build_tasks(found, shape["side"], copies, shape["seed"], source)
 
     def row_name(self, dataset: Dataset, row: int) -> str:

@@ -1,4 +1,4 @@
-"""The view of an ARC data set: canvases, transformed as their puzzle-table rows say."""
+"""The view of an ARC dataset: canvases, transformed as their puzzle-table rows say."""
 
 import numpy as np
 from numpy.typing import NDArray

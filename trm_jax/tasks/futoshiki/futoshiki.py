@@ -1,4 +1,4 @@
-"""Futoshiki on a board of cells and the signs between them: tokens and rules."""
+"""Tokens and rules of Futoshiki, on a board of cells with signs between them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from trm_jax.core.symmetries import FIRST_DIGIT
 
 BLANK = 1
 SIGNS = "<>^v"
-"""Of which each points to the smaller digit: left, right, above, below."""
+"""The signs; each points to the smaller digit: left, right, above, below."""
 GAP = " "
-"""Where no sign stands between two cells, and between four."""
+"""The character between two cells without a sign, and between four cells."""
 MIN_SIDE, MAX_SIDE = 2, 9
 _WORDS = ("less than", "greater than", "less than", "greater than")
 
@@ -25,18 +25,22 @@ Tokens = NDArray[np.uint8]
 class Futoshiki:
     """A Latin square of `side` x `side` cells, with signs between some neighbours.
 
-    Board: 2 * side - 1 rows and columns; cells stand where both numbers are even, counted from 0,
-    and signs where one of them is odd. Token ids: 0 pad, 1 blank, digits from FIRST_DIGIT, then the
-    four signs and the gap.
+    The board has 2 * side - 1 rows and columns. Cells are at places whose row and column, counted
+    from 0, are both even, and signs at places where one of them is odd. Token ids: 0 padding, 1
+    blank, digits from FIRST_DIGIT, then the four signs and the gap.
 
-    Raises:
-      UserError: a side out of range.
+    Attributes:
+      side: number of rows and columns of cells.
     """
 
     side: int
 
     def __post_init__(self) -> None:
-        """Refuses sides that make no puzzle."""
+        """Checks the side.
+
+        Raises:
+          UserError: it is out of range.
+        """
         if not MIN_SIDE <= self.side <= MAX_SIDE:
             raise UserError(
                 f"side is {self.side}; a Futoshiki here has {MIN_SIDE} to {MAX_SIDE} rows."
@@ -44,54 +48,58 @@ class Futoshiki:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Futoshiki":
-        """Reads the side from a data set's manifest; UserError if it is not there."""
+        """The puzzle of a dataset's manifest.
+
+        Raises:
+          UserError: the manifest has no valid side.
+        """
         side = manifest.get("side")
         if type(side) is not int:
             raise UserError(
-                f"the data set's manifest has side {side!r}; a Futoshiki needs a whole number, "
+                f"the dataset's manifest has side {side!r}; a Futoshiki needs a whole number, "
                 "for example 5."
             )
         return cls(side)
 
     @property
     def width(self) -> int:
-        """Rows and columns of the board, signs included."""
+        """Number of rows and columns of the board, with signs."""
         return 2 * self.side - 1
 
     @property
     def cells(self) -> int:
-        """Places of the board, signs included (S)."""
+        """Number of places of the board, with signs (S)."""
         return self.width**2
 
     @property
     def vocab(self) -> int:
-        """Token ids in use (V)."""
+        """Number of token ids (V)."""
         return FIRST_DIGIT + self.side + len(SIGNS) + 1
 
     @property
     def digits(self) -> str:
-        """How the digits are written."""
+        """The characters of the digits."""
         return "123456789"[: self.side]
 
     @property
     def first_sign(self) -> int:
-        """Token of the first of SIGNS."""
+        """Token id of the first of SIGNS."""
         return FIRST_DIGIT + self.side
 
     @property
     def gap(self) -> int:
-        """Token of a place where no sign stands."""
+        """Token id of a place without a sign."""
         return self.first_sign + len(SIGNS)
 
     def squares(self) -> NDArray[np.int64]:
-        """Places of the cells on the board, int64 [side * side]."""
+        """Indices of the cells on the board, int64 [side * side]."""
         places = np.arange(self.cells).reshape(self.width, self.width)
         return places[::2, ::2].reshape(-1)
 
     def edges(self) -> NDArray[np.int64]:
         """All pairs of neighbours, int64 [E, 3]: place of the sign, first cell, second cell.
 
-        Cells are numbered from 0 by rows without the signs; pairs in a row come first.
+        Cells are counted from 0, row by row, without the signs; horizontal pairs come first.
         """
         places = np.arange(self.cells).reshape(self.width, self.width)
         cells = np.arange(self.side**2).reshape(self.side, self.side)
@@ -101,15 +109,15 @@ class Futoshiki:
         return np.concatenate(both)
 
     def differences(self, questions: Tokens) -> NDArray[np.int64]:
-        """Which cell of each pair is less by the signs of boards [B, S], int64 [B, E].
+        """The signs of boards [B, S] by pair of neighbours, int64 [B, E].
 
-        -1 where the first of `edges` is less, 1 where the second is, 0 where no sign stands.
+        -1 if the first cell of the pair has to be less, 1 if the second, 0 without a sign.
         """
         signs = questions[:, self.edges()[:, 0]].astype(int) - self.first_sign
         return np.where((signs < 0) | (signs >= len(SIGNS)), 0, np.where(signs % 2, 1, -1))
 
     def board(self, digits: NDArray[np.int64], signs: NDArray[np.int64]) -> Tokens:
-        """A board [S] of digits from 0 (-1: blank) by cell and `differences` by edge."""
+        """The board [S] with digits counted from 0 (-1: blank) and signs as in `differences`."""
         tokens = np.full(self.cells, self.gap, np.uint8)
         tokens[self.squares()] = np.where(digits < 0, BLANK, digits + FIRST_DIGIT)
         across = np.arange(len(signs)) < len(signs) // 2
@@ -118,12 +126,12 @@ class Futoshiki:
         return tokens
 
     def check_question(self, question: Tokens) -> str | None:
-        """Says in one sentence why a question [S] cannot be solved; None if no rule is broken."""
+        """The first rule that the givens of a question [S] break, as text; None if all are kept."""
         broken = self._repeats(question) + self._inequalities(question, question)
         return broken[0] if broken else None
 
     def check_answer(self, question: Tokens, answer: Tokens) -> list[str]:
-        """Says in words which rules an answer [S] to a question [S] breaks; none if it is right."""
+        """The rules that an answer [S] to a question [S] breaks, as text; empty if it is right."""
         broken = []
         blanks = int((~self._is_digit(answer[self.squares()])).sum())
         if blanks:
@@ -136,7 +144,7 @@ class Futoshiki:
         return broken + self._repeats(answer) + self._inequalities(question, answer)
 
     def accepts(self, questions: Tokens, answers: Tokens) -> NDArray[np.bool_]:
-        """Whether answers [B, S] to questions [B, S] keep all rules, bool [B]."""
+        """Whether answers [B, S] to questions [B, S] satisfy all rules, bool [B]."""
         kept = ((questions == answers) | (questions == BLANK)).all(1)
         found = answers[:, self.squares()]
         numbers = np.where(self._is_digit(found), found - FIRST_DIGIT, 31).astype(np.uint32)
@@ -150,7 +158,7 @@ class Futoshiki:
         return kept & ((wanted == 0) | (wanted == signs)).all(1)
 
     def written(self, token: int) -> str:
-        """A token in an error: the character, or a word."""
+        """The name of a token in errors: its character, or a word."""
         if token < FIRST_DIGIT:
             return ("a pad", "blank")[token]
         return "a gap" if token == self.gap else (self.digits + SIGNS)[token - FIRST_DIGIT]
@@ -159,7 +167,7 @@ class Futoshiki:
         return (tokens >= FIRST_DIGIT) & (tokens < self.first_sign)
 
     def _where(self, place: int) -> str:
-        """Names a place of the board by the cells that it is, or is between."""
+        """Describes a place of the board by its cell, or by the cells that it is between."""
         row, column = divmod(place, self.width)
         rows, columns = (
             f"{name} {n // 2 + 1}" if n % 2 == 0 else f"{name}s {n // 2 + 1} and {n // 2 + 2}"
@@ -168,7 +176,7 @@ class Futoshiki:
         return f"in {rows}, {columns}"
 
     def _repeats(self, tokens: Tokens) -> list[str]:
-        """One sentence for each digit that stands more than once in a row or column."""
+        """One clause for each digit that appears more than once in a row or column."""
         square = tokens[self.squares()].reshape(self.side, self.side)
         broken = []
         for name, lines in (("row", square), ("column", square.T)):
@@ -177,11 +185,11 @@ class Futoshiki:
                 for digit, count in enumerate(times[FIRST_DIGIT : self.first_sign].tolist(), 1):
                     if count > 1:
                         often = "twice" if count == 2 else f"{count} times"
-                        broken.append(f"digit {digit} stands {often} in {name} {number}")
+                        broken.append(f"digit {digit} appears {often} in {name} {number}")
         return broken
 
     def _inequalities(self, question: Tokens, answer: Tokens) -> list[str]:
-        """One sentence for each sign of a question that two digits of an answer break."""
+        """One clause for each sign of a question that two digits of an answer break."""
         found = answer[self.squares()]
         broken = []
         pairs = zip(self.edges(), self.differences(question[None])[0], strict=True)

@@ -1,7 +1,7 @@
-"""Makes Futoshiki puzzles with one solution as a pure function of a seed.
+"""Generates Futoshiki puzzles with one solution as a pure function of a seed.
 
-As for Sudoku, a SAT solver (python-sat's CaDiCaL) is asked only whether something is possible,
-never for a solution of its choice: so the puzzles depend on no solver's heuristics or version.
+As for Sudoku, a SAT solver (python-sat's CaDiCaL) only decides whether a solution exists and never
+chooses one, so the puzzles do not depend on the solver's heuristics or version.
 """
 
 import itertools
@@ -17,33 +17,32 @@ from trm_jax.tasks.futoshiki.futoshiki import Futoshiki, Tokens
 from trm_jax.tasks.futoshiki.symmetry import COUNT, all_symmetries
 
 _FRUITLESS = 500
-"""So many attempts in a row without a new puzzle mean that there are hardly any left."""
+"""Number of attempts in a row without a new puzzle after which generation stops."""
 _SOLVER = "cadical153"
 
 
 def generate(
     puzzle: Futoshiki, seed: int, count: int, extra_clues: int = 0
 ) -> tuple[Tokens, Tokens]:
-    """Makes different puzzles with one solution each.
+    """Generates different puzzles with one solution each.
 
-    Each starts as a random Latin square with all its digits and signs as clues. They are taken
-    away, first digits and then signs, each in a random order, as long as the solution stays the
-    only one: that leaves a minimal puzzle of many signs and few digits. Then 0 to `extra_clues`
-    (uniform) of them come back. No two puzzles are equivalent under the symmetries of
-    `symmetry.all_symmetries`.
+    Each puzzle starts as a random Latin square with all its digits and signs as clues. Clues are
+    removed in a random order, digits before signs, as long as the solution stays unique; the result
+    is a minimal puzzle with many signs and few digits. Then 0 to `extra_clues` clues, drawn
+    uniformly, are put back. No two puzzles are equivalent under `symmetry.all_symmetries`.
 
     Args:
-      puzzle: the side.
-      seed: any integer; the first k puzzles of a longer run are those of a shorter run.
-      count: how many puzzles.
-      extra_clues: how many clues to put back, at most.
+      puzzle: the size of the puzzles.
+      seed: any integer; fewer puzzles of the same seed are the beginning of more.
+      count: number of puzzles.
+      extra_clues: maximum number of clues to put back.
 
     Returns:
-      Questions and answers, uint8 [count, S] tokens each; the signs and gaps of a question are in
-      its answer as well.
+      Questions and answers, tokens uint8 [count, S] each; answers repeat the signs and gaps of
+      their questions.
 
     Raises:
-      UserError: there are not so many different puzzles, or a number is negative.
+      UserError: there are fewer different puzzles, or a number is negative.
     """
     if count < 0 or extra_clues < 0:
         raise UserError(
@@ -56,7 +55,7 @@ def generate(
     if len(pairs) < count:
         raise UserError(
             f"only {len(pairs)} different puzzles of side {puzzle.side} were found with "
-            f"extra_clues={extra_clues}, and {count} are asked for; ask for fewer or raise "
+            f"extra_clues={extra_clues}, and {count} were requested; request fewer, or increase "
             "extra_clues."
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, puzzle.cells)
@@ -64,7 +63,7 @@ def generate(
 
 
 def first_unsolvable(puzzle: Futoshiki, questions: Tokens) -> int | None:
-    """Index of the first of [m, S] questions that has no solution, or None."""
+    """Index of the first of questions [m, S] without a solution, or None."""
     squares = puzzle.squares()
     with Solver(name=_SOLVER, bootstrap_with=_rules(puzzle)) as solver:
         for index, question in enumerate(questions):
@@ -79,7 +78,7 @@ def first_unsolvable(puzzle: Futoshiki, questions: Tokens) -> int | None:
 
 
 def _distinct(maker: "_Maker", seed: int, extra_clues: int) -> Iterator[tuple[Tokens, Tokens]]:
-    """Yields puzzles that differ from all before, until hardly any are left."""
+    """Yields puzzles that differ from all before, until _FRUITLESS attempts in a row fail."""
     images = all_symmetries(maker.puzzle)
     seen: set[bytes] = set()
     fruitless = 0
@@ -96,14 +95,14 @@ def _distinct(maker: "_Maker", seed: int, extra_clues: int) -> Iterator[tuple[To
 
 
 class _Maker:
-    """Draws single puzzles; the solver holds the rules, with the literals of `_rules`."""
+    """Generates single puzzles; the solver has the rules, with the literals of `_rules`."""
 
     def __init__(self, puzzle: Futoshiki, solver: Solver) -> None:
         self.puzzle, self.solver = puzzle, solver
         self._signs, self._edges = _sign_literals(puzzle), puzzle.edges()
 
     def make(self, seed: int, attempt: int, extra_clues: int) -> tuple[Tokens, Tokens]:
-        """Question and answer, uint8 [S] tokens, as a function of the arguments alone."""
+        """Question and answer, tokens uint8 [S]; a function of the arguments only."""
         puzzle, cells = self.puzzle, self.puzzle.side**2
         total = cells + len(self._signs)
         words = random_words(seed, [attempt], cells * puzzle.side + 2 * total + 1)[0]
@@ -122,7 +121,7 @@ class _Maker:
         return question, puzzle.board(digits, shown)
 
     def _solution(self, wishes: list[list[int]]) -> np.ndarray:
-        """A Latin square: each cell in turn takes the first digit it wishes that can go on."""
+        """A Latin square: each cell gets the first digit of its list that allows a solution."""
         side = self.puzzle.side
         rows, columns = [0] * side, [0] * side
         literals: list[int] = []
@@ -131,7 +130,7 @@ class _Maker:
             row, column = divmod(cell, side)
             options = [d for d in wish if not (rows[row] | columns[column]) >> d & 1]
             start = cell * side + 1
-            # The last option needs no question: the cells so far can be completed.
+            # the last option needs no check, since the cells so far can be completed
             while len(options) > 1 and not self.solver.solve([*literals, start + options[0]]):
                 options.pop(0)
             digits.append(options[0])
@@ -141,9 +140,9 @@ class _Maker:
         return np.asarray(digits, np.int64)
 
     def _minimal(self, clues: list[int], order: list[int]) -> np.ndarray:
-        """Which clues stay when each, in this order, goes if the solution stays the only one.
+        """Removes clues in this order while the solution stays unique; bool, which are kept.
 
-        Without a clue there is another solution just where its opposite is possible.
+        Without a clue there is another solution exactly if the opposite of the clue is possible.
         """
         given = dict(enumerate(clues))
         for number in order:
@@ -154,12 +153,12 @@ class _Maker:
 
 
 def _sign_literals(puzzle: Futoshiki) -> np.ndarray:
-    """Literal of each edge, int64 [E]: its first cell is less than its second."""
+    """Literal of each pair of neighbours, int64 [E]: the first cell is less than the second."""
     return np.arange(len(puzzle.edges())) + puzzle.side**3 + 1
 
 
 def _rules(puzzle: Futoshiki) -> Iterator[list[int]]:
-    """Clauses of Futoshiki, of literals cell * side + digit + 1 and `_sign_literals`."""
+    """Clauses of the rules; literals are cell * side + digit + 1 and `_sign_literals`."""
     side = puzzle.side
     literals = np.arange(1, side**3 + 1).reshape(side, side, side)
     views = (literals, literals.transpose(0, 2, 1), literals.transpose(1, 2, 0))

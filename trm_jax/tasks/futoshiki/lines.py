@@ -1,4 +1,4 @@
-"""Futoshikis as people write them: rows of cells, and rows of signs between them."""
+"""Reads Futoshiki puzzles as text: rows of cells, and rows of signs between them."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ VERTICAL = "^vV"
 
 
 class _Line(NamedTuple):
-    """A line of a text: its number, what it holds, and whether it is the only one."""
+    """A line of a text: its number, its content, and whether it is the only one."""
 
     number: int
     text: str
@@ -25,23 +25,23 @@ class _Line(NamedTuple):
 
 
 def symbols(puzzle: Futoshiki) -> tuple[str, ...]:
-    """Characters that are read as each token."""
+    """The characters that are read as each token."""
     return ("", BLANKS, *puzzle.digits, *SIGNS[:3], "vV", GAPS)
 
 
 def read_lines(text: str, puzzle: Futoshiki) -> list[Given]:
     """Reads the puzzles of a text.
 
-    A puzzle is one line with all places of the board, or a line for each row of cells with lines of
-    vertical signs between them. Spaces at the ends of lines, and lines without a sign, may be
-    missing; empty lines and those that start with '#' are passed over.
+    A puzzle is one line with all places of the board, or one line per row of cells with lines of
+    vertical signs between them. Spaces at the end of a line, and lines without a sign, may be
+    missing. Empty lines and lines that start with '#' are skipped.
 
     Args:
-      text: such as a file or standard input holds.
-      puzzle: the side.
+      text: contents of a file or of standard input.
+      puzzle: the size of the puzzles.
 
     Raises:
-      BadLineError: a line is no part of a puzzle.
+      BadLineError: a line is not part of a puzzle.
     """
     numbered = take_column(list(enumerate(text.removeprefix("\ufeff").splitlines(), 1)))
     kept = [(n, raw.rstrip()) for n, raw in numbered if raw.strip() and raw.lstrip()[0] != "#"]
@@ -77,11 +77,11 @@ def _whole(line: _Line, puzzle: Futoshiki) -> Tokens:
 
 
 def _longer(block: list[Tokens], line: _Line, puzzle: Futoshiki) -> list[Tokens]:
-    """The rows of a board with one more, and with a row of gaps before it where none was given."""
+    """Adds a row to the rows of a board, and before it a row of gaps if signs are missing."""
     if set(line.text) <= {*VERTICAL, *GAPS}:
         if len(block) % 2 == 0:
             where = "above the first row of cells" if not block else "below another such row"
-            raise line.bad(f"there is a row of signs {where}; it stands between two rows of cells.")
+            raise line.bad(f"there is a row of signs {where}; put it between two rows of cells.")
         return [*block, _signs(line, puzzle)]
     row = _cells(line, puzzle)
     if len(block) % 2:
@@ -90,7 +90,7 @@ def _longer(block: list[Tokens], line: _Line, puzzle: Futoshiki) -> list[Tokens]
 
 
 def _cells(line: _Line, puzzle: Futoshiki, before: int = 0) -> Tokens:
-    """Tokens of a row of cells with the signs between them, of which `before` places are before."""
+    """Tokens of a row of cells with the signs between them; errors count places from `before`."""
     known: dict[str, int] = dict.fromkeys(BLANKS, BLANK)
     known |= {digit: token for token, digit in enumerate(puzzle.digits, FIRST_DIGIT)}
     between = {sign: puzzle.first_sign + number for number, sign in enumerate(SIGNS[:2])}
@@ -104,12 +104,12 @@ def _cells(line: _Line, puzzle: Futoshiki, before: int = 0) -> Tokens:
     for place, character in enumerate(line.text):
         if place % 2 == 0 and character not in known:
             raise line.bad(
-                f"character {character!r} at place {before + place + 1} is no cell; use "
+                f"character {character!r} at place {before + place + 1} is not a symbol; use "
                 f"{puzzle.digits[0]} to {puzzle.digits[-1]}, and '.' for a blank."
             )
         if place % 2 and character not in between:
             raise line.bad(
-                f"character {character!r} at place {before + place + 1} stands between two cells; "
+                f"character {character!r} at place {before + place + 1} is between two cells; "
                 "use '<', '>', or a space or '_' for no sign."
             )
     pairs = enumerate(line.text)
@@ -127,7 +127,7 @@ def _signs(line: _Line, puzzle: Futoshiki, before: int = 0) -> Tokens:
     for place, character in enumerate(line.text):
         if character not in known or (place % 2 and character not in GAPS):
             raise line.bad(
-                f"character {character!r} at place {before + place + 1} stands between two rows; "
+                f"character {character!r} at place {before + place + 1} is between two rows; "
                 "use '^' or 'v' below a cell, and spaces or '_' elsewhere."
             )
     return np.asarray([known[c] for c in line.text.ljust(puzzle.width)], np.uint8)

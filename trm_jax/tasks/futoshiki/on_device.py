@@ -1,6 +1,6 @@
 """The symmetries and the rules of Futoshiki as JAX functions, for lattice models.
 
-Candidates are digits, signs and the gap: signs and gaps are given, so their places have one each.
+Candidates are digits, signs and the gap. Signs and gaps are given, so their places have only one.
 """
 
 import jax

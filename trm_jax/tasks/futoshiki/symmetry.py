@@ -1,4 +1,4 @@
-"""The sixteen symmetries of a Futoshiki: it is turned or mirrored, and its digits complemented."""
+"""The sixteen symmetries of Futoshiki: rotations, reflections and complemented digits."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +8,15 @@ from trm_jax.tasks.futoshiki.futoshiki import SIGNS, Futoshiki
 
 COUNT = 16
 _POINTS_TO = ((1, 0), (1, 2), (0, 1), (2, 1))
-"""Row and column that each of SIGNS points to, of three by three with the sign in the middle."""
+"""Row and column that each of SIGNS points to, in a 3x3 square with the sign in the middle."""
 _OPPOSITE = (1, 0, 3, 2)
 
 
 def all_symmetries(puzzle: Futoshiki) -> GridSymmetry:
-    """All sixteen, number 0 the identity: the eight of the square, then these with complements.
+    """All sixteen symmetries: the eight of the square, then the same with complemented digits.
 
-    A complement turns the digit d into side + 1 - d and every sign round. Turning a board turns the
-    signs on it as well, so that these are renamed like symbols.
+    Index 0 is the identity. A complement replaces each digit d by side + 1 - d and reverses every
+    sign. Rotations and reflections of the board also rename the signs.
     """
     cells = np.tile(dihedral_cells(puzzle.width), (2, 1))
     side = puzzle.side
@@ -29,16 +29,16 @@ def all_symmetries(puzzle: Futoshiki) -> GridSymmetry:
 
 
 def copies(puzzle: Futoshiki, which: str) -> GridSymmetry:
-    """Those for a search: "digits" complements them, "dihedral" turns and mirrors, "all" does both.
+    """The symmetries of a search: "digits" (complements), "dihedral", or "all".
 
-    They are enumerated, so none is drawn by a seed.
+    All of them are listed, so no seed is needed.
     """
     numbers = {"digits": [0, 8], "dihedral": range(8), "all": range(COUNT)}[which]
     return all_symmetries(puzzle).take(np.asarray(numbers))
 
 
 def _turned_signs() -> NDArray[np.int64]:
-    """What each sign becomes under each of the eight symmetries of the square, int64 [8, 4]."""
+    """The image of each sign under each of the eight symmetries of the square, int64 [8, 4]."""
     marks = np.full((3, 3), -1, np.int64)
     for sign, place in enumerate(_POINTS_TO):
         marks[place] = sign

@@ -21,28 +21,28 @@ from trm_jax.tasks.given import Given
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
 FILL, DARK = "#e9e9ee", "#262932"
-"""Between the cells."""
+"""Colours of the places between cells, on light and dark pages."""
 DRAWN = "<>∧∨"
 WORDS = ("less than", "greater than", "less than below", "greater than below")
 
 
 @dataclasses.dataclass(frozen=True)
 class FutoshikiSettings(Settings):
-    """Futoshikis of one size."""
+    """Settings of Futoshiki: size and generation."""
 
     GROUP: ClassVar[str] = "config.data.futoshiki"
 
-    side: int = setting(5, "Rows of cells, and columns.", low=MIN_SIDE, high=MAX_SIDE)
+    side: int = setting(5, "Number of rows and columns of cells.", low=MIN_SIDE, high=MAX_SIDE)
     extra_clues: int = setting(
         0,
-        "Digits and signs put back into each generated, minimal puzzle, at most.",
+        "Max number of digits and signs put back into each generated, minimal puzzle.",
         low=0,
         high=10**5,
     )
 
 
 class FutoshikiTask(Task):
-    """Each digit once in every row and column, and less or greater as the signs say."""
+    """Latin squares in which signs say which of two neighbours is less."""
 
     name = "futoshiki"
     settings = FutoshikiSettings
@@ -85,11 +85,11 @@ class FutoshikiTask(Task):
         return augment, 1
 
     def symmetries(self, shape: Shape, which: str, count: int, seed: int) -> GridSymmetry:
-        """See `Task`: sixteen at most."""
+        """See `Task`: at most sixteen."""
         return symmetry.copies(Futoshiki.from_manifest(shape), which)
 
     def deduction(self, shape: Shape) -> Deduction:
-        """See `Task`: a place's candidates are digits and signs, which are all given."""
+        """See `Task`: candidates are digits and signs; all signs are given."""
         return on_device.deduction(Futoshiki.from_manifest(shape))
 
     def symbols(self, shape: Shape) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class FutoshikiTask(Task):
         return lines.read_lines(text, Futoshiki.from_manifest(shape))
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """See `Task`: contradictions first, then a solver looks for a solution."""
+        """See `Task`: checks for contradictions first, then with a solver."""
         puzzle = Futoshiki.from_manifest(shape)
         for number, question in enumerate(questions):
             if reason := puzzle.check_question(question):

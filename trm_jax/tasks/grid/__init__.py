@@ -1,1 +1,1 @@
-"""Pairs of grids from plain files: a task of anyone's own, without code."""
+"""Pairs of grids from plain files: tasks of users, without code."""

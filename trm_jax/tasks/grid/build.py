@@ -1,4 +1,4 @@
-"""Builds data sets of pairs of grids."""
+"""Builds datasets of pairs of grids."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,22 +17,22 @@ from trm_jax.tasks.grid.vocabulary import Form, listed
 
 BUILDER_VERSION = 1
 MOST_HELDOUT = 1000
-"""Puzzles that a share sets aside for each of held-out and test."""
+"""Max number of puzzles that a share sets aside, for each of held-out and test."""
 
 
 def build(task: str, source: str, counts: Mapping[str, int], settings: Any, seed: int) -> Dataset:
-    """Builds a data set from a file or a folder; its splits share no question.
+    """Builds a dataset from a file or a folder; its splits share no question.
 
     Args:
       task: name of the task.
-      source: path of it.
-      counts: numbers of puzzles, `train`, `heldout` and `test`; 0 for what is left of train, and
-        for the shares of the settings.
+      source: path of the file or folder.
+      counts: numbers of puzzles `train`, `heldout` and `test`. For train, 0 takes all that are
+        left; for the others, 0 stands for the settings' shares.
       settings: of type `GridSettings`.
-      seed: of the choice of puzzles.
+      seed: seed of the choice of puzzles.
 
     Raises:
-      UserError: a bad row, or fewer puzzles than asked for.
+      UserError: a row is malformed, or there are fewer puzzles than requested.
     """
     path = _path(source)
     check_counts(source, **counts)
@@ -43,10 +43,10 @@ def build(task: str, source: str, counts: Mapping[str, int], settings: Any, seed
 
 
 def build_test(source: str, shape: Mapping[str, Any], settings: Any) -> Dataset:
-    """All pairs of a file, of a form that a model knows, as the split "test".
+    """Reads all pairs of a file as the split "test", in the form that a model was trained on.
 
     Raises:
-      UserError: a bad row, or one of another form.
+      UserError: a row is malformed, or has another form.
     """
     path = _path(source)
     pairs = _pairs(path, settings)
@@ -67,10 +67,10 @@ def assembled(
     seed: int,
     source: Mapping[str, Any],
 ) -> Dataset:
-    """A data set of encoded pairs, with splits chosen at random.
+    """Makes a dataset of encoded pairs, with splits chosen at random.
 
-    Where the task has symmetries, one of several pairs that are symmetric copies is kept, so that
-    no copy of a held-out puzzle is trained on.
+    If the task has symmetries, only the first of several symmetric copies is kept, so that no copy
+    of a held-out puzzle is trained on.
     """
     form = found.form
     shape = {"task": task, **form.to_dict(), **_looks(form, settings)}
@@ -91,7 +91,7 @@ def assembled(
 
 
 def wanted_of(settings: Any) -> Wanted:
-    """What settings of type `GridSettings` say of the form."""
+    """The form that settings of type `GridSettings` describe."""
     return Wanted(
         settings.rows,
         settings.columns,
@@ -103,7 +103,7 @@ def wanted_of(settings: Any) -> Wanted:
 
 
 def facts_of_files(path: Path) -> dict[str, Any]:
-    """What a manifest says of a file or folder as its source."""
+    """The manifest's facts about a source file or folder."""
     files = [file_facts(each, None) | {"kind": "file"} for each in source_files(path)]
     if not path.is_dir():
         return files[0]
@@ -135,7 +135,7 @@ def _looks(form: Form, settings: Any) -> dict[str, Any]:
 
 
 def _shares(counts: Mapping[str, int], settings: Any, available: int) -> dict[str, int]:
-    """Numbers of puzzles, where none is given by the settings' shares."""
+    """The numbers of puzzles; those that are 0 are computed from the settings' shares."""
     shares = {"heldout": settings.heldout_share, "test": settings.test_share}
     found = dict(counts)
     for name, share in shares.items():

@@ -1,4 +1,4 @@
-"""What stands in a question or an answer: rows of cells, each cell a short text."""
+"""The cells of a question or an answer: rows of short texts."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 from trm_jax.core.errors import UserError
 
 Rows = Sequence[Sequence[str]]
-"""The cells of a grid; a row may be a string, each of whose characters is a cell."""
+"""The cells of a grid; a row that is a string has one cell per character."""
 
 SPLITS = ("auto", "characters", "words")
 SEPARATORS = re.compile(r"[\s,;]+")
 ROW_ENDS = "/|\\"
-"""Signs that may stand between the rows of a grid in one line; the first that is no symbol does."""
+"""Separators of rows in one line of text; the first one that is not a symbol is used."""
 
 
 class Style(NamedTuple):
-    """How texts are parted into cells.
+    """How texts are split into cells.
 
     Attributes:
-      words: cells are words with spaces, commas or semicolons between them; else characters.
-      spaces: where cells are characters, whether a space is one.
+      words: whether cells are words separated by spaces, commas or semicolons, or characters.
+      spaces: whether a space is a cell, if cells are characters.
     """
 
     words: bool = False
@@ -28,10 +28,10 @@ class Style(NamedTuple):
 
 
 def style_of(texts: Iterable[str], split: str = "auto") -> Style:
-    """How texts are parted: into words if in each line of each several stand, as many in all.
+    """Infers how texts are split: into words if all lines of a text have equally many of them.
 
     Args:
-      texts: all questions of a source; what is no text is passed over.
+      texts: all questions of a source; values that are not text are skipped.
       split: one of SPLITS.
     """
     several = spaces = False
@@ -54,20 +54,20 @@ def rows_of(value: Any, style: Style, place: str, what: str) -> Rows:
     """The rows of a question or an answer.
 
     Args:
-      value: a text, with one line for each row or all cells in one line; a list of cells, or of
-        rows, which are lists of cells or texts.
-      style: of texts.
-      place: where it stands, for errors.
-      what: "question" or "answer".
+      value: a text with one line per row or with all cells in one line, or a list of cells, or a
+        list of rows, each a list of cells or a text.
+      style: how texts are split.
+      place: place of the value, for errors.
+      what: "question" or "answer", for errors.
 
     Raises:
-      UserError: it is something else, empty, or its rows differ in length.
+      UserError: the value has another type, is empty, or has rows of different lengths.
     """
     if isinstance(value, str):
         rows = _lines(value, style)
     elif isinstance(value, list | tuple):
         rows = _listed(value, style, place, what)
-    elif isinstance(value, int):  # of one cell
+    elif isinstance(value, int):  # a single cell
         rows = [[str(int(value))]]
     else:
         raise UserError(
@@ -91,7 +91,7 @@ def _lines(text: str, style: Style) -> list[Sequence[str]]:
 
 
 def _listed(value: Sequence[Any], style: Style, place: str, what: str) -> list[Sequence[str]]:
-    """Rows of a list: of lists, of texts that are rows, or of the cells of one row."""
+    """Rows of a list, which has lists, or texts that are rows, or the cells of a single row."""
     if value and all(isinstance(each, list | tuple) for each in value):
         return [_row(row, place, what) for row in value]
     texts = all(isinstance(each, str) for each in value)
@@ -105,7 +105,7 @@ def _row(cells: Sequence[Any], place: str, what: str) -> list[str]:
 
 
 def _cell(value: Any, place: str, what: str) -> str:
-    """The symbol of a cell of a list."""
+    """The symbol of one cell of a list."""
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""From pairs as they stand in files to arrays of tokens, each row checked."""
+"""Checks pairs from files and encodes them as arrays of tokens."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,15 +22,15 @@ MOST_CELLS = 1_000_000
 
 
 class Wanted(NamedTuple):
-    """What a user says of the grids; nothing where it is to be worked out.
+    """The form of the grids as far as the user gives it; the rest is inferred.
 
     Attributes:
-      rows: of a grid; 0 if not told.
-      columns: likewise.
-      symbols: all that there are, the blank included.
-      blank: the only symbol that answers change.
+      rows: number of rows; 0 to infer it.
+      columns: number of columns; 0 to infer it.
+      symbols: all symbols, including the blank; empty to infer them.
+      blank: the only symbol that answers change; empty to infer it.
       canvas: whether grids differ in size.
-      split: how texts are parted, one of `cells.SPLITS`.
+      split: how texts are split into cells, one of `cells.SPLITS`.
     """
 
     rows: int = 0
@@ -45,10 +45,10 @@ class Encoded(NamedTuple):
     """Pairs as tokens.
 
     Attributes:
-      questions: uint8 [m, S].
-      answers: uint8 [m, S].
-      form: of the grids.
-      repeated: rows that were left out, as the same question and answer came before.
+      questions: uint8 [m, S], token ids.
+      answers: uint8 [m, S], token ids.
+      form: form of the grids.
+      repeated: number of rows that were left out as duplicates of earlier ones.
     """
 
     questions: Tokens
@@ -64,15 +64,15 @@ class _Read(NamedTuple):
 
 
 def encode(pairs: Sequence[Pair], wanted: Wanted, source: str) -> Encoded:
-    """Works out the form of pairs, as far as it is not told, and checks and encodes them.
+    """Infers the form of pairs as far as it is not given, and checks and encodes them.
 
     Args:
-      pairs: at least one.
-      wanted: what is told.
-      source: their name, for errors.
+      pairs: at least one pair.
+      wanted: the form as far as it is given.
+      source: name of the source, for errors.
 
     Raises:
-      UserError: a pair is wrong, or contradicts another; names its place.
+      UserError: a pair is malformed, or contradicts another one; names its place.
     """
     read = _read(pairs, style_of((pair.question for pair in pairs), wanted.split))
     rows, columns = _size(read, wanted)
@@ -85,17 +85,17 @@ def encode(pairs: Sequence[Pair], wanted: Wanted, source: str) -> Encoded:
     draft = Form(rows, columns, symbols, canvas=wanted.canvas)
     questions, answers = _tokens(read, draft)
     form = _with_blank(draft, questions, answers, wanted, read)
-    # the blank's token goes to 1, and those behind it move up
+    # the blank becomes token 1, and later tokens move up by one
     table = [NOTHING, BLANK, *(form.tokens[symbol] for symbol in symbols), form.outside]
     questions, answers = (np.asarray(table, np.uint8)[array] for array in (questions, answers))
     return _once(questions, answers, form, [each.place for each in read])
 
 
 def encode_known(pairs: Sequence[Pair], form: Form, split: str) -> Encoded:
-    """Checks and encodes pairs of a form that is known.
+    """Checks and encodes pairs of a known form.
 
     Raises:
-      UserError: a pair is wrong or of another form, or contradicts another; names its place.
+      UserError: a pair is malformed, has another form or contradicts another; names its place.
     """
     style = style_of((pair.question for pair in pairs), split)
     if form.words:
@@ -117,9 +117,10 @@ def _read(pairs: Sequence[Pair], style: Style) -> list[_Read]:
 
 
 def _size(read: Sequence[_Read], wanted: Wanted) -> tuple[int, int]:
-    """Rows and columns: told, or those of most questions; of all in one line, a square if it can.
+    """Rows and columns: as given, or the most common size of a question.
 
-    Grids that differ are found later, when each is laid out.
+    A question in one line becomes a square if possible. Grids of another size are found later, when
+    each one is encoded.
     """
     if wanted.rows and wanted.columns:
         return wanted.rows, wanted.columns
@@ -134,8 +135,8 @@ def _size(read: Sequence[_Read], wanted: Wanted) -> tuple[int, int]:
         one = wanted.rows or wanted.columns
         if cells % one:
             raise UserError(
-                f"{read[0].place}: the question has {cells} cells, which are no whole number of "
-                f"{'rows' if wanted.rows else 'columns'} of {one}; give the right number."
+                f"{read[0].place}: the question has {cells} cells, which cannot be split into "
+                f"{one} {'rows' if wanted.rows else 'columns'}; give the right number."
             )
         return (one, cells // one) if wanted.rows else (cells // one, one)
     side = int(cells**0.5)
@@ -182,7 +183,7 @@ def _laid_out(read: Sequence[_Read], form: Form, what: str, around: int) -> Toke
             cells = bytes(map(tokens.__getitem__, chain.from_iterable(rows)))
         except KeyError as error:
             raise UserError(
-                f"{each.place}: {error.args[0]!r} in the {what} is no symbol; use "
+                f"{each.place}: {error.args[0]!r} in the {what} is not a symbol; use "
                 f"{' '.join(form.symbols)}."
             ) from error
         grid = np.frombuffer(cells, np.uint8)
@@ -194,7 +195,7 @@ def _laid_out(read: Sequence[_Read], form: Form, what: str, around: int) -> Toke
 
 
 def _misfit(what: str, rows: Rows, form: Form, each: _Read) -> str:
-    """Why a grid is not of the form's size, in words."""
+    """Why a grid does not have the size of the form, in words."""
     high, wide = len(rows), len(rows[0])
     size = f"{form.rows}x{form.columns}"
     text = "".join(rows[0]) if high == 1 else ""
@@ -229,13 +230,13 @@ def _cells(rows: int, columns: int) -> str:
 def _with_blank(
     draft: Form, questions: Tokens, answers: Tokens, wanted: Wanted, read: Sequence[_Read]
 ) -> Form:
-    """The form with its blank: the only symbol that answers change.
+    """The form with its blank, the only symbol that answers change.
 
     Args:
-      draft: whose tokens are symbols only.
-      questions: uint8 [m, S] of them.
-      answers: likewise.
-      wanted: says which it is, or nothing.
+      draft: the form without a blank.
+      questions: uint8 [m, S], tokens of `draft`.
+      answers: uint8 [m, S], tokens of `draft`.
+      wanted: its `blank`, if it is given.
       read: the pairs, for errors.
     """
     both = (questions != NOTHING) & (answers != draft.outside if draft.canvas else True)
@@ -266,7 +267,7 @@ def _with_blank(
 
 
 def _changed(form: Form, question: Tokens, answer: Tokens) -> str:
-    """What a pair changes that it may not, in words."""
+    """The first change of a pair that is not allowed, in words."""
     place = int((~np.isin(question, form.open_tokens()) & (question != answer)).argmax())
     names = {token: symbol for symbol, token in form.tokens.items()}
     return (
@@ -277,7 +278,7 @@ def _changed(form: Form, question: Tokens, answer: Tokens) -> str:
 
 
 def _refuse_first(bad: NDArray[np.bool_], read: Sequence[_Read], why: Callable[[int], str]) -> None:
-    """Refuses the first row [m, S] that has a bad cell."""
+    """Raises a UserError for the first row of `bad`, [m, S], that has a True cell."""
     rows = bad.any(axis=1)
     if rows.any():
         row = int(rows.argmax())
@@ -285,7 +286,7 @@ def _refuse_first(bad: NDArray[np.bool_], read: Sequence[_Read], why: Callable[[
 
 
 def _once(questions: Tokens, answers: Tokens, form: Form, places: Sequence[str]) -> Encoded:
-    """Each question once.
+    """Keeps each question once.
 
     Raises:
       UserError: a question has two different answers.
@@ -299,7 +300,7 @@ def _once(questions: Tokens, answers: Tokens, form: Form, places: Sequence[str])
         raise UserError(
             f"{places[row]}: the question is the same as in {places[before[row]]} and the answer "
             f"differs; {count:,} question{'s have' if count > 1 else ' has'} several answers. Keep "
-            "one answer of each, or put what tells them apart into the question."
+            "one answer of each, or add to the question what distinguishes them."
         )
     kept = np.sort(first)
     return Encoded(questions[kept], answers[kept], form, len(questions) - len(kept))

@@ -1,4 +1,4 @@
-"""Grids as text: read as people write them, and written so that they are read back."""
+"""Reads grids in the usual text forms, and writes them in a form that can be read again."""
 
 import csv
 import io
@@ -23,11 +23,11 @@ _BARS = str.maketrans({"│": " "})
 
 
 def write(form: Form, tokens: Tokens, names: Sequence[str]) -> str:
-    """A grid's tokens [S] as one line: spaces between words, a sign between rows of a canvas.
+    """Writes a grid in one line, with spaces between words and a separator between canvas rows.
 
     Args:
-      form: of the grid.
-      tokens: uint8 [S].
+      form: form of the grid.
+      tokens: uint8 [S], token ids.
       names: text of each token.
     """
     between = " " if form.words else ""
@@ -37,7 +37,7 @@ def write(form: Form, tokens: Tokens, names: Sequence[str]) -> str:
 
 
 def crop(form: Form, tokens: Tokens) -> Tokens:
-    """The grid [rows, columns] that tokens [S] show; of a canvas the largest in the corner."""
+    """The grid [rows, columns] of tokens [S]; on a canvas, the largest one in the corner."""
     grid = tokens.reshape(form.rows, form.columns)
     if not form.canvas:
         return grid
@@ -46,17 +46,17 @@ def crop(form: Form, tokens: Tokens) -> Tokens:
 
 
 def lay(form: Form, rows: Rows) -> Tokens:
-    """Tokens uint8 [S] of a question's rows of symbols.
+    """The tokens, uint8 [S], of a question given as rows of symbols.
 
     Raises:
-      UserError: a symbol is unknown, or the grid has another size.
+      UserError: a symbol is unknown, or the grid has the wrong size.
     """
     cells = [symbol for row in rows for symbol in row]
     for place, symbol in enumerate(cells, 1):
         if symbol not in form.tokens:
             sort = "symbol" if form.words else "character"
             raise UserError(
-                f"{sort} {symbol!r} at place {place} of the puzzle is no cell; use "
+                f"{sort} {symbol!r} at place {place} of the puzzle is not a symbol; use "
                 f"{(' ' if form.words else '').join(form.symbols)}."
             )
     size = len(rows), len(rows[0])
@@ -77,14 +77,14 @@ def lay(form: Form, rows: Rows) -> Tokens:
 
 
 def read_all(form: Form, text: str) -> list[Given]:
-    """All questions of a text: plain, a table with names of columns, or JSON Lines.
+    """Reads all questions of a text: plain text, a table with a header, or JSON Lines.
 
-    In plain text lines are joined until a grid is full; where grids differ in size, an empty line
-    ends one, and a line with signs between rows is a whole one. What is drawn by `trm solve` is
-    read back.
+    In plain text, lines are joined until a grid is complete. If grids differ in size, an empty line
+    ends a grid, and a line with separators between rows is a whole grid. Drawings of `trm solve`
+    can be read, too.
 
     Raises:
-      BadLineError: a line is no part of a puzzle.
+      BadLineError: a line is not part of a puzzle.
     """
     lines = [(n, line) for n, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1)]
     filled = [(n, line) for n, line in lines if line.strip()]
@@ -159,7 +159,7 @@ def _names_columns(header: str) -> bool:
 
 
 def _plain(form: Form, lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, Rows]]:
-    """The grids of plain text, each with the line that it begins in."""
+    """Yields the grids of plain text, each with the number of its first line."""
     grid: list[Sequence[str]] = []
     begun = cells = 0
     for number, raw in lines:
@@ -183,7 +183,7 @@ def _plain(form: Form, lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, 
 
 
 def _split(form: Form, text: str) -> list[Sequence[str]]:
-    """The rows of a text: its lines, and parts of lines with signs between rows."""
+    """The rows of a text: its lines, or the parts of lines with separators between rows."""
     ends = form.row_end.strip()
     parts = [part for line in text.splitlines() for part in (line.split(ends) if ends else [line])]
     return [row for part in parts if (row := _cells_of(form, part))]

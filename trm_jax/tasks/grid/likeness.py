@@ -1,4 +1,4 @@
-"""What leaves a task of grids unchanged: turns and mirrors, and symbols that may change places."""
+"""Symmetries of a task of grids: rotations, reflections, and symbols that may be exchanged."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Likeness:
     """The symmetries of a task.
 
     Attributes:
-      symbols: number of all, n.
-      maps: int64 [k, S], cell i of an image is cell maps[., i] of the grid; the identity first.
-      alike: int64 [a], numbers of the symbols that may change places.
+      symbols: n, number of symbols.
+      maps: int64 [k, S], cell i of image j is cell maps[j, i] of the grid; the identity first.
+      alike: int64 [a], indices of the symbols that may be exchanged.
     """
 
     symbols: int
@@ -32,10 +32,10 @@ class Likeness:
 
     @classmethod
     def of(cls, shape: Mapping[str, Any]) -> "Likeness":
-        """That of a manifest.
+        """The symmetries of a manifest.
 
         Raises:
-          UserError: grids of different sizes are to be turned.
+          UserError: `turns` is set for grids of different sizes.
         """
         form = Form.of(shape)
         if shape["turns"] and form.canvas:
@@ -52,7 +52,7 @@ class Likeness:
 
     @property
     def words(self) -> int:
-        """Number of random words that one draw takes."""
+        """Number of random words for one draw."""
         return 1 + len(self.alike)
 
     def draw(self, words: Words) -> GridSymmetry:
@@ -62,7 +62,7 @@ class Likeness:
         return GridSymmetry(self._renamed(orders), self.maps[ways.astype(np.int64)])
 
     def copies(self, which: str, count: int, seed: int) -> GridSymmetry:
-        """The symmetries of one kind, the identity first: "digits", "dihedral" or "all"."""
+        """Symmetries of the kind "digits", "dihedral" or "all", the identity first."""
         if which == "dihedral":
             return GridSymmetry(self._renamed(np.zeros((len(self.maps), 0), np.int64)), self.maps)
         if which == "digits":
@@ -75,7 +75,7 @@ class Likeness:
         return drawn
 
     def keys(self, questions: Tokens) -> list[bytes]:
-        """A key of each of questions [m, S], the same for all that are symmetric copies."""
+        """A key for each of questions [m, S]; symmetric copies have equal keys."""
         keys: list[bytes] = []
         for cells in self.maps:
             image = [row.tobytes() for row in self._named_by_place(questions[:, cells])]
@@ -83,21 +83,21 @@ class Likeness:
         return keys
 
     def first_of_each(self, questions: Tokens) -> NDArray[np.int64]:
-        """Which of questions [m, S] are no symmetric copy of an earlier one, int64 in order."""
+        """Indices, int64, of the questions [m, S] that are not copies of earlier ones, in order."""
         found: dict[bytes, int] = {}
         for row, key in enumerate(self.keys(questions)):
             found.setdefault(key, row)
         return np.asarray(sorted(found.values()), np.int64)
 
     def _renamed(self, orders: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Renamings int64 [B, n] of all symbols, where orders [B, a] say it of those alike."""
+        """Renamings int64 [B, n] of all symbols, from permutations [B, a] of `alike`."""
         digits = np.tile(np.arange(self.symbols), (len(orders), 1))
         if orders.shape[1]:
             digits[:, self.alike] = self.alike[orders]
         return digits
 
     def _named_by_place(self, questions: Tokens) -> Tokens:
-        """Questions whose symbols that are alike are numbered in the order of their first cells."""
+        """Questions with the symbols of `alike` renamed in the order of their first cells."""
         if len(self.alike) < 2:
             return questions
         tokens = self.alike + FIRST_DIGIT

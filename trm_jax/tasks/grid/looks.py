@@ -1,4 +1,4 @@
-"""How grids of symbols look: letters on paper, or coloured cells."""
+"""The look of grids of symbols: letters on paper, or coloured cells."""
 
 import colorsys
 
@@ -7,7 +7,7 @@ from trm_jax.tasks.grid.vocabulary import Form
 
 LOOKS = ("auto", "letters", "colours")
 MOST_LETTERS = 40
-"""Symbols; more of them are told apart by colours too, unless letters are asked for."""
+"""Max number of symbols that are drawn without colours, unless looks is 'letters'."""
 _GOLDEN = 0.618034
 _MARKS = "?~^!"
 
@@ -16,7 +16,7 @@ def board_of(form: Form, looks: str) -> Board:
     """The board of a form.
 
     Args:
-      form: of the grids.
+      form: form of the grids.
       looks: one of LOOKS.
     """
     coloured = looks == "colours" or (looks == "auto" and len(form.alphabet) > MOST_LETTERS)

@@ -1,4 +1,4 @@
-"""Pairs of a question and an answer, out of the files that people have."""
+"""Reads pairs of a question and an answer from files of the usual formats."""
 
 import zipfile
 import zlib
@@ -16,19 +16,19 @@ from trm_jax.data.csv_rows import numbered_rows
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".npz")
 SET_APART = ("test", "val", "dev", "heldout", "eval")
-"""How names begin of files that are not to be trained on."""
+"""Prefixes of the names of files that must not be trained on."""
 BAD_BYTE = "\ufffd"
-"""What stands for a byte that is not UTF-8 in the text of a table."""
+"""Replacement of a byte that is not UTF-8 in the text of a table."""
 _ENTRIES = ("data", "examples", "pairs", "train", "puzzles")
 
 
 class Pair(NamedTuple):
-    """A question and its answer as they stand in a file.
+    """A question and its answer as read from a file.
 
     Attributes:
-      place: where: "pairs.csv, line 3".
-      question: a text, or lists of cells or of rows.
-      answer: likewise.
+      place: place in the file, as in "pairs.csv, line 3".
+      question: a text, or a list of cells or of rows.
+      answer: a text, or a list of cells or of rows.
     """
 
     place: str
@@ -37,17 +37,17 @@ class Pair(NamedTuple):
 
 
 class Names(NamedTuple):
-    """The columns or keys of questions and answers; empty to look for the usual ones."""
+    """Names of the columns or keys of questions and answers; empty for the usual names."""
 
     question: str = ""
     answer: str = ""
 
 
 def read_pairs(source: Path, names: Names) -> Iterator[Pair]:
-    """The pairs of a file, or of all files of a folder in the order of their names.
+    """Yields the pairs of a file, or of all files of a folder in the order of their names.
 
     Raises:
-      UserError: a file cannot be read, or holds no pairs; names the place.
+      UserError: a file cannot be read, or has no pairs; names the place.
     """
     for path in _files(source):
         yield from _reader(path)(path, names)
@@ -122,7 +122,7 @@ def _refuse_same(question: int, answer: int, names: Sequence[str], where: str) -
 
 
 def _is_pair(row: Sequence[str]) -> bool:
-    """Whether the first row of a table has two grids, and no names of columns."""
+    """Whether the first row of a table is a pair of grids, not a header."""
     known = {*QUESTION_NAMES, *ANSWER_NAMES}
     return (
         len(row) == 2

@@ -1,4 +1,4 @@
-"""Pairs of grids from files as a task: whatever the questions and answers are."""
+"""The task of pairs of grids from files."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -28,63 +28,71 @@ Symbols = NDArray[np.str_]
 
 @dataclasses.dataclass(frozen=True)
 class FormSettings(Settings):
-    """What the grids of a data set are, where it is not to be worked out, and how they look."""
+    """Form and look of the grids of a dataset; what is not set is inferred from the file."""
 
     rows: int = setting(
-        0, "Rows of a grid; 0 to work it out (1 for sequences).", low=0, high=MOST_SIDE
+        0, "Number of rows of a grid (1 for sequences); 0 to infer it.", low=0, high=MOST_SIDE
     )
-    columns: int = setting(0, "Columns of a grid; 0 to work it out.", low=0, high=MOST_SIDE)
+    columns: int = setting(0, "Number of columns of a grid; 0 to infer it.", low=0, high=MOST_SIDE)
     turns: bool = setting(
-        False, "Whether a puzzle that is turned or mirrored, with its answer, is as good."
+        False, "Whether rotated and mirrored puzzles, with their answers, are valid puzzles too."
     )
     alike: str = setting(
         "",
-        "Symbols that may change places everywhere, as in '123' or '1 2 10'; all for all but the "
-        "blank.",
+        "Symbols that may be exchanged in a whole puzzle, as in '123' or '1 2 10'; 'all' for all "
+        "except the blank.",
     )
     looks: str = setting(
         "auto",
-        "Letters on paper, coloured cells, or auto: letters where there are at most 40 symbols.",
+        "How grids are drawn: letters on paper, coloured cells, or letters for at most 40 symbols.",
         choices=LOOKS,
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class GridSettings(FormSettings):
-    """Pairs of grids in files."""
+    """Settings of pairs of grids in files."""
 
     GROUP: ClassVar[str] = "config.data.grid"
 
     symbols: str = setting(
-        "", "All symbols, as in '.01' or '. 1 10'; empty to take those that stand in the file."
+        "", "All symbols, as in '.01' or '. 1 10'; empty to take those of the file."
     )
     blank: str = setting(
-        "", "The symbol of a question that answers change, and no other; empty to work it out."
+        "", "The only symbol of a question that answers change; empty to infer it."
     )
     canvas: bool = setting(
-        False, "Whether grids differ in size, and the size of an answer is to be found too."
+        False,
+        "Whether grids differ in size, so that the model also predicts the size of the answer.",
     )
     split: str = setting(
         "auto",
-        "Whether texts hold a cell in each character, or words between spaces or commas.",
+        "What a cell is in a text: a character, or a word between spaces or commas.",
         choices=SPLITS,
     )
-    question: str = setting("", "Column or key of the questions; empty for the usual names.")
-    answer: str = setting("", "Column or key of the answers; empty for the usual names.")
+    question: str = setting(
+        "", "Name of the column or key with the questions; empty for the usual names."
+    )
+    answer: str = setting(
+        "", "Name of the column or key with the answers; empty for the usual names."
+    )
     heldout_share: float = setting(
         0.1,
-        "Share of the puzzles, at most 1,000, that is set aside for choosing checkpoints, where "
-        "their number is given as 0.",
+        "Fraction of the puzzles, at most 1,000, held out for choosing checkpoints if their number "
+        "is 0.",
         low=0,
         below=1,
     )
     test_share: float = setting(
-        0.0, "Share of the puzzles, at most 1,000, that becomes the split test.", low=0, below=1
+        0.0,
+        "Fraction of the puzzles, at most 1,000, set aside for the final score.",
+        low=0,
+        below=1,
     )
 
 
 class GridTask(Task):
-    """A grid of symbols for each grid of symbols; the rules are unknown, and only labels tell."""
+    """Maps grids of symbols to grids of symbols; it has no rules, only labels."""
 
     name = "grid"
     settings: ClassVar[type[Settings]] = GridSettings
@@ -104,11 +112,11 @@ class GridTask(Task):
         return build.build_test(path, shape, GridSettings(**names))
 
     def shapes(self, settings: Any) -> dict[str, Any] | None:
-        """See `Task`: known from the pairs alone."""
+        """See `Task`: None, since the form is inferred from the pairs."""
         return None
 
     def summary(self, shape: Shape) -> str:
-        """See `Task`: what was worked out."""
+        """See `Task`: the inferred form."""
         form = Form.of(shape)
         size = f"{form.rows}x{form.columns} cells"
         changed = f"answers change {' '.join(form.open)!r} alone" if form.open else ""
@@ -128,7 +136,7 @@ class GridTask(Task):
         return np.random.default_rng(0).choice(tokens, (count, form.cells))
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int] | None:
-        """See `Task`: by the symmetries that the settings name."""
+        """See `Task`: with the symmetries of the settings."""
         likeness = Likeness.of(shape)
         if not likeness:
             return None
@@ -140,7 +148,7 @@ class GridTask(Task):
         return augment, likeness.words
 
     def view(self, dataset: Dataset, copies: int, seed: int, *, train: bool) -> View:
-        """See `Task`: without symmetries there is the original alone, whatever `copies` is."""
+        """See `Task`: without symmetries only the originals, whatever `copies` is."""
         some = bool(Likeness.of(dataset.manifest))
         return super().view(dataset, copies if some else 0, seed, train=train)
 
@@ -150,7 +158,7 @@ class GridTask(Task):
         have = {"digits": len(likeness.alike) > 1, "dihedral": len(likeness.maps) > 1}
         if not have.get(which, any(have.values())):
             self.lacks(
-                f"symmetries of the kind {which!r} in this data set",
+                f"symmetries of the kind {which!r} in this dataset",
                 "build it with --turns or --alike, or leave --copies out",
             )
         return likeness.copies(which, count, seed)
@@ -169,7 +177,7 @@ class GridTask(Task):
         return ("", form.blank, *form.alphabet, *[""] * form.canvas)
 
     def read_all(self, shape: Shape, text: str) -> list[Given]:
-        """See `Task`: plain text, the question column of a table, or JSON Lines."""
+        """See `Task`: plain text, a table's column of questions, or JSON Lines."""
         return grid_text.read_all(Form.of(shape), text)
 
     def write(self, shape: Shape, tokens: Tokens) -> str:
@@ -187,7 +195,7 @@ class GridTask(Task):
         return grid_text.lay(form, rows_of(texts, style, "the puzzle", "question"))
 
     def write_array(self, shape: Shape, tokens: Tokens) -> NDArray[Any]:
-        """See `Task`: whole numbers where all symbols are, else texts."""
+        """See `Task`: integers if all symbols are whole numbers, otherwise texts."""
         form, names = Form.of(shape), [token.text for token in self.board(shape).tokens]
         grid = self.grid(shape, tokens)
         known = not form.numbers or np.isin(grid, list(form.tokens.values())).all()
@@ -195,18 +203,18 @@ class GridTask(Task):
         return texts.astype(np.int64) if form.numbers and known else texts
 
     def rules(self, question: Symbols, answer: Symbols) -> list[str] | None:
-        """Which rules an answer breaks, in words; None, as here, where the rules are unknown.
+        """The rules that an answer breaks, as text; None, as here, if there are no rules.
 
-        A subclass in a plugin can know them. That givens are kept is checked before.
+        A subclass in a plugin can override this. It is called for answers that keep the givens.
 
         Args:
-          question: texts [rows, columns], a symbol each; "" where a canvas has no cell.
-          answer: likewise; "" where the model wrote nothing.
+          question: symbols, texts [rows, columns]; "" for cells outside of the grid.
+          answer: symbols, texts [rows, columns]; "" for cells without a symbol.
         """
         return None
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str] | None:
-        """See `Task`: an answer that changes what is given is wrong; then the rules are asked."""
+        """See `Task`: an answer that changes a given is wrong; otherwise the rules decide."""
         form = Form.of(shape)
         kept = form.canvas or np.isin(question, form.open_tokens()) | (question == answer)
         if not np.all(kept):
@@ -214,7 +222,7 @@ class GridTask(Task):
         return self.rules(self._symbols(form, question), self._symbols(form, answer))
 
     def accepts(self, shape: Shape, questions: Tokens, answers: Tokens) -> NDArray[np.bool_] | None:
-        """See `Task`; None where the rules are unknown, whatever is said of givens."""
+        """See `Task`: None if there are no rules."""
         form = Form.of(shape)
         if self.rules(self._symbols(form, questions[0]), self._symbols(form, answers[0])) is None:
             return None
@@ -237,5 +245,5 @@ class GridTask(Task):
         return board_of(Form.of(shape), str(shape.get("looks", "auto")))
 
     def grid(self, shape: Shape, tokens: Tokens) -> Grid:
-        """See `Task`: of a canvas the grid in its corner."""
+        """See `Task`: on a canvas, the grid in its corner."""
         return grid_text.crop(Form.of(shape), tokens)

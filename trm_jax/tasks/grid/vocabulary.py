@@ -1,4 +1,4 @@
-"""The form of a data set's grids: rows, columns, and the symbol of each token."""
+"""The form of a dataset's grids: rows, columns, and the symbol of each token."""
 
 import dataclasses
 import functools
@@ -14,27 +14,28 @@ from trm_jax.tasks.grid.cells import ROW_ENDS, SEPARATORS
 
 NOTHING, BLANK = 0, 1
 MOST_SYMBOLS = 256 - FIRST_DIGIT - 1
-"""Tokens are bytes; two are no symbols, and one more is outside of grids of different sizes."""
+"""Tokens are bytes. Two are not symbols, and one more is for cells outside of a grid."""
 MOST_CHARACTERS = 32
-"""Of a symbol, which is drawn and written in every cell."""
+"""Maximum length of a symbol, which is drawn and written in every cell."""
 FORM_KEYS = ("rows", "columns", "alphabet", "blank", "open", "canvas")
-"""What a manifest says of it."""
+"""Keys of a manifest that define a form."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """Tokens: 0 nothing, 1 the blank, 2.. the symbols; last, on a canvas, outside.
+    """The form of grids and their tokens.
 
-    A grid on a canvas lies in its upper left corner. Around it a question has `NOTHING`, and an
-    answer `outside`, which is scored: so the size of an answer is a part of it, and all that a
-    model writes is compared, voted on and drawn as it is.
+    Tokens are 0 (nothing), 1 (the blank), from 2 on the symbols, and with a canvas one more for
+    cells outside of an answer. A grid is in the upper left corner of its canvas. Outside of it, a
+    question has `NOTHING` and an answer `outside`, which is scored. So the size is part of an
+    answer, and answers can be compared, voted on and drawn as they are.
 
     Attributes:
-      rows: of a grid; of the largest where `canvas`.
-      columns: likewise.
+      rows: number of rows of a grid; with `canvas`, of the largest grid.
+      columns: number of columns of a grid; with `canvas`, of the largest grid.
       alphabet: symbols of the tokens from 2 on.
       blank: symbol of token 1, which no answer has; empty if there is none.
-      open: symbols of a question that an answer may change; all of them if it is empty.
+      open: symbols of a question that an answer may change; empty if it may change all.
       canvas: whether grids differ in size.
     """
 
@@ -47,12 +48,12 @@ class Form:
 
     @classmethod
     def of(cls, shape: Mapping[str, Any]) -> "Form":
-        """That of a manifest."""
+        """The form of a manifest."""
         values = {key: shape[key] for key in FORM_KEYS}
         return cls(**values | {key: tuple(shape[key]) for key in ("alphabet", "open")})
 
     def to_dict(self) -> dict[str, Any]:
-        """What a manifest says, with the vocabulary's size and the number of cells."""
+        """The form as keys of a manifest, with `vocab` and `cells`."""
         lists = {"alphabet": list(self.alphabet), "open": list(self.open)}
         sizes = {"vocab": self.vocab, "cells": self.cells}
         return dataclasses.asdict(self) | lists | sizes
@@ -69,7 +70,7 @@ class Form:
 
     @property
     def outside(self) -> int:
-        """Token around an answer on a canvas."""
+        """Token of the cells outside of an answer on a canvas."""
         return self.vocab - 1
 
     @property
@@ -85,12 +86,12 @@ class Form:
 
     @property
     def words(self) -> bool:
-        """Whether symbols have more than one character, and so spaces between them in a text."""
+        """Whether some symbol has several characters, so that texts have spaces between symbols."""
         return any(len(symbol) > 1 for symbol in self.symbols)
 
     @property
     def row_end(self) -> str:
-        """What stands between rows in a line of text where grids differ in size; else empty."""
+        """Separator of rows in one line of text if grids differ in size; otherwise empty."""
         free = (mark for mark in ROW_ENDS if mark not in self.tokens)
         return next(free, "\n") if self.canvas else ""
 
@@ -106,10 +107,10 @@ class Form:
         return (NOTHING, BLANK, *(self.tokens[symbol] for symbol in self.open))
 
     def place(self, symbols: Iterable[str], name: str) -> NDArray[np.int64]:
-        """Numbers of symbols in the alphabet, in order.
+        """Indices of symbols in the alphabet, int64, in their order.
 
         Raises:
-          UserError: one is not there.
+          UserError: a symbol is not in the alphabet.
         """
         found = list(symbols)
         for symbol in found:
@@ -124,24 +125,23 @@ def is_number(symbol: str) -> bool:
 
 
 def in_order(symbols: Iterable[str]) -> tuple[str, ...]:
-    """Symbols in order: whole numbers by their value, then the others by their characters."""
+    """Sorts symbols: whole numbers by value, then the others by their characters."""
     found = set(symbols)
     numbers = sorted((s for s in found if is_number(s)), key=int)
     return (*numbers, *sorted(found - set(numbers)))
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """Symbols as a setting has them: characters, or words with spaces or commas between them."""
+    """The symbols in the value of a setting: words separated by spaces or commas, or characters."""
     parts = [part for part in SEPARATORS.split(text) if part]
     return tuple(parts) if len(parts) > 1 else tuple(text)
 
 
 def check_symbols(symbols: Iterable[str], where: str) -> None:
-    """Refuses symbols that cannot be tokens, or could not be read back.
+    """Checks that symbols can be tokens, and can be read from text.
 
     Raises:
-      UserError: there are too many, or one is too long, cannot be printed, or has spaces, commas or
-        semicolons in it.
+      UserError: there are too many, or one is too long, cannot be printed, or contains a separator.
     """
     found = list(symbols)
     for symbol in found:

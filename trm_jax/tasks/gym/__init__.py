@@ -1,1 +1,1 @@
-"""Data sets of the package reasoning-gym whose questions and answers are grids."""
+"""Datasets of the package reasoning-gym whose questions and answers are grids."""

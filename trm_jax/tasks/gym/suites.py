@@ -1,8 +1,8 @@
-"""Which of reasoning-gym's data sets are grids, and how their texts become grids and back.
+"""The datasets of reasoning-gym whose puzzles are grids, and conversions of their texts.
 
 An entry of reasoning-gym is `{"question": text, "answer": text, "metadata": facts}`, and its
-`score_answer(text, entry)` is the judge. To judge an answer to any question, not only to generated
-ones, `Suite.entry` makes the entry of a question anew, with the solver that the data set has.
+`score_answer(text, entry)` verifies an answer. So that answers to any question can be verified,
+not only to generated ones, `Suite.entry` computes the entry of a question with a solver.
 """
 
 import abc
@@ -19,12 +19,12 @@ Entry = Mapping[str, Any]
 
 
 class Suite(abc.ABC):
-    """One data set as grids.
+    """One dataset as grids.
 
     Attributes:
-      sides: smallest, usual and largest size.
-      alike: symbols that may change places; "digits" for 1 to n, empty for none.
-      turns: whether a puzzle may be turned and mirrored.
+      sides: minimum, default and maximum size.
+      alike: symbols that may be exchanged: "digits" for 1 to n, empty for none.
+      turns: whether rotated and mirrored puzzles are puzzles too.
     """
 
     sides: ClassVar[tuple[int, int, int]]
@@ -33,10 +33,10 @@ class Suite(abc.ABC):
 
     @abc.abstractmethod
     def parameters(self, side: int) -> dict[str, Any]:
-        """Parameters of the data set that fix the size and the kind of its grids."""
+        """Parameters of the dataset that fix the size and the kind of its grids."""
 
     def defaults(self, side: int) -> dict[str, Any]:
-        """Parameters that follow from the size where a user says nothing else."""
+        """Defaults of other parameters for this size."""
         return {}
 
     @abc.abstractmethod
@@ -52,15 +52,15 @@ class Suite(abc.ABC):
         return [line.split() for line in entry["answer"].split("\n")]
 
     def text(self, answer: Rows) -> str:
-        """An answer as `score_answer` takes it."""
+        """An answer as the text that `score_answer` takes."""
         return "\n".join(" ".join(row) for row in answer)
 
     @abc.abstractmethod
     def entry(self, dataset: Any, question: Rows) -> Entry | None:
-        """The entry of a question, as far as `score_answer` looks at it; None if it has no answer.
+        """The entry of a question, with what `score_answer` needs; None if there is no answer.
 
         Args:
-          dataset: of reasoning-gym.
+          dataset: dataset of reasoning-gym.
           question: a grid.
         """
 
@@ -72,7 +72,7 @@ class DigitSquare(Suite):
     turns = True
 
     def __init__(self, side: int) -> None:
-        """Takes the one size that the data set has."""
+        """Stores the dataset's only size."""
         self.sides = (side, side, side)  # type: ignore[misc]
 
     def parameters(self, side: int) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class DigitSquare(Suite):
         return Form(side, side, digits(1, side), "_", ("_",))
 
     def entry(self, dataset: Any, question: Rows) -> Entry | None:
-        """See `Suite`: by backtracking."""
+        """See `Suite`: solved by backtracking."""
         board = numbers(question)
         if not dataset._solve(board):
             return None
@@ -117,11 +117,11 @@ class Futoshiki(Suite):
         return _unspaced(entry["answer"].split("\n"))
 
     def text(self, answer: Rows) -> str:
-        """See `Suite`: as the data set draws it."""
+        """See `Suite`: as the dataset draws it."""
         return "\n".join(" ".join(row).replace(".", " ") for row in answer)
 
     def entry(self, dataset: Any, question: Rows) -> Entry | None:
-        """See `Suite`: by backtracking, as the data set's own solver errs (0.1.25)."""
+        """See `Suite`: solved by our backtracking, since the dataset's solver errs (0.1.25)."""
         board = numbers([row[::2] for row in question[::2]])
         constraints: dict[Any, str] = {}
         for row, line in enumerate(question):
@@ -139,7 +139,7 @@ class Futoshiki(Suite):
 
 
 class NQueens(Suite):
-    """Queens to be added to a board so that none attacks another; any such board is right."""
+    """Boards to which queens are added so that none attacks another; any such board is right."""
 
     sides = (4, 8, 10)
     turns = True
@@ -162,7 +162,7 @@ class NQueens(Suite):
         return board
 
     def entry(self, dataset: Any, question: Rows) -> Entry | None:
-        """See `Suite`: all boards that keep the queens of the question."""
+        """See `Suite`: all solutions that keep the queens of the question."""
         fits = [
             board
             for board in dataset._solutions
@@ -176,7 +176,7 @@ class NQueens(Suite):
 
 
 class Kakurasu(Suite):
-    """Ones to be placed so that places add up to the sums beside the rows and below the columns."""
+    """In each row the column numbers of the ones add up to a given sum; in each column likewise."""
 
     sides = (4, 4, 6)
 
@@ -185,7 +185,7 @@ class Kakurasu(Suite):
         return {"min_rows": side, "max_rows": side, "min_cols": side, "max_cols": side}
 
     def form(self, side: int) -> Form:
-        """See `Suite`: the sums stand in one more row and column, 0 in the corner."""
+        """See `Suite`: an additional row and column have the sums, with 0 in the corner."""
         return Form(side + 1, side + 1, digits(0, side * (side + 1) // 2), "_", ("_",))
 
     def question(self, entry: Entry) -> Rows:
@@ -216,10 +216,7 @@ class Kakurasu(Suite):
 
 
 class Transformed(Suite):
-    """A matrix of numbers and what becomes of it by a fixed rule; any cell may change.
-
-    The rule is that of the data set's own method.
-    """
+    """A matrix of numbers that is transformed by a method of the dataset; any cell may change."""
 
     def __init__(
         self,
@@ -230,14 +227,14 @@ class Transformed(Suite):
         open_symbols: tuple[str, ...] = (),
         fixed: Mapping[str, Any] | None = None,
     ) -> None:
-        """Takes the rule.
+        """Describes the transformation.
 
         Args:
-          method: its name; takes a matrix and the values of `fixed` that are no sizes.
-          highest: number in questions; 0 where distances on the board are higher.
+          method: name of the dataset's method; it takes a matrix and the first value of `fixed`.
+          highest: maximum number in a matrix; 0 for the maximum distance on the board.
           turns: see `Suite`.
-          open_symbols: that answers change; none for any.
-          fixed: parameters by name.
+          open_symbols: symbols that answers change; empty for all.
+          fixed: fixed parameters of the generator by name.
         """
         self.sides = (3, 5, 10)  # type: ignore[misc]
         self.turns = turns  # type: ignore[misc]
@@ -276,7 +273,7 @@ class Transformed(Suite):
 
 
 class Life(Suite):
-    """The board of the game of life after some steps, its edges joined."""
+    """A board of the game of life after some steps, with joined edges."""
 
     sides = (4, 8, 30)
     turns = True
@@ -328,15 +325,15 @@ SUITES: dict[str, Suite] = {
     "spiral_matrix": Transformed("_get_spiral", 9),
     "game_of_life": Life(),
 }
-"""By the names that reasoning-gym has."""
+"""The datasets by their names in reasoning-gym."""
 
 
 def _filled(board: list[list[int]], fits: Callable[[int, int, int], bool]) -> bool:
-    """Fills the empty cells of a square by backtracking; whether it can be done.
+    """Fills the empty cells of a square by backtracking; returns whether that is possible.
 
     Args:
-      board: numbers, 0 for an empty cell.
-      fits: whether a cell (row, column) may have a number.
+      board: numbers, 0 for an empty cell; changed in place.
+      fits: takes row, column and number, and returns whether the cell may have this number.
     """
     sides = range(len(board))
     empty = next(((r, c) for r in sides for c in sides if not board[r][c]), None)
@@ -353,7 +350,7 @@ def _filled(board: list[list[int]], fits: Callable[[int, int, int], bool]) -> bo
 
 
 def digits(first: int, last: int) -> tuple[str, ...]:
-    """Whole numbers as symbols."""
+    """The whole numbers from `first` to `last` as symbols."""
     return tuple(map(str, range(first, last + 1)))
 
 
@@ -373,11 +370,11 @@ def joined(board: Sequence[Sequence[int]]) -> str:
 
 
 def transposed(rows: Rows) -> Rows:
-    """Columns as rows."""
+    """A grid with rows and columns exchanged."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _unspaced(lines: Sequence[str]) -> Rows:
-    """Every second character of drawn lines, a dot for a space."""
+    """Every second character of drawn lines, with a dot for a space."""
     wide = 2 * len(lines) - 1
     return [list(line.ljust(wide)[:wide:2].replace(" ", ".")) for line in lines]

@@ -23,33 +23,31 @@ from trm_jax.tasks.task import Request, Shape, Tokens
 PACKAGE = "reasoning-gym"
 BUILDER_VERSION = 1
 PATIENCE = 1000
-"""Puzzles drawn in a row that are all known, after which there are held to be no more."""
+"""Number of known puzzles in a row after which no new ones are expected."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GymSettings(Settings):
-    """One data set of reasoning-gym."""
+    """Settings of the datasets of reasoning-gym."""
 
     GROUP: ClassVar[str] = "config.data.gym"
 
-    dataset: str = setting(
-        "mini_sudoku", "Which of reasoning-gym's data sets.", choices=tuple(SUITES)
-    )
+    dataset: str = setting("mini_sudoku", "Name of the dataset.", choices=tuple(SUITES))
     side: int = setting(
-        0, "Rows of its boards, where there is a choice; 0 for the usual ones.", low=0, high=100
+        0, "Number of rows of a board, if there is a choice; 0 for the usual one.", low=0, high=100
     )
     parameters: str = setting(
-        "", "More of its parameters, by its own names, as in 'min_empty=6,max_empty=8'."
+        "", "Parameters of the generator, by its own names, as in 'min_empty=6,max_empty=8'."
     )
     symmetries: bool = setting(
         False,
-        "Whether augmented copies are made by the symmetries that the puzzles have; no copy of a "
-        "held-out puzzle is then trained on.",
+        "Whether the puzzles' symmetries give augmented copies; no copy of a held-out puzzle is "
+        "then trained on.",
     )
 
 
 class GymTask(GridTask):
-    """Generated grids, with reasoning-gym's `score_answer` as the judge of any answer."""
+    """Generated grids; reasoning-gym's `score_answer` verifies answers."""
 
     name = "gym"
     settings: ClassVar[type[Settings]] = GymSettings
@@ -58,7 +56,7 @@ class GymTask(GridTask):
     takes_directories = False
 
     def build(self, request: Request) -> Dataset:
-        """See `Task`: from the data set's generator."""
+        """See `Task`: with the dataset's generator."""
         if request.source != "generate":
             raise UserError(
                 f"the puzzles of reasoning-gym are generated, and the source is "
@@ -91,8 +89,8 @@ class GymTask(GridTask):
         return assemble(inputs, labels, np.zeros(len(inputs), np.int32), splits, manifest)
 
     def build_test(self, path: str, shape: Shape) -> Dataset:
-        """See `Task`: there are none but generated ones."""
-        self.lacks("files of test puzzles", f"give a data set of `trm data gym` in place of {path}")
+        """See `Task`: refused, since all puzzles are generated."""
+        self.lacks("files of test puzzles", f"give a dataset of `trm data gym` in place of {path}")
 
     def shapes(self, settings: Any) -> dict[str, Any]:
         """See `Task`."""
@@ -126,7 +124,7 @@ class GymTask(GridTask):
         return f"{shape['dataset']}{more}; {super().summary(shape)}"
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str]:
-        """See `Task`: by the data set's own verifier."""
+        """See `Task`: with the dataset's own verifier."""
         form, suite = Form.of(shape), SUITES[shape["dataset"]]
         if (answer < BLANK).any() or (form.blank and (answer == BLANK).any()):
             return ["cells are blank"]
@@ -142,7 +140,7 @@ class GymTask(GridTask):
         return np.asarray([not each for each in broken], bool)
 
     def random_questions(self, shape: Shape, count: int) -> Tokens:
-        """See `Task`: generated ones."""
+        """See `Task`: generated questions."""
         seen: set[bytes] = set()
         return _distinct(shape, "train", count, 0, seen, Likeness.of({**shape, **_NO_SYMMETRY}))[0]
 
@@ -171,10 +169,10 @@ def _symbols(form: Form, tokens: Tokens) -> Rows:
 def _distinct(
     shape: Shape, split: str, count: int, seed: int, seen: set[bytes], likeness: Likeness
 ) -> tuple[Tokens, Tokens]:
-    """Puzzles of a split, of which `seen` has none; it takes them in.
+    """Generates puzzles that are not in `seen`, and adds their keys to it.
 
     Raises:
-      UserError: there are fewer than asked for.
+      UserError: there are fewer than requested.
     """
     form, suite = Form.of(shape), SUITES[shape["dataset"]]
     dataset = _dataset(shape, derive_seed(seed, f"reasoning-gym: {split}") >> 1)
@@ -184,7 +182,7 @@ def _distinct(
         if missed == PATIENCE:
             raise UserError(
                 f"{shape['dataset']} gave no new puzzle in {PATIENCE:,} after {len(seen):,} "
-                f"different ones; ask for fewer, or for larger ones by its parameters."
+                f"different ones; ask for fewer, or for larger ones with its parameters."
             )
         entry = dataset[number]
         number, question = number + 1, suite.question(entry)
@@ -210,7 +208,7 @@ def _tokens(form: Form, rows: Rows) -> Tokens:
 
 
 def _parameters(settings: GymSettings) -> dict[str, Any]:
-    """Parameters that a user gives, as numbers."""
+    """The user's parameters of the generator, as numbers."""
     found: dict[str, Any] = {}
     for part in filter(None, (each.strip() for each in settings.parameters.split(","))):
         name, _, text = part.partition("=")
@@ -230,7 +228,7 @@ def _dataset(shape: Shape, seed: int = 0) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _made(name: str, side: int, given: tuple[tuple[str, Any], ...], seed: int) -> Any:
-    """A data set of reasoning-gym.
+    """A dataset of reasoning-gym.
 
     Raises:
       UserError: the package is not installed, is too old, or refuses a parameter.
@@ -238,7 +236,7 @@ def _made(name: str, side: int, given: tuple[tuple[str, Any], ...], seed: int) -
     suite = SUITES[name]
     parameters = {**suite.defaults(side), **dict(given), **suite.parameters(side)}
     try:
-        import reasoning_gym  # here, as it takes seconds to import
+        import reasoning_gym  # here, since the import takes seconds
 
         return reasoning_gym.create_dataset(name, seed=seed, size=2**31, **parameters)
     except ImportError as error:

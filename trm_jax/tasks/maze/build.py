@@ -1,4 +1,4 @@
-"""Builds maze data sets from the generator, the Hugging Face hub or a CSV file."""
+"""Builds maze datasets from the generator, the Hugging Face hub or a CSV file."""
 
 import dataclasses
 from pathlib import Path
@@ -37,7 +37,7 @@ def build(
     tie_break: str = TIE_BREAK,
     endpoints: str = "far",
 ) -> Dataset:
-    """Builds a data set whose splits share no maze.
+    """Builds a dataset whose splits share no maze.
 
     The choice of mazes is a pure function of the seed and the source's contents, see
     `choice.choose` (for generated mazes, only if the numbers are equal).
@@ -76,7 +76,7 @@ def build(
 
 
 def build_test(source: str, side: int) -> Dataset:
-    """Builds a data set with the split "test" from a CSV file, or "hub" for the hub's test file.
+    """Builds a dataset with the split "test" from a CSV file, or "hub" for the hub's test file.
 
     Raises:
         UserError: the file or one of its rows is wrong.

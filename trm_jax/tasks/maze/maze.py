@@ -43,11 +43,11 @@ class Maze:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Maze":
-        """Reads the side from a data set's manifest; raises UserError if it is missing."""
+        """Reads the side from a dataset's manifest; raises UserError if it is missing."""
         side = manifest.get("side")
         if type(side) is not int:
             raise UserError(
-                f"the data set's manifest has side {side!r}; a maze needs an integer, "
+                f"the dataset's manifest has side {side!r}; a maze needs an integer, "
                 "for example 30."
             )
         return cls(side)

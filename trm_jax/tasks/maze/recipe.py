@@ -35,12 +35,15 @@ class MazeRecipe(Settings):
     )
     shortest: int = setting(
         0,
-        "Min steps of a generated maze's shortest path; 0 for a default by side.",
+        "Min number of steps of a generated maze's shortest path; 0 for a default by side.",
         low=0,
         high=10**5,
     )
     longest: int = setting(
-        0, "Max steps of a generated maze's shortest path; 0 for no limit.", low=0, high=10**5
+        0,
+        "Max number of steps of a generated maze's shortest path; 0 for no limit.",
+        low=0,
+        high=10**5,
     )
     tie_break: str = setting(
         TIE_BREAK,

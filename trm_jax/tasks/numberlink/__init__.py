@@ -1,1 +1,1 @@
-"""Numberlink: like letters joined by paths that fill the grid."""
+"""Numberlink: equal letters are joined by paths that fill the grid."""

@@ -1,7 +1,7 @@
-"""Makes Numberlink puzzles with one solution as a pure function of a seed.
+"""Generates Numberlink puzzles with one solution as a pure function of a seed.
 
-The solver is asked only whether there is another solution: so the puzzles depend on no solver's
-heuristics, version or machine.
+A SAT solver only decides whether there is another solution, so the puzzles do not depend on its
+heuristics or version.
 """
 
 import itertools
@@ -16,29 +16,29 @@ from trm_jax.tasks.numberlink.links import Links
 from trm_jax.tasks.numberlink.numberlink import BLANK, Numberlink, Tokens
 
 _FRUITLESS = 20_000
-"""So many attempts in a row without a new puzzle mean that there are hardly any left."""
+"""Number of attempts in a row without a new puzzle after which generation stops."""
 MIN_LENGTH = 3
-"""Cells of a path, so that no two ends stand side by side."""
+"""Min number of cells of a path, so that its two ends are not neighbours."""
 
 
 def generate(puzzle: Numberlink, seed: int, count: int) -> tuple[Tokens, Tokens]:
-    """Makes different puzzles with one solution each.
+    """Generates different puzzles with one solution each.
 
-    Cells are joined to paths in a random order, for as long as no path touches itself; the ends of
-    these are a puzzle if they are not too many, none is too short, and there is no other solution.
-    Letters are given in the order of their first cell. No two puzzles are alike when turned,
-    mirrored or lettered otherwise.
+    Cells are joined into paths in a random order, as long as no path touches itself. The ends of
+    the paths are a puzzle if there are at most `puzzle.letters` paths of at least MIN_LENGTH cells
+    and no other solution. Letters are assigned in the order of their first cell. No two puzzles are
+    equal after rotations, reflections and renaming of letters.
 
     Args:
-      puzzle: the side, and how many letters there may be.
-      seed: any integer; the first k puzzles of a longer run are those of a shorter run.
-      count: how many puzzles.
+      puzzle: the size of the puzzles, and their maximum number of letters.
+      seed: any integer; fewer puzzles of the same seed are the beginning of more.
+      count: number of puzzles.
 
     Returns:
-      Questions and answers, uint8 [count, S] tokens each.
+      Questions and answers, tokens uint8 [count, S] each.
 
     Raises:
-      UserError: there are not so many different puzzles, or their number is negative.
+      UserError: there are fewer different puzzles, or the count is negative.
     """
     if count < 0:
         raise UserError(f"cannot generate {count} puzzles; give 0 or more.")
@@ -47,7 +47,7 @@ def generate(puzzle: Numberlink, seed: int, count: int) -> tuple[Tokens, Tokens]
     if len(pairs) < count:
         raise UserError(
             f"only {len(pairs)} different puzzles of side {puzzle.side} with up to "
-            f"{puzzle.letters} letters were found, and {count} are asked for; ask for fewer, or "
+            f"{puzzle.letters} letters were found, and {count} were requested; request fewer, or "
             "for another side or more letters."
         )
     both = np.asarray(pairs, np.uint8).reshape(count, 2, puzzle.cells)
@@ -55,13 +55,13 @@ def generate(puzzle: Numberlink, seed: int, count: int) -> tuple[Tokens, Tokens]
 
 
 def first_unsolvable(puzzle: Numberlink, questions: Tokens) -> int | None:
-    """Index of the first of [m, S] questions that has no solution, or None."""
+    """Index of the first of questions [m, S] without a solution, or None."""
     with Links(puzzle) as links:
         return next((i for i, each in enumerate(questions) if not links.solvable(each)), None)
 
 
 def _distinct(puzzle: Numberlink, links: Links, seed: int) -> Iterator[tuple[Tokens, Tokens]]:
-    """Yields puzzles that differ from all before, until hardly any are left."""
+    """Yields puzzles that differ from all before, until _FRUITLESS attempts in a row fail."""
     images = dihedral_cells(puzzle.side)
     neighbours = puzzle.neighbours()
     edges = [(a, b) for a, beside in enumerate(neighbours) for b in beside if a < b]
@@ -88,10 +88,10 @@ def _distinct(puzzle: Numberlink, links: Links, seed: int) -> Iterator[tuple[Tok
 
 
 def _paths(edges: list[tuple[int, int]], neighbours: list[list[int]]) -> list[list[int]]:
-    """Joins cells to paths that do not touch themselves, along edges in their order.
+    """Joins cells into paths that do not touch themselves, along the edges in their order.
 
     Returns:
-      The cells of each path from end to end.
+      The cells of each path, from end to end.
     """
     path_of = [[cell] for cell in range(len(neighbours))]
     for one, other in edges:
@@ -114,7 +114,7 @@ def _touches(first: list[int], second: list[int], neighbours: list[list[int]]) -
 
 
 def _lettered(tokens: Tokens) -> Tokens:
-    """A grid [S] with its letters in the order of their first cell."""
+    """A grid [S] with its letters renamed in the order of their first cell."""
     table = np.arange(256, dtype=np.uint8)
     letters = [token for token in dict.fromkeys(tokens.tolist()) if token >= FIRST_DIGIT]
     table[letters] = np.arange(FIRST_DIGIT, FIRST_DIGIT + len(letters))

@@ -1,4 +1,4 @@
-"""What else an evaluation says of Numberlinks: how many pairs are joined."""
+"""The additional score of Numberlink: the share of joined pairs."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from trm_jax.tasks.numberlink.numberlink import Numberlink
 
 
 class NumberlinkJudge:
-    """The share of pairs that a path joins as the rules say, after each step; see `task.Judge`."""
+    """Computes the share of pairs joined according to the rules, after each step; see `Judge`."""
 
     def __init__(self, puzzle: Numberlink) -> None:
-        """Takes the size of the puzzles."""
+        """Stores the size of the puzzles."""
         self._puzzle = puzzle
         self._joined: NDArray[np.int64] = np.zeros(1, np.int64)
         self._pairs = 0
@@ -32,12 +32,12 @@ class NumberlinkJudge:
         self._pairs += int((questions >= FIRST_DIGIT).sum()) // 2
 
     def result(self) -> dict[str, Any]:
-        """See `task.Judge`: `joined_pairs`, of all pairs of all puzzles."""
+        """See `task.Judge`: `joined_pairs`, the share of all pairs of all puzzles."""
         by_depth = [{"joined_pairs": float(each) / self._pairs} for each in self._joined]
         return {**by_depth[-1], "by_depth": by_depth}
 
     def _count(self, questions: Grids, answers: Grids) -> int:
-        """How many letters of questions [B, S] have a path of their own in answers [B, S]."""
+        """Number of letters of questions [B, S] that a valid path joins in answers [B, S]."""
         ends = questions >= FIRST_DIGIT
         kept = ~ends | (questions == answers)
         good = kept & (self._puzzle.alike(answers) == 2 - ends)

@@ -1,7 +1,8 @@
-"""Asks a SAT solver whether a Numberlink has a solution, and whether it has another one.
+"""Decides with a SAT solver whether a Numberlink has a solution, and whether it is unique.
 
-Loops of a letter apart from its path keep every rule that concerns single cells. They are excluded
-as they turn up: a loop in a solution becomes a clause against it, for all puzzles of the size.
+A loop of a letter, separate from its path, satisfies every rule for single cells. Loops are
+excluded when they occur: for each one in a solution a clause against it is added, which holds for
+all puzzles of this size.
 """
 
 import itertools
@@ -18,11 +19,11 @@ _SOLVER = "cadical153"
 
 
 class Links:
-    """Solutions of puzzles of one size; a context that frees the solver.
+    """A solver for puzzles of one size; as a context manager it frees the solver.
 
-    Literals: cell * letters + letter + 1 for a letter in a cell; then of each cell whether it is an
-    end of a path, and of each letter whether it may be used; then one of each question about
-    another solution.
+    Literals: cell * letters + letter + 1 for a letter in a cell; then one for each cell, whether it
+    is an end of a path; one for each letter, whether it may be used; and one for each call of
+    `unique`.
     """
 
     def __init__(self, puzzle: Numberlink) -> None:
@@ -34,7 +35,7 @@ class Links:
         self._solver = Solver(name=_SOLVER, bootstrap_with=self._rules())
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Returns itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -46,7 +47,7 @@ class Links:
         return self._possible(self._given(question), question)
 
     def unique(self, question: Tokens, answer: Tokens) -> bool:
-        """Whether a question [S] has no other solution than an answer [S]."""
+        """Whether the answer [S] is the only solution of a question [S]."""
         other, self._next = self._next, self._next + 1
         self._solver.add_clause([-other, *(-literal for literal in self._literals(answer))])
         found = self._possible([other, *self._given(question)], question)
@@ -71,13 +72,13 @@ class Links:
         return False
 
     def _literals(self, tokens: Tokens) -> list[int]:
-        """Of the letters of a grid."""
+        """The literals of a grid's letters."""
         cells = np.flatnonzero(tokens >= FIRST_DIGIT)
         letters = tokens[cells].astype(int) - FIRST_DIGIT
         return (cells * self._puzzle.letters + letters + 1).tolist()
 
     def _given(self, question: Tokens) -> list[int]:
-        """What a question [S] says: letters, which cells are ends, which letters there are."""
+        """The literals of a question [S]: its letters, the ends of paths, the unused letters."""
         ends = np.arange(len(question)) + self._ends
         letters = np.arange(self._puzzle.letters)
         used = np.isin(letters + FIRST_DIGIT, question)
@@ -88,7 +89,7 @@ class Links:
         ]
 
     def _rules(self) -> Iterator[list[int]]:
-        """Clauses: one letter in each cell, and one or two neighbours of its letter."""
+        """Clauses: one letter in each cell, which one or two neighbours share."""
         count, side = self._puzzle.letters, self._puzzle.side
         for cell, beside in enumerate(self._puzzle.neighbours()):
             own = [cell * count + letter + 1 for letter in range(count)]

@@ -1,8 +1,8 @@
-"""Numberlink on a square grid: tokens and rules.
+"""Tokens and rules of Numberlink on a square grid.
 
-The two cells of each letter are joined by a path of that letter; the paths together fill the grid,
-and no path touches itself: each end of a path has one neighbour of its letter, and each other cell
-two.
+The two given cells of each letter are the ends of a path of this letter, and the paths fill the
+grid. No path touches itself: each of its ends has one neighbour with the same letter, and each of
+its other cells two.
 """
 
 import dataclasses
@@ -27,17 +27,22 @@ Cells = NDArray[np.bool_]
 class Numberlink:
     """Puzzles of `side` x `side` cells with up to `letters` pairs.
 
-    Token ids: 0 pad, 1 blank, letters from FIRST_DIGIT.
+    Token ids: 0 padding, 1 blank, letters from FIRST_DIGIT.
 
-    Raises:
-      UserError: a side or a number of letters out of range.
+    Attributes:
+      side: number of rows and columns.
+      letters: maximum number of pairs of letters in a puzzle.
     """
 
     side: int
     letters: int
 
     def __post_init__(self) -> None:
-        """Refuses what makes no puzzle."""
+        """Checks side and letters.
+
+        Raises:
+          UserError: one is out of range.
+        """
         if not MIN_SIDE <= self.side <= MAX_SIDE or not 1 <= self.letters <= len(LETTERS):
             raise UserError(
                 f"side is {self.side} and letters {self.letters}; a Numberlink here has "
@@ -46,27 +51,31 @@ class Numberlink:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Numberlink":
-        """Reads side and letters from a data set's manifest; UserError if they are not there."""
+        """The puzzle of a dataset's manifest.
+
+        Raises:
+          UserError: the manifest has no valid side and letters.
+        """
         side, letters = manifest.get("side"), manifest.get("letters")
         if type(side) is not int or type(letters) is not int:
             raise UserError(
-                f"the data set's manifest has side {side!r} and letters {letters!r}; a Numberlink "
+                f"the dataset's manifest has side {side!r} and letters {letters!r}; a Numberlink "
                 "needs whole numbers, for example 5 and 5."
             )
         return cls(side, letters)
 
     @property
     def cells(self) -> int:
-        """Cells of the grid (S)."""
+        """Number of cells of the grid (S)."""
         return self.side**2
 
     @property
     def vocab(self) -> int:
-        """Token ids in use (V)."""
+        """Number of token ids (V)."""
         return FIRST_DIGIT + self.letters
 
     def neighbours(self) -> list[list[int]]:
-        """Cells beside each cell, two to four."""
+        """The two to four neighbours of each cell."""
         side = self.side
         return [
             [
@@ -78,7 +87,7 @@ class Numberlink:
         ]
 
     def alike(self, grids: Tokens) -> NDArray[np.int64]:
-        """Number of neighbours of the same token of each cell of grids [B, S], int64 [B, S]."""
+        """Number of neighbours with the same token, for each cell of grids [B, S]; int64 [B, S]."""
         squares = grids.reshape(-1, self.side, self.side)
         found = np.zeros(squares.shape, np.int64)
         down = squares[:, 1:] == squares[:, :-1]
@@ -90,7 +99,7 @@ class Numberlink:
         return found.reshape(grids.shape)
 
     def reached(self, grids: Tokens, starts: Cells) -> Cells:
-        """Cells that one gets to from `starts` over cells of the same token, bool [B, S]."""
+        """Cells that are connected to `starts` by cells with the same token, bool [B, S]."""
         squares = grids.reshape(-1, self.side, self.side)
         down = squares[:, 1:] == squares[:, :-1]
         across = squares[:, :, 1:] == squares[:, :, :-1]
@@ -105,24 +114,24 @@ class Numberlink:
         return found.reshape(grids.shape)
 
     def accepts(self, questions: Tokens, answers: Tokens) -> Cells:
-        """Whether answers [B, S] to questions [B, S] keep all rules, bool [B]."""
+        """Whether answers [B, S] to questions [B, S] satisfy all rules, bool [B]."""
         ends = questions >= FIRST_DIGIT
         kept = (~ends | (questions == answers)) & (answers >= FIRST_DIGIT)
-        # A cell that no end reaches is on a loop, whose cells have two neighbours each as well.
+        # a cell that no end reaches is on a loop, whose cells have two neighbours each as well
         good = (self.alike(answers) == 2 - ends) & self.reached(answers, ends)
         return (kept & good).all(1)
 
     def check_question(self, question: Tokens) -> str | None:
-        """Says in one sentence why a question [S] cannot be solved; None if no rule is broken."""
+        """Why the letters of a question [S] cannot be joined, as text; None if nothing is wrong."""
         times = np.bincount(question, minlength=self.vocab)[FIRST_DIGIT:]
         for letter, count in zip(LETTERS, times.tolist(), strict=False):
             if count not in (0, 2):
                 once = "once" if count == 1 else f"{count} times"
-                return f"letter {letter} stands there {once}, and must stand there twice"
+                return f"letter {letter} appears {once}, and must appear twice"
         return None if times.any() else "there is no letter"
 
     def check_answer(self, question: Tokens, answer: Tokens) -> list[str]:
-        """Says in words which rules an answer [S] to a question [S] breaks; none if it is right."""
+        """The rules that an answer [S] to a question [S] breaks, as text; empty if it is right."""
         broken = []
         blanks = int((answer < FIRST_DIGIT).sum())
         if blanks:
@@ -150,7 +159,7 @@ class Numberlink:
         return broken
 
     def written(self, token: int) -> str:
-        """A token in an error: its letter, or a word."""
+        """The name of a token in errors: its letter, or a word."""
         return ("a pad", "blank", *LETTERS)[token]
 
     def _where(self, cell: Any) -> str:

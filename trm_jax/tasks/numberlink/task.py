@@ -29,22 +29,24 @@ FILLS = (
     *("#e4572e", "#2f6fb7", "#f2b134", "#3a9d5d", "#8e5bb5", "#3fb8c4"),
     *("#d96ba0", "#8a6d3b", "#9ccc4f", "#5b6270", "#f0a58f", "#a9c4ea"),
 )
-"""Of the letters, in their order."""
+"""Colours of the letters."""
 BLANKS = ".0_"
 
 
 @dataclasses.dataclass(frozen=True)
 class NumberlinkSettings(Settings):
-    """Numberlinks of one size."""
+    """Settings of Numberlink: size and generation."""
 
     GROUP: ClassVar[str] = "config.data.numberlink"
 
-    side: int = setting(5, "Rows of a grid, and its columns.", low=MIN_SIDE, high=MAX_SIDE)
-    letters: int = setting(5, "Pairs of letters in a puzzle, at most.", low=1, high=len(LETTERS))
+    side: int = setting(5, "Number of rows and columns of a grid.", low=MIN_SIDE, high=MAX_SIDE)
+    letters: int = setting(
+        5, "Max number of pairs of letters in a puzzle.", low=1, high=len(LETTERS)
+    )
 
 
 class NumberlinkTask(Task):
-    """Paths between like letters that fill the grid and do not touch themselves."""
+    """Paths between equal letters that fill the grid and do not touch themselves."""
 
     name = "numberlink"
     settings = NumberlinkSettings
@@ -79,7 +81,7 @@ class NumberlinkTask(Task):
         return []
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int]:
-        """See `Task`: turns or mirrors, and renames the letters, all uniformly."""
+        """See `Task`: a rotation or reflection and a renaming of letters, both uniform."""
         puzzle = Numberlink.from_manifest(shape)
 
         def augment(inputs: Grids, labels: Grids, words: Words) -> tuple[Grids, Grids]:
@@ -103,14 +105,14 @@ class NumberlinkTask(Task):
         return drawn
 
     def symbols(self, shape: Shape) -> tuple[str, ...]:
-        """See `Task`: letters, or numbers from 1 where they have one digit."""
+        """See `Task`: letters, or the numbers 1 to 9."""
         letters = LETTERS[: Numberlink.from_manifest(shape).letters]
         numbers = (*map(str, range(1, 10)), "", "", "")
         pairs_of = zip(letters, numbers, strict=False)
         return ("", BLANKS, *(each + each.lower() + number for each, number in pairs_of))
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """See `Task`: contradictions first, then a solver looks for a solution."""
+        """See `Task`: checks for contradictions first, then with a solver."""
         puzzle = Numberlink.from_manifest(shape)
         for number, question in enumerate(questions):
             if reason := puzzle.check_question(question):
@@ -154,6 +156,6 @@ class NumberlinkTask(Task):
 
 
 def _draw(puzzle: Numberlink, words: Words) -> GridSymmetry:
-    """A symmetry of each row of uint64 [B, letters + 1]."""
+    """A symmetry for each row of random words, uint64 [B, letters + 1]."""
     cells = dihedral_cells(puzzle.side)[(words[:, 0] >> np.uint64(61)).astype(np.int64)]
     return GridSymmetry(random_permutations(words[:, 1:]), cells)

@@ -1,4 +1,4 @@
-"""Builds Sudoku data sets from the generator, the Hugging Face hub or a CSV file."""
+"""Builds Sudoku datasets from the generator, the Hugging Face hub or a CSV file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def build(
     seed: int,
     extra_givens: int = 0,
 ) -> Dataset:
-    """Builds a data set whose splits share no puzzle.
+    """Builds a dataset whose splits share no puzzle.
 
     The choice of puzzles is a pure function of the seed and the source's contents. For a given seed
     and file, the held-out and test puzzles do not depend on `train`, and a smaller training split
@@ -63,7 +63,7 @@ def build(
 
 
 def build_test(source: str, box: Sequence[int]) -> Dataset:
-    """Builds a data set with the split "test" from a CSV file, or "hub" for the hub's test file.
+    """Builds a dataset with the split "test" from a CSV file, or "hub" for the hub's test file.
 
     Raises:
         UserError: the file or one of its rows is wrong.

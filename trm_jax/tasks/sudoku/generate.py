@@ -25,7 +25,7 @@ _FRUITLESS = 500
 _ENUMERABLE_CELLS = 36
 _SOLVER = "cadical153"
 _CHECKING = threading.Lock()
-"""Of the solvers that `first_unsolvable` keeps."""
+"""Lock of the solvers that `first_unsolvable` keeps."""
 
 
 def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tuple[Grid, Grid]:

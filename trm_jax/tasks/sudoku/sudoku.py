@@ -39,11 +39,11 @@ class Sudoku:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Sudoku":
-        """Reads the box shape from a data set's manifest; raises UserError if it is missing."""
+        """Reads the box shape from a dataset's manifest; raises UserError if it is missing."""
         box = manifest.get("box")
         if not (isinstance(box, list) and len(box) == 2 and all(type(x) is int for x in box)):
             raise UserError(
-                f"the data set's manifest has box {box!r}; a Sudoku needs [rows, columns], "
+                f"the dataset's manifest has box {box!r}; a Sudoku needs [rows, columns], "
                 "for example [3, 3]."
             )
         return cls(*box)
