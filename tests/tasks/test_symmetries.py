@@ -85,7 +85,7 @@ def test_copies_of_a_maze(which):
 def test_more_than_there_are_is_refused(shape, which, count):
     questions = SimpleNamespace(dataset=SimpleNamespace(manifest=shape))
     search = Search(Halt(max_steps=1), copies=count, symmetry=which)
-    with pytest.raises(UserError, match=f"^{count} symmetric copies .* have {count - 1} .*fewer"):
+    with pytest.raises(UserError, match=f"^--copies is {count}, .* have {count - 1} .*fewer"):
         search.symmetries(questions)
     fewer = Search(Halt(max_steps=1), copies=count - 2, symmetry=which)
     assert len(fewer.symmetries(questions)) == count - 2
