@@ -1,25 +1,30 @@
 """Random puzzles with a task's shapes, to measure time and memory."""
 
+from pathlib import Path
+
 import numpy as np
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.symmetries import FIRST_DIGIT
-from trm_jax.data.format import Dataset, assemble
+from trm_jax.data.format import MANIFEST, Dataset, assemble
 from trm_jax.tasks.settings import DataConfig
-from trm_jax.tasks.task import TASKS
+from trm_jax.tasks.sources import load
+from trm_jax.tasks.task import TASKS, Shape
 
 
 def random_puzzles(config: DataConfig, count: int) -> Dataset:
     """Makes puzzles of random tokens, without zeros, which some hardware multiplies faster.
 
+    Where the settings of a task do not say its puzzles' form, it is that of the dataset.
+
     Raises:
-      UserError: the task's shapes depend on its dataset.
+      UserError: it depends on the dataset, and `config.path` is not the directory of one.
     """
-    shapes = TASKS.get(config.task).shapes(config.options)
+    shapes = TASKS.get(config.task).shapes(config.options) or _shapes_of_data(config)
     if shapes is None:
         raise UserError(
-            f"the shapes of {config.task} puzzles depend on their dataset; set "
-            "config.data.path to its directory."
+            f"the shapes of {config.task} puzzles depend on their dataset; set config.data.path "
+            "to its directory, as `trm data` writes it."
         )
     rng, shape, vocab = np.random.default_rng(0), (count, shapes["cells"]), shapes["vocab"]
     return assemble(
@@ -27,5 +32,13 @@ def random_puzzles(config: DataConfig, count: int) -> Dataset:
         rng.integers(min(FIRST_DIGIT, vocab - 1), vocab, shape).astype(np.uint8),
         np.zeros(count, np.int32),
         {"train": np.arange(count)},
-        {"task": config.task, "seed": 0, "source": {"kind": "random"}, **shapes},
+        {**shapes, "task": config.task, "seed": 0, "source": {"kind": "random"}},
     )
+
+
+def _shapes_of_data(config: DataConfig) -> Shape | None:
+    """The manifest of a data set directory of the task; None where the path is not one."""
+    if not (Path(config.path) / MANIFEST).exists():
+        return None
+    manifest = load(config.path).manifest
+    return manifest if manifest["task"] == config.task else None

@@ -116,3 +116,7 @@ def test_plan_and_questions_of_a_data_set(source, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "train 20, heldout 3, test 6" in said and "grids of up to 2x3 cells" in said
     assert main(["data", str(data)]) == 0
+    capsys.readouterr()
+    settings = [f"--config.{each}" for each in [*TINY, f"data.path={data}"]]
+    assert main(["bench", "--config=grid:small", *settings, "--what=train", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["examples_per_s"] > 0
