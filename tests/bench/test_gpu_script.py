@@ -116,7 +116,7 @@ def test_everything_is_done_once_and_kept_at_once(script, capsys):
     assert table in capsys.readouterr().out
     assert "| one/plain | 0.1 | 2.000 | 7,680.0 | 330 | 50.0% | 8 | 31 |" in table
     assert "| one/peer/2 | 0.2 |" in table and "On 1 x card." in table
-    assert "newest weights are those of update 900" in table and "at 16: 87.50%" in table
+    assert "newest weights are from update 900" in table and "at 16: 87.50%" in table
     assert json.loads((script.out / "metrics.jsonl").read_text().splitlines()[0])["step"] == 900
     assert script.run() == 0
     assert len(script.commands) - len(of(script, "pack")) == 1 and of(script, "train")
@@ -230,7 +230,7 @@ def test_a_profile_is_a_result_of_its_own(script, capsys):
     assert [any("--profile" in word for word in each) for each in of(script, "bench")] == [
         *(False, False, True)
     ]
-    assert "What one/plain/profile spends its time on" in (script.out / "table.md").read_text()
+    assert "Time of one/plain/profile by operation" in (script.out / "table.md").read_text()
     assert script.run("--profile=one/none") == 2
     assert "--profile one/none is no variant" in capsys.readouterr().err
 
@@ -310,9 +310,9 @@ def test_the_tables_in_the_script_are_whole(script):
 @pytest.mark.parametrize(
     ("flag", "words"),
     [
-        ("--steps=dream", "'dream' is none of"),
-        ("--evaluate=dream", "'dream' is none of"),
-        ("--peer=gone.py", "gone.py is no file"),
+        ("--steps=dream", "'dream' is not one of"),
+        ("--evaluate=dream", "'dream' is not one of"),
+        ("--peer=gone.py", "gone.py is not a file"),
     ],
 )
 def test_mistakes_are_refused(script, capsys, flag, words):

@@ -238,7 +238,7 @@ def test_solving_answers_or_abstains(workdir, capsys, tmp_path):
     [
         (["--nosearch", "--rounds", "3"], "--rounds has no effect with --nosearch"),
         (["--nosearch", "--seed", "3"], "--seed has no effect with --nosearch"),
-        (["--steps", "3"], "--steps says how deep one chain goes"),
+        (["--steps", "3"], "--steps limits a single chain"),
     ],
 )
 def test_flags_of_the_other_way_to_solve_are_refused(workdir, capsys, flags, words):

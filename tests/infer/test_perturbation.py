@@ -96,7 +96,7 @@ def test_a_state_that_the_model_lacks_is_refused():
     "wrong", [{"noise": -1.0}, {"noise": float("nan")}, {"noise_on": "x"}, {"restart": "x"}]
 )
 def test_senseless_perturbations_are_refused(wrong):
-    with pytest.raises(UserError, match="must be 0 or more|there are no states"):
+    with pytest.raises(UserError, match="must be finite, and 0 or more|there are no states"):
         Perturbation(**wrong)
 
 

@@ -188,5 +188,5 @@ def test_small_tables_are_everywhere_and_large_ones_divide():
 def test_a_configured_number_of_rows_is_taken_where_it_is_enough():
     assert padded_rows(7, 5) == padded_rows(7, 7) == 7
     assert padded_rows(ROW_MULTIPLE + 1, 5) == 2 * ROW_MULTIPLE
-    with pytest.raises(UserError, match=r"table\.rows is 4 .* 5 rows; 0 "):
+    with pytest.raises(UserError, match=r"table\.rows is 4 .* 5 rows; set it to 0 "):
         padded_rows(4, 5)

@@ -156,7 +156,7 @@ def test_the_command_says_by_its_exit_code_whether_it_fits(compiler, capsys, tra
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--topology", "v5e-5"], "--topology 'v5e-5' is not known"),
+        (["--topology", "v5e-5"], "--topology 'v5e-5' is unknown"),
         ([], "--topology is missing"),
         (
             ["--topology", "v5e-8", "--config.batch_size=9"],

@@ -38,7 +38,7 @@ def test_both_names_are_known(name, compiler, devices):
 
 @pytest.mark.parametrize("name", ["v5e-5", "v4-4", "v5e:4x4x1", "h100-3", "h900", "l4-16", ""])
 def test_other_names_are_refused_with_the_known_ones(name):
-    with pytest.raises(UserError, match=r"--topology .* is not known; .*v5e:4x4 \(v5e-16\), ") as e:
+    with pytest.raises(UserError, match=r"--topology .* is unknown; .*v5e:4x4 \(v5e-16\), ") as e:
         topology.find(name)
     assert repr(name) in str(e.value) and "\n" not in str(e.value)
 

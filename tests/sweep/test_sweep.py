@@ -220,7 +220,7 @@ def sweep_file(tmp_path, *entries):
         ([["a", {}], ["a", {}]], [], "two runs"),
         ([["a", {}], ["a/b", {}]], [], "inside"),
         ([["../a", {}]], [], "../a"),
-        ([["a"]], [], "none"),
+        ([["a"]], [], "must be a JSON list"),
         ([], [], "at least one"),
         ([["a", {}]], ["--seeds=2"], "--seeds"),
         ([["a", {}]], ["--jobs=0"], "--jobs"),
@@ -243,7 +243,7 @@ def sweep_file(tmp_path, *entries):
         (
             [["a", {"data.box": [3, 3]}]],
             ["--config.data.sudoku.box=(2, 2)"],
-            "the command line sets config.data.sudoku.box = (2, 2) and the sweep [3, 3]",
+            "the command line sets config.data.sudoku.box to (2, 2), and the sweep to [3, 3]",
         ),
         ([["a", {}]], [f"--sweep={ABLATIONS}:table9"], "table9"),
         ([["a", {}]], ["--out=gs://bucket/out"], "local"),
