@@ -232,7 +232,7 @@ def test_a_profile_is_a_result_of_its_own(script, capsys):
     ]
     assert "Time of one/plain/profile by operation" in (script.out / "table.md").read_text()
     assert script.run("--profile=one/none") == 2
-    assert "--profile one/none is no variant" in capsys.readouterr().err
+    assert "--profile one/none is not a variant" in capsys.readouterr().err
 
 
 def test_training_saves_once_a_minute_and_leaves_time_aside(script):
