@@ -16,9 +16,16 @@ OTHERS = (*HALTING, *SEARCHING, "halt", "curve", "noise_on", "symmetry")
 
 def define(values: flags.FlagValues) -> None:
     """Adds the flags."""
-    standard = Limits()
     search = "Search with many chains; with --nosearch a single chain answers."
     flags.DEFINE_bool("search", True, search, flag_values=values)
+    define_limits(values)
+    seconds = "Time limit of the whole search, in seconds; default: none."
+    flags.DEFINE_float("seconds", None, seconds, flag_values=values)
+
+
+def define_limits(values: flags.FlagValues) -> None:
+    """Adds the flags of the limits of one puzzle, which `trm serve` has, too."""
+    standard = Limits()
     passes = "Maximum number of network passes per puzzle, over all its chains; rounds that have "
     passes += "begun are finished."
     flags.DEFINE_integer("passes", standard.passes, passes, flag_values=values)
@@ -26,8 +33,6 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("chains", standard.chains, chains, flag_values=values)
     rounds = "Maximum number of rounds of one chain."
     flags.DEFINE_integer("rounds", standard.rounds, rounds, flag_values=values)
-    seconds = "Time limit of the whole search, in seconds; default: none."
-    flags.DEFINE_float("seconds", None, seconds, flag_values=values)
 
 
 def refuse_all(values: flags.FlagValues, kind: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from trm_jax.commands import common, model_flags
+from trm_jax.commands import chain_flags, common, model_flags
 from trm_jax.commands.search_flags import refuse
 from trm_jax.core.errors import EXIT_DONE, UserError
 from trm_jax.core.memory import enough_memory
@@ -23,7 +23,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     """Adds the flags."""
     model_flags.define(values)
     common.define_checkpoint(values)
-    standard, bounds = Limits(), Bounds()
+    bounds = Bounds()
     host = "Address to listen on; 0.0.0.0 for all interfaces of this machine."
     flags.DEFINE_string("host", "127.0.0.1", host, flag_values=values)
     port = "Port to listen on; 0 for any free port, which is printed."
@@ -42,14 +42,8 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     flags.DEFINE_integer("max_body", bounds.body_kib, body, flag_values=values)
     above = "Halting probability above which a recursive model stops."
     flags.DEFINE_float("halt_threshold", 0.5, above, flag_values=values)
-    searched = {
-        "passes": "Maximum number of network passes of a puzzle.",
-        "chains": "Maximum number of chains of a puzzle that run at the same time.",
-        "rounds": "Maximum number of rounds of a chain.",
-        "seed": "Seed of the search.",
-    }
-    for name, words in searched.items():
-        flags.DEFINE_integer(name, getattr(standard, name), words, flag_values=values)
+    chain_flags.define_limits(values)
+    flags.DEFINE_integer("seed", 0, "Seed of the search's random numbers.", flag_values=values)
 
 
 def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
