@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.compilations import compilations
 from tests.infer.test_chain_search import (  # noqa: F401, fixtures
     ANSWER,
     EASY,
@@ -178,16 +179,10 @@ def test_a_puzzle_that_is_given_up_leaves_no_chain(chains, asked, params):  # no
 
 def test_nothing_compiles_after_the_start(inputs, chains, asked):
     program = compiled()
-    events = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, *_, **__: events.append(name) if "compile" in name or "trace" in name else None
-    )
-    try:
+    with compilations("") as events:
         for each, puzzles in ((program, inputs), (chains, asked)):
             ask_all(each, puzzles)
             ask_all(each, puzzles, record=True)
-        assert not events
+        assert not [name for name in events if "compile" in name or "trace" in name]
         jax.jit(lambda x: x + 1)(np.float32(len(events)))
-        assert events, "compilations are counted"
-    finally:
-        jax.monitoring.clear_event_listeners()
+        assert [name for name in events if "compile" in name], "compilations are counted"

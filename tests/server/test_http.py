@@ -5,10 +5,10 @@ import json
 import socket
 import threading
 
-import jax
 import pytest
 
 import trm_jax
+from tests.compilations import compilations
 from tests.server.served import MODEL
 
 PUZZLE, ANSWER = "1.....2..3....4.", "1234342143122143"
@@ -193,10 +193,6 @@ def test_no_other_site_may_read_or_frame_it(served):
 
 
 def test_many_clients_and_no_compilation(served):
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda name, *_, **__: compiled.append(name) if "compile" in name else None
-    )
     statuses = []
 
     def client(number):
@@ -205,9 +201,9 @@ def test_many_clients_and_no_compilation(served):
             statuses.append((answer[0], all(a["solved"] for a in answer[1]["answers"])))
 
     threads = [threading.Thread(target=client, args=(i,)) for i in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    jax.monitoring.clear_event_listeners()
+    with compilations("compile") as compiled:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert statuses == [(200, True)] * 36 and not compiled

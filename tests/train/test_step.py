@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
+from tests.compilations import compilations
 from tests.runs import TINY_MODEL
 from trm_jax.config.experiment import OptimizerConfig, TableConfig
 from trm_jax.core.mesh import ROW_MULTIPLE, make_mesh, over_slots, to_global
@@ -27,12 +28,6 @@ LOG_EVERY = 3
 MODEL = dataclasses.replace(TINY_MODEL, N=3, halt_exploration=0.5)
 OPTIMIZER = OptimizerConfig(lr=1e-3, warmup=4, ema=0.75)
 TABLE = TableConfig(lr=1e-2, weight_decay=0.5)
-
-
-compilations = []
-jax.monitoring.register_event_duration_secs_listener(
-    lambda event, duration, **_: compilations.append(event) if "backend_compile" in event else None
-)
 
 
 @functools.cache
@@ -116,14 +111,14 @@ def test_compiles_once_takes_the_state_and_transfers_nothing(devices):
     setup = setting(devices)
     state = setup.fresh()
     on_device = [to_global(batches(i), over_slots(setup.mesh, axis=1)) for i in range(6)]
-    compilations.clear()
-    for batch in on_device:
-        old = state
-        with jax.transfer_guard("disallow"):
-            state, means = setup.step(state, batch)
-        assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
+    with compilations() as compiled:
+        for batch in on_device:
+            old = state
+            with jax.transfer_guard("disallow"):
+                state, means = setup.step(state, batch)
+            assert all(leaf.is_deleted() for leaf in jax.tree.leaves(old))
     # `_cache_size` would do, but counts typed keys on several devices twice, compiled once
-    assert len(compilations) == 1
+    assert len(compiled) == 1
     assert int(state.step) == 6
     assert np.isfinite(means["loss"])
     expected = jax.tree.leaves(state_shardings(setup.mesh, setup.shapes))

@@ -174,7 +174,7 @@ def test_each_broken_rule_is_named():
     answer[1] = FOUR.gap
     said = " | ".join(TASK.check(SHAPE, question, answer))
     assert "the given 3 in row 2, column 3 became 2" in said
-    assert "the place < in row 1, columns 1 and 2 became a gap" in said
+    assert "the sign < in row 1, columns 1 and 2 became a gap" in said
     answer[3] = FOUR.first_sign
     said = " | ".join(TASK.check(SHAPE, question, answer))
     assert "the gap in row 1, columns 2 and 3 became <" in said
