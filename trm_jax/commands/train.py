@@ -9,6 +9,8 @@ from trm_jax.commands import common
 from trm_jax.config.experiment import Experiment
 from trm_jax.core.distributed import together
 from trm_jax.core.errors import UserError
+from trm_jax.released import stored
+from trm_jax.released.cards import find
 from trm_jax.tasks.sources import refuse_unused
 from trm_jax.train import pack
 from trm_jax.train.loop import train
@@ -41,11 +43,11 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     _refuse_no_start(experiment, workdir)
     common.join(values)
     with together():
-        return train(experiment, workdir)
+        return train(experiment, workdir, stored.load_start)
 
 
 def _refuse_no_start(experiment: Experiment, root: str) -> None:
-    """Refuses a new run whose `init_from` has no checkpoint, before the data are built.
+    """Refuses a new run whose `init_from` has no weights, before the data are built.
 
     Raises:
       UserError: `init_from` cannot be used.
@@ -54,6 +56,9 @@ def _refuse_no_start(experiment: Experiment, root: str) -> None:
         return
     if pack.is_pack(experiment.init_from):
         pack.Pack.open(experiment.init_from).refuse_unfit(experiment)
+        return
+    if stored.names_released(experiment.init_from):
+        stored.read_arrays(find(experiment.init_from))
         return
     try:
         start = WorkDir(experiment.init_from)

@@ -170,8 +170,8 @@ class Experiment(Settings):
     )
     init_from: str = setting(
         "",
-        "Work directory whose weights a new run starts from, puzzle-table rows matched by name, or "
-        "a file of `trm pack`, which the run resumes; empty for none.",
+        "Released model or work directory whose weights a new run starts from, puzzle-table rows "
+        "matched by name, or a file of `trm pack`, which the run resumes; empty for none.",
     )
     wandb_project: str = setting(
         "", "Weights & Biases project that metrics are sent to; empty for none."

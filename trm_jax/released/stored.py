@@ -24,9 +24,9 @@ from trm_jax.data.rows import BLANK_ROWS
 from trm_jax.models import AnyModel, get_model
 from trm_jax.models.puzzle_table import padded_rows
 from trm_jax.models.weights import Weights, init_weights, weight_shardings
-from trm_jax.released.cards import Card, find
+from trm_jax.released.cards import Card, find, is_released
 from trm_jax.train.pack import named
-from trm_jax.train.trained import Trained
+from trm_jax.train.trained import Trained, load
 from trm_jax.train.workdir import WorkDir
 
 DTYPES = ("bfloat16", "float32")
@@ -72,6 +72,24 @@ def load_released(name: str, folder: Path | None = None, *, mesh: Mesh | None = 
         rows=BLANK_ROWS,
         card=card.record,
     )
+
+
+def names_released(source: str) -> bool:
+    """Whether a source is a released model's name; a path that exists takes precedence."""
+    return not epath.Path(source).expanduser().exists() and is_released(source)
+
+
+def load_start(source: str, *, mesh: Mesh) -> Trained:
+    """Loads the weights that a new run starts from.
+
+    Args:
+      source: name of a released model, or path of a work directory.
+      mesh: mesh to put the weights on.
+
+    Raises:
+      UserError: see `load_released` and `train.trained.load`.
+    """
+    return (load_released if names_released(source) else load)(source, mesh=mesh)
 
 
 def read_arrays(card: Card) -> Arrays:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,21 @@ from trm_jax.train.reporter import Reporter, say
 from trm_jax.train.run import HELDOUT, Run, prepare, training_batches
 from trm_jax.train.soundness import DamagedError
 from trm_jax.train.state import TrainState
-from trm_jax.train.trained import load
+from trm_jax.train.trained import Trained, load
 from trm_jax.train.transfer import start_from
 from trm_jax.train.workdir import WorkDir
 
+Start = Callable[..., Trained]
+"""Loads the weights that `config.init_from` names onto a `mesh`, see `trained.load`."""
 
-def train(experiment: Experiment, root: str) -> int:
+
+def train(experiment: Experiment, root: str, load_start: Start = load) -> int:
     """Trains the experiment of a work directory, or resumes it.
 
     Args:
       experiment: the experiment; a work directory of another one is refused.
       root: the work directory. A run with the same experiment is resumed bit for bit.
+      load_start: loads what `config.init_from` names, if it is not a pack.
 
     Returns:
       The exit code: done, or "checkpointed, restart me" after SIGTERM or SIGINT.
@@ -46,10 +50,10 @@ def train(experiment: Experiment, root: str) -> int:
     """
     remedy = "config.batch_size, or raise config.accumulate"
     with enough_memory(f"Training with batches of {experiment.batch_size}", remedy):
-        return _train(experiment, WorkDir(root))
+        return _train(experiment, WorkDir(root), load_start)
 
 
-def _train(experiment: Experiment, workdir: WorkDir) -> int:
+def _train(experiment: Experiment, workdir: WorkDir, load_start: Start) -> int:
     # Errors of the user are found before anything is compiled.
     mesh = make_mesh(experiment.mesh.data, experiment.mesh.table)
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
@@ -62,7 +66,7 @@ def _train(experiment: Experiment, workdir: WorkDir) -> int:
     meta = workdir.refuse_claim(experiment, dataset.manifest)
     check_agree(json.dumps(meta, sort_keys=True), "experiment or dataset")
     _announce(run)
-    fresh = None if workdir.has_checkpoints() else _fresh(run)
+    fresh = None if workdir.has_checkpoints() else _fresh(run, load_start)
     keep()
     workdir.claim(experiment, dataset.manifest)
     alone = workdir.held() if is_first() else contextlib.nullcontext()
@@ -72,7 +76,7 @@ def _train(experiment: Experiment, workdir: WorkDir) -> int:
         StopSignals(_heard) as stop,
         together(),
     ):
-        state = _start(run, checkpoints, fresh)
+        state = _start(run, checkpoints, fresh, load_start)
         record = functools.partial(
             workdir.write_evaluation,
             data=str(training_data_path(experiment.data, Path(workdir.data))),
@@ -107,7 +111,9 @@ def _announce(run: Run) -> None:
     )
 
 
-def _start(run: Run, checkpoints: Checkpoints, fresh: TrainState | None) -> TrainState:
+def _start(
+    run: Run, checkpoints: Checkpoints, fresh: TrainState | None, load_start: Start
+) -> TrainState:
     """Restores the newest checkpoint; without one, returns the fresh state."""
     for name in checkpoints.torn():
         say(f"skipping {name}, an incomplete checkpoint")
@@ -116,7 +122,7 @@ def _start(run: Run, checkpoints: Checkpoints, fresh: TrainState | None) -> Trai
         for word in words:
             say(word)
         if latest is None:
-            return _fresh(run) if fresh is None else fresh
+            return _fresh(run, load_start) if fresh is None else fresh
         done = latest >= run.experiment.steps
         try:
             state = checkpoints.restore(latest, run.shapes, run.shardings)
@@ -128,8 +134,8 @@ def _start(run: Run, checkpoints: Checkpoints, fresh: TrainState | None) -> Trai
         return state
 
 
-def _fresh(run: Run) -> TrainState:
-    """Makes a new state, from `config.init_from` if given: a pack, or another run's weights."""
+def _fresh(run: Run, load_start: Start) -> TrainState:
+    """Makes a new state, from `config.init_from` if given: a pack, or trained weights."""
     if pack.is_pack(run.experiment.init_from):
         state = pack.continue_from(run.experiment.init_from, run)
         say(f"resuming from update {int(state.step):,} in {run.experiment.init_from}; empty slots")
@@ -137,11 +143,11 @@ def _fresh(run: Run) -> TrainState:
     state = run.init(jax.random.key(run.experiment.seed))
     if not run.experiment.init_from:
         return state
-    trained = load(run.experiment.init_from, mesh=run.mesh)
+    trained = load_start(run.experiment.init_from, mesh=run.mesh)
     if trained.manifest.get("task") == run.dataset.manifest.get("task"):
         task_of(run.dataset.manifest).check_pair(trained.manifest, run.dataset.manifest)
     state = start_from(state, trained, run.dataset, run.experiment.optimizer.ema_scope)
-    say(f"starting from checkpoint {trained.step} of {trained.workdir.root}")
+    say(f"starting from checkpoint {trained.step} of {trained.source}")
     return state
 
 

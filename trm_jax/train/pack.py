@@ -167,28 +167,22 @@ class Pack:
 
 
 def is_pack(path: str) -> bool:
-    """Whether `config.init_from` names a file, and not a work directory."""
+    """Whether `config.init_from` names a file, and not a work directory or a released model."""
     return bool(path) and epath.Path(path).expanduser().is_file()
 
 
 def refuse_unfit(experiment: Experiment, manifest: Mapping[str, Any]) -> None:
-    """Refuses a `config.init_from` that does not exist, or is a pack of another experiment.
+    """Refuses a `config.init_from` that is a pack of another experiment.
 
     Args:
       experiment: the experiment to run.
       manifest: manifest of its dataset.
 
     Raises:
-      UserError: the path does not exist, or the pack does not fit.
+      UserError: the pack does not fit.
     """
-    path = experiment.init_from
-    if is_pack(path):
-        Pack.open(path).refuse_unfit(experiment, manifest)
-    elif path and not epath.Path(path).expanduser().exists():
-        raise UserError(
-            f"config.init_from {path} does not exist; give a file of `trm pack`, or a work "
-            "directory."
-        )
+    if is_pack(experiment.init_from):
+        Pack.open(experiment.init_from).refuse_unfit(experiment, manifest)
 
 
 def write(root: epath.PathLike, out: epath.PathLike, step: int | None = None) -> list[int]:

@@ -48,6 +48,11 @@ class Trained:
     rows: Rows
     card: Mapping[str, Any] | None = None
 
+    @property
+    def source(self) -> str:
+        """Name of a released model, else path of the work directory."""
+        return str(self.card["name"] if self.card else self.workdir.root)
+
 
 def load(
     root: epath.PathLike,

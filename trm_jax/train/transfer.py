@@ -54,7 +54,7 @@ def start_from(state: TrainState, trained: Trained, dataset: Dataset, ema_scope:
     for name in [*want, *have]:
         if have.get(name) != want.get(name):
             raise UserError(
-                f"config.init_from {trained.workdir.root} has another model: {name} is "
+                f"config.init_from {trained.source} has another model: {name} is "
                 f"{have.get(name)} there and {want.get(name)} here; set config.model to its own."
             )
     # under jit, as arrays of several processes require it
