@@ -10,7 +10,7 @@ import yaml
 from . import patterns
 from .errors import LaunchError
 
-MOST_BYTES, DEEPEST, MOST_PARTS = 1_000_000, 20, 100_000
+MAX_BYTES, DEEPEST, MAX_PARTS = 1_000_000, 20, 100_000
 
 
 def read_text(path: Path, what: str) -> str:
@@ -25,13 +25,13 @@ def read_text(path: Path, what: str) -> str:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise LaunchError(f"{what} cannot be read: {error.strerror}.") from error
     except ValueError as error:  # a NUL in the name
         raise LaunchError(f"{what} cannot be read: {error}.") from error
-    if len(content) > MOST_BYTES:
-        raise LaunchError(f"{what} is larger than {MOST_BYTES:,} bytes; give a smaller file.")
+    if len(content) > MAX_BYTES:
+        raise LaunchError(f"{what} is larger than {MAX_BYTES:,} bytes; give a smaller file.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -102,8 +102,8 @@ def _check_size(value: Any, what: str) -> None:
             elif isinstance(each, str):
                 patterns.check_text(f"{what}: a text", each)
             parts += 1
-            if parts + len(inner) > MOST_PARTS:
-                raise LaunchError(f"{what} has more than {MOST_PARTS:,} values.")
+            if parts + len(inner) > MAX_PARTS:
+                raise LaunchError(f"{what} has more than {MAX_PARTS:,} values.")
         level = inner
         if not level:
             return

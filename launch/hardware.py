@@ -8,7 +8,7 @@ from .errors import LaunchError
 
 MOST = {"processes": 1024, "gpus_per_process": 64, "gpus": 64, "gpus_per_node": 64}
 MOST |= {"tasks_per_node": 1024, "grace": 86_400, "warning": 86_400, "max_hours": 8784}
-MOST_OTHERS = 10_000
+MAX_OTHERS = 10_000
 """Upper limits of the numbers in a section; the last one is for keys that are not listed."""
 
 
@@ -227,7 +227,7 @@ def at_least(section: str, low: int = 1, **numbers: int) -> None:
     for key, number in numbers.items():
         if number < low:
             raise LaunchError(f"{section}: {key} must be {low} or more, not {number}.")
-        if number > MOST.get(key, MOST_OTHERS):
+        if number > MOST.get(key, MAX_OTHERS):
             raise LaunchError(
-                f"{section}: {key} must be {MOST.get(key, MOST_OTHERS)} or less, not {number}."
+                f"{section}: {key} must be {MOST.get(key, MAX_OTHERS)} or less, not {number}."
             )

@@ -140,7 +140,7 @@ def test_scores_of_all_selections():
     assert set(result["by_selection"]) == {
         "halt",
         "majority",
-        "believed_majority",
+        "confident_majority",
         "first",
         "mean",
     }

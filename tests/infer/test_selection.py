@@ -23,7 +23,7 @@ def by_hand(name, answers, logits, confident):
         return next((i for i in range(len(answers)) if confident[i]), order[0])
     if name == "halt":
         return order[0]
-    counted = [i for i in order if confident[i]] if name == "believed_majority" else order
+    counted = [i for i in order if confident[i]] if name == "confident_majority" else order
     counted = counted or order
     votes = Counter(answers[i] for i in counted)
     return max(counted, key=lambda i: (votes[answers[i]], logits[i]))

@@ -195,7 +195,7 @@ def test_pages_hold_every_panel_and_are_no_wider_than_they_have_to(name):
     figure = pictures.figure(look, exhibits)
     assert len(figure.axes) == sum(len(g) for e in exhibits for g in e.groups)
     assert [text.get_text() for text in figure.texts] == [e.title for e in exhibits]
-    assert not look.canvas or figure.get_figwidth() < pictures.MOST_WIDTH + 1
+    assert not look.canvas or figure.get_figwidth() < pictures.MAX_WIDTH + 1
 
 
 @pytest.mark.parametrize("name", ["small", "letters", "cells"])

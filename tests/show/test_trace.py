@@ -23,7 +23,7 @@ from trm_jax.infer.rollout import Rollout
 from trm_jax.models import get_model
 from trm_jax.models.weights import init_weights
 from trm_jax.show.trace_gif import LAST_MS, STEP_MS, animation
-from trm_jax.show.trace_page import MOST_TRACES, page
+from trm_jax.show.trace_page import MAX_TRACES, page
 from trm_jax.show.trace_record import trace_puzzles
 from trm_jax.tasks.sudoku.sudoku import Sudoku
 from trm_jax.train.loop import train
@@ -145,7 +145,7 @@ def test_a_page_has_one_to_fifty_traces():
     with pytest.raises(ValueError, match="0 traces"):
         page("none", [])
     with pytest.raises(ValueError, match="51 traces"):
-        page("many", [some_traces.sudoku_trace()] * (MOST_TRACES + 1))
+        page("many", [some_traces.sudoku_trace()] * (MAX_TRACES + 1))
 
 
 def test_arc_boards_are_as_large_as_the_largest_grid():
@@ -236,11 +236,11 @@ def test_solve_writes_both(workdir, puzzles, capsys, tmp_path):
 
 def test_a_page_says_what_it_leaves_out(workdir, puzzles, capsys, tmp_path):
     html = tmp_path / "out.html"
-    many = (puzzles * 2)[: MOST_TRACES + 3]
+    many = (puzzles * 2)[: MAX_TRACES + 3]
     main(["solve", f"--workdir={workdir}", "--steps=1", f"--trace={html}", *many])
-    words = f"The page shows the first {MOST_TRACES} of {len(many)}."
+    words = f"The page shows the first {MAX_TRACES} of {len(many)}."
     assert words in capsys.readouterr().err and words in Page(html.read_text()).texts["p"]
-    assert len(Page(html.read_text()).traces()) == MOST_TRACES
+    assert len(Page(html.read_text()).traces()) == MAX_TRACES
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from trm_jax.data.format import Dataset
 from trm_jax.tasks.sources import load, refuse_nowhere
 from trm_jax.tasks.task import TASKS, Request, Task, editions, task_of
 
-MOST_SHOWN = 1000
+MAX_SHOWN = 1000
 """Max length of a value of the source that is printed in full, in characters."""
 COUNTS = {
     "train": "Number of training puzzles (ARC: of tasks of each subset); 0 for all that are left.",
@@ -211,7 +211,7 @@ def _short(dataset: Dataset) -> dict[str, Any]:
         return manifest
     source = {
         key: f"{value[:16]}... ({len(value):,} characters)"
-        if len(str(value)) > MOST_SHOWN
+        if len(str(value)) > MAX_SHOWN
         else value
         for key, value in manifest["source"].items()
     }

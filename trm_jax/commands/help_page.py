@@ -15,7 +15,7 @@ GROUPS: Groups = {
     MODEL: ("model", "workdir", "checkpoint", "checkpoints", "steps"),
     "experiment": ("config",),
     "which data": ("data", "split", "task", "first", "count", "max_tasks", "batch_size"),
-    "halting": ("halt", "halt_threshold", "halt_least", "halt_patience"),
+    "halting": ("halt", "halt_threshold", "halt_min_steps", "halt_patience"),
     "search": (
         *("rollouts", "noise", "noise_on", "restart", "copies", "symmetry", "select"),
         "seed",

@@ -10,7 +10,7 @@ from trm_jax.tasks.given import BadLineError
 from trm_jax.tasks.task import Shape, task_of
 from trm_jax.tasks.texts import Source
 
-MOST_NAME = 256
+MAX_NAME = 256
 """Maximum length of a file name in characters; a longer argument is a puzzle."""
 _PATH = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,5}$|^~|^[A-Za-z]:\\")
 
@@ -46,7 +46,7 @@ def sources(rest: Sequence[str], shapes: Sequence[Shape]) -> list[Source]:
 
 def _is_there(argument: str) -> bool:
     try:
-        return len(argument) < MOST_NAME and Path(argument).exists()
+        return len(argument) < MAX_NAME and Path(argument).exists()
     except (OSError, ValueError):
         return False
 
@@ -61,9 +61,9 @@ def _names_a_file(argument: str, shape: Shape | None) -> bool:
     """
     named = "/" in argument or bool(_PATH.search(argument))
     if shape is None:
-        return named and "\n" not in argument and len(argument) < MOST_NAME
+        return named and "\n" not in argument and len(argument) < MAX_NAME
     task = task_of(shape)
-    if len(argument) >= MOST_NAME or "\n" in argument or task.symbols(shape) is None:
+    if len(argument) >= MAX_NAME or "\n" in argument or task.symbols(shape) is None:
         return False
     try:
         return not task.read_all(shape, argument)

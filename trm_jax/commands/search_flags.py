@@ -11,7 +11,7 @@ from trm_jax.infer.search import Search
 from trm_jax.infer.selection import SELECTIONS
 from trm_jax.tasks.task import SYMMETRIES
 
-HALTING = ("halt_threshold", "halt_least", "halt_patience")
+HALTING = ("halt_threshold", "halt_min_steps", "halt_patience")
 SEARCHING = ("rollouts", "noise", "restart", "copies", "checkpoints", "select")
 
 
@@ -22,7 +22,7 @@ def define(values: flags.FlagValues) -> None:
     sure = "Halting probability above which the model is confident, with --halt."
     flags.DEFINE_float("halt_threshold", 0.5, sure, flag_values=values)
     least = "Minimum number of supervision steps, with --halt."
-    flags.DEFINE_integer("halt_least", 1, least, flag_values=values)
+    flags.DEFINE_integer("halt_min_steps", 1, least, flag_values=values)
     same = "Number of consecutive steps for which the answer has to stay the same, with --halt."
     flags.DEFINE_integer("halt_patience", 1, same, flag_values=values)
     tries = "Random rollouts of each puzzle; give --noise or --restart with it."
@@ -42,7 +42,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_list("checkpoints", [], several, flag_values=values)
     select = "How one of a puzzle's rollouts is selected: the highest halting probability (halt), "
     select += "the most frequent answer (majority), the most frequent among rollouts that the "
-    select += "halting head is confident in (believed_majority), or the first confident rollout, "
+    select += "halting head is confident in (confident_majority), or the first confident rollout, "
     select += "which stops the puzzle's others (first); default: halt."
     flags.DEFINE_enum("select", None, list(SELECTIONS), select, flag_values=values)
     flags.DEFINE_integer("seed", 0, "Seed of the search's random numbers.", flag_values=values)
@@ -70,7 +70,7 @@ def search(values: flags.FlagValues, steps: int) -> Search | None:
         refuse(values, ("symmetry",), "has no effect without --copies; add it, for example 4")
     halt = Halt(
         max_steps=steps,
-        min_steps=values.halt_least,
+        min_steps=values.halt_min_steps,
         threshold=values.halt_threshold if values.halt else 1.0,
         patience=values.halt_patience,
     )

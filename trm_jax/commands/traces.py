@@ -10,14 +10,14 @@ from absl import flags
 from trm_jax.core.errors import UserError
 from trm_jax.show import figures
 from trm_jax.show.trace_gif import animation
-from trm_jax.show.trace_page import MOST_TRACES, Trace, page
+from trm_jax.show.trace_page import MAX_TRACES, Trace, page
 
 _EXAMPLES = {"trace": "trace.html", "gif": "solving.gif"}
 
 
 def define(values: flags.FlagValues) -> None:
     """Adds the flags."""
-    text = f"HTML page to write: the answers to the first {MOST_TRACES} puzzles, step by step."
+    text = f"HTML page to write: the answers to the first {MAX_TRACES} puzzles, step by step."
     flags.DEFINE_string("trace", None, text, flag_values=values)
     gif = "Animated GIF to write: the answer to the first puzzle, step by step."
     flags.DEFINE_string("gif", None, gif, flag_values=values)
@@ -51,7 +51,7 @@ def check(values: flags.FlagValues) -> None:
 def wanted(values: flags.FlagValues, count: int) -> int:
     """Number of puzzles or tests, of `count`, whose steps have to be recorded: the first ones."""
     if values.trace:
-        return min(count, MOST_TRACES)
+        return min(count, MAX_TRACES)
     return min(count, 1) if values.gif else 0
 
 

@@ -9,12 +9,12 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import ROW_MULTIPLE
 from trm_jax.core.settings import Settings, flat_names, group, setting, shown
 from trm_jax.models import MIXERS, check_model, check_training
-from trm_jax.models.settings import MOST_DEPTH, LossConfig, ModelConfig, ModelSettings
+from trm_jax.models.settings import MAX_DEPTH, LossConfig, ModelConfig, ModelSettings
 from trm_jax.tasks.settings import DataConfig, data_names
 from trm_jax.tasks.sources import RENAMED, renamed
 from trm_jax.tasks.task import TASKS
 
-MOST_SLOTS, MOST_RATE, MOST_WEIGHT = 2**20, 1e9, 1e6
+MAX_SLOTS, MAX_RATE, MAX_WEIGHT = 2**20, 1e9, 1e6
 """Upper limits far above any useful value, to catch typing errors."""
 
 
@@ -30,7 +30,7 @@ class OptimizerConfig(Settings):
         choices=("adam_atan2", "adamw", "muon"),
     )
     lr: float = setting(
-        1e-4, "Peak learning rate; with muon, that of AdamW.", above=0, high=MOST_RATE
+        1e-4, "Peak learning rate; with muon, that of AdamW.", above=0, high=MAX_RATE
     )
     warmup: int = setting(2000, "Number of updates of the linear learning-rate warm-up.", low=0)
     lr_min_ratio: float = setting(
@@ -43,7 +43,7 @@ class OptimizerConfig(Settings):
         1.0,
         "Decoupled weight decay on all dense parameters; with muon, on those of AdamW.",
         low=0,
-        high=MOST_WEIGHT,
+        high=MAX_WEIGHT,
     )
     b1: float = setting(0.9, "Decay rate of the first moment.", low=0, below=1)
     b2: float = setting(0.95, "Decay rate of the second moment.", low=0, below=1)
@@ -67,13 +67,13 @@ class OptimizerConfig(Settings):
         0.02,
         "Peak learning rate of the matrices with muon, on the schedule of `lr`.",
         above=0,
-        high=MOST_RATE,
+        high=MAX_RATE,
     )
     muon_momentum: float = setting(
         0.95, "Nesterov momentum of the matrices with muon.", low=0, below=1
     )
     muon_weight_decay: float = setting(
-        0.005, "Decoupled weight decay on the matrices with muon.", low=0, high=MOST_WEIGHT
+        0.005, "Decoupled weight decay on the matrices with muon.", low=0, high=MAX_WEIGHT
     )
     clip: float = setting(
         0.0,
@@ -96,13 +96,13 @@ class TableConfig(Settings):
         1e-4,
         "Peak learning rate of the rows, on the schedule of `config.optimizer.lr`.",
         low=0,
-        high=MOST_RATE,
+        high=MAX_RATE,
     )
     weight_decay: float = setting(
         1.0,
         "Decoupled weight decay on the rows that a batch looks up.",
         low=0,
-        high=MOST_WEIGHT,
+        high=MAX_WEIGHT,
     )
 
 
@@ -137,13 +137,13 @@ class Experiment(Settings):
         high=2**31 - 1,
     )
     batch_size: int = setting(
-        768, "Batch slots per update, over all devices and processes.", low=1, high=MOST_SLOTS
+        768, "Batch slots per update, over all devices and processes.", low=1, high=MAX_SLOTS
     )
     accumulate: int = setting(
         1,
         "Number of microbatches that each device splits its slots into, to save memory.",
         low=1,
-        high=MOST_SLOTS,
+        high=MAX_SLOTS,
     )
     steps: int = setting(
         65_104,
@@ -160,7 +160,7 @@ class Experiment(Settings):
     )
     checkpoint_every: int = setting(1000, "Number of updates between two checkpoints.", low=1)
     eval_batch_size: int = setting(
-        768, "Number of puzzles per call of the compiled evaluation.", low=1, high=MOST_SLOTS
+        768, "Number of puzzles per call of the compiled evaluation.", low=1, high=MAX_SLOTS
     )
     eval_copies: int = setting(
         0,
@@ -258,11 +258,11 @@ def check_stages(curriculum: tuple[tuple[float, int, int], ...]) -> None:
     """
     shares = [share for share, _, _ in curriculum]
     rising = all(a < b for a, b in itertools.pairwise([*shares, 1.0]))
-    deep = all(min(T, n) > 0 and max(T, n) <= MOST_DEPTH for _, T, n in curriculum)
+    deep = all(min(T, n) > 0 and max(T, n) <= MAX_DEPTH for _, T, n in curriculum)
     if curriculum and not (shares[0] == 0 and rising and deep):
         raise UserError(
             f"config.curriculum is {shown(curriculum)}; give stages (fraction, T, n), T and n from "
-            f"1 to {MOST_DEPTH}, fractions rising from 0 to below 1, as in ((0.0, 1, 2), "
+            f"1 to {MAX_DEPTH}, fractions rising from 0 to below 1, as in ((0.0, 1, 2), "
             "(0.3, 2, 4), (0.6, 3, 6))."
         )
 

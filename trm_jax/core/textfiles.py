@@ -12,13 +12,13 @@ from typing import IO, Any
 
 from trm_jax.core.errors import UserError
 
-MOST_BYTES = 1 << 28
+MAX_BYTES = 1 << 28
 """Max bytes of a file that is read as a whole."""
-MOST_LINE = 1 << 20
+MAX_LINE = 1 << 20
 """Max characters of one line."""
-MOST_RATIO, LEAST_SUSPECT = 100, 1 << 24
-"""Gzipped text is refused if it unpacks to more than MOST_RATIO times its size, unless to less than
-LEAST_SUSPECT bytes, since puzzles do not compress as well."""
+MAX_RATIO, MIN_SUSPECT = 100, 1 << 24
+"""Gzipped text is refused if it unpacks to more than MAX_RATIO times its size, unless to less than
+MIN_SUSPECT bytes, since puzzles do not compress as well."""
 
 _MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
@@ -117,9 +117,9 @@ def read_text(path: Path) -> str:
       UserError: the file is missing, not a regular file, too large, or not text in UTF-8.
     """
     size = check_file(path)
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise UserError(
-            f"{path} has {size:,} bytes and at most {MOST_BYTES:,} are read at once; split it."
+            f"{path} has {size:,} bytes and at most {MAX_BYTES:,} are read at once; split it."
         )
     try:
         return decode(path.read_bytes(), path)
@@ -136,9 +136,9 @@ def read_stdin(stream: IO[str] | None = None) -> str:
     stream = stream or sys.stdin
     where = "standard input"
     raw = getattr(stream, "buffer", None)
-    data = raw.read(MOST_BYTES + 1) if raw else stream.read(MOST_BYTES + 1).encode()
-    if len(data) > MOST_BYTES:
-        raise UserError(f"{where} has more than {MOST_BYTES:,} bytes; give a smaller part of it.")
+    data = raw.read(MAX_BYTES + 1) if raw else stream.read(MAX_BYTES + 1).encode()
+    if len(data) > MAX_BYTES:
+        raise UserError(f"{where} has more than {MAX_BYTES:,} bytes; give a smaller part of it.")
     return decode(data, where)
 
 
@@ -193,21 +193,21 @@ def bounded_lines(stream: IO[str], path: Path, packed: int) -> Iterator[str]:
       UserError: a line is too long, or the text is far larger than gzipped puzzles can be.
     """
     number = total = 0
-    while line := stream.readline(MOST_LINE):
+    while line := stream.readline(MAX_LINE):
         number, total = number + 1, total + len(line)
-        if len(line) >= MOST_LINE:
+        if len(line) >= MAX_LINE:
             raise UserError(
-                f"{path}, line {number}: the line has {MOST_LINE:,} characters or more; give one "
+                f"{path}, line {number}: the line has {MAX_LINE:,} characters or more; give one "
                 "puzzle per line."
             )
-        if packed and total > LEAST_SUSPECT and total > MOST_RATIO * packed:
+        if packed and total > MIN_SUSPECT and total > MAX_RATIO * packed:
             raise _bomb(path)
         yield line
 
 
 def _unzip(data: bytes, where: object) -> bytes:
     """Decompresses gzip data, within the size limits above."""
-    most = min(MOST_BYTES, max(LEAST_SUSPECT, MOST_RATIO * len(data)))
+    most = min(MAX_BYTES, max(MIN_SUSPECT, MAX_RATIO * len(data)))
     try:
         with gzip.open(io.BytesIO(data)) as stream:
             found = stream.read(most + 1)
@@ -222,6 +222,6 @@ def _unzip(data: bytes, where: object) -> bytes:
 
 def _bomb(where: object) -> UserError:
     return UserError(
-        f"{where} becomes more than {MOST_RATIO} times as large when it is unpacked, which is not "
+        f"{where} becomes more than {MAX_RATIO} times as large when it is unpacked, which is not "
         "plausible for puzzles; unpack it and check its content."
     )

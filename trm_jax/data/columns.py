@@ -17,7 +17,7 @@ ANSWER_NAMES = (
     *("output", "outputs", "target", "targets", "label", "labels"),
 )
 """Usual names of the columns, in any case."""
-MOST_COLUMNS = 1000
+MAX_COLUMNS = 1000
 
 _AROUND = " \t\r\n'\"=\u00a0\ufeff"
 _SCIENTIFIC = re.compile(r"\d(?:[.,]\d*)?[eE]\+?\d+")
@@ -56,9 +56,9 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
     """
     if not first:
         raise UserError(f"{path} is empty; it needs the header source,question,answer,rating.")
-    if len(first) > MOST_COLUMNS:
+    if len(first) > MAX_COLUMNS:
         raise UserError(
-            f"{path}, line 1: there are {len(first):,} columns, and at most {MOST_COLUMNS:,} are "
+            f"{path}, line 1: there are {len(first):,} columns, and at most {MAX_COLUMNS:,} are "
             "read; keep those with the question and the answer."
         )
     whole = [place for place, field in enumerate(first) if len(field.strip(_AROUND)) == cells]

@@ -26,7 +26,7 @@ from trm_jax.data.columns import Columns, find_columns, length_problem, tidy
 
 Grid = NDArray[np.uint8]
 
-MOST_EMPTY = 100_000
+MAX_EMPTY = 100_000
 """Max number of consecutive empty lines."""
 _BLOCK_CELLS = 2_654_208  # 32,768 rows of 81 cells
 
@@ -172,7 +172,7 @@ class _Rows:
         for row in self.reader:
             self.begin, end = end + 1, self.reader.line_num
             empty = 0 if any(map(str.strip, row)) else empty + 1
-            if empty > MOST_EMPTY:
+            if empty > MAX_EMPTY:
                 raise UserError(
                     f"{self.path}, line {self.reader.line_num}: this is empty line number "
                     f"{empty:,} in a row; remove them."

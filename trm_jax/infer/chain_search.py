@@ -31,7 +31,7 @@ from trm_jax.tasks.deduction import Deduction
 ROUNDS_PER_CALL = 16
 """Number of rounds per call of the compiled program; the time is checked between calls."""
 TURN, DROPOUT, GUESS = range(3)
-MOST_CHAINS = 2**18
+MAX_CHAINS = 2**18
 """Chains of a puzzle beyond this number do not affect the order of puzzles any more."""
 
 
@@ -343,7 +343,7 @@ class ChainSearch:
         at_once = self.limits.chains if chains is None else chains
         most = jnp.minimum(at_once, self.limits.passes - puzzles.passes)
         open_ = ~puzzles.solved & (running < most)
-        turn = running * MOST_CHAINS + jnp.minimum(puzzles.chains, MOST_CHAINS - 1)
+        turn = running * MAX_CHAINS + jnp.minimum(puzzles.chains, MAX_CHAINS - 1)
         order = jnp.argsort(jnp.where(open_, turn, jnp.iinfo(jnp.int32).max))
         waiting = jnp.sum(open_)
         rank = jnp.cumsum(free.astype(jnp.int32)) - 1

@@ -25,7 +25,7 @@ from trm_jax.tasks.task import SYMMETRIES, task_of
 QUEUE = 16
 """Trajectories per call, as a multiple of the slots: slots are idle only at the end of a call."""
 
-MOST_BYTES = 2**32
+MAX_BYTES = 2**32
 """Maximum size of the answers of one question's trajectories, in bytes."""
 
 
@@ -192,7 +192,7 @@ class Searcher:
         self._questions, self._search, self._mesh = questions, search, mesh
         self._symmetries = search.symmetries(questions)
         needed = search.paths * model.config.cells
-        if needed > MOST_BYTES:
+        if needed > MAX_BYTES:
             raise UserError(
                 f"{search.paths:,} trajectories of a puzzle need {needed / 2**30:,.0f} GiB for "
                 "their answers alone; give fewer rollouts or copies."

@@ -61,7 +61,7 @@ FIRST = "first"
 SELECTIONS: dict[str, Selection] = {
     "halt": surest,
     "majority": majority,
-    "believed_majority": confident_majority,
+    "confident_majority": confident_majority,
     FIRST: first,
 }
 

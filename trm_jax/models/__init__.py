@@ -24,7 +24,7 @@ from trm_jax.models.variants import VARIANTS, Variant
 
 AnyModel = Model | LatticeModel
 
-MOST_LATENTS = 64
+MAX_LATENTS = 64
 """Max n of models with one latent per update, where each update reads all of them."""
 
 
@@ -64,10 +64,10 @@ def check_model(settings: ModelSettings) -> None:
 def _check_written_out(settings: ModelSettings) -> None:
     """Refuses programs that would take hours to trace."""
     variant, n = KINDS[settings.kind].variant, settings.n
-    if variant and variant.state_names(1) != variant.state_names(2) and n > MOST_LATENTS:
+    if variant and variant.state_names(1) != variant.state_names(2) and n > MAX_LATENTS:
         raise UserError(
             f"config.model.n is {n}, which is the number of latents of a {settings.kind!r} model; "
-            f"it must be {MOST_LATENTS} or less."
+            f"it must be {MAX_LATENTS} or less."
         )
     depth = max(settings.layers, settings.y_layers)
     if settings.unroll and depth * n > WRITTEN_OUT:

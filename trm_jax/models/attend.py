@@ -19,7 +19,7 @@ LARGE = 1 << 30
 CHUNK = 128
 """Number of queries that `chunked` processes at a time."""
 TPU_BLOCK = 128
-MOST_HEAD_WIDTH = 128
+MAX_HEAD_WIDTH = 128
 
 
 def plain(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
@@ -105,9 +105,9 @@ def chosen(config: ModelConfig, batch: int) -> str:
 
 
 def _has_cudnn(c: ModelConfig) -> bool:
-    """Whether cuDNN supports these heads; heads wider than MOST_HEAD_WIDTH only on some GPUs."""
+    """Whether cuDNN supports these heads; heads wider than MAX_HEAD_WIDTH only on some GPUs."""
     head_width = c.width // c.heads
-    fits = c.dtype == "bfloat16" and head_width % 8 == 0 and head_width <= MOST_HEAD_WIDTH
+    fits = c.dtype == "bfloat16" and head_width % 8 == 0 and head_width <= MAX_HEAD_WIDTH
     return fits and platform() == "gpu" and is_recent()
 
 

@@ -9,7 +9,7 @@ from trm_jax.models.lattice.settings import LatticeSettings
 MAX_VOCAB = 256
 """Max number of token ids; answers are stored in one byte per cell."""
 
-MOST_WIDTH, MOST_BLOCKS, MOST_DEPTH = 32_768, 256, 1000
+MAX_WIDTH, MAX_BLOCKS, MAX_DEPTH = 32_768, 256, 1000
 """Upper limits far above any useful model; larger ones would take hours to trace."""
 
 WRITTEN_OUT = 1024
@@ -33,7 +33,7 @@ class ModelSettings(Settings):
         "Kind of model: trm, trm_continue, trm_two_networks, trm_one_step, trm_single_z, "
         "trm_multi_z, hrm or transformer (`models/variants.py`), or lattice (`models/lattice`).",
     )
-    width: int = setting(512, "D, width of a token's state.", low=1, high=MOST_WIDTH)
+    width: int = setting(512, "D, width of a token's state.", low=1, high=MAX_WIDTH)
     heads: int = setting(
         8,
         "Number of attention heads; `width` must be a multiple of twice this number, for lattice "
@@ -41,26 +41,26 @@ class ModelSettings(Settings):
         low=1,
         high=4096,
     )
-    layers: int = setting(2, "Number of blocks of a network.", low=1, high=MOST_BLOCKS)
+    layers: int = setting(2, "Number of blocks of a network.", low=1, high=MAX_BLOCKS)
     y_layers: int = setting(
         0,
         "Number of blocks of the network that updates y, in models with a separate one; 0 for "
         "`layers`.",
         low=0,
-        high=MOST_BLOCKS,
+        high=MAX_BLOCKS,
     )
     T: int = setting(
         3,
         "Number of recursions per supervision step, of which only the last has a gradient; unused "
         "by the transformer.",
         low=1,
-        high=MOST_DEPTH,
+        high=MAX_DEPTH,
     )
     n: int = setting(
         6,
         "Number of latent updates per recursion; for lattice, of loops per round.",
         low=1,
-        high=MOST_DEPTH,
+        high=MAX_DEPTH,
     )
     N: int = setting(
         16,

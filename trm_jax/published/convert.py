@@ -31,7 +31,7 @@ from trm_jax.train.state import init_ema
 from trm_jax.train.workdir import CONVERTED, WorkDir
 
 Arrays = dict[str, NDArray[Any]]
-MOST_NAMED = 4
+MAX_NAMED = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,9 +131,9 @@ def check(arrays: Arrays, model: Model, table_rows: int, file: str) -> None:
         "has unknown arrays": [name for name in arrays if name not in wanted],
     }.items():
         if names:
-            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
             raise UserError(
-                f"{file} {what}: {', '.join(names[:MOST_NAMED])}{more}; "
+                f"{file} {what}: {', '.join(names[:MAX_NAMED])}{more}; "
                 f"a {model.config.kind} model of {model.config.layers} layers has {len(wanted)}."
             )
     for name, array in arrays.items():

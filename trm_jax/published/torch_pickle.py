@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 PICKLE = "data.pkl"
-MOST_PICKLE = 256 << 20
+MAX_PICKLE = 256 << 20
 """Maximum size of a pickle in bytes; it has only names and shapes."""
 STORAGES = {
     "FloatStorage": np.dtype(np.float32),
@@ -112,7 +112,7 @@ class Archive:
         order = f"{self._root}byteorder"
         if order in self._names and self._bytes(order, 64).strip() != b"little":
             raise NoTorchFileError("was written on a big-endian machine; save it on another one")
-        self.content = _Containers(self._bytes(pickles[0], MOST_PICKLE)).load_all()
+        self.content = _Containers(self._bytes(pickles[0], MAX_PICKLE)).load_all()
 
     def array(self, tensor: Tensor) -> NDArray[Any]:
         """Reads a tensor as an array of the same shape and dtype.

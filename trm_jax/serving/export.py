@@ -33,7 +33,7 @@ Array = NDArray[Any]
 DTYPES = ("float32", "bfloat16")
 ROW_NAMES = "rows.npz"
 CHECKED = 8
-LEAST_SAME = 0.95
+MIN_SAME = 0.95
 """Minimum share of cells in which the export has to agree with the library, up to rounding."""
 
 
@@ -153,7 +153,7 @@ def _check(trained: Trained, draft: Path, weights: Arrays, table: Array) -> dict
 
     own = library(dtype)
     same = answers[-1] == own.predictions[-1]
-    if same.mean() < LEAST_SAME:
+    if same.mean() < MIN_SAME:
         raise UserError(
             f"the exported program differs from the library in {1 - same.mean():.1%} of the cells, "
             "so nothing was written; this is a bug of the library, please report it."

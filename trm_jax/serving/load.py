@@ -24,7 +24,7 @@ import numpy as np
 FORMAT_VERSION = 1
 FILES = ("program.bin", "weights.npz", "table.npy")
 ROWS = "rows.npz"  # for tasks whose puzzles have their own rows
-MOST_ROWS = 1 << 32  # maximum size of ROWS, unpacked, in bytes
+MAX_ROWS = 1 << 32  # maximum size of ROWS, unpacked, in bytes
 CHUNK = 1 << 14  # rows of the table that are checked at a time
 KEYS: dict[str, Any] = {
     "sha256": dict,
@@ -198,7 +198,7 @@ def read_arrays(root: Path, name: str = "weights.npz") -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             sizes = sum(entry.file_size for entry in archive.infolist())
-        if sizes > (path.stat().st_size if name in FILES else MOST_ROWS):
+        if sizes > (path.stat().st_size if name in FILES else MAX_ROWS):
             raise ValueError(f"it unpacks to {sizes:,} bytes")
         with np.load(path, allow_pickle=False) as found:
             arrays = {key: found[key] for key in found.files}

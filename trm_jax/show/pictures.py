@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # inches
-MOST_WIDTH = 11.0  # maximum width of a row of panels
+MAX_WIDTH = 11.0  # maximum width of a row of panels
 BORDER, GAP, LINE = 0.15, 0.25, 0.16
 CHARACTER = 0.075  # width of a character of a caption
 TITLE_FONT = 10
@@ -151,7 +151,7 @@ def _blocks(board: Board, exhibit: Exhibit) -> list[list[Row]]:
     for number, (group, width) in enumerate(zip(exhibit.groups, widths, strict=True)):
         # tests stay together if possible, with an empty column between demonstrations and tests
         needed = sum(widths[tests:]) + GAP if number == tests else width
-        if blocks[-1] and used + needed > MOST_WIDTH:
+        if blocks[-1] and used + needed > MAX_WIDTH:
             blocks.append([])
             used = 0.0
         elif blocks[-1] and number == tests:

@@ -15,7 +15,7 @@ from trm_jax.show.figures import ink
 from trm_jax.show.pencil import UNDECIDED
 from trm_jax.tasks.board import Board, Grid
 
-MOST_TRACES = 50
+MAX_TRACES = 50
 """Max number of traces on a page; more would load slowly on a phone."""
 
 CONFLICT = "conflict"
@@ -100,14 +100,14 @@ def page(title: str, traces: Sequence[Trace], note: str = "") -> str:
 
     Args:
       title: title of the page.
-      traces: 1 to MOST_TRACES traces, of one or several kinds of puzzles.
+      traces: 1 to MAX_TRACES traces, of one or several kinds of puzzles.
       note: a sentence below the title.
 
     Returns:
       HTML with style, program and data, without external resources.
     """
-    if not 0 < len(traces) <= MOST_TRACES:
-        raise ValueError(f"{len(traces)} traces; a page has 1 to {MOST_TRACES}")
+    if not 0 < len(traces) <= MAX_TRACES:
+        raise ValueError(f"{len(traces)} traces; a page has 1 to {MAX_TRACES}")
     # the text is inside a script element, which only `<` could end
     data = json.dumps(records(traces), separators=(",", ":"))
     filled = {

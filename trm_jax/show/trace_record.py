@@ -17,10 +17,10 @@ from trm_jax.tasks.board import Board
 from trm_jax.tasks.task import Shape, Tokens, task_of
 from trm_jax.tasks.views import ask
 
-MOST_RULES = 3
+MAX_RULES = 3
 """Maximum number of broken rules that a verdict names."""
 
-MOST_ROUNDS = 400
+MAX_ROUNDS = 400
 """Maximum number of rounds of a search that are shown."""
 
 ENDS = {
@@ -103,9 +103,9 @@ def trace_chains(
 
 def _cut(watched: Watched) -> Watched:
     """The first and the last rounds of a long search."""
-    if len(watched.ends) <= MOST_ROUNDS:
+    if len(watched.ends) <= MAX_ROUNDS:
         return watched
-    half = MOST_ROUNDS // 2
+    half = MAX_ROUNDS // 2
     return Watched(*(np.concatenate([a[:half], a[-half:]]) for a in watched))
 
 
@@ -187,7 +187,7 @@ def _words(verdict: Verdict) -> str:
         return "the correct answer is unknown"
     if verdict.right:
         return "solved"
-    reasons = verdict.broken[:MOST_RULES] or [verdict.differs]
+    reasons = verdict.broken[:MAX_RULES] or [verdict.differs]
     return f"NOT solved ({'; '.join(reasons)})"
 
 

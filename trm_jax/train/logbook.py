@@ -17,7 +17,7 @@ from tensorboardX import SummaryWriter
 from trm_jax.core.errors import UserError
 from trm_jax.core.files import append_text, write_whole
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Max number of damaged lines that a warning lists."""
 
 
@@ -90,7 +90,7 @@ def read(metrics: epath.Path, up_to: int | None = None) -> list[dict[str, Any]]:
         elif up_to is None or entry["step"] <= up_to:
             entries.append(entry)
     if damaged:
-        which = ", ".join(map(str, damaged[:MOST_NAMED])) + ", ..." * (len(damaged) > MOST_NAMED)
+        which = ", ".join(map(str, damaged[:MAX_NAMED])) + ", ..." * (len(damaged) > MAX_NAMED)
         plural = "s" * (len(damaged) > 1)
         print(
             f"trm: {metrics} has {len(damaged)} damaged line{plural} ({which}), left out",

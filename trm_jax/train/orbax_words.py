@@ -11,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-MOST_REASON = 240
+MAX_REASON = 240
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -82,4 +82,4 @@ def _dotted(path: tuple[Any, ...]) -> str:
 def first_words(error: Exception) -> str:
     """The beginning of an error's message in one line, without Orbax's internals."""
     text = " ".join((str(error) or type(error).__name__).split(" [")[0].split())
-    return text if len(text) <= MOST_REASON else f"{text[:MOST_REASON]}..."
+    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."

@@ -21,12 +21,12 @@ COLUMNS, INNER = 64, 64
 """Number of channels of a program, and of inner units that it processes at a time."""
 PARTS = 32
 """Number of programs that split the channels when summing the weights' gradients."""
-MOST_TOKENS = 128
+MAX_TOKENS = 128
 
 
 def takes(tokens: int) -> bool:
     """Whether the kernels support this number of tokens."""
-    return tokens <= MOST_TOKENS
+    return tokens <= MAX_TOKENS
 
 
 @jax.custom_vjp

@@ -4,8 +4,8 @@
 const pencil = ({ element, firstDigit, token, tokensAt, look, given, percent, many }) => {
   const BLANK = firstDigit - 1;
   const FAINTEST = 0.35; // of what is alive
-  const MOST_FADING = 1500; // marks; with more, fading would stutter on a phone
-  const MOST_DOTS = 60;
+  const MAX_FADING = 1500; // marks; with more, fading would stutter on a phone
+  const MAX_DOTS = 60;
 
   const has = (t) => t.candidates !== null;
   const undecided = (t, s, cell) => has(t) && token(t, tokensAt(t, s), cell) === BLANK;
@@ -66,7 +66,7 @@ const pencil = ({ element, firstDigit, token, tokensAt, look, given, percent, ma
       });
       drawn.pencil.set(cell, texts);
     });
-    if (drawn.pencil.size * count > MOST_FADING) group.setAttribute("class", "still");
+    if (drawn.pencil.size * count > MAX_FADING) group.setAttribute("class", "still");
   }
 
   const opacity = (share, s, shade) => {
@@ -141,7 +141,7 @@ const pencil = ({ element, firstDigit, token, tokensAt, look, given, percent, ma
   const solvedShare = (t, s) => 1 - open(t, s) / (t.rows * t.columns);
   // a board with blanks is unfinished, not wrong
   const right = (t, s) => (open(t, s) ? null : t.right[s - 1]);
-  const dots = (t, s) => t.path.length <= MOST_DOTS || s === t.path.length;
+  const dots = (t, s) => t.path.length <= MAX_DOTS || s === t.path.length;
 
   function describe(t, s) {
     const words = [`round ${s} of ${t.path.length}`];

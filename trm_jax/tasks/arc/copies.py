@@ -10,7 +10,7 @@ from trm_jax.core.symmetries import dihedral
 from trm_jax.tasks.arc.records import (
     COLOURS,
     IDENTITY,
-    MOST_SIDE,
+    MAX_SIDE,
     Pair,
     Puzzle,
     Transforms,
@@ -67,8 +67,8 @@ def _colour_weights(pairs: Sequence[Pair]) -> Words:
     Returns:
         uint64 [8, pairs, 10].
     """
-    cells = MOST_SIDE * MOST_SIDE
-    cell_words = random_words(0, np.arange(2), cells).reshape(2, MOST_SIDE, MOST_SIDE)
+    cells = MAX_SIDE * MAX_SIDE
+    cell_words = random_words(0, np.arange(2), cells).reshape(2, MAX_SIDE, MAX_SIDE)
     weights = np.zeros((8, len(pairs), COLOURS), np.uint64)
     for place, pair in enumerate(pairs):
         for words, grid in zip(cell_words, pair, strict=True):

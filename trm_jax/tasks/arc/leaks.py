@@ -7,7 +7,7 @@ from typing import Any
 from trm_jax.core.errors import UserError
 from trm_jax.tasks.arc.records import Grid, Pair
 
-MOST_LEAKED = 0.1
+MAX_LEAKED = 0.1
 """Max fraction of test tasks whose answers may be among the training pairs."""
 TRAINED, TESTED = "trained_inputs", "test_inputs"
 """Keys of a manifest's `source`, which is not part of the fingerprint: hashes of the inputs of all
@@ -91,7 +91,7 @@ def refuse_overlap(trained: Iterable[str], test: str) -> None:
 
 
 def _too_many(leaked: int, tested: int) -> bool:
-    return leaked > max(1, MOST_LEAKED * tested)
+    return leaked > max(1, MAX_LEAKED * tested)
 
 
 def _content(pair: Pair) -> tuple[Any, ...]:

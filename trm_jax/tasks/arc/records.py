@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 
-MOST_SIDE = 30
+MAX_SIDE = 30
 COLOURS = 10
 _SEPARATOR = "|||"
 
@@ -58,10 +58,10 @@ def read_grid(value: Any, where: str) -> Grid:
             f"{where}: the grid is ragged, with rows of {widths[0]} to {widths[-1]} cells; "
             "give all rows the same length."
         )
-    if not 1 <= widths[0] <= MOST_SIDE or len(rows) > MOST_SIDE:
+    if not 1 <= widths[0] <= MAX_SIDE or len(rows) > MAX_SIDE:
         raise UserError(
             f"{where}: the grid is {len(rows)}x{widths[0]}; "
-            f"it must be 1x1 to {MOST_SIDE}x{MOST_SIDE} cells."
+            f"it must be 1x1 to {MAX_SIDE}x{MAX_SIDE} cells."
         )
     for row in rows:
         for cell in row:

@@ -19,7 +19,7 @@ from trm_jax.tasks.arc.canvas import VOCAB, crop, sizes, to_canvas
 from trm_jax.tasks.arc.folders import CONCEPT, has_place
 from trm_jax.tasks.arc.judge import ArcJudge
 from trm_jax.tasks.arc.read import EMBEDDED, read_path, read_tasks
-from trm_jax.tasks.arc.records import COLOURS, MOST_SIDE, Puzzle, row_name
+from trm_jax.tasks.arc.records import COLOURS, MAX_SIDE, Puzzle, row_name
 from trm_jax.tasks.arc.row_names import read_row_names
 from trm_jax.tasks.arc.view import ArcView
 from trm_jax.tasks.arc.vote import VOTING
@@ -92,7 +92,7 @@ class ArcSettings(Settings):
         "Number of rows and columns of the canvas, 30 as published; tasks with larger grids are "
         "left out.",
         low=1,
-        high=MOST_SIDE,
+        high=MAX_SIDE,
     )
 
 
@@ -210,7 +210,7 @@ class ArcTask(Task):
 
     def dataset_of_file(self, path: Path, copies: int, shape: Shape | None = None) -> list[Dataset]:
         """See `Task`: each ARC task as a dataset of its own."""
-        side = MOST_SIDE if shape is None else shape["side"]
+        side = MAX_SIDE if shape is None else shape["side"]
         tasks = read_path(path)
         return [build.build_tasks([task], side, copies, 0, str(path)) for task in tasks]
 

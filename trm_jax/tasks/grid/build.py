@@ -16,7 +16,7 @@ from trm_jax.tasks.grid.pairs import Names, Pair, read_pairs, source_files
 from trm_jax.tasks.grid.vocabulary import Form, listed
 
 BUILDER_VERSION = 1
-MOST_HELDOUT = 1000
+MAX_HELDOUT = 1000
 """Max number of puzzles that a share sets aside, for each of held-out and test."""
 
 
@@ -140,5 +140,5 @@ def _shares(counts: Mapping[str, int], settings: Any, available: int) -> dict[st
     found = dict(counts)
     for name, share in shares.items():
         if not found[name] and share:
-            found[name] = min(max(round(share * available), 1), MOST_HELDOUT)
+            found[name] = min(max(round(share * available), 1), MAX_HELDOUT)
     return found

@@ -17,7 +17,7 @@ from trm_jax.tasks.grid.vocabulary import BLANK, NOTHING, Form, check_symbols, i
 
 Tokens = NDArray[np.uint8]
 
-MOST_CELLS = 1_000_000
+MAX_CELLS = 1_000_000
 """Of a grid, or of the canvas for grids of different sizes."""
 
 
@@ -76,9 +76,9 @@ def encode(pairs: Sequence[Pair], wanted: Wanted, source: str) -> Encoded:
     """
     read = _read(pairs, style_of((pair.question for pair in pairs), wanted.split))
     rows, columns = _size(read, wanted)
-    if rows * columns > MOST_CELLS:
+    if rows * columns > MAX_CELLS:
         raise UserError(
-            f"{source} has grids of {rows:,}x{columns:,} cells, and at most {MOST_CELLS:,} cells "
+            f"{source} has grids of {rows:,}x{columns:,} cells, and at most {MAX_CELLS:,} cells "
             "are possible; give smaller ones."
         )
     symbols = _symbols(read, wanted, source)

@@ -6,7 +6,7 @@ from trm_jax.tasks.board import Board, Token
 from trm_jax.tasks.grid.vocabulary import Form
 
 LOOKS = ("auto", "letters", "colours")
-MOST_LETTERS = 40
+MAX_LETTERS = 40
 """Max number of symbols that are drawn without colours, unless looks is 'letters'."""
 _GOLDEN = 0.618034
 _MARKS = "?~^!"
@@ -19,7 +19,7 @@ def board_of(form: Form, looks: str) -> Board:
       form: form of the grids.
       looks: one of LOOKS.
     """
-    coloured = looks == "colours" or (looks == "auto" and len(form.alphabet) > MOST_LETTERS)
+    coloured = looks == "colours" or (looks == "auto" and len(form.alphabet) > MAX_LETTERS)
     nothing = next((mark for mark in _MARKS if mark not in form.tokens), "?")
     fills = [_fills(number) if coloured else ("", "") for number in range(len(form.alphabet))]
     around = ("#ececee", "#262932") if coloured else ("", "")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.textfiles import check_file, parse_json, read_text
-from trm_jax.data.columns import ANSWER_NAMES, MOST_COLUMNS, QUESTION_NAMES, named_place
+from trm_jax.data.columns import ANSWER_NAMES, MAX_COLUMNS, QUESTION_NAMES, named_place
 from trm_jax.data.csv_rows import numbered_rows
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".npz")
@@ -88,8 +88,8 @@ def _of_table(path: Path, names: Names) -> Iterator[Pair]:
     line, first = next(rows, (0, []))
     if not first:
         raise UserError(f"{path} is empty; give a file with columns question and answer.")
-    if len(first) > MOST_COLUMNS:
-        raise UserError(f"{path}, line {line}: there are more than {MOST_COLUMNS:,} columns.")
+    if len(first) > MAX_COLUMNS:
+        raise UserError(f"{path}, line {line}: there are more than {MAX_COLUMNS:,} columns.")
     question, answer = 0, 1
     if _is_pair(first) and not any(names):
         yield Pair(f"{path}, line {line}", *first)

@@ -20,7 +20,7 @@ from trm_jax.tasks.grid.looks import LOOKS, board_of
 from trm_jax.tasks.grid.vocabulary import FORM_KEYS, Form
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
-MOST_SIDE = 10_000
+MAX_SIDE = 10_000
 
 Symbols = NDArray[np.str_]
 """The symbols of a grid, texts [rows, columns]."""
@@ -31,9 +31,9 @@ class FormSettings(Settings):
     """Form and look of the grids of a dataset; what is not set is inferred from the file."""
 
     rows: int = setting(
-        0, "Number of rows of a grid (1 for sequences); 0 to infer it.", low=0, high=MOST_SIDE
+        0, "Number of rows of a grid (1 for sequences); 0 to infer it.", low=0, high=MAX_SIDE
     )
-    columns: int = setting(0, "Number of columns of a grid; 0 to infer it.", low=0, high=MOST_SIDE)
+    columns: int = setting(0, "Number of columns of a grid; 0 to infer it.", low=0, high=MAX_SIDE)
     turns: bool = setting(
         False, "Whether rotated and mirrored puzzles, with their answers, are valid puzzles too."
     )

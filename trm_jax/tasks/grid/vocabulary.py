@@ -13,9 +13,9 @@ from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.tasks.grid.cells import ROW_ENDS, SEPARATORS
 
 NOTHING, BLANK = 0, 1
-MOST_SYMBOLS = 256 - FIRST_DIGIT - 1
+MAX_SYMBOLS = 256 - FIRST_DIGIT - 1
 """Tokens are bytes. Two are not symbols, and one more is for cells outside of a grid."""
-MOST_CHARACTERS = 32
+MAX_CHARACTERS = 32
 """Maximum length of a symbol, which is drawn and written in every cell."""
 FORM_KEYS = ("rows", "columns", "alphabet", "blank", "open", "canvas")
 """Keys of a manifest that define a form."""
@@ -145,20 +145,20 @@ def check_symbols(symbols: Iterable[str], where: str) -> None:
     """
     found = list(symbols)
     for symbol in found:
-        if len(symbol) > MOST_CHARACTERS:
+        if len(symbol) > MAX_CHARACTERS:
             raise UserError(
-                f"{where} has the symbol {symbol[:MOST_CHARACTERS]}..., of {len(symbol):,} "
-                f"characters, and a symbol has at most {MOST_CHARACTERS}; if each character is a "
+                f"{where} has the symbol {symbol[:MAX_CHARACTERS]}..., of {len(symbol):,} "
+                f"characters, and a symbol has at most {MAX_CHARACTERS}; if each character is a "
                 "cell, say so with split 'characters', or give texts instead of lists of cells."
             )
         if not symbol.isprintable():
             raise UserError(
                 f"{where} has the symbol {symbol!a}, which cannot be printed; use other characters."
             )
-    if len(found) > MOST_SYMBOLS:
+    if len(found) > MAX_SYMBOLS:
         raise UserError(
             f"{where} has {len(found):,} different symbols ({', '.join(found[:3])}, ...), and at "
-            f"most {MOST_SYMBOLS} are possible; if its cells are separated by spaces or are single "
+            f"most {MAX_SYMBOLS} are possible; if its cells are separated by spaces or are single "
             "characters, say so with split 'words' or 'characters'."
         )
     if any(len(symbol) > 1 for symbol in found):

@@ -16,7 +16,7 @@ SYMBOLS = "# SGo"
 """Characters of wall, free cell, start, goal and path, which have tokens 1 to 5."""
 DOT = "."
 """Another character for a free cell, since some editors trim spaces at line ends."""
-LEAST_SIDE, MOST_SIDE = 5, 512
+MIN_SIDE, MAX_SIDE = 5, 512
 _NAMES = ("a pad", "a wall", "free", "the start", "the goal", "path")
 
 Grid = NDArray[np.uint8]
@@ -36,10 +36,8 @@ class Maze:
 
     def __post_init__(self) -> None:
         """Checks the side."""
-        if self.side < LEAST_SIDE:
-            raise UserError(
-                f"side is {self.side}; it must be {LEAST_SIDE} or more, for example 30."
-            )
+        if self.side < MIN_SIDE:
+            raise UserError(f"side is {self.side}; it must be {MIN_SIDE} or more, for example 30.")
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "Maze":

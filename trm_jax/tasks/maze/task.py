@@ -17,7 +17,7 @@ from trm_jax.tasks.given import Given
 from trm_jax.tasks.maze import build, score
 from trm_jax.tasks.maze.generate import generate
 from trm_jax.tasks.maze.judge import MazeJudge
-from trm_jax.tasks.maze.maze import DOT, LEAST_SIDE, MOST_SIDE, Maze
+from trm_jax.tasks.maze.maze import DOT, MAX_SIDE, MIN_SIDE, Maze
 from trm_jax.tasks.maze.paths import FREE
 from trm_jax.tasks.maze.recipe import MazeRecipe
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
@@ -36,7 +36,7 @@ TOKENS = (
 class MazeSettings(MazeRecipe):
     """Settings of square mazes and of their generator."""
 
-    side: int = setting(30, "Number of rows and columns of a maze.", low=LEAST_SIDE, high=MOST_SIDE)
+    side: int = setting(30, "Number of rows and columns of a maze.", low=MIN_SIDE, high=MAX_SIDE)
 
 
 class MazeTask(Task):
@@ -45,7 +45,7 @@ class MazeTask(Task):
     name = "maze"
     settings = MazeSettings
     shape_keys = ("side",)
-    fewest_cells = LEAST_SIDE**2
+    fewest_cells = MIN_SIDE**2
     published: ClassVar = {"attention": "experiments/maze.py:hard"}
     scores: ClassVar = {"valid_path": "paths", "shortest_path": "shortest"}
 
@@ -75,7 +75,7 @@ class MazeTask(Task):
 
     def settings_for_vocab(self, vocab: int) -> list[dict[str, Any]]:
         """See `Task`: mazes of any side have the same tokens."""
-        return [{}] if vocab == Maze(LEAST_SIDE).vocab else []
+        return [{}] if vocab == Maze(MIN_SIDE).vocab else []
 
     def augmentation(self, shape: Shape) -> tuple[Augment, int]:
         """See `Task`: one of the eight rotations and reflections, drawn uniformly."""
