@@ -13,6 +13,7 @@ from pysat.solvers import Solver
 from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import random_permutations, random_words
 from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.tasks.distinct import Pair, collect, first_of_each
 from trm_jax.tasks.futoshiki.futoshiki import Futoshiki, Tokens
 from trm_jax.tasks.futoshiki.symmetry import COUNT, all_symmetries
 
@@ -44,22 +45,13 @@ def generate(
     Raises:
       UserError: there are fewer different puzzles, or a number is negative.
     """
-    if count < 0 or extra_clues < 0:
-        raise UserError(
-            f"cannot generate {count} puzzles with extra_clues={extra_clues}; neither may be "
-            "negative."
-        )
+    if extra_clues < 0:
+        raise UserError(f"extra_clues is {extra_clues}; give 0 or more.")
     with Solver(name=_SOLVER, bootstrap_with=_rules(puzzle)) as solver:
         maker = _Maker(puzzle, solver)
-        pairs = list(itertools.islice(_distinct(maker, seed, extra_clues), count))
-    if len(pairs) < count:
-        raise UserError(
-            f"only {len(pairs)} different puzzles of side {puzzle.side} were found with "
-            f"extra_clues={extra_clues}, and {count} were requested; request fewer, or increase "
-            "extra_clues."
-        )
-    both = np.asarray(pairs, np.uint8).reshape(count, 2, puzzle.cells)
-    return both[:, 0].copy(), both[:, 1].copy()
+        pairs = first_of_each(_named(maker, seed, extra_clues), _FRUITLESS)
+        what = f"puzzles of side {puzzle.side} with extra_clues={extra_clues}"
+        return collect(pairs, count, puzzle.cells, what, "raise extra_clues")
 
 
 def first_unsolvable(puzzle: Futoshiki, questions: Tokens) -> int | None:
@@ -77,21 +69,13 @@ def first_unsolvable(puzzle: Futoshiki, questions: Tokens) -> int | None:
     return None
 
 
-def _distinct(maker: "_Maker", seed: int, extra_clues: int) -> Iterator[tuple[Tokens, Tokens]]:
-    """Yields puzzles that differ from all before, until _FRUITLESS attempts in a row fail."""
+def _named(maker: "_Maker", seed: int, extra_clues: int) -> Iterator[tuple[bytes, Pair]]:
+    """Yields puzzles, each with a name that those equivalent to it share."""
     images = all_symmetries(maker.puzzle)
-    seen: set[bytes] = set()
-    fruitless = 0
     for attempt in itertools.count():
         question, answer = maker.make(seed, attempt, extra_clues)
         copies = images.apply(np.repeat(question[None], COUNT, axis=0))
-        name = min(copy.tobytes() for copy in copies)
-        fruitless = fruitless + 1 if name in seen else 0
-        if fruitless > _FRUITLESS:
-            return
-        if not fruitless:
-            seen.add(name)
-            yield question, answer
+        yield min(copy.tobytes() for copy in copies), (question, answer)
 
 
 class _Maker:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import Words, random_words
 from trm_jax.core.symmetries import dihedral_cells
+from trm_jax.tasks.distinct import collect
 from trm_jax.tasks.maze.carve import carve, words_needed
 from trm_jax.tasks.maze.maze import Maze
 from trm_jax.tasks.maze.paths import (
@@ -88,17 +88,12 @@ def generate(
     recipe = MazeRecipe(kind, wall_share, shortest, longest, tie_break, endpoints).settled(
         maze.side
     )
-    if count < 0:
-        raise UserError(f"cannot generate {count} mazes; give 0 or more.")
-    pairs = list(itertools.islice(_distinct(maze, seed, recipe), count))
-    if len(pairs) < count:
-        raise UserError(
-            f"only {len(pairs)} different {kind} {maze.side}x{maze.side} mazes with shortest "
-            f"{recipe.shortest} and longest {recipe.longest or 'unlimited'} were found, fewer than "
-            f"the {count} requested; request fewer, or change shortest, longest or wall_share."
-        )
-    both = np.asarray(pairs, np.uint8).reshape(count, 2, maze.cells)
-    return both[:, 0].copy(), both[:, 1].copy()
+    what = (
+        f"{kind} {maze.side}x{maze.side} mazes with shortest {recipe.shortest} and longest "
+        f"{recipe.longest or 'unlimited'}"
+    )
+    pairs = _distinct(maze, seed, recipe)
+    return collect(pairs, count, maze.cells, what, "change shortest, longest or wall_share")
 
 
 def _distinct(maze: Maze, seed: int, recipe: MazeRecipe) -> Iterator[tuple[Grid, Grid]]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import random_permutations, random_words
 from trm_jax.core.symmetries import FIRST_DIGIT, dihedral_cells
+from trm_jax.tasks.distinct import collect
 from trm_jax.tasks.numberlink.links import Links
 from trm_jax.tasks.numberlink.numberlink import BLANK, Numberlink, Tokens
 
@@ -40,18 +40,10 @@ def generate(puzzle: Numberlink, seed: int, count: int) -> tuple[Tokens, Tokens]
     Raises:
       UserError: there are fewer different puzzles, or the count is negative.
     """
-    if count < 0:
-        raise UserError(f"cannot generate {count} puzzles; give 0 or more.")
     with Links(puzzle) as links:
-        pairs = list(itertools.islice(_distinct(puzzle, links, seed), count))
-    if len(pairs) < count:
-        raise UserError(
-            f"only {len(pairs)} different puzzles of side {puzzle.side} with up to "
-            f"{puzzle.letters} letters were found, and {count} were requested; request fewer, or "
-            "for another side or more letters."
-        )
-    both = np.asarray(pairs, np.uint8).reshape(count, 2, puzzle.cells)
-    return both[:, 0].copy(), both[:, 1].copy()
+        what = f"puzzles of side {puzzle.side} with up to {puzzle.letters} letters"
+        remedy = "choose another side or more letters"
+        return collect(_distinct(puzzle, links, seed), count, puzzle.cells, what, remedy)
 
 
 def first_unsolvable(puzzle: Numberlink, questions: Tokens) -> int | None:

@@ -16,6 +16,7 @@ from pysat.solvers import Solver
 from trm_jax.core.errors import UserError
 from trm_jax.core.randomness import random_permutations, random_words
 from trm_jax.core.symmetries import FIRST_DIGIT
+from trm_jax.tasks.distinct import Pair, collect, first_of_each
 from trm_jax.tasks.sudoku.alphabet import BLANK
 from trm_jax.tasks.sudoku.sudoku import Grid, Sudoku
 from trm_jax.tasks.sudoku.symmetry import cell_maps
@@ -49,22 +50,13 @@ def generate(sudoku: Sudoku, seed: int, count: int, extra_givens: int = 0) -> tu
     Raises:
         UserError: there are not enough different puzzles, or a number is negative.
     """
-    if count < 0 or extra_givens < 0:
-        raise UserError(
-            f"cannot generate {count} puzzles with extra_givens={extra_givens}; "
-            "neither may be negative."
-        )
+    if extra_givens < 0:
+        raise UserError(f"extra_givens is {extra_givens}; give 0 or more.")
     with Solver(name=_SOLVER, bootstrap_with=_rules(sudoku)) as solver:
         maker = _Maker(sudoku, solver)
-        pairs = list(itertools.islice(_distinct(maker, seed, extra_givens), count))
-    if len(pairs) < count:
-        raise UserError(
-            f"only {len(pairs)} different {sudoku.side}x{sudoku.side} puzzles were found with "
-            f"extra_givens={extra_givens}, fewer than the {count} requested; request fewer "
-            "or raise extra_givens."
-        )
-    both = np.asarray(pairs, np.uint8).reshape(count, 2, sudoku.cells)
-    return both[:, 0].copy(), both[:, 1].copy()
+        pairs = first_of_each(_named(maker, seed, extra_givens), _FRUITLESS)
+        what = f"{sudoku.side}x{sudoku.side} puzzles with extra_givens={extra_givens}"
+        return collect(pairs, count, sudoku.cells, what, "raise extra_givens")
 
 
 def first_unsolvable(sudoku: Sudoku, questions: Grid) -> int | None:
@@ -106,23 +98,16 @@ def canonical(question: Grid, maps: NDArray[np.int64]) -> bytes:
     return min(row.tobytes() for row in np.take_along_axis(table, images.astype(np.int64), 1))
 
 
-def _distinct(maker: "_Maker", seed: int, extra_givens: int) -> Iterator[tuple[Grid, Grid]]:
-    """Yields puzzles that differ from all before, until new ones become rare."""
+def _named(maker: "_Maker", seed: int, extra_givens: int) -> Iterator[tuple[bytes, Pair]]:
+    """Yields puzzles, each with a name that those equivalent to it share."""
     sudoku = maker.sudoku
     maps = None
     if sudoku.cells <= _ENUMERABLE_CELLS:
         maps = cell_maps(sudoku.box_rows, sudoku.box_columns)
-    seen: set[bytes] = set()
-    fruitless = 0
     for attempt in itertools.count():
         question, answer = maker.puzzle(seed, attempt, extra_givens)
-        key = question.tobytes() if maps is None else canonical(question, maps)
-        fruitless = fruitless + 1 if key in seen else 0
-        if fruitless > _FRUITLESS:
-            return
-        if not fruitless:
-            seen.add(key)
-            yield question, answer
+        name = question.tobytes() if maps is None else canonical(question, maps)
+        yield name, (question, answer)
 
 
 class _Maker:
