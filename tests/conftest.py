@@ -1,8 +1,9 @@
 """Stricter than users: eight fake devices, no silent dtype or rank promotion.
 
-Compiled with most of XLA's optimisations off, which is quicker; see `compiled_as_for_users`. What
-is compiled once in a test run is kept in a folder for as long as the run lasts, for all of its
-processes: many tests run the same small programs.
+Compiled with most of XLA's optimisations off, which is quicker; see `compiled_as_for_users`. Loops
+are compiled by an older part of XLA too, in a quarter of the time; set XLA_FLAGS, if only to
+nothing, to test with the default one. What is compiled once in a test run is kept in a folder for
+as long as the run lasts, for all of its processes: many tests run the same small programs.
 
 The environment is set before JAX starts. PJRT_NPROC: with the default thread pool, many fake
 devices on few cores lock up silently once steps are dispatched without waiting.
@@ -11,10 +12,14 @@ devices on few cores lock up silently once steps are dispatched without waiting.
 import os
 import shutil
 import tempfile
+from importlib.metadata import version
 
 os.environ.setdefault("PJRT_NPROC", "32")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+if version("jaxlib").startswith("0.10."):  # another version may not know these and abort
+    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ.setdefault("XLA_FLAGS", quick)
 
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 _OWN = "" if CACHE in os.environ else tempfile.mkdtemp(prefix="trm-tests-")

@@ -158,6 +158,7 @@ def test_text_shows_every_number(everything):
     assert all(f"\n{part}:" in shown for part in record.PARTS[1:])
 
 
+@pytest.mark.slow
 def test_a_peer_takes_turns(capsys, peer_script, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     flags = [f"--peer={peer_script}", "--peer-flags=--compile", "--what=rollout", "--json"]

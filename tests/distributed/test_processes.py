@@ -97,7 +97,13 @@ def test_so_are_four(root, alone):
 SEARCH = ["--steps=3", "--rollouts=3", "--noise=0.5", "--halt", "--halt-threshold=0.01"]
 
 
-@pytest.mark.parametrize("how", [[], [*SEARCH, "--select=first"]], ids=["depth", "race"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param([], id="depth"),
+        pytest.param([*SEARCH, "--select=first"], id="race", marks=pytest.mark.slow),
+    ],
+)
 def test_votes_are_the_same_in_two_processes_and_in_one(root, two, how):
     evaluation = ["eval", "--workdir", two, "--split", "test", "--json", *how]
     first, second = together(root / "logs", 2, 2, *evaluation)
@@ -123,6 +129,7 @@ def test_what_four_devices_saved_is_restored_on_others(two, devices):
     assert int(state.step) == 12 and state.carry.halted.shape == (8,)
 
 
+@pytest.mark.slow
 def test_one_is_asked_to_stop_and_all_do_and_go_on(root, two):
     """To the same weights, bit for bit, as without the stop."""
     workdir = root / "stopped"

@@ -222,8 +222,16 @@ MUTATIONS = [
 ]
 
 
+SLOW = (parity.gradients, parity.optimizer, parity.averages, parity.sign_sgd)
+"""Components that compile a gradient."""
+
+
 @pytest.mark.parametrize(
-    ("mutation", "name", "component"), MUTATIONS, ids=[m[0].__name__ for m in MUTATIONS]
+    ("mutation", "name", "component"),
+    [
+        pytest.param(*m, id=m[0].__name__, marks=pytest.mark.slow if m[2] in SLOW else ())
+        for m in MUTATIONS
+    ],
 )
 def test_a_mistake_is_seen(mutation, name, component, monkeypatch):
     with parity.precision("float64"):

@@ -1,20 +1,32 @@
-"""Every model, component by component, against the published code's numbers: see `parity`."""
+"""Every model, component by component, against the published code's numbers: see `parity`.
+
+The models of the main tables always; the others, of its ablations, are marked slow. Files given
+with --goldens are all tested.
+"""
 
 import functools
+
+import pytest
 
 from tests.golden import reference
 from tests.golden.parity import BOUNDS, Parity, components, precision
 
+QUICK = ("trm_att", "trm_mlp", "hrm")
+
 
 def pytest_generate_tests(metafunc):
+    given = metafunc.config.getoption("--goldens")
     cases = [
-        (path, dtype, component)
-        for path in reference.files(metafunc.config.getoption("--goldens"))
+        pytest.param(
+            *(path, dtype, component),
+            id=f"{path.stem}-{dtype}-{component.__name__}",
+            marks=() if given or path.stem in QUICK else pytest.mark.slow,
+        )
+        for path in reference.files(given)
         for dtype in BOUNDS
         for component in components(reference.load(path), dtype)
     ]
-    names = [f"{path.stem}-{dtype}-{component.__name__}" for path, dtype, component in cases]
-    metafunc.parametrize(("path", "dtype", "component"), cases, ids=names)
+    metafunc.parametrize(("path", "dtype", "component"), cases)
 
 
 @functools.lru_cache(maxsize=1)

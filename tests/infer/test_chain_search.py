@@ -105,6 +105,7 @@ def test_seconds_end_the_search(model, deduction, params):
     assert not found.solved[0] and found.passes[0] == 0
 
 
+@pytest.mark.slow
 def test_eight_devices_search_as_one_does(model, deduction, params):
     asked = tokens(*EASY, *EASY)
     one = search(model, deduction, batch_size=16)(params, asked)
@@ -113,6 +114,7 @@ def test_eight_devices_search_as_one_does(model, deduction, params):
         np.testing.assert_array_equal(getattr(one, name), getattr(eight, name), err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_seed_decides(model, deduction, params):
     asked = tokens(*[question(ANSWER, 0, 1, 4)] * 3)
     found = [
@@ -217,6 +219,7 @@ def test_flags_of_other_searches_are_refused(workdir, capsys, flags, words):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_solving_answers_or_abstains(workdir, capsys, tmp_path):
     page = tmp_path / "trace.html"
     arguments = ["solve", "--workdir", str(workdir), "--trace", str(page)]
@@ -246,6 +249,7 @@ def test_flags_of_the_other_way_to_solve_are_refused(workdir, capsys, flags, wor
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_says_where_the_chains_shown_end_otherwise(workdir, capsys):
     few = ["solve", "--workdir", str(workdir), "--passes", "8", "--seed", "2", "--show"]
     asked = question(ANSWER, 0, 1, 4, 5)

@@ -148,6 +148,7 @@ def test_chains_are_those_of_each_puzzle_alone(chains, params, asked):  # noqa: 
     assert not found["confident"][4] and found["passes"][4] >= 60
 
 
+@pytest.mark.slow
 def test_a_puzzle_alone_gets_several_chains_and_many_one_each(model, deduction, params):  # noqa: F811
     program = ContinuousChains(search(model, deduction, batch_size=8, chains=16), params, 2)
     alone = ask_all(program, tokens(question(ANSWER, 0, 1, 4)))[0]

@@ -172,6 +172,7 @@ def test_oracles_know_a_right_answer_when_one_is_there(monkeypatch):
     assert result["by_selection"]["halt"] < 1
 
 
+@pytest.mark.slow
 def test_a_curve_ends_where_the_search_is():
     """At its last depth and width; and halting, as simulated there, is what a queue does."""
     depth = Search(Halt(DEPTH, threshold=1.0), rollouts=3, copies=2, perturbation=NOISE)

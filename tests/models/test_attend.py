@@ -62,6 +62,7 @@ def test_cudnn_gets_an_even_number_of_tokens(cudnn_by_xla, tokens):
     assert set(cudnn_by_xla) == {tokens + tokens % 2}
 
 
+@pytest.mark.slow
 def test_a_model_fills_up_tokens_once(cudnn_by_xla, monkeypatch):
     """And nobody sees the token that was added, whatever comes of it in the blocks."""
     monkeypatch.setattr(attend, "_has_cudnn", lambda config: True)

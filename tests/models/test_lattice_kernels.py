@@ -72,6 +72,7 @@ def test_widths():
     assert norm_mlp.takes(128) and not norm_mlp.takes(96) and not norm_mlp.takes(512)
 
 
+@pytest.mark.slow
 def test_losses_and_what_is_said(monkeypatch):
     """The kernels of all blocks together, with dropout, where they are taken at all."""
     network = sys.modules["trm_jax.models.lattice.network"]

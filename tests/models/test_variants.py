@@ -145,8 +145,12 @@ def puzzles():
 
 @pytest.mark.parametrize(
     ("kind", "changes"),
-    [*((kind, {}) for kind in VARIANTS), ("trm", {"mixer": "digits", "prefix_tokens": 0})],
-    ids=[*VARIANTS, "digits"],
+    [
+        ("trm", {}),
+        ("hrm", {}),
+        *(pytest.param(k, {}, marks=pytest.mark.slow) for k in VARIANTS if k not in ("trm", "hrm")),
+        pytest.param("trm", {"mixer": "digits", "prefix_tokens": 0}, marks=pytest.mark.slow),
+    ],
 )
 def test_every_model_learns(kind, changes):
     """Twenty updates on 4x4 Sudoku: the loss of the last five is below that of the first five."""

@@ -75,6 +75,7 @@ def test_memory_holds_one_share_of_the_table_and_no_copy_of_it(step):
     assert other["temporary"] - found["temporary"] < share / 100
 
 
+@pytest.mark.slow
 def test_parts_need_less_memory(step):
     run, whole = step
     halved = compile_step(prepare(dataclasses.replace(run.experiment, accumulate=4), run.dataset))

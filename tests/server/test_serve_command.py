@@ -51,7 +51,9 @@ def wait_until_busy(url):
         busy = next(float(line.split()[1]) for line in lines if line.startswith("trm_rows_busy"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGINT]
+)
 def test_it_finishes_what_it_accepted(process, number):
     line = process.stdout.readline()
     url = line.split()[-1]

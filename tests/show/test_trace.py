@@ -290,6 +290,7 @@ def test_an_animation_needs_matplotlib_and_a_page_does_not(
         animation(some_traces.sudoku_trace())
 
 
+@pytest.mark.slow
 def test_solve_watches_named_puzzles(tmp_path, capsys):
     source(tmp_path, most=4)
     data = {

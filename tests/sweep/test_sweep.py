@@ -385,6 +385,7 @@ def test_sweep_trains_scores_reports_what_failed_and_passes_over_what_is_done(
     assert "config.model.T = 1, not 2" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_goes_on(capsys, config, tmp_path):
     flags = [config, sweep_file(tmp_path, ["run/seed0", {}]), f"--out={tmp_path / 'out'}"]
     flags += ["--config.data.heldout_examples=0"]

@@ -130,6 +130,7 @@ def as_if_trained(trained, **settings):
     return dataclasses.replace(trained, experiment=experiment, model=model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", [False, True])
 def test_slots_taken_in_parts_are_fitted_as_all_at_once(on_one, network):
     """Two tasks have six demonstrations, which are two parts of three."""
@@ -144,6 +145,7 @@ def test_slots_taken_in_parts_are_fitted_as_all_at_once(on_one, network):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_demonstrations_are_taken_in_as_many_parts_as_in_training(on_one, monkeypatch):
     """Parts that do not divide them: there are more slots then, not fewer parts."""
     seen, inner = [], step.over_devices
@@ -164,6 +166,7 @@ def test_the_demonstrations_are_taken_in_as_many_parts_as_in_training(on_one, mo
     assert set(seen) == {(4, 8)}
 
 
+@pytest.mark.slow
 def test_a_model_of_chains_is_fitted_with_its_chains(on_one, monkeypatch):
     seen, inner = [], gradient_module.compete
 

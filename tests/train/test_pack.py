@@ -157,6 +157,7 @@ def test_the_new_run_resumes_by_itself_bit_for_bit(packed, tmp_path):
     runs.assert_same(*states)
 
 
+@pytest.mark.slow
 def test_on_other_devices_it_goes_on_to_rounding_from_the_next_batch(whole, packed, tmp_path):
     after = []
     for name, changes in {"one": {}, "two": {"mesh": {"data": 2}, "accumulate": 2}}.items():

@@ -147,6 +147,7 @@ def updated(dataset, devices, updates=3, **changes):
     return arrays, {k: float(v) for k, v in metrics.items()}
 
 
+@pytest.mark.slow
 def test_eight_devices_train_as_one_does(dataset):
     one, metrics = updated(dataset, 1)
     eight, others = updated(dataset, 8)
@@ -154,6 +155,7 @@ def test_eight_devices_train_as_one_does(dataset):
     assert metrics == pytest.approx(others, rel=1e-3, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_slots_in_parts_train_as_all_at_once(dataset):
     one, _ = updated(dataset, 1, updates=2)
     parts, _ = updated(dataset, 1, updates=2, accumulate=4)
@@ -194,6 +196,7 @@ def test_a_task_without_candidates_is_refused(tmp_path):
     assert not (tmp_path / "run" / "config.json").exists()
 
 
+@pytest.mark.slow
 def test_killed_runs_end_as_the_others(tmp_path):
     config = experiment(name="lattice", curriculum=((0.0, 1, 1), (0.5, 1, 2)))
     assert train(config, str(tmp_path / "whole")) == EXIT_DONE

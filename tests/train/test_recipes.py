@@ -79,12 +79,16 @@ def test_each_recipe_learns_something_else(name):
     assert any("network" in k for k in moved)
 
 
-@pytest.mark.parametrize("name", ["muon", "loss", "curriculum", "chains"])
+@pytest.mark.parametrize(
+    "name",
+    ["muon", *(pytest.param(n, marks=pytest.mark.slow) for n in ("loss", "curriculum", "chains"))],
+)
 def test_one_device_and_eight_agree_to_rounding(name):
     """The chains have random starts and noise, too."""
     runs.assert_near(on_one_device(name), after(runs.experiment(**RECIPES[name]), 6, devices=8)[0])
 
 
+@pytest.mark.slow
 def test_slots_taken_in_parts_are_all_of_them():
     parts = runs.experiment(**RECIPES["chains"], accumulate=4)
     runs.assert_near(on_one_device("chains"), after(parts, 6)[0])
@@ -98,7 +102,7 @@ def last_state(root, experiment):
         return runs.arrays(checkpoints.restore(experiment.steps, run.shapes, run.shardings))
 
 
-@pytest.mark.parametrize("name", ["muon", "curriculum"])
+@pytest.mark.parametrize("name", ["muon", pytest.param("curriculum", marks=pytest.mark.slow)])
 def test_stopped_in_the_middle_and_resumed_bit_for_bit(name, tmp_path, monkeypatch):
     """After 6 of 12 updates: the curriculum's second stage began after 5, its third after 8."""
     experiment = runs.experiment(**RECIPES[name], eval_every=0, checkpoint_every=12)

@@ -165,6 +165,7 @@ def test_sigterm_checkpoints_and_asks_for_a_restart(undisturbed, tmp_path):
     assert runs.metrics(tmp_path) == runs.metrics(workdir)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [2, 8])
 def test_a_run_goes_on_on_another_number_of_devices(undisturbed, tmp_path, devices):
     """The same data and random numbers; equal but for rounding."""

@@ -154,7 +154,14 @@ def split_tables(devices, table):
     return np.asarray(state.weights.table)
 
 
-@pytest.mark.parametrize(("devices", "table"), [(8, 0), (8, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("devices", "table"),
+    [
+        pytest.param(8, 0, marks=pytest.mark.slow),
+        (8, 2),
+        pytest.param(4, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_table_split_over_devices_learns_as_on_one(devices, table):
     one, other = split_tables(1, 0), split_tables(devices, table)
     np.testing.assert_allclose(one, other, atol=1e-6)
@@ -162,7 +169,7 @@ def test_a_table_split_over_devices_learns_as_on_one(devices, table):
     assert len(touched) > 2 and len({row * 8 // ROW_MULTIPLE for row in touched.tolist()}) > 2
 
 
-@pytest.mark.parametrize(("devices", "parts"), [(1, 4), (2, 2)])
+@pytest.mark.parametrize(("devices", "parts"), [pytest.param(1, 4, marks=pytest.mark.slow), (2, 2)])
 def test_slots_taken_in_parts_are_all_of_them(six, devices, parts):
     state, seen = six
     setup = setting(devices, parts=parts)

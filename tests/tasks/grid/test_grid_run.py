@@ -102,6 +102,7 @@ def test_the_export_answers_alone(workdir, tmp_path, capsys):
     assert lines == [each.text for each in solver.solve(["8 12 / 9 11", "10 9 11"])]
 
 
+@pytest.mark.slow
 def test_plan_and_questions_of_a_data_set(source, tmp_path, capsys):
     data = tmp_path / "data"
     command = [
