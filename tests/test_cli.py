@@ -363,7 +363,7 @@ def test_halting_at_once_takes_one_step_of_each(capsys, workdir):
     ("flags", "named"),
     [
         (["--halt", "--halt-threshold=1.5"], "halting threshold is 1.5"),
-        (["--halt", "--halt-least=9", "--steps=3"], "makes no sense"),
+        (["--halt", "--halt-min-steps=9", "--steps=3"], "makes no sense"),
         (["--halt-patience=2"], "--halt_patience has no effect without --halt"),
         (["--rollouts=4"], "4 rollouts without noise or restarts are all identical"),
         (["--rollouts=0"], "must be 1 or more"),

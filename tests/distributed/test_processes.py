@@ -153,7 +153,8 @@ def test_one_is_asked_to_stop_and_all_do_and_go_on(root, two):
 
 
 # a lost process that is not the coordinator is noticed by its silence, which takes half a minute
-@pytest.mark.parametrize("killed", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
 def test_when_one_is_killed_the_other_ends_and_says_why(root, killed):
     config = config_file(root, steps=100_000, checkpoint_every=50_000, eval_every=0)
     these = Processes(

@@ -1,6 +1,6 @@
 """Every model, component by component, against the published code's numbers: see `parity`.
 
-The models of the main tables always; the others, of its ablations, are marked slow. Files given
+TRM's two main models always; the others are marked slow. Files given
 with --goldens are all tested.
 """
 
@@ -11,7 +11,7 @@ import pytest
 from tests.golden import reference
 from tests.golden.parity import BOUNDS, Parity, components, precision
 
-QUICK = ("trm_att", "trm_mlp", "hrm")
+QUICK = ("trm_att", "trm_mlp")
 
 
 def pytest_generate_tests(metafunc):

@@ -91,18 +91,13 @@ def test_bfloat16_sums_are_float32():
     assert error(row_swiglu.row_swiglu) <= 1.05 * error(plain_rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
         {"mixer": "mlp", "width": 64, "heads": 2},
-        pytest.param(
-            {"mixer": "attention", "positions": "rotary", "width": 64, "heads": 2},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            {"mixer": "digits", "width": 128, "prefix_tokens": 0, "vocab": 4},
-            marks=pytest.mark.slow,
-        ),
+        {"mixer": "attention", "positions": "rotary", "width": 64, "heads": 2},
+        {"mixer": "digits", "width": 128, "prefix_tokens": 0, "vocab": 4},
     ],
     ids=lambda changes: changes["mixer"],
 )

@@ -85,6 +85,7 @@ def test_a_puzzle_is_typed_solved_and_watched(page):
     assert text(browser, "status").startswith("round ")
 
 
+@pytest.mark.slow
 def test_arrows_in_the_editor_do_not_move_the_steps(page):
     browser = page()
     type_puzzle(browser)

@@ -71,7 +71,11 @@ def test_the_request_of_a_cache_is_named_when_it_is_damaged_or_missing(tmp_path,
 
 @pytest.mark.parametrize(
     ("init_from", "words"),
-    [("/nope", "is not a work directory"), ("{}/made", "has no checkpoint yet")],
+    [
+        ("/nope", "which does not exist"),
+        ("{}", "is not a work directory"),
+        ("{}/made", "has no checkpoint yet"),
+    ],
 )
 def test_nothing_to_start_from_is_refused_before_data_are_built(tmp_path, capsys, init_from, words):
     made = tmp_path / "made"

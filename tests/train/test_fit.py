@@ -209,6 +209,7 @@ def loss_on_demonstrations(trained, data, weights):
     return float(run(jax.device_get(weights)))
 
 
+@pytest.mark.slow
 def test_fitted_rows_lower_the_loss_on_the_demonstrations(trained):
     data = dataset(trained, new_tasks("a", "b"), copies=0)
     losses = [

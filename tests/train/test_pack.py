@@ -246,7 +246,7 @@ def damage_version(file):
         (damage_manifest, r"is not a pack, or was damaged or edited"),
         (damage_version, r"is a pack of format 2 .* install the version 9\.1"),
         (lambda file: edit(file, kind="tea"), r"its kind is 'tea'"),
-        (lambda file: file.unlink(), r"does not exist; give a file of `trm pack`"),
+        (lambda file: file.unlink(), r"is not a work directory"),
     ],
 )
 def test_a_damaged_pack_is_one_sentence(copy, tmp_path, damage, named):

@@ -1,6 +1,7 @@
 """`trm train`."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
@@ -60,6 +61,11 @@ def _refuse_no_start(experiment: Experiment, root: str) -> None:
     if stored.names_released(experiment.init_from):
         stored.read_arrays(find(experiment.init_from))
         return
+    if "://" not in experiment.init_from and not Path(experiment.init_from).expanduser().exists():
+        raise UserError(
+            f"config.init_from is {experiment.init_from!r}, which does not exist; give a released "
+            "model (`trm models`), a work directory, or a file of `trm pack`."
+        )
     try:
         start = WorkDir(experiment.init_from)
         start.read()

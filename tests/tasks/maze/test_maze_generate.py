@@ -207,7 +207,7 @@ def test_no_two_mazes_are_images_of_one_another():
 @pytest.mark.parametrize(
     ("side", "recipe", "message"),
     [
-        (8, {"count": -1}, "-1 mazes"),
+        (8, {"count": -1}, "cannot generate -1"),
         (8, {"kind": "hard"}, "kind is 'hard'"),
         (8, {"endpoints": "near"}, "endpoints is 'near'"),
         (8, {"wall_share": 1.0}, "wall_share is 1.0"),
