@@ -291,7 +291,8 @@ def test_data_builds_inspects_and_refuses(capsys, tmp_path):
     assert "labels.npy" in fails(capsys, "data", out)
 
 
-@pytest.mark.parametrize("what", [pytest.param("train", marks=pytest.mark.slow), "rollout"])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["train", "rollout"])
 def test_bench_prints_the_peers_keys(capsys, what):
     flags = [DEMO, f"--what={what}", "--repeats=2", "--json", "--config.batch_size=8"]
     small = ["--config.model.width=16", "--config.model.layers=1", "--config.mesh.data=1"]

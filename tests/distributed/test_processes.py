@@ -97,13 +97,8 @@ def test_so_are_four(root, alone):
 SEARCH = ["--steps=3", "--rollouts=3", "--noise=0.5", "--halt", "--halt-threshold=0.01"]
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param([], id="depth"),
-        pytest.param([*SEARCH, "--select=first"], id="race", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [[], [*SEARCH, "--select=first"]], ids=["depth", "race"])
 def test_votes_are_the_same_in_two_processes_and_in_one(root, two, how):
     evaluation = ["eval", "--workdir", two, "--split", "test", "--json", *how]
     first, second = together(root / "logs", 2, 2, *evaluation)

@@ -85,9 +85,8 @@ def run(line):
         subprocess.run(line, shell=True, check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(
-    "page", [RUN[0], *(pytest.param(page, marks=pytest.mark.slow) for page in RUN[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN)
 def test_every_command_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     lines = [line for line in command_lines(page) if not is_long(line)]

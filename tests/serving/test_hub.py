@@ -281,6 +281,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_the_real_client_downloads_once(exported, tmp_path):
     pytest.importorskip("huggingface_hub")
     handler = type("Handler", (Server,), {"folder": exported})

@@ -163,6 +163,7 @@ def test_other_models_train_and_come_back(model, tmp_path):
     assert load(tmp_path).step == 4
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_losses_of_one(finished, tmp_path):
     assert loop.train(runs.experiment(mesh={"data": 8}), tmp_path) == EXIT_DONE
     for one, eight in zip(runs.metrics(finished[0]), runs.metrics(tmp_path), strict=True):
