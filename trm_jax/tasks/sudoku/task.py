@@ -140,13 +140,14 @@ class SudokuTask(Task):
         return np.maximum(digits, 0)
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """See `Task`: looks for contradictions, then solves the question with a SAT solver."""
+        """See `Task`: solves the questions with a SAT solver, and explains a contradiction."""
         sudoku = Sudoku.from_manifest(shape)
-        for number, question in enumerate(questions):
-            if reason := sudoku.check_question(question):
-                return number, f"contradicts itself: {reason}"
         place = first_unsolvable(sudoku, questions)
-        return None if place is None else (place, "has no solution; check its givens")
+        if place is None:
+            return None
+        reason = sudoku.check_question(questions[place])
+        known = f"contradicts itself: {reason}" if reason else "has no solution; check its givens"
+        return place, known
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str]:
         """See `Task`."""
