@@ -8,6 +8,7 @@ from tests import runs
 from trm_jax.cli import main
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
+from trm_jax.released import stored
 from trm_jax.released.stored import load_released, load_start
 from trm_jax.train.loop import train
 from trm_jax.train.trained import load
@@ -42,3 +43,12 @@ def test_damaged_weights_are_refused_before_data_are_built(folder, tmp_path, cap
     assert main(["train", *arguments, f"--workdir={tmp_path / 'run'}"]) == 2
     assert "its SHA-256 differs" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_bucket_is_not_reached_to_tell_that_it_is_no_name(monkeypatch):
+    def reached(path):
+        raise AssertionError(path)
+
+    monkeypatch.setattr(stored.Path, "exists", reached)
+    monkeypatch.setattr(stored.epath, "Path", reached)
+    assert not stored.names_released("gs://bucket/run")

@@ -76,7 +76,7 @@ def load_released(name: str, folder: Path | None = None, *, mesh: Mesh | None = 
 
 def names_released(source: str) -> bool:
     """Whether a source is a released model's name; a path that exists takes precedence."""
-    return not epath.Path(source).expanduser().exists() and is_released(source)
+    return is_released(source) and not Path(source).expanduser().exists()
 
 
 def load_start(source: str, *, mesh: Mesh) -> Trained:
