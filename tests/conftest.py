@@ -11,6 +11,7 @@ devices on few cores lock up silently once steps are dispatched without waiting.
 
 import os
 import shutil
+import sys
 import tempfile
 from importlib.metadata import version
 
@@ -57,3 +58,20 @@ def compiled_as_for_users():
     jax.config.update(less, False)
     yield
     jax.config.update(less, before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten_plugins():
+    """Forgets the plugin files that a module of tests loaded, so the next can load them too."""
+    yield
+    loaded = [name for name in sys.modules if name.startswith("trm_plugin_")]
+    if loaded:
+        from trm_jax.models.mixers import MIXERS
+        from trm_jax.tasks.task import TASKS
+
+        for registry in (TASKS, MIXERS):
+            for name, item in list(registry._found.items()):
+                if type(item).__module__ in loaded:
+                    del registry._found[name]
+        for name in loaded:
+            del sys.modules[name]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import jax
@@ -22,17 +21,6 @@ HERE = Path(__file__).parent / "plugins"
 CONFIG = str(HERE / "latin_config.py")
 PLUGINS = f"--plugin={HERE / 'latin.py'},{HERE / 'pool.py'}"
 PUZZLE = "ABC.CDA.AB.DBA.C"  # replaced by one of the dataset where it has to be right
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registries():
-    """What the plugins register is there for these tests alone."""
-    before = [(registry, dict(registry._found)) for registry in (TASKS, MIXERS)]
-    yield
-    for registry, found in before:
-        registry._found = found
-    for name in [name for name in sys.modules if name.startswith("trm_plugin_")]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from trm_jax.cli import COMMANDS, main
-from trm_jax.tasks.task import TASKS
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|python)(?: file=(\S+))?\n(.*?)^```", re.M | re.S)
@@ -42,8 +41,6 @@ def test_each_block_is_a_command_of_this_program_or_python():
 def test_the_walk_works_as_written(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tests").symlink_to(ROOT / "tests")
-    before = dict(TASKS._found)
-    monkeypatch.setattr(TASKS, "_found", before)
     for kind, name, text in blocks():
         if kind == "python" and name:
             Path(name).write_text(text)
