@@ -8,7 +8,7 @@ CPU := JAX_PLATFORMS=cpu
 .PHONY: demo test test-all lint format docs clean
 
 demo: $(VENV)/.demo
-	$(CPU) $(BIN)/trm train --config experiments/sudoku.py:demo --workdir $(RUNS)/demo
+	$(CPU) $(BIN)/trm train --config sudoku:demo --workdir $(RUNS)/demo
 	$(CPU) $(BIN)/trm eval --workdir $(RUNS)/demo
 	$(CPU) $(BIN)/trm report $(RUNS)/demo --out $(RUNS)/demo/report
 	$(CPU) $(BIN)/trm solve --workdir $(RUNS)/demo --picture $(RUNS)/demo/solved.png 1.....2..3....4.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-r"""One sitting of some minutes on a GPU: timing of variants and a peer, training, and evaluation.
+r"""One session of some minutes on a GPU: timing of variants and a peer, training, and evaluation.
 
     python benchmarks/gpu.py --out runs/gpu --data train.csv.gz --test test.csv.gz \
         --peer torch_trm.py --seconds 690
@@ -17,7 +17,7 @@ Steps, in this order:
   eval      runs `trm eval` on the newest checkpoint, within --aside.
   release   with --release NAME, runs `trm models --add` on it, into OUT.
 
-A sitting may be killed at any time. Each result, also a failure, is written to OUT/results.jsonl
+A session may be killed at any time. Each result, also a failure, is written to OUT/results.jsonl
 and OUT/table.md as soon as it is known; weights and logs of the training are copied to OUT as they
 appear. The same command continues with what has no result yet, and resumes training from the newest
 checkpoint. --retry repeats failures.
@@ -35,10 +35,10 @@ import threading
 import time
 from pathlib import Path
 
-from trm_jax.bench import comparison, sitting_speed, sitting_training
+from trm_jax.bench import comparison, session_speed, session_training
 from trm_jax.bench.comparison import SPEED_OF, PeerTurns, Table, Variant
-from trm_jax.bench.sitting import Sitting, StepError, opened, say
-from trm_jax.bench.sitting_page import page
+from trm_jax.bench.session import Session, StepError, opened, say
+from trm_jax.bench.session_page import page
 from trm_jax.core.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,7 +107,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--out", required=True, type=Path, help="folder for results, weights and logs")
     add("--work", type=Path, help="folder for everything else; default: OUT/work")
-    total = "time limit of the sitting; default: %(default)g"
+    total = "time limit of the session; default: %(default)g"
     add("--seconds", type=float, default=690.0, help=total)
     add("--steps", default=",".join(STEPS), help="steps, joined by commas; default: %(default)s")
     add("--retry", action="store_true", help="repeat what has failed before")
@@ -201,30 +201,30 @@ def wanted(options: argparse.Namespace) -> list[Variant | PeerTurns]:
     return [Variant(SPEED_OF, options.config, changes), *found]
 
 
-def speed(options: argparse.Namespace, sitting: Sitting, until: float) -> sitting_speed.Speed:
+def speed(options: argparse.Namespace, session: Session, until: float) -> session_speed.Speed:
     """The settings of the timing."""
     peer = None
     if options.peer is not None:
         script = [options.peer_python, str(options.peer.resolve())]
         peer = (*script, *shlex.split(options.peer_flags))
-    return sitting_speed.Speed(
+    return session_speed.Speed(
         until=until,
         parallel=max(1, options.parallel),
         repeats=options.repeats,
         compile_limit=options.compile_limit,
-        traces=sitting.work / "traces",
+        traces=session.work / "traces",
         peer=peer,
         peer_turns=options.peer_turns,
         small=(tuple(TINY), tuple(shlex.split(TINY_PEER))) if options.tiny else ((), ()),
     )
 
 
-def training(options: argparse.Namespace, until: float) -> sitting_training.Training:
+def training(options: argparse.Namespace, until: float) -> session_training.Training:
     """The settings of the training."""
     changes = [f"data.path={options.data.resolve()}", f"data.base_examples={options.base}"]
     changes += TINY_TRAINING if options.tiny else []
     flags = [f"--config.{change}" for change in changes] + (TINY if options.tiny else [])
-    return sitting_training.Training(
+    return session_training.Training(
         config=options.config,
         flags=(*flags, *shlex.split(options.train_flags)),
         every=options.every,
@@ -244,58 +244,58 @@ def first_rows(source: Path, target: Path, count: int) -> Path:
     return target
 
 
-def sit(options: argparse.Namespace, sitting: Sitting) -> bool:
+def sit(options: argparse.Namespace, session: Session) -> bool:
     """Runs the steps; returns whether all succeeded."""
     start, items = time.monotonic(), wanted(options)
     if options.retry:
-        sitting.ledger.forget_failures()
+        session.ledger.forget_failures()
 
     guard = threading.Lock()
 
     def write() -> None:
-        draft = sitting.out / "table.md.tmp"
+        draft = session.out / "table.md.tmp"
         with guard:
-            draft.write_text(page(sitting.ledger, items))
-            draft.replace(sitting.out / "table.md")
+            draft.write_text(page(session.ledger, items))
+            draft.replace(session.out / "table.md")
 
     fine = True
     try:
         if "variants" in options.steps:
-            until = min(start + options.speed_seconds, sitting.end)
-            sitting_speed.run(sitting, speed(options, sitting, until), items, write)
+            until = min(start + options.speed_seconds, session.end)
+            session_speed.run(session, speed(options, session, until), items, write)
         if "train" in options.steps:
             aside = options.aside if "eval" in options.steps else options.aside / 2
-            fine = trained(sitting, training(options, sitting.end - aside))
+            fine = trained(session, training(options, session.end - aside))
             write()
         if "eval" in options.steps:
-            data = first_rows(options.test, sitting.work / "test.csv", options.puzzles)
+            data = first_rows(options.test, session.work / "test.csv", options.puzzles)
             ways = {name: EVALUATIONS[name] for name in options.evaluate}
-            fine &= sitting_training.evaluate(sitting, data, ways, write)
+            fine &= session_training.evaluate(session, data, ways, write)
         if "release" in options.steps and options.release:
-            fine &= released(options, sitting)
+            fine &= released(options, session)
     finally:  # also if this process is ended
         write()
-        print((sitting.out / "table.md").read_text(), flush=True)
-    return fine and not any("failed" in each for each in sitting.ledger.all())
+        print((session.out / "table.md").read_text(), flush=True)
+    return fine and not any("failed" in each for each in session.ledger.all())
 
 
-def trained(sitting: Sitting, asked: sitting_training.Training) -> bool:
+def trained(session: Session, asked: session_training.Training) -> bool:
     """Trains; returns whether it succeeded. Checkpoints can be evaluated in any case."""
-    say(f"train: for {sitting.left(asked.until):.0f} s, log in {sitting.log('train')}")
+    say(f"train: for {session.left(asked.until):.0f} s, log in {session.log('train')}")
     try:
-        sitting_training.run(sitting, asked)
+        session_training.run(session, asked)
     except StepError as error:
         say(f"train: {error}")
         return False
     return True
 
 
-def released(options: argparse.Namespace, sitting: Sitting) -> bool:
+def released(options: argparse.Namespace, session: Session) -> bool:
     """Makes a released model of the run in OUT/models; returns whether it succeeded."""
     flags = f"--config {options.config} --config.data.path={options.data.name}"
     command = f"trm train {flags} {options.train_flags}".strip()
     try:
-        sitting_training.release(sitting, options.release, command, options.hardware)
+        session_training.release(session, options.release, command, options.hardware)
     except StepError as error:
         say(f"release: {error}")
         return False
@@ -303,14 +303,14 @@ def released(options: argparse.Namespace, sitting: Sitting) -> bool:
 
 
 def main() -> int:
-    """Runs one sitting; returns the exit code."""
+    """Runs one session; returns the exit code."""
     options = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     out = options.out.resolve()
     work = options.work.resolve() if options.work else out / "work"
     try:
-        with opened(out, work, ROOT, options.seconds) as sitting:
-            return 0 if sit(options, sitting) else 1
+        with opened(out, work, ROOT, options.seconds) as session:
+            return 0 if sit(options, session) else 1
     except UserError as error:
         print(f"gpu.py: {error}", file=sys.stderr)
         return error.exit_code

@@ -132,7 +132,7 @@ def test_a_failing_peer_is_one_sentence(tmp_path, program, words):
 
 
 def test_a_peers_interpreter_may_be_missing(peer_script):
-    with pytest.raises(UserError, match="--peer-python /nowhere/python"):
+    with pytest.raises(UserError, match="--peer_python /nowhere/python"):
         processes.run_peer("/nowhere/python", str(peer_script), [], malloc=True)
 
 

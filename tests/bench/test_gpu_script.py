@@ -1,4 +1,4 @@
-"""`benchmarks/gpu.py`: a sitting whose every step may be cut short, and goes on."""
+"""`benchmarks/gpu.py`: a session whose every step may be cut short, and goes on."""
 
 import gzip
 import importlib.util
@@ -11,7 +11,7 @@ import time
 import pytest
 
 from tests import runs
-from trm_jax.bench import comparison, sitting, sitting_training
+from trm_jax.bench import comparison, session, session_training
 from trm_jax.bench.children import Children
 from trm_jax.bench.ledger import Ledger
 from trm_jax.core.errors import UserError
@@ -177,9 +177,9 @@ def test_the_reason_is_what_was_raised(tmp_path):
         "--------------------\nFor simplicity, JAX has removed its internal frames from the "
         "traceback of the following exception. Set JAX_TRACEBACK_FILTERING=off to include these.\n"
     )
-    assert sitting.last_line(log) == "RuntimeError: no cuDNN"
+    assert session.last_line(log) == "RuntimeError: no cuDNN"
     log.write_text("-----\n")
-    assert sitting.last_line(log) == sitting.last_line(tmp_path / "none") == "no output"
+    assert session.last_line(log) == session.last_line(tmp_path / "none") == "no output"
 
 
 def test_tiny_leaves_out_what_needs_a_gpu(script, tmp_path, capsys):
@@ -197,8 +197,8 @@ def test_what_does_not_fit_beside_others_is_tried_alone(script, monkeypatch):
     fine, word = script.answer, "--config.model.kernels=fused"
     script.answer = lambda command: ({}, 2) if word in command else fine(command)
     reason = "trm: train does not fit into memory (RESOURCE_EXHAUSTED); lower config.batch_size."
-    last = sitting.last_line
-    monkeypatch.setattr(sitting, "last_line", lambda p: reason if p.suffix == ".log" else last(p))
+    last = session.last_line
+    monkeypatch.setattr(session, "last_line", lambda p: reason if p.suffix == ".log" else last(p))
     flags = ("--steps=variants", "--only=one/plain,one/fused", "--parallel=2")
     assert script.run(*flags) == 1
     assert len(of(script, word)) == 2 and word in script.commands[-1][0]
@@ -270,29 +270,29 @@ def test_training_that_fails_is_scored_anyhow(script):
 
 
 def test_the_newest_checkpoint_is_kept(script, monkeypatch):
-    monkeypatch.setattr(sitting_training, "COMMANDS", {})
+    monkeypatch.setattr(session_training, "COMMANDS", {})
     out = script.out
-    with sitting.opened(out, out / "work", runs.ROOT, 60) as there:
-        keeper = sitting_training.Keeper(there)
+    with session.opened(out, out / "work", runs.ROOT, 60) as there:
+        keeper = session_training.Keeper(there)
         for step in (3, 12):
             checkpoint(out, step)
             (out / f"work/run/checkpoints/{step + 1}.orbax-checkpoint-tmp-1").mkdir()
             keeper.look()
             assert [path.name for path in (out / "checkpoint").iterdir()] == [str(step)]
             assert there.ledger.get("weights")["step"] == step
-    monkeypatch.setattr(sitting_training, "COMMANDS", {"pack": ""})
-    with sitting.opened(out, out / "work", runs.ROOT, 60) as there:
-        sitting_training.Keeper(there).look()
+    monkeypatch.setattr(session_training, "COMMANDS", {"pack": ""})
+    with session.opened(out, out / "work", runs.ROOT, 60) as there:
+        session_training.Keeper(there).look()
     [pack] = of(script, "pack")
     assert "--checkpoint=12" in pack and f"--out={out / 'run.trmpack'}" in pack
 
 
-def test_two_sittings_do_not_share_a_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(sitting, "OTHERS", 0.1)
+def test_two_sessions_do_not_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "OTHERS", 0.1)
     with (
-        sitting.opened(tmp_path, tmp_path / "work", tmp_path, 60),
-        pytest.raises(UserError, match="Another sitting"),
-        sitting.opened(tmp_path, tmp_path / "work", tmp_path, 60),
+        session.opened(tmp_path, tmp_path / "work", tmp_path, 60),
+        pytest.raises(UserError, match="Another session"),
+        session.opened(tmp_path, tmp_path / "work", tmp_path, 60),
     ):
         pass
 

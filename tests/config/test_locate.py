@@ -75,7 +75,7 @@ def test_unknown_variants_list_those_of_the_file():
         ("def get_config(): return {'plugins': ('nowhere.py',)}", "plugin nowhere.py"),
         ("import sys; sys.exit(0)", r"cannot be loaded: it ends the program by sys.exit\(0\)"),
         ("def get_config(): raise SystemExit('no')", r"ends the program by sys.exit\('no'\)"),
-        ("def get_config(): return {5: 3}", "config has a setting named 5; names are text"),
+        ("def get_config(): return {5: 3}", "config has a setting named 5; names are strings"),
         ("def get_config(): return {'data': {5: 3}}", "config.data has a setting named 5"),
         ("def get_config(): return {'model.T': 3}", "config has a setting named 'model.T'"),
         ("def get_config(): return {'plugins': (3,)}", "config.plugins is .3,.; give a tuple of"),

@@ -103,7 +103,7 @@ def test_the_table_axis_divides_the_devices(data, table, shape):
 
 @pytest.mark.parametrize(("data", "table"), [(8, 3), (6, 3), (8, 16), (8, -1)])
 def test_impossible_table_axes_are_refused(data, table):
-    with pytest.raises(UserError, match=rf"config\.mesh\.table is {table}, which does not divide"):
+    with pytest.raises(UserError, match=rf"config\.mesh\.table is {table}; it must divide"):
         make_mesh(data, table)
 
 

@@ -33,7 +33,7 @@ class FakeProgram:
 
     def advance(self, entering, *, record=False):
         self.calls += 1
-        assert self.gate.wait(20)
+        assert self.gate.wait(120)
         time.sleep(self.seconds)
         if self.error:
             raise self.error

@@ -68,7 +68,7 @@ BAD = [
     ("[" * 5000, "application/json", 400, "nested too deeply"),
     ("[1]", "application/json", 400, '"puzzles"'),
     ('{"puzzles": []}', "application/json", 400, '"puzzles" is empty'),
-    ('{"puzzles": null}', "application/json", 400, "neither a text nor a list"),
+    ('{"puzzles": null}', "application/json", 400, "must be a string or a list"),
     ('{"puzzles": ["1"], "trace": 1}', "application/json", 400, '"trace"'),
     ('{"puzzles": ["1"], "steps": 1}', "application/json", 400, "'steps'"),
     (json.dumps({"puzzles": ["1"], "s" * 5000: 1}), "application/json", 400, "key 'sssss"),

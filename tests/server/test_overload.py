@@ -50,7 +50,7 @@ def test_beyond_the_queue_one_is_told_when_to_come_again(serve):
     assert served.ask("GET", "/api/health")[0] == 200
     program.gate.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     assert served.solve([PUZZLE])[0] == 200
 
 
@@ -111,5 +111,5 @@ def test_a_program_that_breaks_down_ends_the_server(serve):
     program.error = RuntimeError("out of order")
     status, content = served.solve([PUZZLE])
     assert status == 500 and "the program failed" in content["error"]
-    served.thread.join(20)
+    served.thread.join(120)
     assert not served.thread.is_alive() and served.failure is program.error

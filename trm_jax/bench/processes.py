@@ -87,13 +87,13 @@ def run_peer(python: str, script: str, flags: Sequence[str], malloc: bool) -> di
         done = _run([python, script, *flags], "", environment)
     except OSError as error:
         raise UserError(
-            f"--peer-python {python} cannot be started ({error.strerror}); give a Python "
+            f"--peer_python {python} cannot be started ({error.strerror}); give a Python "
             "interpreter with the packages that the peer needs."
         ) from error
     if "No module named 'torch'" in done.stderr:
         raise UserError(
             f"--peer {script} needs PyTorch, which {python} lacks ({_last(done.stderr)}); "
-            "install it there (pip install torch), or give another --peer-python."
+            "install it there (pip install torch), or give another --peer_python."
         )
     report = _report(done)
     if report is None:

@@ -31,7 +31,7 @@ def define(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     flags.DEFINE_string("peer", None, peer, flag_values=values)
     python = "Python interpreter of --peer; default: the one that runs trm."
     flags.DEFINE_string("peer_python", sys.executable, python, flag_values=values)
-    more = "Additional flags for --peer, as in --peer-flags='--compile'."
+    more = "Additional flags for --peer, as in --peer_flags='--compile'."
     flags.DEFINE_string("peer_flags", "", more, flag_values=values)
     malloc = "Run --peer with the malloc settings that trm uses for itself on Linux."
     flags.DEFINE_bool("peer_malloc", True, malloc, flag_values=values)
@@ -52,17 +52,17 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Times the compiled train step or rollout, the input pipeline, checkpoints or start-up.
 
     Usage:
-      trm bench --config experiments/sudoku.py:extreme --config.batch_size=8 --what train --json
+      trm bench --config sudoku:extreme --config.batch_size=8 --what train --json
       trm bench --config FILE --what all --out benchmarks/cpu.jsonl
-      trm bench --config FILE --peer torch_trm.py [--peer-python PYTHON] [--peer-flags=--compile]
+      trm bench --config FILE --peer torch_trm.py [--peer_python PYTHON] [--peer_flags=--compile]
       trm bench --config FILE --profile DIR
       trm bench --config FILE --lock FILE      (several at the same time on one device)
       trm bench --table benchmarks/*.jsonl
 
     Each part is timed in a process of its own, on random puzzles; the input pipeline is timed on
     the config's dataset where that is available. Throughput is compared with a ceiling: the rate
-    of a large square matmul in the model's dtype, measured in the same process. A ratio above 1
-    means that the peer took longer.
+    of a large square matmul in the model's dtype, measured in the same process. With --peer,
+    the ratio is the peer's time divided by ours.
     """
     if values.table:
         print(page.table(rest))

@@ -52,7 +52,10 @@ def define_checkpoint(values: flags.FlagValues) -> None:
 def define_voting(values: flags.FlagValues) -> None:
     """Adds --voting and --max_augmentations, for tasks in which augmented copies vote."""
     votings = dict.fromkeys(name for task in TASKS.all().values() for name in task.votings)
-    voting = "Weight of each augmented copy's prediction in the vote; default: the first of these."
+    voting = (
+        "How candidate answers are ranked: by the number of votes (count), or by the sum, mean or "
+    )
+    voting += "maximum of their confidences; default: count."
     flags.DEFINE_enum("voting", None, list(votings), voting, flag_values=values)
     most = "Maximum number of augmented copies of each test, besides the original; default: all."
     flags.DEFINE_integer("max_augmentations", None, most, lower_bound=0, flag_values=values)
@@ -84,8 +87,8 @@ def define_config(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     config_flags.DEFINE_config_file(
         "config",
         None,
-        "Config file, as FILE.py or FILE.py:VARIANT; single settings are overridden with "
-        "--config.a.b=VALUE.",
+        "Config: one of the package's, as sudoku:demo, or a file, as FILE.py or FILE.py:VARIANT. "
+        "--config.a.b=VALUE overrides a setting; docs/reference/settings.md lists all.",
         flag_values=values,
         sys_argv=["trm", *arguments],
     )

@@ -44,7 +44,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Converts weights from and to the published PyTorch models.
 
     Usage:
-      trm convert from-torch FILE --out DIR --config experiments/sudoku.py:extreme
+      trm convert from-torch FILE --out DIR --config sudoku:extreme
       trm convert to-torch --workdir DIR --out FILE.pt
 
     FILE is a .pt file (or has a name like step_65104), .npz or .safetensors. from-torch writes a

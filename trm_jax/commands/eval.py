@@ -63,7 +63,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
 
     Usage:
       trm eval --workdir DIR | --model NAME [--data FILE.csv.gz] [--steps 64] [--json]
-      trm eval --workdir DIR --halt [--steps 16] [--halt-threshold 0.9]
+      trm eval --workdir DIR --halt [--steps 16] [--halt_threshold 0.9]
       trm eval --workdir DIR --rollouts 16 --noise 0.3 [--halt] [--select majority]
       trm eval --workdir DIR --copies 9 --symmetry digits [--checkpoints 800,1000,1200]
       trm eval --workdir DIR --curve [--steps 64] [--rollouts 16 --noise 0.3]

@@ -40,6 +40,9 @@ OWN_GROUPS: Mapping[str, Groups] = {
         "to-torch": ("workdir", "checkpoint", "raw", "prefix"),
     },
     "export": {"export": ("batch_size",)},
+    "solve": {
+        "search of lattice models": ("search", "passes", "chains", "rounds", "seconds", "seed")
+    },
     "serve": {
         "server": ("host", "port", "queue", "time_limit", "max_puzzles", "max_body"),
         "batching": ("batch_size", "steps_per_call"),
@@ -107,7 +110,8 @@ def _explained(flag: flags.Flag) -> str:
     if flag.short_name:
         name = f"-{flag.short_name}, --{flag.name}"
     explanation = " ".join((flag.help or "").split())
-    facts = [flag.parser.syntactic_help] if flag.parser.syntactic_help else []
+    syntax = flag.parser.syntactic_help.replace("a comma separated list", "comma-separated list")
+    facts = [syntax] if syntax else []
     default = str(flag.default).lower() if flag.boolean else flag.default
     shown = flag.default is not None and default not in ("", [], "false")
     if shown and "default:" not in explanation.lower():

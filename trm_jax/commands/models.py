@@ -38,7 +38,7 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     which = "Checkpoint to add, by its training step; default: the best on held-out puzzles."
     flags.DEFINE_integer("checkpoint", None, which, flag_values=values)
     flags.DEFINE_string("name", None, "Name of the new model.", flag_values=values)
-    command = "Command that trained the model"
+    command = "Command that trained the model; may be given several times."
     flags.DEFINE_multi_string("command", [], command, flag_values=values)
     hardware = "Hardware on which the run's evaluations were measured."
     flags.DEFINE_string("hardware", None, hardware, flag_values=values)

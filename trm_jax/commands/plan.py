@@ -31,8 +31,8 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Compiles the train step and the evaluation for TPUs or GPUs that you do not have.
 
     Usage:
-      trm plan --config experiments/arc.py:arc1 --topology v5e-16 [--noremedies] [--json]
-      trm plan --config experiments/sudoku.py:extreme --topology h100-1
+      trm plan --config arc:arc1 --topology v5e-16 [--noremedies] [--json]
+      trm plan --config sudoku:extreme --topology h100-1
 
     Prints the memory per device by kind and whether it fits, the FLOPs (by formula), the
     communication between devices, the memory traffic of each device, what bounds the step, and a

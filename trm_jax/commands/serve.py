@@ -30,11 +30,14 @@ def define(values: flags.FlagValues, _: Sequence[str]) -> None:
     flags.DEFINE_integer("port", 8000, port, flag_values=values)
     size = "Number of slots: puzzles (of lattice models, chains) that are computed together."
     flags.DEFINE_integer("batch_size", 32, size, flag_values=values)
-    each = "Maximum number of supervision steps or rounds between two looks at the queue."
+    each = (
+        "Maximum number of supervision steps or rounds per call of the compiled program; waiting "
+    )
+    each += "puzzles enter between calls."
     flags.DEFINE_integer("steps_per_call", 4, each, flag_values=values)
     queue = "Maximum number of waiting puzzles; requests beyond it get status 429."
     flags.DEFINE_integer("queue", bounds.queue, queue, flag_values=values)
-    time_limit = "Seconds after which a puzzle without an answer is given up."
+    time_limit = "Seconds after which a puzzle is reported as unsolved (timed_out)."
     flags.DEFINE_float("time_limit", bounds.seconds, time_limit, flag_values=values)
     puzzles = "Maximum number of puzzles in a request."
     flags.DEFINE_integer("max_puzzles", bounds.puzzles, puzzles, flag_values=values)

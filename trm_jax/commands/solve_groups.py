@@ -36,7 +36,9 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("fit_updates", None, updates, lower_bound=0, flag_values=values)
     network = "Train the network as well as the puzzle table in these updates."
     flags.DEFINE_bool("fit_network", False, network, flag_values=values)
-    seed = "Seed of training on demonstrations (ARC), or of a lattice model's search."
+    seed = (
+        "Seed of the random numbers of a lattice model's search, or of fitting on demonstrations."
+    )
     flags.DEFINE_integer("seed", 0, seed, lower_bound=0, flag_values=values)
     out = "JSON file for the submission in Kaggle's format (ARC)."
     flags.DEFINE_string("out", None, out, flag_values=values)

@@ -36,7 +36,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     r"""Trains several variants of an experiment, and evaluates each at the end.
 
     Usage:
-      trm sweep --config experiments/sudoku.py:demo --sweep experiments/ablations.py:table1 \
+      trm sweep --config sudoku:demo --sweep ablations:table1 \
           --out runs/ablations [--seeds 3] [--jobs 2] [--config.steps=200] [--dry_run]
 
     Each run is a separate process with its work directory and log in OUT/NAME. The same command

@@ -29,10 +29,11 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """Trains a model, or resumes a run.
 
     Usage:
-      trm train --config experiments/sudoku.py:demo --workdir runs/demo [--config.seed=1]
+      trm train --config sudoku:demo --workdir runs/demo [--config.seed=1]
 
-    The same command with the same work directory resumes the run, bit for bit. With several
-    processes, each runs this command; see docs/how-to/clusters.md.
+    The same command with the same work directory resumes the run: bit for bit on as many CPU
+    devices, up to rounding on another number. With several processes, each runs this command; see
+    docs/how-to/clusters.md.
 
     Exit codes: 0 finished; 2 wrong usage or input; 3 the loss is not finite; 42 interrupted
     (SIGTERM, Ctrl-C, or another process ended), a checkpoint is saved and the run can be resumed.

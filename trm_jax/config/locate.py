@@ -88,7 +88,7 @@ def _check_names(values: Mapping[Any, Any], group: str) -> None:
     for name, value in values.items():
         if not isinstance(name, str) or "." in name:
             raise UserError(
-                f"{group} has a setting named {name!r}; names are texts without dots, and groups "
+                f"{group} has a setting named {name!r}; names are strings without dots, and groups "
                 "are nested mappings."
             )
         if isinstance(value, Mapping):
@@ -164,7 +164,7 @@ def _merged(
 
 
 def _like(default: Any, value: Any) -> Any:
-    """Converts a value to its default's type, by which the command line parses overrides."""
+    """Converts a value to its default's type; command-line overrides are parsed by that type."""
     if isinstance(default, float) and type(value) is int:
         try:
             return float(value)

@@ -69,7 +69,7 @@ def join(
         missing = [name for name, there in zip(VARIABLES, known, strict=True) if not there]
         raise UserError(
             f"{' and '.join(missing)} missing; several processes need --coordinator, "
-            f"--num-processes and --process-id, or {', '.join(VARIABLES)}."
+            f"--num_processes and --process_id, or {', '.join(VARIABLES)}."
         )
     if ":" not in place or count < 1 or not 0 <= number < count:
         raise UserError(

@@ -48,8 +48,8 @@ def make_mesh(data: int = 0, table: int = 0, devices: Sequence[jax.Device] | Non
     most = max(n for n in range(1, count + 1) if count % n == 0 and ROW_MULTIPLE % n == 0)
     if table < 0 or count % (table or 1) or ROW_MULTIPLE % (table or 1):
         raise UserError(
-            f"config.mesh.table is {table}, which does not divide {count} devices and "
-            f"{ROW_MULTIPLE} rows; set it to 0 for {most}."
+            f"config.mesh.table is {table}; it must divide both {count} (devices) and "
+            f"{ROW_MULTIPLE} (rows). Set it to 0 for the largest possible value, {most}."
         )
     shape = (count // (table or most), table or most)
     # Auto: jit inserts the collectives; Linen does not support the default, Explicit

@@ -23,10 +23,10 @@ def wide(dtype: DTypeLike) -> DTypeLike:
 
 
 def truncated_normal(key: jax.Array, shape: tuple[int, ...], std: float) -> jax.Array:
-    """Samples a normal distribution truncated at two standard deviations, with deviation `std`.
+    """Samples a normal distribution truncated at ±2 sigma; `std` is the deviation of the result.
 
     Truncating a unit normal at +-2 reduces its standard deviation to 0.8796; this is compensated,
-    as in the published code and in JAX, but not in PyTorch's own truncated normal.
+    as in the published code and in JAX's `variance_scaling`, but not in PyTorch's `trunc_normal_`.
 
     Args:
       key: random key.

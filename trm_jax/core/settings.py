@@ -174,7 +174,9 @@ def _check_texts(name: str, value: Any) -> None:
             _check_texts(name, text)
         elif isinstance(text, str):
             if len(text) > LONGEST:
-                raise UserError(f"{name} has {len(text)} characters; {LONGEST} are enough.")
+                raise UserError(
+                    f"{name} has {len(text)} characters; shorten it to at most {LONGEST}."
+                )
             if unfit := next((c for c in text if ord(c) < 32 or 0xD800 <= ord(c) < 0xE000), None):
                 raise UserError(
                     f"{name} is {shown(text)}; it contains the control character {unfit!r}, leave "

@@ -173,10 +173,10 @@ def parse_json(text: str, where: object) -> Any:
                 f"{where} is not valid JSON as a whole: line {error.lineno} begins another value "
                 "(is it JSON Lines?); give one JSON object per file."
             ) from error
-        raise UserError(f"{where} is not valid JSON ({error}); fetch it again.") from error
+        raise UserError(f"{where} is not valid JSON ({error}); fix or replace it.") from error
     except ValueError as error:  # integers of thousands of digits
         reason = str(error).split(";")[0]
-        raise UserError(f"{where} is not valid JSON ({reason}); fetch it again.") from error
+        raise UserError(f"{where} is not valid JSON ({reason}); fix or replace it.") from error
     except RecursionError as error:
         raise UserError(f"{where} is not usable JSON: it is nested too deeply.") from error
 
@@ -213,7 +213,7 @@ def _unzip(data: bytes, where: object) -> bytes:
             found = stream.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(
-            f"{where} is damaged or incomplete as a gzip file ({error}); fetch it again."
+            f"{where} is damaged or incomplete as a gzip file ({error}); download it again."
         ) from error
     if len(found) > most:
         raise _bomb(where)

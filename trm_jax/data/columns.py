@@ -66,8 +66,8 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
         return Columns(whole[0], whole[1], len(first), named=False)
     if len(whole) == 1 and len(first) == 1:
         raise UserError(
-            f"{path}, line 1: there is a puzzle and no answer, and no names of columns; datasets "
-            "and scores need answers, in columns question,answer (`trm solve` needs none)."
+            f"{path}, line 1: there is a puzzle without an answer, and no header; add the header "
+            "question,answer and the answers (only `trm solve` reads puzzles without them)."
         )
     names = [name.strip(_AROUND).lower() for name in first]
     for name, count in Counter(names).items():
@@ -145,5 +145,5 @@ def length_problem(name: str, field: str, cells: int) -> str:
             "digits are lost; export the column as text"
         )
     if not field.strip():
-        return f"the {name} is empty; mend or remove the row"
+        return f"the {name} is empty; fix or remove the row"
     return ""

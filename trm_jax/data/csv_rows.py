@@ -86,7 +86,7 @@ def read_csv(path: str | os.PathLike[str], kind: Kind) -> tuple[Grid, Grid]:
         if wrong:
             row, clause = wrong
             line = _line(path, done + row, kind)
-            raise UserError(f"{path}, line {line}: {clause}; mend or remove the row.")
+            raise UserError(f"{path}, line {line}: {clause}; fix or remove the row.")
         questions.append(asked)
         answers.append(answered)
         done += len(block)
@@ -199,7 +199,7 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise UserError(f"{path}, line {line}: not valid CSV ({error}).") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
-            f"{path} is damaged or incomplete as a gzip file ({error}); fetch it again."
+            f"{path} is damaged or incomplete as a gzip file ({error}); download it again."
         ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path.") from error
@@ -241,7 +241,7 @@ def _pick(path: Path, place: int, row: list[str], columns: Columns, kind: Kind) 
     if short or any(map(str.strip, row[columns.fields :])):
         raise UserError(
             f"{path}, line {_line(path, place, kind)}: the row has {len(row)} fields and the "
-            f"header {columns.fields}; mend or remove the row."
+            f"header {columns.fields}; fix or remove the row."
         )
     return texts[0], texts[1]
 
@@ -261,7 +261,7 @@ def _tokens(
     if set(map(len, texts)) != {kind.cells}:
         row = next(i for i, text in enumerate(texts) if len(text) != kind.cells)
         problem = length_problem(name, texts[row], kind.cells) or (
-            f"the {name} has {len(texts[row])} characters instead of {kind.cells}; mend or remove "
+            f"the {name} has {len(texts[row])} characters instead of {kind.cells}; fix or remove "
             f"the row, or {kind.other_size}"
         )
         raise UserError(f"{path}, line {_line(path, done + row, kind)}: {problem}.")

@@ -122,7 +122,7 @@ def _record(output: Output) -> Answers:
 def answers_and_confidence(output: Output) -> Answers:
     """The answers after one step, with the halting logits and the probability of each token."""
     answers = answers_of(output)
-    # bfloat16 would round 99 % to 100 %
+    # in bfloat16 the difference of two logarithms would turn 99 % into 100 %
     logs = log_stablemax(output.logits.astype(jnp.float32))
     chosen = jnp.take_along_axis(logs, answers[..., None].astype(jnp.int32), axis=-1)[..., 0]
     return Answers(answers, output.halt_logits, jnp.exp(chosen).astype(jnp.float16))

@@ -50,7 +50,7 @@ def check_model(settings: ModelSettings) -> None:
     """
     if settings.kind not in KINDS:
         raise UserError(
-            f"config.model.kind is {settings.kind!r}; the models are {', '.join(KINDS)}."
+            f"config.model.kind is {settings.kind!r}; choose one of {', '.join(KINDS)}."
         )
     KINDS[settings.kind].check(settings)
     _check_written_out(settings)
@@ -97,8 +97,8 @@ def _check_recursion(settings: ModelSettings) -> None:
     if settings.kernels == FUSED and (settings.gate != "silu" or settings.dtype == "float64"):
         raise UserError(
             f"config.model.kernels is {FUSED!r}, which needs gate 'silu' and no float64, and the "
-            f"gate is {settings.gate!r} and the dtype {settings.dtype!r}; set it to "
-            f"{PLAIN!r}."
+            f"gate is {settings.gate!r} and the dtype {settings.dtype!r}; set "
+            f"config.model.kernels to {PLAIN!r}."
         )
     if settings.prefix_tokens and settings.table_width > settings.prefix_tokens * settings.width:
         raise UserError(

@@ -121,5 +121,8 @@ def _slice(topology: Topology) -> Sequence[jax.Device]:
         )
     except Exception as error:  # JaxRuntimeError or ValueError, by version
         reason = " ".join(str(error).split())
-        raise UserError(f"libtpu cannot describe {topology.name}: {reason}") from error
+        raise UserError(
+            f"libtpu cannot describe {topology.name} ({reason}); choose another --topology, or "
+            "update libtpu."
+        ) from error
     return described.devices

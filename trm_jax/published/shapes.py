@@ -180,11 +180,16 @@ def _expansion(arrays: Mapping[str, NDArray[Any]], file: str) -> float:
 def _activations(arrays: Mapping[str, NDArray[Any]], file: str) -> str:
     """The dtype of activations, which is that of the initial vectors in the published code."""
     initial = sorted(name for name in arrays if name.endswith("_init"))
+    if not initial:
+        raise UserError(
+            f"{file} lacks the initial vectors H_init and L_init; give a checkpoint of the "
+            "published code."
+        )
     types = sorted({str(arrays[name].dtype) for name in initial})
     if len(types) != 1 or types[0] not in ("float32", "bfloat16", "float16"):
         raise UserError(
-            f"{file}: the initial vectors {', '.join(initial) or '(H_init, L_init)'} are of type "
-            f"{', '.join(types) or 'none: they are missing'}; all must be of one type: "
+            f"{file}: the initial vectors {', '.join(initial)} are of type "
+            f"{', '.join(types)}; all must be of one type: "
             "float32, bfloat16 or float16."
         )
     return "bfloat16" if types[0] == "bfloat16" else "float32"  # float32 represents all float16

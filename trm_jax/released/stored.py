@@ -181,7 +181,9 @@ def _described(card: Card) -> tuple[Experiment, AnyModel, Weights]:
         experiment = from_dict(card.record["config"])
         model = get_model(experiment.model_config(card.shape))
     except UserError as error:
-        raise UserError(f"{card.path}, written by {card.record['trm_jax']}: {error}") from error
+        raise UserError(
+            f"{card.path}, written by trm_jax {card.record['trm_jax']}: {error}"
+        ) from error
     rows = padded_rows(experiment.table.rows, card.shape["table_rows"])
     init = functools.partial(init_weights, model=model, table_rows=rows)
     return experiment, model, jax.eval_shape(init, jax.random.key(0))

@@ -178,7 +178,7 @@ def make_app(service: Service) -> Any:
     routes += [Route(path, send, name=path) for path, send in page_files.endpoints().items()]
     handlers: Any = {HTTPException: refused, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
-    app.router.redirect_slashes = False  # its redirects name the host that the client claims
+    app.router.redirect_slashes = False  # they repeat the Host header of the client
     return SecureHeaders(app, service.engine.meters, {route.path for route in routes})
 
 

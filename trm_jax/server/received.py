@@ -65,7 +65,9 @@ def _read_json(text: str) -> tuple[Any, bool]:
     except RecursionError as error:
         raise UserError("the JSON is nested too deeply; give lists of rows of cells.") from error
     except ValueError as error:
-        raise UserError(f"the body is not JSON ({error}).") from error
+        raise UserError(
+            f"the body is not JSON ({error}); send JSON, or puzzles as text/plain."
+        ) from error
     if not isinstance(content, dict) or "puzzles" not in content:
         raise UserError('the JSON has no "puzzles"; send {"puzzles": [...]}.')
     unknown = [key for key in content if key not in KEYS]
@@ -73,9 +75,9 @@ def _read_json(text: str) -> tuple[Any, bool]:
         raise UserError(f"the JSON has an unknown key {unknown[0]!r}; known are {', '.join(KEYS)}.")
     puzzles, trace = content["puzzles"], content.get("trace", False)
     if not isinstance(trace, bool):
-        raise UserError('"trace" is neither true nor false.')
+        raise UserError('"trace" must be true or false.')
     if not isinstance(puzzles, str | list):
-        raise UserError('"puzzles" is neither a text nor a list; give one of them.')
+        raise UserError('"puzzles" must be a string or a list.')
     if not puzzles:
         raise UserError('"puzzles" is empty; send at least one.')
     if isinstance(puzzles, list):

@@ -178,7 +178,7 @@ def reliability(axes: "Axes", found: Mapping[str, Any]) -> None:
 
 
 def _lines(axes: "Axes", rows: Sequence[Row], x: str) -> None:
-    """Plots a line for each rule and width; for a single rollout all rules are the same."""
+    """Plots a line for each rule and width, one for a single rollout: there all rules agree."""
     search = [r for r in rows if r["rule"] in STYLES]
     widths = list(dict.fromkeys(r["width"] for r in search))
     for rule, style in STYLES.items():

@@ -20,7 +20,7 @@ from trm_jax.core.files import write_whole
 from trm_jax.core.settings import shown
 from trm_jax.train.workdir import WorkDir
 
-ALGEBRA = "sweep.py"
+EXPANDER = "sweep.py"
 SEED = re.compile(r"/seed\d+$")
 NAME = re.compile(r"[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*")
 # like the console script, `trm sweep` keeps the current folder off its children's import path
@@ -97,7 +97,7 @@ def read_entries(source: str, seeds: int | None) -> Entries:
     name, colon, part = source.partition(":")
     if source != "-" and not name.endswith(".json"):
         path = find(name, "sweep")
-        return _checked(source, _printed(f"{path}{colon}{part}", _algebra(path), seeds))
+        return _checked(source, _printed(f"{path}{colon}{part}", _expander(path), seeds))
     if seeds is not None:
         raise UserError(
             f"--seeds is for a FILE.py, and {source} lists its seeds itself; leave --seeds out."
@@ -109,16 +109,16 @@ def read_entries(source: str, seeds: int | None) -> Entries:
     return _checked(source, text)
 
 
-def _algebra(path: Path) -> Path:
-    """The script that prints a sweep file: the one beside it, or the one in the package."""
-    beside = path.with_name(ALGEBRA)
-    return beside if beside.is_file() else experiments() / ALGEBRA
+def _expander(path: Path) -> Path:
+    """The script that expands a sweep file into JSON: the one beside it, or the package's."""
+    beside = path.with_name(EXPANDER)
+    return beside if beside.is_file() else experiments() / EXPANDER
 
 
-def _printed(source: str, algebra: Path, seeds: int | None) -> str:
+def _printed(source: str, expander: Path, seeds: int | None) -> str:
     """Runs the sweep file, a user's program, in a process of its own, and returns its JSON."""
     option = [] if seeds is None else [f"--seeds={seeds}"]
-    command = [sys.executable, str(algebra), source, *option]
+    command = [sys.executable, str(expander), source, *option]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]

@@ -13,9 +13,9 @@ from trm_jax.tasks.task import TASKS, Shape
 
 
 def random_puzzles(config: DataConfig, count: int) -> Dataset:
-    """Makes puzzles of random tokens, without zeros, which some hardware multiplies faster.
+    """Makes puzzles of random nonzero tokens, since some hardware multiplies zeros faster.
 
-    Where the settings of a task do not say its puzzles' form, it is that of the dataset.
+    Their shape follows from the task's settings or, if these do not fix it, from the dataset.
 
     Raises:
       UserError: it depends on the dataset, and `config.path` is not the directory of one.

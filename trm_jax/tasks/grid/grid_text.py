@@ -63,7 +63,7 @@ def lay(form: Form, rows: Rows) -> Tokens:
     whole = size == (form.rows, form.columns) or (not form.canvas and len(cells) == form.cells)
     fits = form.canvas and size[0] <= form.rows and size[1] <= form.columns
     if (not whole and not fits) or len({len(row) for row in rows}) > 1:
-        wanted = f"{form.rows} rows of {form.columns}"
+        wanted = f"{form.rows} rows of {form.columns} cells"
         raise UserError(
             f"the puzzle has {len(cells)} cells in {size[0]} row{'s' * (size[0] > 1)}; write "
             f"{'at most ' if form.canvas else ''}{wanted}."

@@ -103,7 +103,7 @@ def _of_table(path: Path, names: Names) -> Iterator[Pair]:
         if len(row) <= last or any(map(str.strip, row[len(first) :])):
             raise UserError(
                 f"{path}, line {line}: the row has {len(row)} fields and the first row "
-                f"{len(first)}; mend or remove the row."
+                f"{len(first)}; fix or remove the row."
             )
         if BAD_BYTE in row[question] or BAD_BYTE in row[answer]:
             raise UserError(

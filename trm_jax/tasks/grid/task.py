@@ -78,14 +78,15 @@ class GridSettings(FormSettings):
     )
     heldout_share: float = setting(
         0.1,
-        "Fraction of the puzzles, at most 1,000, held out for choosing checkpoints if their number "
-        "is 0.",
+        "Fraction of the puzzles held out for choosing checkpoints, at most 1,000, if the number "
+        "of held-out puzzles is 0.",
         low=0,
         below=1,
     )
     test_share: float = setting(
         0.0,
-        "Fraction of the puzzles, at most 1,000, set aside for the final score.",
+        "Fraction of the puzzles set aside for the final score, at most 1,000, if the number of "
+        "test puzzles is 0.",
         low=0,
         below=1,
     )

@@ -149,7 +149,7 @@ def check_symbols(symbols: Iterable[str], where: str) -> None:
             raise UserError(
                 f"{where} has the symbol {symbol[:MAX_CHARACTERS]}..., of {len(symbol):,} "
                 f"characters, and a symbol has at most {MAX_CHARACTERS}; if each character is a "
-                "cell, say so with split 'characters', or give texts instead of lists of cells."
+                "cell, say so with split 'characters', or give strings instead of lists of cells."
             )
         if not symbol.isprintable():
             raise UserError(

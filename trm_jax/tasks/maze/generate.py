@@ -148,7 +148,7 @@ _Drawn = tuple[Cells, Bools, Cells, Cells, Reached]
 def _scattered(side: int, seed: int, recipe: MazeRecipe, numbers: Cells) -> _Drawn:
     """Draws random mazes: each cell is a wall independently."""
     cells = side**2
-    packed = -(-cells // 4)  # a cell needs 16 bits
+    packed = -(-cells // 4)  # 16 random bits per cell, four cells per word
     words = random_words(seed, numbers, packed + 3)
     strewn = words[:, :packed].astype("<u8").view("<u2")[:, :cells]
     open_cells = strewn >= round(recipe.wall_share * _SHARE_STEPS)

@@ -51,8 +51,8 @@ def score(questions: Grids, answers: Grids, side: int) -> tuple[Bools, Bools]:
     asked &= ~(questions == PATH).any(1)
     path = answers == PATH
     kept = ((questions == answers) | (path & (questions == FREE))).all(1)
-    # A search that may only walk on the path, and needs all of it to reach G, has found no branch,
-    # loop, shortcut or separate cell: exactly then the path is simple.
+    # The shortest way from S to G over marked cells uses all of them exactly if they are one simple
+    # path, without branch, loop, shortcut or separate cell.
     steps = search(path | ends, starts).distances[rows, goals]
     valid = asked & kept & (steps == (path | ends).sum(1) - 1)
     return valid, valid & (steps == distances(questions, side)[rows, goals])

@@ -1,11 +1,11 @@
-"""The results of a sitting so far, as Markdown."""
+"""The results of a session so far, as Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trm_jax.bench.comparison import PEER, PeerTurns, Variant, compared
 from trm_jax.bench.ledger import Ledger
-from trm_jax.bench.sitting_training import searched
+from trm_jax.bench.session_training import searched
 
 COLUMNS = ("seconds", "peer/ours", "examples/s", "TFLOP/s", "of ceiling", "peak GiB", "compile s")
 

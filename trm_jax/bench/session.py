@@ -1,4 +1,4 @@
-"""A sitting: a limited time on a device, in which several steps are run and their results kept."""
+"""A benchmark session: limited time on a device, in which steps are run and their results kept."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ from trm_jax.bench.ledger import Ledger
 from trm_jax.core.errors import UserError
 
 OTHERS = 60.0
-"""Seconds to wait for commands that an earlier sitting left running."""
+"""Seconds to wait for commands that an earlier session left running."""
 
 
 FOOTER = "For simplicity, JAX has removed its internal frames"
@@ -33,15 +33,15 @@ class OutOfTimeError(StepError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sitting:
-    """The folders, results and time limit of a sitting.
+class Session:
+    """The folders, results and time limit of a session.
 
     Attributes:
       out: folder of the output: results, a table, the weights and logs of training.
       work: folder of everything else: logs of each command, the run's work directory.
       ledger: the results.
       children: the running commands.
-      end: end of the sitting, by `time.monotonic`.
+      end: end of the session, by `time.monotonic`.
     """
 
     out: Path
@@ -61,7 +61,7 @@ class Sitting:
         return self.work / "run"
 
     def left(self, until: float | None = None) -> float:
-        """Seconds left until a time of `time.monotonic`, by default the end of the sitting."""
+        """Seconds left until a time of `time.monotonic`, by default the end of the session."""
         return (self.end if until is None else until) - time.monotonic()
 
     def trm(self, name: str, arguments: Sequence[str], until: float, **more: Any) -> dict[str, Any]:
@@ -102,17 +102,17 @@ class Sitting:
 
 
 @contextlib.contextmanager
-def opened(out: Path, work: Path, root: Path, seconds: float) -> Iterator[Sitting]:
-    """Starts a sitting; all its commands are ended with it.
+def opened(out: Path, work: Path, root: Path, seconds: float) -> Iterator[Session]:
+    """Starts a session; all its commands are ended with it.
 
     Args:
-      out: see `Sitting`.
-      work: see `Sitting`.
+      out: see `Session`.
+      work: see `Session`.
       root: working directory of the commands.
-      seconds: time limit of the sitting.
+      seconds: time limit of the session.
 
     Raises:
-      UserError: another sitting is using the same folder.
+      UserError: another session is using the same folder.
     """
     end = time.monotonic() + seconds
     out.mkdir(parents=True, exist_ok=True)
@@ -121,11 +121,11 @@ def opened(out: Path, work: Path, root: Path, seconds: float) -> Iterator[Sittin
         _take(lock.fileno(), work)
         ledger = Ledger(out / "results.jsonl")
         with Children(root, [lock.fileno()]) as children:
-            yield Sitting(out, work, ledger, children, end)
+            yield Session(out, work, ledger, children, end)
 
 
 def _take(lock: int, work: Path) -> None:
-    """Acquires the lock, which is also held by commands that a killed sitting left running."""
+    """Acquires the lock, which is also held by commands that a killed session left running."""
     give_up, told = time.monotonic() + OTHERS, False
     while True:
         try:
@@ -134,10 +134,10 @@ def _take(lock: int, work: Path) -> None:
         except BlockingIOError as error:
             if time.monotonic() > give_up:
                 raise UserError(
-                    f"Another sitting is using {work}; wait for it, or give another --work."
+                    f"Another session is using {work}; wait for it, or give another --work."
                 ) from error
         if not told:
-            say(f"waiting for commands that an earlier sitting left running in {work}")
+            say(f"waiting for commands that an earlier session left running in {work}")
             told = True
         time.sleep(0.2)
 

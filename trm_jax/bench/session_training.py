@@ -1,4 +1,4 @@
-"""The later steps of a sitting: training in the remaining time, and its evaluation."""
+"""The later steps of a session: training in the remaining time, and its evaluation."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trm_jax.bench.comparison import SPEED_OF
-from trm_jax.bench.sitting import OutOfTimeError, Sitting, StepError, last_line, say
+from trm_jax.bench.session import OutOfTimeError, Session, StepError, last_line, say
 from trm_jax.cli import COMMANDS
 from trm_jax.core.errors import EXIT_DONE, EXIT_RESTART_ME
 
@@ -49,21 +49,21 @@ class Training:
     patience: float
 
 
-def run(sitting: Sitting, training: Training) -> None:
-    """Trains, or resumes the run of an earlier sitting, and copies its weights.
+def run(session: Session, training: Training) -> None:
+    """Trains, or resumes the run of an earlier session, and copies its weights.
 
     Raises:
       StepError: training failed; its saved checkpoints are kept.
       OutOfTimeError: no time is left.
     """
-    seconds = sitting.left(training.until)
+    seconds = session.left(training.until)
     if seconds <= 0:
         raise OutOfTimeError("no time is left")
     command = [sys.executable, "-m", "trm_jax", "train", f"--config={training.config}"]
-    command += [f"--workdir={sitting.run}", *training.flags, *_rhythm(sitting, training)]
-    start, log = time.monotonic(), sitting.log("train")
-    with _kept(sitting):
-        code = sitting.children.run(
+    command += [f"--workdir={session.run}", *training.flags, *_rhythm(session, training)]
+    start, log = time.monotonic(), session.log("train")
+    with _kept(session):
+        code = session.children.run(
             command,
             None,
             log,
@@ -71,18 +71,18 @@ def run(sitting: Sitting, training: Training) -> None:
             farewell=signal.SIGTERM,
             patience=training.patience,
         )
-    found = {"code": code, "train_seconds": round(time.monotonic() - start, 1), **_last(sitting)}
+    found = {"code": code, "train_seconds": round(time.monotonic() - start, 1), **_last(session)}
     if code in (EXIT_DONE, EXIT_RESTART_ME):
-        sitting.ledger.add("train", found)
+        session.ledger.add("train", found)
         return
     why = f"exit code {code}: {last_line(log)}"
-    sitting.ledger.add("train", {**found, "failed": why})
+    session.ledger.add("train", {**found, "failed": why})
     raise StepError(why)
 
 
-def _rhythm(sitting: Sitting, training: Training) -> list[str]:
+def _rhythm(session: Session, training: Training) -> list[str]:
     """Flags for the numbers of updates: in total, and between checkpoints and log points."""
-    timed = sitting.ledger.get(SPEED_OF) or {}
+    timed = session.ledger.get(SPEED_OF) or {}
     update = timed.get("seconds")
     every = max(1, round(training.every / update)) if update else UNKNOWN
     flags = [
@@ -93,24 +93,24 @@ def _rhythm(sitting: Sitting, training: Training) -> list[str]:
     ]
     if not training.fit:
         return flags
-    plan = sitting.work / "steps"  # all sittings of a run have the same schedule
+    plan = session.work / "steps"  # all sessions of a run have the same schedule
     if not plan.exists():
         if not update:
             raise StepError(f"without {SPEED_OF} it is unknown how many updates fit into the time")
-        left = sitting.left(training.until) - START
+        left = session.left(training.until) - START
         plan.write_text(str(max(every, int(left / update))))
     return [*flags, f"--config.steps={plan.read_text()}"]
 
 
-def _last(sitting: Sitting) -> dict[str, Any]:
+def _last(session: Session) -> dict[str, Any]:
     """The last value of each logged metric, and the newest checkpoint."""
     last: dict[str, Any] = {}
-    path = sitting.run / "metrics.jsonl"
+    path = session.run / "metrics.jsonl"
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         with contextlib.suppress(ValueError):
             last |= json.loads(line)
     keys = ("train/loss", "train/exact_accuracy", "train/examples_per_s", "heldout/exact_accuracy")
-    steps = checkpoints(sitting.run)
+    steps = checkpoints(session.run)
     return {"step": max(steps, default=0)} | {key: last[key] for key in keys if key in last}
 
 
@@ -122,10 +122,10 @@ def checkpoints(run: Path) -> list[int]:
 
 
 @contextlib.contextmanager
-def _kept(sitting: Sitting) -> Iterator[None]:
+def _kept(session: Session) -> Iterator[None]:
     """Copies weights and logs to `out` as they appear, in a thread, and again at the end."""
     stop = threading.Event()
-    keeper = Keeper(sitting)
+    keeper = Keeper(session)
 
     def watch() -> None:
         while not stop.wait(LOOK):
@@ -142,33 +142,33 @@ def _kept(sitting: Sitting) -> Iterator[None]:
 
 
 class Keeper:
-    """Copies the weights and logs of training into the sitting's output folder."""
+    """Copies the weights and logs of training into the session's output folder."""
 
-    def __init__(self, sitting: Sitting) -> None:
+    def __init__(self, session: Session) -> None:
         """Starts without copying."""
-        self._sitting, self._step = sitting, 0
+        self._session, self._step = session, 0
 
     def look(self) -> None:
         """Copies logs, and the newest checkpoint if it is new; failures are retried next time."""
-        sitting = self._sitting
-        for path in (sitting.run / "metrics.jsonl", sitting.run / "config.json"):
+        session = self._session
+        for path in (session.run / "metrics.jsonl", session.run / "config.json"):
             if path.exists():
-                _copy(path, sitting.out / path.name)
-        if sitting.log("train").exists():
-            _copy(sitting.log("train"), sitting.out / "train.log")
-        step = max(checkpoints(sitting.run), default=0)
+                _copy(path, session.out / path.name)
+        if session.log("train").exists():
+            _copy(session.log("train"), session.out / "train.log")
+        step = max(checkpoints(session.run), default=0)
         if step <= self._step:
             return
         try:
-            keep_weights(sitting, step)
+            keep_weights(session, step)
         except (OSError, StepError) as error:
             say(f"checkpoint {step} is not copied yet: {error}")
             return
         self._step = step
-        sitting.ledger.add("weights", {"step": step})
+        session.ledger.add("weights", {"step": step})
 
 
-def keep_weights(sitting: Sitting, step: int) -> None:
+def keep_weights(session: Session, step: int) -> None:
     """Copies a checkpoint to the output folder: packed if there is `trm pack`, else as a folder.
 
     Raises:
@@ -176,19 +176,19 @@ def keep_weights(sitting: Sitting, step: int) -> None:
       OSError: it cannot be copied, for example because training has just deleted it.
     """
     if "pack" in COMMANDS:
-        command = [sys.executable, "-m", "trm_jax", "pack", str(sitting.run)]
-        command += [f"--out={sitting.out / WEIGHTS}", f"--checkpoint={step}"]
-        log = sitting.log("pack")
-        code = sitting.children.run(
-            command, sitting.log("pack", "out"), log, 120, {"JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-m", "trm_jax", "pack", str(session.run)]
+        command += [f"--out={session.out / WEIGHTS}", f"--checkpoint={step}"]
+        log = session.log("pack")
+        code = session.children.run(
+            command, session.log("pack", "out"), log, 120, {"JAX_PLATFORMS": "cpu"}
         )
         if code:
             raise StepError(f"exit code {code}: {last_line(log)}")
         return
-    copy, draft = sitting.out / "checkpoint", sitting.out / "checkpoint.tmp"
+    copy, draft = session.out / "checkpoint", session.out / "checkpoint.tmp"
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(sitting.run / "checkpoints" / str(step), draft / str(step))
-    before = sitting.out / "checkpoint.before"
+    shutil.copytree(session.run / "checkpoints" / str(step), draft / str(step))
+    before = session.out / "checkpoint.before"
     shutil.rmtree(before, ignore_errors=True)
     if copy.exists():
         copy.rename(before)
@@ -196,11 +196,11 @@ def keep_weights(sitting: Sitting, step: int) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def release(sitting: Sitting, name: str, command: str, hardware: str) -> None:
+def release(session: Session, name: str, command: str, hardware: str) -> None:
     """Makes a released model of the newest checkpoint, in the output's folder "models".
 
     Args:
-      sitting: sitting with the training and its evaluations.
+      session: session with the training and its evaluations.
       name: name of the model.
       command: command that trained it.
       hardware: hardware on which it was evaluated.
@@ -208,22 +208,22 @@ def release(sitting: Sitting, name: str, command: str, hardware: str) -> None:
     Raises:
       StepError: there is no checkpoint, or `trm models --add` failed.
     """
-    steps, folder = checkpoints(sitting.run), sitting.out / "models"
+    steps, folder = checkpoints(session.run), session.out / "models"
     if not steps:
         raise StepError("there is no checkpoint")
-    arguments = [f"--workdir={sitting.run}", f"--name={name}", f"--checkpoint={steps[-1]}"]
+    arguments = [f"--workdir={session.run}", f"--name={name}", f"--checkpoint={steps[-1]}"]
     arguments += [f"--command={command}", f"--hardware={hardware}", f"--folder={folder}"]
     folder.mkdir(exist_ok=True)
     whole = [sys.executable, "-m", "trm_jax", "models", "--add", "--overwrite", *arguments]
-    log, found = sitting.log("release"), {"checkpoint": steps[-1], "model": name}
-    code = sitting.children.run(
-        whole, sitting.log("release", "out"), log, sitting.left(), {"JAX_PLATFORMS": "cpu"}
+    log, found = session.log("release"), {"checkpoint": steps[-1], "model": name}
+    code = session.children.run(
+        whole, session.log("release", "out"), log, session.left(), {"JAX_PLATFORMS": "cpu"}
     )
     if code:
         failed = f"exit code {code}: {last_line(log)}"
-        sitting.ledger.add("release", {**found, "failed": failed})
+        session.ledger.add("release", {**found, "failed": failed})
         raise StepError(failed)
-    sitting.ledger.add("release", found)
+    session.ledger.add("release", found)
     say(f"release: {folder / name}.npz of checkpoint {steps[-1]}")
 
 
@@ -244,7 +244,7 @@ def searched(found: Mapping[str, Any]) -> str:
 
 
 def evaluate(
-    sitting: Sitting,
+    session: Session,
     data: Path,
     ways: Mapping[str, Sequence[str]],
     written: Callable[[], None],
@@ -252,7 +252,7 @@ def evaluate(
     """Evaluates the newest checkpoint in several ways; existing results are not repeated.
 
     Args:
-      sitting: sitting with the training.
+      session: session with the training.
       data: file or dataset of puzzles.
       ways: flags of `trm eval` by name.
       written: called after each result.
@@ -260,27 +260,27 @@ def evaluate(
     Returns:
       Whether all evaluations succeeded.
     """
-    steps = checkpoints(sitting.run)
+    steps = checkpoints(session.run)
     if not steps:
         say("eval: there is no checkpoint")
         return False
     step, fine = steps[-1], True
     for way, flags in ways.items():
         name = f"eval/{way}"
-        before = sitting.ledger.get(name)
+        before = session.ledger.get(name)
         if before and before.get("checkpoint") == step and "failed" not in before:
             say(f"{name}: already done")
             continue
-        command = ["eval", f"--workdir={sitting.run}", f"--checkpoint={step}", f"--data={data}"]
+        command = ["eval", f"--workdir={session.run}", f"--checkpoint={step}", f"--data={data}"]
         try:
-            found = sitting.trm(name, [*command, *flags, "--json"], sitting.end)
-            sitting.ledger.add(name, {**found, "checkpoint": step})
+            found = session.trm(name, [*command, *flags, "--json"], session.end)
+            session.ledger.add(name, {**found, "checkpoint": step})
             say(f"{name}: {found['exact_accuracy']:.2%} of {found['examples']}{searched(found)}")
         except OutOfTimeError as error:
             say(f"{name}: {error}")
             fine = False
         except StepError as error:
-            sitting.ledger.add(name, {"failed": str(error), "checkpoint": step})
+            session.ledger.add(name, {"failed": str(error), "checkpoint": step})
             say(f"{name}: {error}")
             fine = False
         written()
