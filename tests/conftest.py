@@ -3,7 +3,8 @@
 Compiled with most of XLA's optimisations off, which is quicker; see `compiled_as_for_users`. Loops
 are compiled by an older part of XLA too, in a quarter of the time; set XLA_FLAGS, if only to
 nothing, to test with the default one. What is compiled once in a test run is kept in a folder for
-as long as the run lasts, for all of its processes: many tests run the same small programs.
+as long as the run lasts, for all of its processes: many tests run the same small programs. With
+JAX_COMPILATION_CACHE_DIR it is kept there, for later runs too.
 
 The environment is set before JAX starts. PJRT_NPROC: with the default thread pool, many fake
 devices on few cores lock up silently once steps are dispatched without waiting.
@@ -27,8 +28,8 @@ _OWN = "" if CACHE in os.environ else tempfile.mkdtemp(prefix="trm-tests-")
 """The folder, where this process made it: the first one, as the others inherit its name."""
 if _OWN:
     os.environ[CACHE] = _OWN
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import jax  # noqa: E402, the environment comes first
 import pytest  # noqa: E402
