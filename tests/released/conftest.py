@@ -11,7 +11,14 @@ from trm_jax.train.loop import train
 
 COMMANDS = ("trm train --config=tiny",)
 HARDWARE = "2 CPU cores"
-SEARCHED = {"solved": 0.9, "wrong": 0.0, "abstained": 0.1, "passes": 7.5, "rounds": 2.0}
+SEARCHED = {
+    "solved": 0.9,
+    "other_solution": 0.0,
+    "wrong": 0.0,
+    "abstained": 0.1,
+    "passes": 7.5,
+    "rounds": 2.0,
+}
 SEARCHED |= {"limits": {"passes": 64, "chains": 4, "rounds": 8, "seconds": None, "seed": 0}}
 
 

@@ -128,12 +128,9 @@ def test_a_released_model_is_shown_watched_scored_and_exported(capsys, folder, t
     out = tmp_path / "exported"
     told(capsys, "export", "--model=sudoku-4x4-small", f"--out={out}")
     scores = json.loads((out / "manifest.json").read_text())["scores"]
-    assert [each["scores"] for each in scores][:2] == [
-        {"solved_with_search": 0.9},
-        {"exact_accuracy": 0.5},
-    ]
+    assert scores[0]["scores"] == {"exact_accuracy": 0.5}, "the program does not search"
     text = (out / "README.md").read_text()
-    assert "solved_with_search 0.9000" in text
+    assert "solved_with_search" not in text and "not checked against" in text
     assert "measured before the weights were rounded to bfloat16" in text  # by the release
 
 

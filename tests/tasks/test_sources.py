@@ -72,7 +72,7 @@ def test_the_request_of_a_cache_is_named_when_it_is_damaged_or_missing(tmp_path,
 @pytest.mark.parametrize(
     ("init_from", "words"),
     [
-        ("/nope", "which does not exist"),
+        ("/nope", "there is no such path"),
         ("{}", "is not a work directory"),
         ("{}/made", "has no checkpoint yet"),
     ],

@@ -248,7 +248,7 @@ def test_a_run_starts_from_the_weights_of_another(root, trained, tmp_path):
     wider = config(
         tmp_path, init_from=str(root / "run"), model=runs.CONFIG["model"] | {"width": 32}
     )
-    with pytest.raises(UserError, match=r"has another model: .* set config\.model to its own"):
+    with pytest.raises(UserError, match=r"is another model .* set config\.model and"):
         train(wider, tmp_path / "wider")
 
 

@@ -129,11 +129,23 @@ def need(values: flags.FlagValues, name: str) -> Any:
     """
     value = getattr(values, name)
     if value is None:
-        raise UserError(f"--{name} is missing; `--help` explains it.")
+        raise UserError(f"--{name} is missing; the command's --help explains it.")
     if value == "":
-        raise UserError(f"--{name} is empty; `--help` explains it.")
+        raise UserError(f"--{name} is empty; the command's --help explains it.")
     if name == "workdir":
         _refuse_inside(value)
+    return value
+
+
+def need_local(values: flags.FlagValues, name: str) -> Any:
+    """The value of a required flag that is a path on this machine.
+
+    Raises:
+      UserError: see `need`; or the value is an address.
+    """
+    value = need(values, name)
+    if "://" in value:
+        raise UserError(f"--{name} is {value}, an address; give a path on this machine.")
     return value
 
 

@@ -108,7 +108,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
             f"`trm data` takes one thing: a task ({', '.join(known)}), or a directory to inspect."
         )
     if rest[0] in known:
-        out = common.need(values, "out")
+        out = common.need_local(values, "out")
         task, settings = known[rest[0]]
         dataset = task.build(_request(task, rest[0], settings, values))
         dataset_format.save(dataset, out)

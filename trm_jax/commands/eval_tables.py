@@ -52,17 +52,27 @@ def _chains(result: dict[str, Any]) -> Iterable[str]:
         f"{_cell('', result['exact_accuracy'])} right"
     )
     yield (
-        f"with search ({limits['passes']} passes of up to {limits['chains']} chains): "
+        f"with search (at most {limits['passes']} passes, {limits['chains']} chains at once"
+        f"{_seconds(limits['seconds'])}): "
         f"{found['solved']:.2%} solved, {found['wrong']:.2%} wrong, "
         f"{found['abstained']:.2%} without an answer"
     )
+    if found["other_solution"]:
+        yield (
+            f"{found['other_solution']:.2%} are solved by another solution than the label: these "
+            "puzzles have several solutions"
+        )
     yield (
         f"per puzzle: {found['passes']:.1f} passes (median {found['passes_median']:.0f}), "
         f"{found['rounds']:.1f} rounds, {found['chains']:.1f} chains, {found['tflop']:.4f} TFLOP; "
-        f"{found['seconds']:.1f} s in total"
+        f"{found['seconds']:.1f} s with compilation"
     )
     points = [f"{p['passes']} {p['solved']:.1%}" for p in found["curve"]]
     yield f"solved by passes: {', '.join(points)}"
+
+
+def _seconds(limit: float | None) -> str:
+    return "" if limit is None else f", {limit:g} s"
 
 
 def _cell(key: str, value: float | None) -> str:

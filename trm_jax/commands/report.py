@@ -30,7 +30,7 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     """
     if not rest:
         raise UserError("`trm report` needs one or more work directories, or folders of them.")
-    for path in report(rest, common.need(values, "out"), values.reach):
+    for path in report(rest, common.need_local(values, "out"), values.reach):
         print(f"wrote {path}")
     if not can_draw():
         print("no figure: it needs matplotlib (pip install 'trm-jax[plot]')", file=sys.stderr)

@@ -46,11 +46,9 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
     (SIGTERM, Ctrl-C), the same command resumes.
     """
     common.refuse_rest(rest)
-    source, out = common.need(values, "sweep"), common.need(values, "out")
+    source, out = common.need(values, "sweep"), common.need_local(values, "out")
     if values.jobs < 1:
         raise UserError(f"--jobs is {values.jobs}; give 1 or more runs at a time.")
-    if "://" in out:
-        raise UserError(f"--out is {out}; a sweep's logs need a local directory.")
     common.experiment(values)  # validates the base config
     base = Base(
         config_flags.get_config_filename(values["config"]).removeprefix(f"{FILL}:"),

@@ -11,7 +11,7 @@ from trm_jax.config.experiment import Experiment
 from trm_jax.core.distributed import together
 from trm_jax.core.errors import UserError
 from trm_jax.released import stored
-from trm_jax.released.cards import find
+from trm_jax.released.cards import find, near
 from trm_jax.tasks.sources import refuse_unused
 from trm_jax.train import pack
 from trm_jax.train.loop import train
@@ -54,26 +54,26 @@ def _refuse_no_start(experiment: Experiment, root: str) -> None:
     Raises:
       UserError: `init_from` cannot be used.
     """
-    if not experiment.init_from or WorkDir(root).has_checkpoints():
+    if WorkDir(root).has_checkpoints() or not (source := experiment.init_from):
         return
-    if pack.is_pack(experiment.init_from):
-        pack.Pack.open(experiment.init_from).refuse_unfit(experiment)
+    if stored.names_released(source):
+        stored.read_arrays(find(source))
         return
-    if stored.names_released(experiment.init_from):
-        stored.read_arrays(find(experiment.init_from))
-        return
-    if "://" not in experiment.init_from and not Path(experiment.init_from).expanduser().exists():
-        raise UserError(
-            f"config.init_from is {experiment.init_from!r}, which does not exist; give a released "
-            "model (`trm models`), a work directory, or a file of `trm pack`."
-        )
     try:
-        start = WorkDir(experiment.init_from)
+        if pack.is_pack(source):
+            pack.Pack.open(source).refuse_unfit(experiment)
+            return
+        if "://" not in source and not Path(source).expanduser().exists():
+            raise UserError(
+                "there is no such path; give a work directory, a file of `trm pack`, or a released "
+                f"model: {near(source)}"
+            )
+        start = WorkDir(source)
         start.read()
+        if not start.has_checkpoints():
+            raise UserError(
+                "that run has no checkpoint yet; wait for its first one, or give another work "
+                "directory."
+            )
     except UserError as error:
-        raise UserError(f"config.init_from is {experiment.init_from!r}: {error}") from error
-    if not start.has_checkpoints():
-        raise UserError(
-            f"config.init_from is {experiment.init_from!r}, but that run has no checkpoint yet; "
-            "wait for its first one, or give another work directory."
-        )
+        raise UserError(f"config.init_from is {source!r}: {error}") from error

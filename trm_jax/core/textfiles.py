@@ -63,12 +63,13 @@ def check_file(path: Path) -> int:
     return found.st_size
 
 
-def refuse_encoding(head: bytes, where: object) -> None:
+def refuse_encoding(head: bytes, where: object, remedy: str = "give plain text in UTF-8") -> None:
     """Refuses data whose first bytes show another encoding than UTF-8, or a binary file.
 
     Args:
       head: the first bytes.
       where: name of their source, for the error message.
+      remedy: what to do if the data is not text, for the error message.
 
     Raises:
       UserError: the data is not UTF-8 text; the message names the encoding or file type.
@@ -78,11 +79,9 @@ def refuse_encoding(head: bytes, where: object) -> None:
             raise UserError(f"{where} is encoded in {name}; save it as UTF-8.")
     for mark, name in _BINARY.items():
         if head.startswith(mark):
-            raise UserError(f"{where} is {name}; give plain text in UTF-8.")
+            raise UserError(f"{where} is {name}; {remedy}.")
     if b"\x00" in head:
-        raise UserError(
-            f"{where} is binary, or encoded in UTF-16 without a mark; give plain text in UTF-8."
-        )
+        raise UserError(f"{where} is binary, or encoded in UTF-16 without a mark; {remedy}.")
 
 
 def decode(data: bytes, where: object) -> str:

@@ -19,8 +19,9 @@ def evaluate_chains(search: ChainSearch, params: Any, questions: Questions) -> d
       questions: from `tasks.views.ask`.
 
     Returns:
-      Shares of all puzzles: `solved` (the answer equals the label or, without a label, satisfies
-      the rules), `wrong` (any other answer) and `abstained`; means over all puzzles: `rounds`,
+      Shares of all puzzles: `solved` (the answer equals the label or satisfies the rules),
+      `other_solution` (it satisfies the rules but is not the label, so the puzzle has several
+      solutions), `wrong` (any other answer) and `abstained`; means over all puzzles: `rounds`,
       `passes` (network passes of all chains) and `chains`, and `passes_median`; `tflop`, TFLOP per
       puzzle of those passes, by formula; `curve`, a list of {"passes", "solved"}: the share of
       puzzles solved with at most that many passes; the `limits`; `examples`; and `seconds`,
@@ -28,12 +29,13 @@ def evaluate_chains(search: ChainSearch, params: Any, questions: Questions) -> d
     """
     inputs, labels, _ = questions.show(np.arange(len(questions)))
     found = search(params, inputs)
-    right = _right(questions, inputs, labels, found)
+    right, other = _right(questions, inputs, labels, found)
     answered, count = found.solved, len(questions)
     flops = search.model.step_flops(1, train=False)
     limits = search.limits
     return {
         "solved": float(right.mean()),
+        "other_solution": float(other.mean()),
         "wrong": float((answered & ~right).mean()),
         "abstained": float((~answered).mean()),
         "rounds": float(found.rounds.mean()),
@@ -57,13 +59,14 @@ def evaluate_chains(search: ChainSearch, params: Any, questions: Questions) -> d
 
 def _right(
     questions: Questions, inputs: NDArray[np.uint8], labels: NDArray[np.uint8], found: Found
-) -> NDArray[np.bool_]:
-    """Whether each answer is correct, bool [M]."""
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Whether each answer is correct, and is so without being the label; bool [M] both."""
     shape = questions.dataset.manifest
-    kept = task_of(shape).accepts(shape, inputs, found.answers)
-    same = np.all(found.answers == labels, axis=1)
-    lawful = found.solved if kept is None else kept
-    return found.solved & np.where(questions.answered(), same, lawful)
+    accepted = task_of(shape).accepts(shape, inputs, found.answers)
+    same = questions.answered() & np.all(found.answers == labels, axis=1)
+    lawful = ~questions.answered() if accepted is None else accepted
+    right = found.solved & (same | lawful)
+    return right, right & questions.answered() & ~same
 
 
 def _curve(found: Found, right: NDArray[np.bool_]) -> list[dict[str, float]]:

@@ -150,10 +150,14 @@ def find(name: str, folder: Path | None = None) -> Card:
     """
     if is_released(name, folder):
         return Card.open((folder or FOLDER) / f"{name}.json")
+    raise UserError(f"no released model is named {name!r}; {near(name, folder)}")
+
+
+def near(name: str, folder: Path | None = None) -> str:
+    """The released model with the nearest name as a question, or the list of all."""
     known = cards(folder)
-    close = difflib.get_close_matches(name, [card.name for card in known], 1)
-    hint = f"did you mean {close[0]}?" if close else f"{listed(known)}."
-    raise UserError(f"no released model is named {name!r}; {hint}")
+    close = difflib.get_close_matches(name.strip().lower(), [card.name for card in known], 1)
+    return f"did you mean {close[0]}?" if close else f"{listed(known)}."
 
 
 def fitting(texts: Sequence[str], folder: Path | None = None) -> Card:

@@ -77,9 +77,13 @@ def _scores(scores: Sequence[Mapping[str, Any]], training: Mapping[str, Any], dt
     lines.append("\nScores are as `trm eval` wrote them; datasets are identified by fingerprint.")
     if own:
         lines.append("The checkpoint may have been selected by its score on the held-out split.")
-    rounded = [d for d in (dtype, training.get("released_as")) if d not in ("float32", None)]
-    if rounded:
-        lines.append(f"Scores were measured before the weights were rounded to {rounded[0]}.")
+    released = training.get("released_as")
+    if dtype != "float32":
+        lines.append(f"Scores were measured before the weights were rounded to {dtype}.")
+    elif released not in ("float32", None):
+        lines.append(
+            f"Scores were measured before the weights were rounded to {released} for the release."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -101,6 +105,8 @@ Without trm_jax, with only `pip install jax flatbuffers`:
 from load import load
 answers, halt_logits = load("this/directory")(tokens)  # tokens: integer [m, {manifest["cells"]}]
 ```
+
+Answers are predictions, which are not checked against the puzzle's rules.
 
 | file | content |
 |---|---|

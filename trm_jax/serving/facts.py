@@ -13,8 +13,8 @@ from trm_jax.tasks.task import task_of
 from trm_jax.train.trained import Trained
 
 ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting", "how")
-SEARCHED = ("solved", "wrong", "abstained")
-"""Scores of a lattice model's search; its other scores are those of one chain."""
+SEARCHED = "solved_with_search"
+"""Measurement of a lattice model's search, which an exported program does not have."""
 FORM_KEYS = ("task", "vocab", "cells", "copies", "seed")
 
 
@@ -58,9 +58,10 @@ def training_facts(trained: Trained) -> dict[str, Any]:
 
 
 def measured_scores(trained: Trained) -> list[dict[str, Any]]:
-    """The scores of this checkpoint that `trm eval` and the training loop have measured."""
+    """The scores of this checkpoint, without search, that `trm eval` and training have measured."""
     if trained.card is not None:
-        return [_of_card(entry, trained.step) for entry in trained.card["measured"]]
+        measured = [entry for entry in trained.card["measured"] if entry["what"] != SEARCHED]
+        return [_of_card(entry, trained.step) for entry in measured]
     found = []
     known = {"exact_accuracy", "cell_accuracy", *task_of(trained.manifest).scores}
     folder = trained.workdir.evaluations
@@ -74,8 +75,6 @@ def measured_scores(trained: Trained) -> list[dict[str, Any]]:
             continue
         scores = {k: v for k, v in record.items() if k in known or k.startswith("pass@")}
         scores = {key: value for key, value in scores.items() if value is not None}
-        searched = record.get("chain_search") or {}
-        scores |= {f"search_{key}": searched[key] for key in SEARCHED if key in searched}
         if not scores:
             continue
         data = str(record.get("data", "")).replace(os.sep, "/")

@@ -304,7 +304,7 @@ def read(manifest: dict[str, Any], puzzle: str) -> np.ndarray:
 
 
 def write(manifest: dict[str, Any], answer: np.ndarray) -> str:
-    """An answer [S] as one line, "." where a token has no symbol."""
+    """An answer [S] as one line, "?" where a token has no symbol."""
     separator, canvas = manifest.get("separator") or "", manifest.get("canvas")
     symbols, grid = manifest["symbols"], answer.reshape(1, -1)
     if canvas:
@@ -315,7 +315,7 @@ def write(manifest: dict[str, Any], answer: np.ndarray) -> str:
         widths = np.minimum.accumulate(runs)
         rows = int((widths * np.arange(1, len(grid) + 1)).argmax()) + 1
         grid = grid[:rows, : widths[rows - 1]]
-    texts = [(these if separator else these[:1]) or "." for these in symbols]
+    texts = [(these if separator else these[:1]) or "?" for these in symbols]
     lines = [separator.join(texts[token] for token in row) for row in grid]
     return (separator + canvas["row_end"] + separator if canvas else "").join(lines)
 

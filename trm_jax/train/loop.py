@@ -59,6 +59,7 @@ def _train(experiment: Experiment, workdir: WorkDir, load_start: Start) -> int:
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
     if is_first():
         check_mirror(experiment.wandb_project)
+    workdir.has_checkpoints()  # a bucket that cannot be reached is found before data are built
     dataset, keep = offered_training_data(experiment.data, Path(workdir.data))
     if not workdir.config.exists():
         pack.refuse_unfit(experiment, dataset.manifest)

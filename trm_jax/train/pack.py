@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Self
 
 import jax
@@ -24,6 +25,7 @@ from trm_jax.config.experiment import Experiment, from_dict
 from trm_jax.core.distributed import check_agree
 from trm_jax.core.errors import UserError
 from trm_jax.core.mesh import make_mesh
+from trm_jax.core.textfiles import check_file, refuse_encoding
 from trm_jax.models import get_model
 from trm_jax.models.puzzle_table import padded_rows
 from trm_jax.train import bundle
@@ -32,7 +34,7 @@ from trm_jax.train.method import recipe_of
 from trm_jax.train.run import Run
 from trm_jax.train.state import TrainState
 from trm_jax.train.trainer import Trainer, make_trainer
-from trm_jax.train.workdir import CONVERTED, WorkDir
+from trm_jax.train.workdir import CONVERTED, WorkDir, place_of, reached
 
 FORMAT = 1
 KIND = "trm_jax pack"
@@ -76,6 +78,8 @@ class Pack:
         """
         place = epath.Path(path).expanduser()
         try:
+            with place.open("rb") as file:
+                refuse_encoding(file.read(4096), place, "give the file that `trm pack` wrote")
             record = json.loads(place.read_text())
             if record["kind"] != KIND:
                 raise ValueError(f"its kind is {record['kind']!r}")
@@ -167,8 +171,20 @@ class Pack:
 
 
 def is_pack(path: str) -> bool:
-    """Whether `config.init_from` names a file, and not a work directory or a released model."""
-    return bool(path) and epath.Path(path).expanduser().is_file()
+    """Whether `config.init_from` names a file, and not a work directory or a released model.
+
+    Raises:
+      UserError: it is neither a path nor the address of a bucket, the bucket cannot be reached, or
+        it is a pipe or a device.
+    """
+    if not path:
+        return False
+    place = place_of(path)
+    if "://" in path:
+        return reached(place, lambda: bool(place.is_file()))
+    if not place.exists() or place.is_dir():
+        return False
+    return check_file(Path(place)) >= 0
 
 
 def refuse_unfit(experiment: Experiment, manifest: Mapping[str, Any]) -> None:

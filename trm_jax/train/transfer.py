@@ -9,6 +9,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.data.format import Dataset
 from trm_jax.models.puzzle_table import padded_rows, remap
 from trm_jax.models.weights import Weights, weight_shardings
+from trm_jax.tasks.task import task_of
 from trm_jax.train.state import TrainState, init_ema
 from trm_jax.train.trained import Trained
 
@@ -53,9 +54,12 @@ def start_from(state: TrainState, trained: Trained, dataset: Dataset, ema_scope:
     )
     for name in [*want, *have]:
         if have.get(name) != want.get(name):
+            model = trained.experiment.model
             raise UserError(
-                f"config.init_from {trained.source} has another model: {name} is "
-                f"{have.get(name)} there and {want.get(name)} here; set config.model to its own."
+                f"config.init_from {trained.source} is another model (kind {model.kind!r}, width "
+                f"{model.width}, for {task_of(trained.manifest).title(trained.manifest)}): {name} "
+                f"is {have.get(name)} there and {want.get(name)} here; set config.model and "
+                "config.data to its own."
             )
     # under jit, as arrays of several processes require it
     ema = jax.jit(lambda w: init_ema(w, ema_scope))(weights)

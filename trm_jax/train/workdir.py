@@ -4,8 +4,8 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from etils import epath
 
@@ -25,11 +25,13 @@ NEEDED |= {"source": dict, "counts": dict}
 """Keys and types of the manifest in a config.json, besides those that a task adds."""
 
 
+T = TypeVar("T")
+
 BUCKETS = ("gs", "s3", "az")
 """URL schemes of buckets that may hold a work directory."""
 
 
-def _place(root: epath.PathLike) -> epath.Path:
+def place_of(root: epath.PathLike) -> epath.Path:
     """Absolute path of a work directory, which need not exist; Orbax fails late on relative ones.
 
     Raises:
@@ -61,6 +63,21 @@ def _place(root: epath.PathLike) -> epath.Path:
     return place
 
 
+def reached(place: epath.Path, ask: Callable[[], T]) -> T:
+    """The answer to a question about a path, which may be the first access to a bucket.
+
+    Raises:
+      UserError: the library that reaches the bucket is missing, or reports an error.
+    """
+    try:
+        return ask()
+    except Exception as error:  # of a library of the bucket's provider
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{place} cannot be reached ({reason}); fix that, or give a local path."
+        ) from error
+
+
 class WorkDir:
     """Paths of a work directory, local or in a bucket, and its config.json."""
 
@@ -70,7 +87,7 @@ class WorkDir:
         Raises:
           UserError: no directory can have this path.
         """
-        self.root = _place(root)
+        self.root = place_of(root)
         if "://" not in str(root):
             self._refuse_file()
         self.config = self.root / "config.json"
@@ -100,17 +117,15 @@ class WorkDir:
 
     def _has_config(self) -> bool:
         """Whether config.json exists; for a bucket the first access."""
-        try:
-            return bool(self.config.exists())
-        except Exception as error:  # raised by the library that reaches a bucket, or its absence
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(
-                f"{self.root} cannot be reached ({reason}); fix that, or give a local path."
-            ) from error
+        return reached(self.root, lambda: bool(self.config.exists()))
 
     def has_checkpoints(self) -> bool:
-        """Whether a complete checkpoint exists."""
-        return bool(numbered(self.checkpoints))
+        """Whether a complete checkpoint exists.
+
+        Raises:
+          UserError: a bucket cannot be reached.
+        """
+        return reached(self.root, lambda: bool(numbered(self.checkpoints)))
 
     def _refuse_file(self) -> None:
         for place in (self.root, *self.root.parents):
