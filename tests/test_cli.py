@@ -201,8 +201,11 @@ def test_eval_of_a_csv_in_any_batch_size(capsys, workdir, tmp_path):
     for size in (7, 64):
         flags = [f"--workdir={workdir}", f"--data={file}", f"--batch_size={size}", "--json"]
         assert main(["eval", *flags]) == 0
-        results.append(json.loads(capsys.readouterr().out))
-    assert results[0]["examples"] == 40
+        out, err = capsys.readouterr()
+        results.append(json.loads(out))
+    trained = len(np.load(workdir / "data/split_train.npy"))
+    assert results[0]["examples"] == 40 and results[0]["trained_on"] == trained < 40
+    assert f"was trained on {trained} of these 40 puzzles" in err
     for key in ("exact_accuracy", "cell_accuracy"):
         assert results[0][key] == pytest.approx(results[1][key], abs=1e-6)
 

@@ -249,6 +249,7 @@ def test_a_page_says_what_it_leaves_out(workdir, puzzles, capsys, tmp_path):
         ("--trace={tmp}", "not a file name"),
         ("--trace=", "not a file name"),
         ("--gif={tmp}", "not a file name"),
+        ("--gif={tmp}/out.png", "give a name that ends in .gif"),
         ("--trace={tmp}/file/out.html", "file is a file; give a path in a directory"),
         ("--gif={tmp}/file/new/out.gif", "file is a file; give a path in a directory"),
         ("--trace=/proc/nothing/out.html", "/proc/nothing/out.html cannot be written"),

@@ -1,6 +1,7 @@
 """`trm eval`."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from trm_jax.infer.search import Search
 from trm_jax.models.lattice.lattice_model import LatticeModel
 from trm_jax.models.weights import Weights
 from trm_jax.show.curves import write_curve
-from trm_jax.tasks.sources import open_own_data, open_test_data, training_data_path
+from trm_jax.tasks.sources import count_trained, open_own_data, open_test_data, training_data_path
 from trm_jax.tasks.task import task_of
 from trm_jax.tasks.views import ask
 from trm_jax.train.trained import Trained, load
@@ -99,6 +100,13 @@ def _eval(values: flags.FlagValues) -> int:
         result = _result(trained, weights, questions, rows, values)
     if not is_first():
         return EXIT_DONE
+    if seen := _seen(trained, dataset, split, values):
+        result["trained_on"] = seen
+        print(
+            f"trm: the model was trained on {seen:,} of these {len(questions):,} puzzles, so the "
+            "score is not one of new puzzles.",
+            file=sys.stderr,
+        )
     curve, unwritten = result.get("curve"), None
     about = {
         "data": data,
@@ -120,6 +128,13 @@ def _eval(values: flags.FlagValues) -> int:
     if unwritten:
         raise unwritten
     return EXIT_DONE
+
+
+def _seen(trained: Trained, dataset: Dataset, split: str, values: flags.FlagValues) -> int:
+    """Number of puzzles of --data that were trained on; tasks with copies refuse those."""
+    if values.data is None or task_of(dataset.manifest).grouped:
+        return 0
+    return count_trained(trained.experiment.data, Path(trained.workdir.data), dataset, split)
 
 
 def _questions(dataset: Dataset, split: str, values: flags.FlagValues) -> Questions:

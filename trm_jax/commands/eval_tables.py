@@ -37,9 +37,11 @@ def table(result: dict[str, Any], scores: Mapping[str, str]) -> str:
         passes = [f"{key} {value:.2%}" for key, value in result.items() if key.startswith("pass@")]
         lines.append(f"vote ({result['voting']}): {', '.join(passes) or 'no labels to score'}")
         lines.append(f"wrote {result['submission']}")
+    search = result.get("chain_search")
+    searched = f" and {search['seconds']:.1f} s of search" if search else ""
     lines.append(
         f"{result['data']} [{result['split']}]: {result['examples']} {what}, checkpoint "
-        f"{result['checkpoint']}, {result['seconds']:.1f} s"
+        f"{result['checkpoint']}, {result['seconds']:.1f} s{searched}"
     )
     return "\n".join(lines)
 
@@ -64,8 +66,7 @@ def _chains(result: dict[str, Any]) -> Iterable[str]:
         )
     yield (
         f"per puzzle: {found['passes']:.1f} passes (median {found['passes_median']:.0f}), "
-        f"{found['rounds']:.1f} rounds, {found['chains']:.1f} chains, {found['tflop']:.4f} TFLOP; "
-        f"{found['seconds']:.1f} s with compilation"
+        f"{found['rounds']:.1f} rounds, {found['chains']:.1f} chains, {found['tflop']:.4f} TFLOP"
     )
     points = [f"{p['passes']} {p['solved']:.1%}" for p in found["curve"]]
     yield f"solved by passes: {', '.join(points)}"

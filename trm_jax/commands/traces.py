@@ -39,6 +39,8 @@ def check(values: flags.FlagValues) -> None:
                 f"--{name} is {target!r}, which is not a file name; give one, for example "
                 f"{Path(target) / _EXAMPLES[name]}."
             )
+        if name == "gif" and path.suffix.lower() != ".gif":
+            raise UserError(f"--gif is {target}; give a name that ends in .gif.")
         for parent in path.parents:
             if os.path.exists(parent) and not os.path.isdir(parent):
                 raise UserError(

@@ -214,6 +214,24 @@ def open_test_data(path: str, manifest: dict[str, Any], *, scored: bool = True) 
     return dataset
 
 
+def count_trained(config: DataConfig, cache: Path, dataset: Dataset, split: str) -> int:
+    """Number of a split's questions that are in a run's training split, symmetries not counted.
+
+    Args:
+      config: settings of the run's data.
+      cache: directory of the dataset that was built for the run; 0 is returned if it has gone.
+      dataset: puzzles to score the run's model on.
+      split: split of them.
+    """
+    path = training_data_path(config, cache)
+    try:
+        own = load(path)
+    except UserError:
+        return 0
+    trained = {question.tobytes() for question in own.inputs[own.splits["train"]]}
+    return sum(each.tobytes() in trained for each in dataset.inputs[dataset.examples(split)])
+
+
 def same_form(task: Task, trained: Shape, scored: Shape, where: str) -> None:
     """Checks that puzzles have the form that a model was trained on.
 
