@@ -101,13 +101,18 @@ class FutoshikiTask(Task):
         return lines.read_lines(text, Futoshiki.from_manifest(shape))
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """See `Task`: checks for contradictions first, then with a solver."""
+        """See `Task`: names a contradiction, which the solver finds as well, if there is one."""
         puzzle = Futoshiki.from_manifest(shape)
-        for number, question in enumerate(questions):
-            if reason := puzzle.check_question(question):
-                return number, f"contradicts itself: {reason}"
         place = first_unsolvable(puzzle, questions)
-        return None if place is None else (place, "has no solution; check its digits and signs")
+        if place is None:
+            return None
+        reason = puzzle.check_question(questions[place])
+        known = (
+            f"contradicts itself: {reason}"
+            if reason
+            else "has no solution; check its digits and signs"
+        )
+        return place, known
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str]:
         """See `Task`."""
