@@ -89,7 +89,7 @@ def test_files_with_a_wrong_name_are_refused_with_a_remedy(tmp_path):
     packed.write_bytes(gzip.compress(b"PK"))
     refused(r"k\.npz\.gz is a gzipped \.npz file; unpack it first", packed)
     named = table(tmp_path, ["question,answer", *rows()], "pairs.json")
-    refused(r"pairs\.json is not JSON, since it begins with 'q'; .* ends in \.csv", named)
+    refused(r"pairs\.json begins with 'q', and JSON .* begins with '\[' or '{'; .* in \.csv", named)
 
 
 def test_json_that_would_be_read_in_part_is_refused(tmp_path):

@@ -15,14 +15,13 @@ from trm_jax.tasks import ruled_datasets
 from trm_jax.tasks.board import Board, Token
 from trm_jax.tasks.deduction import Deduction
 from trm_jax.tasks.futoshiki import lines, on_device, symmetry
-from trm_jax.tasks.futoshiki.futoshiki import MAX_SIDE, MIN_SIDE, SIGNS, Futoshiki
+from trm_jax.tasks.futoshiki.futoshiki import DRAWN, MAX_SIDE, MIN_SIDE, SIGNS, Futoshiki
 from trm_jax.tasks.futoshiki.generate import first_unsolvable, generate
 from trm_jax.tasks.given import Given
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
 FILL, DARK = "#e9e9ee", "#262932"
 """Colours of the places between cells, on light and dark pages."""
-DRAWN = "<>∧∨"
 WORDS = ("less than", "greater than", "less than below", "greater than below")
 
 

@@ -163,8 +163,8 @@ def _of_json(path: Path, names: Names) -> Iterator[Pair]:
     text = read_text(path)
     if (first := text.lstrip()[:1]) and first not in "[{<":  # '<': of a web page
         raise UserError(
-            f"{path} is not JSON, since it begins with {first!r}; if it is a table, rename it so "
-            "that it ends in .csv."
+            f"{path} begins with {first!r}, and JSON with pairs begins with '[' or '{{'; if it is "
+            "a table, rename it so that it ends in .csv."
         )
     lines = text.strip().splitlines()
     if len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines[:2]):
