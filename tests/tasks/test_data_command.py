@@ -143,6 +143,7 @@ def test_flags_of_other_tasks_are_refused(capsys, tmp_path, name, flag):
         (["sudoku", "--extra_givens=-1"], "--extra_givens is -1; it must be in [0, 100000]."),
         (["sudoku", "--extra_givens=x"], "--extra_givens is 'x'; write it like a number."),
         (["sudoku", "--train=-1"], "train"),
+        (["maze", "--train=1000000000000"], "train is 1,000,000,000,000; at most 100,000,000"),
         (["maze", "--side=4"], "--side is 4; it must be in [5, 512]."),
         (["maze", "--side=x"], "--side is 'x'"),
         (["maze", "--kind=hard"], "--kind is 'hard'; it must be one of 'random', 'perfect'."),

@@ -44,7 +44,15 @@ def test_it_is_scored_solved_by_the_rules_and_drawn(workdir, capsys, tmp_path):
         assert record["solved"] == (record["answer"] == task.write(shape, label))
     assert page.read_text().count("<html") == 1 and picture.read_bytes()[1:4] == b"PNG"
     assert main(["show", f"--workdir={workdir}", "--count=1"]) == 0
-    assert "prediction" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "prediction" in shown
+    end = shown.index("┐") + 1  # of the first line of the board on the left, the question
+    width = end - 1 - shown.rindex("\n", 0, end)
+    block = [line[:width] for line in shown.splitlines() if line[:1] in ("┌", "│", "└")]
+    (tmp_path / "drawn.txt").write_text("\n".join(block))
+    main(["solve", f"--workdir={workdir}", "--json", str(tmp_path / "drawn.txt")])
+    question = json.loads(capsys.readouterr().out)["question"]
+    assert question in [task.write(shape, each) for each in data.inputs]
 
 
 def test_the_library_solves_it(workdir):

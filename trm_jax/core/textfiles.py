@@ -158,14 +158,22 @@ def parse_json(text: str, where: object) -> Any:
       where: name of its source, for the error message.
 
     Raises:
-      UserError: the text is empty, not valid JSON, or nested too deeply.
+      UserError: the text is empty, not valid JSON, or nested too deeply, or an object has a key
+        twice.
     """
     if not text.strip():
         raise UserError(f"{where} is empty; give a JSON file.")
     if text.lstrip()[:1] == "<":
         raise UserError(f"{where} is a web page and not valid JSON; download the file itself.")
+
+    def entries(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise _repeated_key(pairs, where)
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=entries)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and error.lineno > 1:
             raise UserError(
@@ -173,11 +181,23 @@ def parse_json(text: str, where: object) -> Any:
                 "(is it JSON Lines?); give one JSON object per file."
             ) from error
         raise UserError(f"{where} is not valid JSON ({error}); fix or replace it.") from error
-    except ValueError as error:  # integers of thousands of digits
-        reason = str(error).split(";")[0]
-        raise UserError(f"{where} is not valid JSON ({reason}); fix or replace it.") from error
+    except ValueError as error:  # of int(), for integers of thousands of digits
+        raise UserError(
+            f"{where} has a number of more than {sys.get_int_max_str_digits():,} digits; if "
+            "its digits are cells, write it as a string, in quotes."
+        ) from error
     except RecursionError as error:
         raise UserError(f"{where} is not usable JSON: it is nested too deeply.") from error
+
+
+def _repeated_key(pairs: list[tuple[str, Any]], where: object) -> UserError:
+    keys = [key for key, _ in pairs]
+    key = next(key for key in keys if keys.count(key) > 1)
+    one, other, *_ = (repr(value)[:40] for name, value in pairs if name == key)
+    return UserError(
+        f"{where}: an object has the key {key!r} twice, with the values {one} and {other}; keep "
+        "one of them."
+    )
 
 
 def bounded_lines(stream: IO[str], path: Path, packed: int) -> Iterator[str]:

@@ -8,6 +8,9 @@ from trm_jax.core.randomness import derive_seed, random_permutations, random_wor
 
 Numbers = NDArray[np.int64]
 
+MAX_PUZZLES = 10**8
+"""Max number of puzzles of a split."""
+
 
 def check_counts(source: str, train: int, heldout: int, test: int) -> None:
     """Checks numbers of puzzles before anything is read or generated.
@@ -19,12 +22,14 @@ def check_counts(source: str, train: int, heldout: int, test: int) -> None:
         test: number of puzzles set aside for the final score.
 
     Raises:
-        UserError: a negative number, no puzzle to generate, or test puzzles from the hub, which has
-            a test file.
+        UserError: a number that is negative or above `MAX_PUZZLES`, no puzzle to generate, or test
+            puzzles from the hub, which has a test file.
     """
     for name, count in {"train": train, "heldout": heldout, "test": test}.items():
         if count < 0:
             raise UserError(f"{name} is {count}; give the number of puzzles, 0 or more.")
+        if count > MAX_PUZZLES:
+            raise UserError(f"{name} is {count:,}; at most {MAX_PUZZLES:,} puzzles are possible.")
     if source == "generate" and not train:
         raise UserError("train is 0; say how many puzzles to generate.")
     if source == "hub" and test:

@@ -74,12 +74,12 @@ def find_columns(path: Path, first: Sequence[str], cells: int) -> Columns:
         if count > 1 and name in (*QUESTION_NAMES, *ANSWER_NAMES):
             raise UserError(f"{path}, line 1: there are two columns '{name}'; keep one.")
     places = []
-    for known in (QUESTION_NAMES, ANSWER_NAMES):
+    for what, known in (("questions", QUESTION_NAMES), ("answers", ANSWER_NAMES)):
         found = [names.index(name) for name in known if name in names]
         if not found:
             raise UserError(
                 f"{path}, line 1: there is no column '{known[0]}' (or {', '.join(known[1:])}) in "
-                f"{','.join(first)[:80]!r}; the header must be source,question,answer,rating."
+                f"{','.join(first)[:80]!r}; give the column with the {what} one of these names."
             )
         places.append(found[0])
     padded = all(name.startswith(" ") for name in first[1:])

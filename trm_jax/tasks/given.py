@@ -1,7 +1,7 @@
 """Puzzles in a text, each with the line that it begins in."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,12 @@ from trm_jax.data.columns import QUESTION_NAMES
 
 _SEPARATOR = re.compile(r"[,;\t]")
 _WORDS = re.compile(r"[A-Za-z_][\w .%-]*")
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+_BARS = "│|"
+_EDGE = re.compile(r"\s*[┌├└+][─┬┼┴+\-]+[┐┤┘+]\s*")
+_ROW = re.compile(rf"\s*([{_BARS}])(.*)[{_BARS}]\s*")
+_CAPTION = re.compile(r"\s*puzzle \d+[:,] .*")
 
 
 class Given(NamedTuple):
@@ -63,6 +69,34 @@ def take_column(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return found
 
 
+def without_frames(
+    lines: Iterable[tuple[int, str]], columns: int, known: Container[str] = ()
+) -> list[tuple[int, str]]:
+    """Numbered lines without what the program draws around the cells of a board.
+
+    Frames and the captions of `trm solve` are left out. A row between bars becomes its cells, one
+    character each; a second character of each cell, a space or the mark of a wrong one, is dropped.
+
+    Args:
+      lines: numbered lines of a text, which may have ANSI colour codes.
+      columns: number of columns of a board.
+      known: the symbols of cells, which are never taken for a frame.
+    """
+    found = []
+    for number, raw in lines:
+        bare = _ESCAPES.sub("", raw)
+        edge = _EDGE.fullmatch(bare) and not all(mark in known for mark in bare.strip())
+        if edge or _CAPTION.fullmatch(bare):
+            continue
+        row = _ROW.fullmatch(bare)
+        if row and row[1] not in known:
+            boxes = re.split(f"[{_BARS}]", row[2])
+            cells = "".join(box[len(box) % 2 :: 2] for box in boxes)  # some have a space before
+            bare = cells if len(cells) == columns else "".join(boxes)
+        found.append((number, bare))
+    return found
+
+
 def only(found: Sequence[Given]) -> NDArray[np.uint8]:
     """The tokens [S] of the single puzzle of a text.
 
@@ -79,7 +113,8 @@ def joined_lines(text: str, rows: int, columns: int, known: Mapping[str, int]) -
 
     Args:
       text: any number of puzzles, each in one line or in one line per row. Empty lines are
-        skipped, and lines that start with '#', unless '#' is a symbol.
+        skipped, and lines that start with '#', unless '#' is a symbol. A board may be drawn with
+        a frame, as `trm solve` does.
       rows: number of rows of a puzzle.
       columns: number of columns of a puzzle.
       known: token of each character.
@@ -87,11 +122,11 @@ def joined_lines(text: str, rows: int, columns: int, known: Mapping[str, int]) -
     Raises:
       BadLineError: an unknown character, or too few or too many in a line or a puzzle.
     """
-    lines, cells = text.splitlines(), rows * columns
-    alone = sum(bool(line.strip()) for line in lines) == 1
+    lines, cells = without_frames(enumerate(text.splitlines(), 1), columns, known), rows * columns
+    alone = sum(bool(line.strip()) for _, line in lines) == 1
     found: list[Given] = []
     grid, begun = "", 0
-    for number, raw in enumerate(lines, 1):
+    for number, raw in lines:
         line = raw.strip()
         if not line or (line.startswith("#") and "#" not in known):
             continue

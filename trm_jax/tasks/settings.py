@@ -13,6 +13,7 @@ from trm_jax.core.settings import (
     tuples,
     unknown,
 )
+from trm_jax.data.choice import MAX_PUZZLES
 from trm_jax.tasks.task import TASKS, Request
 
 
@@ -42,14 +43,14 @@ class DataConfig(Settings):
         "Number of training puzzles (ARC: of tasks of each subset); 0 for all that are not held "
         "out.",
         low=0,
-        high=10**8,
+        high=MAX_PUZZLES,
     )
     heldout_examples: int = setting(
         1000,
         "Number of puzzles held out for choosing checkpoints and settings (ARC: of training tasks "
         "whose tests are held out).",
         low=0,
-        high=10**8,
+        high=MAX_PUZZLES,
     )
     copies: int = setting(
         1000, "Number of augmented copies of each puzzle, besides the original.", low=0, high=10**6

@@ -13,6 +13,8 @@ from trm_jax.core.symmetries import FIRST_DIGIT
 BLANK = 1
 SIGNS = "<>^v"
 """The signs; each points to the smaller digit: left, right, above, below."""
+DRAWN = "<>∧∨"
+"""The signs in drawings with colours."""
 GAP = " "
 """The character between two cells without a sign, and between four cells."""
 MIN_SIDE, MAX_SIDE = 2, 9

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from trm_jax.core.symmetries import FIRST_DIGIT
-from trm_jax.tasks.futoshiki.futoshiki import BLANK, GAP, SIGNS, Futoshiki, Tokens
-from trm_jax.tasks.given import BadLineError, Given, take_column
+from trm_jax.tasks.futoshiki.futoshiki import BLANK, DRAWN, GAP, SIGNS, Futoshiki, Tokens
+from trm_jax.tasks.given import BadLineError, Given, take_column, without_frames
 
 BLANKS = ".0"
 GAPS = GAP + "_"
 VERTICAL = "^vV"
+_WRITTEN = str.maketrans(DRAWN, SIGNS)
 
 
 class _Line(NamedTuple):
@@ -34,7 +35,8 @@ def read_lines(text: str, puzzle: Futoshiki) -> list[Given]:
 
     A puzzle is one line with all places of the board, or one line per row of cells with lines of
     vertical signs between them. Spaces at the end of a line, and lines without a sign, may be
-    missing. Empty lines and lines that start with '#' are skipped.
+    missing, and a frame may be drawn around the board, as `trm solve` does. Empty lines and lines
+    that start with '#' are skipped.
 
     Args:
       text: contents of a file or of standard input.
@@ -43,7 +45,8 @@ def read_lines(text: str, puzzle: Futoshiki) -> list[Given]:
     Raises:
       BadLineError: a line is not part of a puzzle.
     """
-    numbered = take_column(list(enumerate(text.removeprefix("\ufeff").splitlines(), 1)))
+    lines = enumerate(text.removeprefix("\ufeff").translate(_WRITTEN).splitlines(), 1)
+    numbered = without_frames(take_column(list(lines)), puzzle.width)
     kept = [(n, raw.rstrip()) for n, raw in numbered if raw.strip() and raw.lstrip()[0] != "#"]
     found: list[Given] = []
     block: list[Tokens] = []

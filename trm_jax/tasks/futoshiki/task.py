@@ -15,14 +15,13 @@ from trm_jax.tasks import ruled_datasets
 from trm_jax.tasks.board import Board, Token
 from trm_jax.tasks.deduction import Deduction
 from trm_jax.tasks.futoshiki import lines, on_device, symmetry
-from trm_jax.tasks.futoshiki.futoshiki import MAX_SIDE, MIN_SIDE, SIGNS, Futoshiki
+from trm_jax.tasks.futoshiki.futoshiki import DRAWN, MAX_SIDE, MIN_SIDE, SIGNS, Futoshiki
 from trm_jax.tasks.futoshiki.generate import first_unsolvable, generate
 from trm_jax.tasks.given import Given
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
 FILL, DARK = "#e9e9ee", "#262932"
 """Colours of the places between cells, on light and dark pages."""
-DRAWN = "<>∧∨"
 WORDS = ("less than", "greater than", "less than below", "greater than below")
 
 
@@ -101,13 +100,18 @@ class FutoshikiTask(Task):
         return lines.read_lines(text, Futoshiki.from_manifest(shape))
 
     def first_unsolvable(self, shape: Shape, questions: Tokens) -> tuple[int, str] | None:
-        """See `Task`: checks for contradictions first, then with a solver."""
+        """See `Task`: names a contradiction, which the solver finds as well, if there is one."""
         puzzle = Futoshiki.from_manifest(shape)
-        for number, question in enumerate(questions):
-            if reason := puzzle.check_question(question):
-                return number, f"contradicts itself: {reason}"
         place = first_unsolvable(puzzle, questions)
-        return None if place is None else (place, "has no solution; check its digits and signs")
+        if place is None:
+            return None
+        reason = puzzle.check_question(questions[place])
+        known = (
+            f"contradicts itself: {reason}"
+            if reason
+            else "has no solution; check its digits and signs"
+        )
+        return place, known
 
     def check(self, shape: Shape, question: Tokens, answer: Tokens) -> list[str]:
         """See `Task`."""

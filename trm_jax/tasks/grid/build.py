@@ -135,9 +135,18 @@ def _looks(form: Form, settings: Any) -> dict[str, Any]:
 
 
 def _shares(counts: Mapping[str, int], settings: Any, available: int) -> dict[str, int]:
-    """The numbers of puzzles; those that are 0 are computed from the settings' shares."""
+    """The numbers of puzzles; those that are 0 are computed from the settings' shares.
+
+    Raises:
+      UserError: the shares leave no puzzle for training.
+    """
     shares = {"heldout": settings.heldout_share, "test": settings.test_share}
     found = dict(counts)
+    if not any(found[name] for name in shares) and (total := sum(shares.values())) >= 1:
+        raise UserError(
+            f"heldout_share {shares['heldout']:g} and test_share {shares['test']:g} sum to "
+            f"{total:g}, and must sum to less than 1; lower one of them."
+        )
     for name, share in shares.items():
         if not found[name] and share:
             found[name] = min(max(round(share * available), 1), MAX_HELDOUT)

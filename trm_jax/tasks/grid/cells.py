@@ -11,8 +11,10 @@ Rows = Sequence[Sequence[str]]
 
 SPLITS = ("auto", "characters", "words")
 SEPARATORS = re.compile(r"[\s,;]+")
-ROW_ENDS = "/|\\"
-"""Separators of rows in one line of text; the first one that is not a symbol is used."""
+ROW_END = "/"
+"""Separator of rows in one line of text, where grids differ in size."""
+OTHER_ROW_ENDS = "|\\"
+"""Separators in use for datasets of earlier versions, in which `ROW_END` is a symbol."""
 
 
 class Style(NamedTuple):
@@ -21,25 +23,28 @@ class Style(NamedTuple):
     Attributes:
       words: whether cells are words separated by spaces, commas or semicolons, or characters.
       spaces: whether a space is a cell, if cells are characters.
+      row_end: separator of rows within a line; empty for none.
     """
 
     words: bool = False
     spaces: bool = False
+    row_end: str = ""
 
 
-def style_of(texts: Iterable[str], split: str = "auto") -> Style:
-    """Infers how texts are split: into words if all lines of a text have equally many of them.
+def style_of(texts: Iterable[str], split: str = "auto", row_end: str = "") -> Style:
+    """Infers how texts are split: into words if all rows of a text have equally many of them.
 
     Args:
       texts: all questions of a source; values that are not text are skipped.
       split: one of SPLITS.
+      row_end: separator of rows within a line; empty for none.
     """
     several = spaces = False
     words = split != "characters"
     for text in texts:
         if not isinstance(text, str):
             continue
-        lines = [line.strip() for line in text.strip().splitlines()]
+        lines = [line.strip() for line in row_texts(text.strip(), row_end)]
         spaces = spaces or any(" " in line for line in lines)
         if words and split == "auto":
             counts = {len(SEPARATORS.split(line)) for line in lines}
@@ -47,7 +52,15 @@ def style_of(texts: Iterable[str], split: str = "auto") -> Style:
             several = several or counts != {1}
         if not words and spaces:
             break
-    return Style(words and (several or split == "words"), spaces)
+    return Style(words and (several or split == "words"), spaces, row_end)
+
+
+def row_texts(text: str, row_end: str) -> list[str]:
+    """The texts of a grid's rows: its lines, or the parts of lines with `row_end` between rows."""
+    lines = text.splitlines()
+    if not row_end:
+        return lines
+    return [part for line in lines if line.strip() for part in line.split(row_end)]
 
 
 def rows_of(value: Any, style: Style, place: str, what: str) -> Rows:
@@ -67,8 +80,10 @@ def rows_of(value: Any, style: Style, place: str, what: str) -> Rows:
         rows = _lines(value, style)
     elif isinstance(value, list | tuple):
         rows = _listed(value, style, place, what)
-    elif isinstance(value, int):  # a single cell
-        rows = [[str(int(value))]]
+    elif isinstance(value, int | float):  # its zeros in front may be lost
+        raise UserError(
+            f"{place}: the {what} is a number; give a string, or a list of cells such as [1, 2]."
+        )
     else:
         raise UserError(
             f"{place}: the {what} is a {type(value).__name__}; give a text, or lists of cells."
@@ -84,10 +99,13 @@ def rows_of(value: Any, style: Style, place: str, what: str) -> Rows:
 
 
 def _lines(text: str, style: Style) -> list[Sequence[str]]:
-    lines = text.strip("\r\n\ufeff").splitlines()
-    if style.words:
-        return [SEPARATORS.split(line.strip(" \t,;")) for line in lines if line.strip()]
-    return list(lines) if style.spaces else [line.strip() for line in lines if line.strip()]
+    lines = row_texts(text.strip("\r\n\ufeff"), style.row_end)
+    if style.spaces and not style.words:
+        return list(lines)
+    # an empty part beside a separator is an empty row, which is refused
+    bare = [line.strip(" \t,;" if style.words else None) for line in lines]
+    kept = [line for line in bare if line or style.row_end]
+    return [SEPARATORS.split(line) if line else "" for line in kept] if style.words else [*kept]
 
 
 def _listed(value: Sequence[Any], style: Style, place: str, what: str) -> list[Sequence[str]]:

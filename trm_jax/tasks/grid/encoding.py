@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trm_jax.core.errors import UserError
 from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.columns import length_problem
-from trm_jax.tasks.grid.cells import Rows, Style, rows_of, style_of
+from trm_jax.tasks.grid.cells import ROW_END, Rows, Style, rows_of, style_of
 from trm_jax.tasks.grid.pairs import Pair
 from trm_jax.tasks.grid.vocabulary import BLANK, NOTHING, Form, check_symbols, in_order
 
@@ -74,7 +74,8 @@ def encode(pairs: Sequence[Pair], wanted: Wanted, source: str) -> Encoded:
     Raises:
       UserError: a pair is malformed, or contradicts another one; names its place.
     """
-    read = _read(pairs, style_of((pair.question for pair in pairs), wanted.split))
+    row_end = ROW_END if wanted.canvas else ""
+    read = _read(pairs, style_of((pair.question for pair in pairs), wanted.split, row_end))
     rows, columns = _size(read, wanted)
     if rows * columns > MAX_CELLS:
         raise UserError(
@@ -97,7 +98,7 @@ def encode_known(pairs: Sequence[Pair], form: Form, split: str) -> Encoded:
     Raises:
       UserError: a pair is malformed, has another form or contradicts another; names its place.
     """
-    style = style_of((pair.question for pair in pairs), split)
+    style = style_of((pair.question for pair in pairs), split, form.row_end.strip())
     if form.words:
         style = style._replace(words=True)
     read = _read(pairs, style)
@@ -145,12 +146,12 @@ def _size(read: Sequence[_Read], wanted: Wanted) -> tuple[int, int]:
 
 def _symbols(read: Sequence[_Read], wanted: Wanted, source: str) -> tuple[str, ...]:
     if wanted.symbols:
-        check_symbols(wanted.symbols, "symbols")
+        check_symbols(wanted.symbols, "symbols", canvas=wanted.canvas)
         return tuple(dict.fromkeys(wanted.symbols))
     found: set[str] = set()
     for _, question, answer in read:
         found.update(*question, *answer)
-    check_symbols(sorted(found), source)
+    check_symbols(sorted(found), source, canvas=wanted.canvas)
     return in_order(found)
 
 

@@ -14,7 +14,7 @@ from trm_jax.core.textfiles import parse_json
 from trm_jax.data.columns import QUESTION_NAMES, named_place
 from trm_jax.tasks.canvases import corner_sizes
 from trm_jax.tasks.given import BadLineError, Given
-from trm_jax.tasks.grid.cells import SEPARATORS, Rows, Style, rows_of
+from trm_jax.tasks.grid.cells import SEPARATORS, Rows, Style, row_texts, rows_of
 from trm_jax.tasks.grid.vocabulary import NOTHING, Form
 
 Tokens = NDArray[np.uint8]
@@ -101,7 +101,7 @@ def read_all(form: Form, text: str) -> list[Given]:
 def _values(
     form: Form, text: str, lines: Sequence[tuple[int, str]], filled: Sequence[tuple[int, str]]
 ) -> Iterator[tuple[int, Rows]]:
-    style = Style(form.words, " " in form.tokens)
+    style = Style(form.words, " " in form.tokens, form.row_end.strip())
     first = filled[0][1].strip() if filled else ""
     if first[:1] in "{[" and first[:1] and first[:1] not in form.tokens:
         for number, line in filled:
@@ -184,8 +184,7 @@ def _plain(form: Form, lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, 
 
 def _split(form: Form, text: str) -> list[Sequence[str]]:
     """The rows of a text: its lines, or the parts of lines with separators between rows."""
-    ends = form.row_end.strip()
-    parts = [part for line in text.splitlines() for part in (line.split(ends) if ends else [line])]
+    parts = row_texts(text, form.row_end.strip())
     return [row for part in parts if (row := _cells_of(form, part))]
 
 

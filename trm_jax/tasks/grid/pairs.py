@@ -13,6 +13,7 @@ from trm_jax.core.errors import UserError
 from trm_jax.core.textfiles import check_file, parse_json, read_text
 from trm_jax.data.columns import ANSWER_NAMES, MAX_COLUMNS, QUESTION_NAMES, named_place
 from trm_jax.data.csv_rows import numbered_rows
+from trm_jax.tasks.grid.cells import SEPARATORS
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".json", ".npz")
 SET_APART = ("test", "val", "dev", "heldout", "eval")
@@ -77,6 +78,8 @@ def _files(source: Path) -> list[Path]:
 def _reader(path: Path) -> Any:
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".npz"):
+        if path.name.lower().endswith(".gz"):
+            raise UserError(f"{path} is a gzipped .npz file; unpack it first, with gunzip.")
         return _of_arrays
     if name.endswith((".jsonl", ".ndjson")):
         return _of_lines
@@ -91,7 +94,9 @@ def _of_table(path: Path, names: Names) -> Iterator[Pair]:
     if len(first) > MAX_COLUMNS:
         raise UserError(f"{path}, line {line}: there are more than {MAX_COLUMNS:,} columns.")
     question, answer = 0, 1
+    odd: set[str] = set()  # symbols of a first row that may be a header
     if _is_pair(first) and not any(names):
+        odd = _symbols(first)
         yield Pair(f"{path}, line {line}", *first)
     else:
         where = f"{path}, line {line}"
@@ -99,6 +104,7 @@ def _of_table(path: Path, names: Names) -> Iterator[Pair]:
         answer = named_place(first, names.answer, ANSWER_NAMES, where)
         _refuse_same(question, answer, first, where)
     last = max(question, answer)
+    others, begun = False, line
     for line, row in rows:
         if len(row) <= last or any(map(str.strip, row[len(first) :])):
             raise UserError(
@@ -110,7 +116,16 @@ def _of_table(path: Path, names: Names) -> Iterator[Pair]:
                 f"{path}, line {line}: there is a byte that is not UTF-8 (the file may be in "
                 "Latin-1 or Windows-1252); save it as UTF-8."
             )
+        others = True
+        if odd and odd & _symbols(row):
+            odd = set()
         yield Pair(f"{path}, line {line}", row[question], row[answer])
+    if odd and others:
+        raise UserError(
+            f"{path}, line {begun}: no symbol of {','.join(first)[:80]!r} occurs in another row; "
+            "if it is a header, name its columns with --question and --answer, or remove it; if it "
+            "is a puzzle, put the header question,answer above it."
+        )
 
 
 def _refuse_same(question: int, answer: int, names: Sequence[str], where: str) -> None:
@@ -119,6 +134,11 @@ def _refuse_same(question: int, answer: int, names: Sequence[str], where: str) -
             f"{where}: questions and answers are both {names[question]!r}; name the column of the "
             "answers with --answer."
         )
+
+
+def _symbols(row: Sequence[str]) -> set[str]:
+    """The characters of a row's fields, without those that separate cells."""
+    return set(SEPARATORS.sub("", "".join(row)))
 
 
 def _is_pair(row: Sequence[str]) -> bool:
@@ -141,6 +161,11 @@ def _of_lines(path: Path, names: Names) -> Iterator[Pair]:
 
 def _of_json(path: Path, names: Names) -> Iterator[Pair]:
     text = read_text(path)
+    if (first := text.lstrip()[:1]) and first not in "[{<":  # '<': of a web page
+        raise UserError(
+            f"{path} begins with {first!r}, and JSON with pairs begins with '[' or '{{'; if it is "
+            "a table, rename it so that it ends in .csv."
+        )
     lines = text.strip().splitlines()
     if len(lines) > 1 and all(line.startswith("{") and line.endswith("}") for line in lines[:2]):
         yield from _of_lines(path, names)  # JSON Lines under another name
@@ -187,7 +212,8 @@ def _of_arrays(path: Path, names: Names) -> Iterator[Pair]:
             "characters with numpy.savez."
         ) from error
     for place, array in ((question, questions), (answer, answers)):
-        if array.ndim not in (1, 2, 3) or array.dtype.kind not in "iubUf":
+        kinds = {1: "U", 2: "iubUf", 3: "iubUf"}.get(array.ndim, "")
+        if array.dtype.kind not in kinds:
             raise UserError(
                 f"{path}: {keys[place]} is {array.dtype} {list(array.shape)}; give numbers or "
                 "characters [m, cells] or [m, rows, columns], or texts [m]."

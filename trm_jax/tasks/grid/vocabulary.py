@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trm_jax.core.errors import UserError
 from trm_jax.core.symmetries import FIRST_DIGIT
-from trm_jax.tasks.grid.cells import ROW_ENDS, SEPARATORS
+from trm_jax.tasks.grid.cells import OTHER_ROW_ENDS, ROW_END, SEPARATORS
 
 NOTHING, BLANK = 0, 1
 MAX_SYMBOLS = 256 - FIRST_DIGIT - 1
@@ -92,7 +92,7 @@ class Form:
     @property
     def row_end(self) -> str:
         """Separator of rows in one line of text if grids differ in size; otherwise empty."""
-        free = (mark for mark in ROW_ENDS if mark not in self.tokens)
+        free = (mark for mark in ROW_END + OTHER_ROW_ENDS if mark not in self.tokens)
         return next(free, "\n") if self.canvas else ""
 
     @property
@@ -137,13 +137,23 @@ def listed(text: str) -> tuple[str, ...]:
     return tuple(parts) if len(parts) > 1 else tuple(text)
 
 
-def check_symbols(symbols: Iterable[str], where: str) -> None:
+def check_symbols(symbols: Iterable[str], where: str, *, canvas: bool = False) -> None:
     """Checks that symbols can be tokens, and can be read from text.
+
+    Args:
+      symbols: the symbols.
+      where: their source, for errors.
+      canvas: whether grids differ in size.
 
     Raises:
       UserError: there are too many, or one is too long, cannot be printed, or contains a separator.
     """
     found = list(symbols)
+    if canvas and ROW_END in found:
+        raise UserError(
+            f"{where}: {ROW_END!r} cannot be a symbol with canvas, where it separates the rows of "
+            "a grid in one line; use another character."
+        )
     for symbol in found:
         if len(symbol) > MAX_CHARACTERS:
             raise UserError(
@@ -162,7 +172,9 @@ def check_symbols(symbols: Iterable[str], where: str) -> None:
             "characters, say so with split 'words' or 'characters'."
         )
     if any(len(symbol) > 1 for symbol in found):
-        bad = next((s for s in found if SEPARATORS.search(s) or set(s) & set(ROW_ENDS)), None)
+        bad = next(
+            (s for s in found if SEPARATORS.search(s) or set(s) & {ROW_END, *OTHER_ROW_ENDS}), None
+        )
         if bad is not None:
             raise UserError(
                 f"{where} has the symbol {bad!r}; where symbols have several characters, none has "
