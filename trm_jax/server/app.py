@@ -17,7 +17,7 @@ from trm_jax.server import page_files
 from trm_jax.server.bounds import Bounds
 from trm_jax.server.engine import ClosedError, Engine, FullError, Order
 from trm_jax.server.headers import SecureHeaders
-from trm_jax.server.received import Asked, read_body
+from trm_jax.server.received import Asked, read_body, read_one
 from trm_jax.server.replies import end_of, replies, trace_records
 from trm_jax.tasks.task import Shape, Tokens, task_of
 
@@ -77,7 +77,19 @@ class Service:
 
     async def _asked(self, request: Request) -> Asked | Response:
         """The puzzles of a request, or a response with the error."""
-        kind = request.headers.get("content-type", "text/plain").lower()
+        body = await self._sent(request)
+        if isinstance(body, Response):
+            return body
+        is_json = "json" in _kind(request) or body.lstrip()[:1] == b"{"
+        trace = request.query_params.get("trace", "").lower() in ("1", "true")
+        try:
+            return read_body(self.shape, body, is_json, trace, self.bounds)
+        except UserError as error:
+            return _error(400, _bounded(str(error)))
+
+    async def _sent(self, request: Request) -> bytes | Response:
+        """The body of a request, or a response with the error."""
+        kind = _kind(request)
         if "json" not in kind and not kind.startswith(TEXT_TYPES):
             return _error(415, "send application/json, or text/plain.", CLOSE)
         try:
@@ -91,12 +103,7 @@ class Service:
         if body is None:
             words = f"the body is larger than {self.bounds.body_kib} KiB; send fewer puzzles."
             return _error(413, words, CLOSE)
-        is_json = "json" in kind or body.lstrip()[:1] == b"{"
-        trace = request.query_params.get("trace", "").lower() in ("1", "true")
-        try:
-            return read_body(self.shape, body, is_json, trace, self.bounds)
-        except UserError as error:
-            return _error(400, _bounded(str(error)))
+        return body
 
     async def _answered(self, request: Request, asked: Asked) -> Order | Response:
         """The order after it is answered, or a response with the error."""
@@ -150,10 +157,23 @@ class Service:
         """`GET /api/random`."""
         if self.samples is None:
             return _error(404, "there are no puzzles to draw from.")
+        return self._question(random.choice(self.samples))
+
+    async def read(self, request: Request) -> Response:
+        """`POST /api/read`: the puzzle of a text, which may contradict the rules."""
+        body = await self._sent(request)
+        if isinstance(body, Response):
+            return body
+        try:
+            return self._question(read_one(self.shape, body))
+        except UserError as error:
+            return _error(400, _bounded(str(error)))
+
+    def _question(self, question: Tokens) -> Response:
         task = task_of(self.shape)
-        question = random.choice(self.samples)
         grid = task.write_array(self.shape, question).tolist()
-        return JSONResponse({"text": task.write(self.shape, question), "grid": grid})
+        content = {"text": task.write(self.shape, question), "grid": grid}
+        return JSONResponse(content | {"tokens": question.tolist()})
 
 
 def make_app(service: Service) -> Any:
@@ -170,6 +190,7 @@ def make_app(service: Service) -> Any:
 
     routes = [
         Route("/api/solve", service.solve, methods=["POST"]),
+        Route("/api/read", service.read, methods=["POST"]),
         Route("/api/health", service.health),
         Route("/api/info", service.info),
         Route("/api/random", service.random),
@@ -180,6 +201,11 @@ def make_app(service: Service) -> Any:
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False  # they repeat the Host header of the client
     return SecureHeaders(app, service.engine.meters, {route.path for route in routes})
+
+
+def _kind(request: Request) -> str:
+    """The content type of a request."""
+    return request.headers.get("content-type", "text/plain").lower()
 
 
 async def _body(request: Request, limit: int) -> bytes | None:
