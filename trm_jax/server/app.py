@@ -17,6 +17,7 @@ from trm_jax.server import page_files
 from trm_jax.server.bounds import Bounds
 from trm_jax.server.engine import ClosedError, Engine, FullError, Order
 from trm_jax.server.headers import SecureHeaders
+from trm_jax.server.local_hosts import LocalHosts
 from trm_jax.server.received import Asked, read_body, read_one
 from trm_jax.server.refusals import CLOSE, closing, refusal
 from trm_jax.server.replies import end_of, replies, trace_records
@@ -170,8 +171,13 @@ class Service:
         return JSONResponse(content | {"tokens": question.tolist()})
 
 
-def make_app(service: Service) -> Any:
-    """The ASGI application."""
+def make_app(service: Service, *, local: bool) -> Any:
+    """The ASGI application.
+
+    Args:
+      service: the routes.
+      local: whether only this machine can connect, so that other names for it are refused.
+    """
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -194,7 +200,9 @@ def make_app(service: Service) -> Any:
     handlers: Any = {HTTPException: refused, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False  # they repeat the Host header of the client
-    return SecureHeaders(app, service.engine.meters, {route.path for route in routes})
+    return SecureHeaders(
+        LocalHosts(app) if local else app, service.engine.meters, {route.path for route in routes}
+    )
 
 
 def _kind(request: Request) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import types
 from typing import Any
@@ -57,12 +58,16 @@ def bind(host: str, port: int) -> socket.socket:
     """Opens a listening socket.
 
     Args:
-      host: name or address.
+      host: name or address; IPv6 addresses may have brackets.
       port: port number; 0 for a free port.
 
     Raises:
-      UserError: there is no such host, or the port is in use or not allowed.
+      UserError: there is no such host, or the port is in use, not allowed or out of range.
     """
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port is {port}; give a number in [0, {2**16 - 1}].")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -78,6 +83,11 @@ def address(listening: socket.socket) -> str:
     """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def is_local(listening: socket.socket) -> bool:
+    """Whether only this machine can connect to a listening socket."""
+    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
 
 
 def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> None:
