@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from trm_jax.infer.continuous import ENTERS, LEAVES, Advanced, Entering, Report
+from trm_jax.infer.rollout import Answers
 
 
 class FakeProgram:
@@ -15,6 +16,7 @@ class FakeProgram:
       gate: calls wait until it is set.
       error: is raised by the next call, where it is not None.
       calls: so many there have been.
+      flip: answers are questions whose tokens are XORed with it.
     """
 
     abstains = False
@@ -24,6 +26,7 @@ class FakeProgram:
         self.cells, self.seconds = cells, seconds
         self.gate, self.error, self.calls = threading.Event(), None, 0
         self.gate.set()
+        self.flip = 1
         self.entered = []
         self._left = np.zeros(rows, int)
         self._inputs = np.zeros((rows, cells), np.uint8)
@@ -47,7 +50,7 @@ class FakeProgram:
         ones = np.ones(self.rows)
         done = busy & (self._left == 0)
         steps = self._inputs[:, 0].astype(int)
-        answers = self._inputs ^ 1
+        answers = self._inputs ^ np.uint8(self.flip)
         report = Report(done, answers, done, 0.75 * ones, steps, steps, np.int32(1))
         return Advanced(report, () if record else None)
 
@@ -56,3 +59,18 @@ class FakeProgram:
 
     def path_of(self, parts):
         return parts
+
+
+class TracedProgram(FakeProgram):
+    """Answers with the question itself, and records this for traces."""
+
+    def __init__(self, cells):
+        super().__init__(rows=1, cells=cells)
+        self.flip = 0
+
+    def part_of(self, row, advanced):
+        return advanced.report.answers[row].copy()
+
+    def path_of(self, parts):
+        path = np.stack(parts)
+        return Answers(path, np.zeros(len(path), np.float32), np.ones(path.shape, np.float16))

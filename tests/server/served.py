@@ -25,12 +25,12 @@ class Served:
       failure: with which it ended.
     """
 
-    def __init__(self, service):
+    def __init__(self, service, local=False):
         self.service = service
         self._socket = listen.bind("127.0.0.1", 0)
         self.url = listen.address(self._socket)
         self.port = self._socket.getsockname()[1]
-        arguments = (make_app(service), self._socket, service.engine, service.bounds)
+        arguments = (make_app(service, local=local), self._socket, service.engine, service.bounds)
         self.failure = None
         self.thread = threading.Thread(target=self._run, args=arguments, daemon=True)
         self.thread.start()

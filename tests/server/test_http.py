@@ -102,6 +102,17 @@ def test_what_makes_no_sense_gets_one_sentence(served, body, kind, status, words
     assert served.solve([PUZZLE])[0] == 200
 
 
+def test_texts_are_read_without_solving_them(served):
+    for body in (PUZZLE, "1 . | . .\n. . | 2 .\n----+----\n. 3 | . .\n. . | 4 .", "11" + "." * 14):
+        status, _, content = served.ask("POST", "/api/read", body, "text/plain")
+        assert status == 200 and content["text"] == ("11" + "." * 14 if "11" in body else PUZZLE)
+        assert content["tokens"] == [int(c) + 1 if c != "." else 1 for c in content["text"]]
+    bad = [("123", "3 cells"), (f"{PUZZLE}\n{PUZZLE}", "2 puzzles"), (b"\xff", "UTF-8")]
+    for body, words in [*bad, ("", "empty"), ("\n1" * 50, "too many lines for 1 puzzle;")]:
+        status, _, content = served.ask("POST", "/api/read", body, "text/plain")
+        assert status == 400 and words in content["error"], content
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

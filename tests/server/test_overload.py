@@ -10,7 +10,7 @@ import pytest
 from tests.server.fakes import FakeProgram
 from tests.server.served import Served
 from tests.server.test_engine import until
-from trm_jax.server import listen
+from trm_jax.server import connection, listen
 from trm_jax.server.app import Service
 from trm_jax.server.bounds import Bounds
 from trm_jax.server.engine import Engine
@@ -77,16 +77,16 @@ def test_who_hangs_up_takes_no_more_time(serve):
     served, program = serve(pause=0.02)
     engine = served.service.engine
     body = "\n".join([PUZZLE] * 100).encode()
-    with contextlib.closing(socket.create_connection(("127.0.0.1", served.port))) as connection:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", served.port))) as client:
         head = f"POST /api/solve HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-        connection.sendall(head.encode() + body)
+        client.sendall(head.encode() + body)
         until(lambda: program.calls > 2)
     until(lambda: engine.idle, seconds=1.5)
     assert program.calls < 60
 
 
 def test_connections_that_say_nothing_are_closed(serve, monkeypatch):
-    monkeypatch.setattr(listen, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
     served, _ = serve()
     ready = b"GET /api/health HTTP/1.1\r\nHost: a\r\n\r\n"
     for before, said in (
@@ -113,3 +113,63 @@ def test_a_program_that_breaks_down_ends_the_server(serve):
     assert status == 500 and "the program failed" in content["error"]
     served.thread.join(120)
     assert not served.thread.is_alive() and served.failure is program.error
+
+
+PAGE = b"GET /assets/trace.js HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = PAGE.replace(b"Host", b"Connection: close\r\nHost")
+
+
+def opened(served):
+    """A connection with little room for what is not read."""
+    served._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(30)
+    client.connect(("127.0.0.1", served.port))
+    return client
+
+
+def received(client, pause=0.0):
+    """The number of responses until the server closes."""
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while part := client.recv(1 << 12):
+            answer += part
+            time.sleep(pause)
+    return answer.count(b"HTTP/1.1 200 OK")
+
+
+def test_a_client_may_send_few_requests_before_it_reads(serve):
+    served, _ = serve()
+    with contextlib.closing(opened(served)) as client:
+        client.sendall(PAGE * 10 + LAST)
+        assert received(client) == 11
+    with contextlib.closing(opened(served)) as client:
+        client.sendall(PAGE * 4000)
+        assert received(client) <= connection.MAX_PIPELINED
+    assert served.ask("GET", "/api/health")[0] == 200
+
+
+def test_who_does_not_read_is_dropped_and_who_reads_slowly_is_not(serve, monkeypatch):
+    monkeypatch.setattr(connection, "WRITE_SECONDS", 0.4)
+    served, _ = serve()
+    with contextlib.closing(opened(served)) as client:
+        client.sendall(PAGE * 10 + LAST)
+        time.sleep(1.2)
+        assert received(client) < 11
+    with contextlib.closing(opened(served)) as client:
+        client.sendall(PAGE * 10 + LAST)
+        assert received(client, pause=0.02) == 11
+
+
+def test_who_does_not_read_does_not_delay_the_end(serve, monkeypatch, caplog):
+    monkeypatch.setattr(listen, "CLOSING_SECONDS", 0.3)
+    served, _ = serve()
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(contextlib.closing(opened(served))).sendall(PAGE * 10)
+        time.sleep(0.3)
+        start = time.monotonic()
+        served.stop()
+        assert time.monotonic() - start < 5
+    assert not caplog.records

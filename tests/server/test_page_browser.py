@@ -4,22 +4,13 @@ import time
 
 import pytest
 
-from tests import chromium
 from trm_jax.core.symmetries import FIRST_DIGIT
 
-PATH = chromium.find()
-pytestmark = pytest.mark.skipif(PATH is None, reason="there is no Chromium on PATH")
 GIVENS, ANSWER = "1.....2..3....4.", "1234342143122143"
 TOKENS = "".join(str(int(c) + FIRST_DIGIT - 1) for c in ANSWER)
 BOARD = (
     "[...document.querySelectorAll('#editor .letter')].map((t) => t.textContent || '.').join('')"
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium.Browser(PATH) as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -119,27 +110,36 @@ def test_text_is_taken_and_nonsense_is_told(page):
     browser = page()
     use = "document.getElementById('text').value = {!r}; document.getElementById('use').click()"
     browser.run(use.format("1 . | . .\n. . | 2 .\n----+----\n. 3 | . .\n. . | 4 ."))
-    assert browser.run(BOARD) == GIVENS
+    until(browser, f"{BOARD} === '{GIVENS}'")
     browser.run(use.format("123"))
-    assert text(browser, "error") == "The text has 3 cells instead of 16."
+    until(browser, "document.getElementById('error').textContent.includes('3 cells')")
     browser.run(use.format("12%4" * 4))
-    assert "no symbol of this puzzle" in text(browser, "error")
+    until(browser, "document.getElementById('error').textContent.includes('%')")
+    assert browser.run(BOARD) == GIVENS
     browser.run(use.format("11" + "." * 14))
+    until(browser, f"{BOARD} === '11{'.' * 14}'")
     assert not text(browser, "error")
+    forget_refusals(browser)
+
+
+def forget_refusals(browser):
+    """The browser notes every response of 400."""
+    assert all(each.get("source") == "network" for each in browser.complaints)
+    browser.complaints.clear()
 
 
 def test_the_servers_sentence_is_shown(page):
     browser = page()
     browser.run(
         "document.getElementById('text').value = '11..............';"
-        "document.getElementById('use').click(); document.getElementById('solve').click()"
+        "document.getElementById('use').click()"
     )
+    until(browser, f"{BOARD} === '11{'.' * 14}'")
+    browser.run("document.getElementById('solve').click()")
     until(browser, "document.getElementById('error').textContent")
     assert "contradicts itself" in text(browser, "error")
     assert browser.run("document.querySelector('main').hidden")
-    # the browser notes every response of 400
-    assert all(each.get("source") == "network" for each in browser.complaints)
-    browser.complaints.clear()
+    forget_refusals(browser)
 
 
 def test_random_puzzles_are_drawn_and_cleared(page):

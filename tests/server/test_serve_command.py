@@ -96,7 +96,10 @@ def test_a_second_signal_ends_it_at_once(process):
     [
         ([], "--workdir is missing"),
         (["--model", "sudoku-4x4-lattice", "--steps", "3"], "--steps is not for lattice models"),
-        (["--model", "sudoku-4x4-lattice", "--port", "70000"], "--port 70000 cannot be listened"),
+        (["--model", "sudoku-4x4-lattice", "--port", "70000"], "--port is 70000; give"),
+        (["--model", "sudoku-4x4-lattice", "--port", "-1"], "--port is -1; give"),
+        (["--model", "sudoku-4x4-lattice", "--port", "9" * 20], "give a number in [0, 65535]"),
+        (["--model", "sudoku-4x4-lattice", "--host", "[1.2"], "--host [1.2 --port"),
         (["--model", "sudoku-4x4-lattice", "--host", "no.such.host.invalid"], "--host no.such"),
         (["--model", "sudoku-4x4-lattice", "--queue", "0"], "--queue is 0"),
         (["--model", "sudoku-4x4-lattice", "--time_limit", "-1"], "--time_limit is -1"),

@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from tests.runs import ROOT
+from trm_jax.server import connection, listen
 from trm_jax.server.bounds import Bounds
 
 TEXT = (ROOT / "docs/how-to/serve.md").read_text()
@@ -54,6 +55,10 @@ def test_limits_are_those_of_the_program():
     assert f"more than {bounds.traces} with traces" in TEXT
     assert f"arrive within {bounds.body_seconds:g} s" in TEXT
     assert f"{bounds.connections:,} connections" in TEXT
+    assert f"a request within {connection.HEAD_SECONDS:g} s" in TEXT.replace("\n", " ")
+    assert f"of a response for {connection.WRITE_SECONDS:g} s" in TEXT
+    assert f"more than {connection.MAX_PIPELINED} requests" in TEXT
+    assert f"have {listen.CLOSING_SECONDS:g} s to read" in TEXT
 
 
 def test_metrics_are_those_of_the_server(served):

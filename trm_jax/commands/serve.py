@@ -16,7 +16,6 @@ from trm_jax.server.bounds import Bounds
 from trm_jax.train.trained import Trained
 
 MISSING = "trm serve needs the extra 'serve'; run `pip install 'trm-jax[serve]'`."
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def define(values: flags.FlagValues, _: Sequence[str]) -> None:
@@ -88,11 +87,12 @@ def run(values: flags.FlagValues, rest: Sequence[str]) -> int:
         print(f"compiling {name} ...", file=sys.stderr, flush=True)
         with enough_memory("trm serve", "--batch_size"):
             service = make_service(trained, name, method, bounds)
-        if values.host not in LOOPBACK:
+        local = listen.is_local(listening)
+        if not local:
             what = "the server has no passwords and no encryption; see docs/how-to/serve.md"
             print(f"--host {values.host} lets others in: {what}", file=sys.stderr)
         print(f"serving {name} on {listen.address(listening)}", flush=True)
-        listen.run(make_app(service), listening, service.engine, bounds)
+        listen.run(make_app(service, local=local), listening, service.engine, bounds)
     print("stopped", file=sys.stderr)
     return EXIT_DONE
 

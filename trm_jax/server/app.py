@@ -17,13 +17,14 @@ from trm_jax.server import page_files
 from trm_jax.server.bounds import Bounds
 from trm_jax.server.engine import ClosedError, Engine, FullError, Order
 from trm_jax.server.headers import SecureHeaders
-from trm_jax.server.received import Asked, read_body
+from trm_jax.server.local_hosts import LocalHosts
+from trm_jax.server.received import Asked, read_body, read_one
+from trm_jax.server.refusals import CLOSE, closing, refusal
 from trm_jax.server.replies import end_of, replies, trace_records
 from trm_jax.tasks.task import Shape, Tokens, task_of
 
 MAX_WORDS = 500
 """Characters of an error that may quote what was sent."""
-CLOSE = {"Connection": "close"}
 TEXT_TYPES = ("text/", "application/x-www-form-urlencoded", "application/octet-stream")
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -52,12 +53,6 @@ class Service:
 
     async def solve(self, request: Request) -> Response:
         """`POST /api/solve`."""
-        try:
-            return await self._solved(request)
-        except asyncio.CancelledError:  # a second signal ends the loop, and with it all requests
-            return _closing()
-
-    async def _solved(self, request: Request) -> Response:
         asked = await self._asked(request)
         if isinstance(asked, Response):
             return asked
@@ -69,7 +64,7 @@ class Service:
             assert outcome is not None
             self.engine.meters.puzzle(end_of(reply), outcome.queue_seconds, outcome.compute_seconds)
         if all(reply["timed_out"] for reply in answers):
-            return _error(504, f"no answer within {self.bounds.seconds:g} s.")
+            return refusal(504, f"no answer within {self.bounds.seconds:g} s.")
         content: dict[str, Any] = {"model": self.facts["model"], "answers": answers}
         if asked.trace:
             content["traces"] = trace_records(self.shape, order)
@@ -77,26 +72,33 @@ class Service:
 
     async def _asked(self, request: Request) -> Asked | Response:
         """The puzzles of a request, or a response with the error."""
-        kind = request.headers.get("content-type", "text/plain").lower()
+        body = await self._sent(request)
+        if isinstance(body, Response):
+            return body
+        is_json = "json" in _kind(request) or body.lstrip()[:1] == b"{"
+        trace = request.query_params.get("trace", "").lower() in ("1", "true")
+        try:
+            return read_body(self.shape, body, is_json, trace, self.bounds)
+        except UserError as error:
+            return refusal(400, _bounded(str(error)))
+
+    async def _sent(self, request: Request) -> bytes | Response:
+        """The body of a request, or a response with the error."""
+        kind = _kind(request)
         if "json" not in kind and not kind.startswith(TEXT_TYPES):
-            return _error(415, "send application/json, or text/plain.", CLOSE)
+            return refusal(415, "send application/json, or text/plain.", CLOSE)
         try:
             async with asyncio.timeout(self.bounds.body_seconds):
                 body = await _body(request, self.bounds.body_kib * 1024)
         except TimeoutError:
             words = f"the body did not arrive within {self.bounds.body_seconds:g} s."
-            return _error(408, words, CLOSE)
+            return refusal(408, words, CLOSE)
         except ClientDisconnect:
-            return _error(400, "the connection was closed before the body had arrived.", CLOSE)
+            return refusal(400, "the connection was closed before the body had arrived.", CLOSE)
         if body is None:
             words = f"the body is larger than {self.bounds.body_kib} KiB; send fewer puzzles."
-            return _error(413, words, CLOSE)
-        is_json = "json" in kind or body.lstrip()[:1] == b"{"
-        trace = request.query_params.get("trace", "").lower() in ("1", "true")
-        try:
-            return read_body(self.shape, body, is_json, trace, self.bounds)
-        except UserError as error:
-            return _error(400, _bounded(str(error)))
+            return refusal(413, words, CLOSE)
+        return body
 
     async def _answered(self, request: Request, asked: Asked) -> Order | Response:
         """The order after it is answered, or a response with the error."""
@@ -115,9 +117,9 @@ class Service:
             self.engine.submit(order)
         except FullError as full:
             words = f"{self.bounds.queue} puzzles are waiting; try again in {full.seconds} s."
-            return _error(429, words, {"Retry-After": str(full.seconds)})
+            return refusal(429, words, {"Retry-After": str(full.seconds)})
         except ClosedError:
-            return _closing()
+            return closing()
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait({done, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -128,7 +130,7 @@ class Service:
         if not done.done():
             return Response(status_code=499)
         if order.failed:
-            return _error(500, "the program failed; see the log of the server.", CLOSE)
+            return refusal(500, "the program failed; see the log of the server.", CLOSE)
         return order
 
     async def health(self, _: Request) -> Response:
@@ -149,27 +151,46 @@ class Service:
     async def random(self, _: Request) -> Response:
         """`GET /api/random`."""
         if self.samples is None:
-            return _error(404, "there are no puzzles to draw from.")
+            return refusal(404, "there are no puzzles to draw from.")
+        return self._question(random.choice(self.samples))
+
+    async def read(self, request: Request) -> Response:
+        """`POST /api/read`: the puzzle of a text, which may contradict the rules."""
+        body = await self._sent(request)
+        if isinstance(body, Response):
+            return body
+        try:
+            return self._question(read_one(self.shape, body))
+        except UserError as error:
+            return refusal(400, _bounded(str(error)))
+
+    def _question(self, question: Tokens) -> Response:
         task = task_of(self.shape)
-        question = random.choice(self.samples)
         grid = task.write_array(self.shape, question).tolist()
-        return JSONResponse({"text": task.write(self.shape, question), "grid": grid})
+        content = {"text": task.write(self.shape, question), "grid": grid}
+        return JSONResponse(content | {"tokens": question.tolist()})
 
 
-def make_app(service: Service) -> Any:
-    """The ASGI application."""
+def make_app(service: Service, *, local: bool) -> Any:
+    """The ASGI application.
+
+    Args:
+      service: the routes.
+      local: whether only this machine can connect, so that other names for it are refused.
+    """
 
     async def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         words = {404: "there is nothing at this address.", 405: "this method is not allowed here."}
         said = words.get(error.status_code, f"{error.detail}.")
-        return _error(error.status_code, said, error.headers)
+        return refusal(error.status_code, said, error.headers)
 
     async def broken(_: Request, error: Exception) -> Response:
-        return _error(500, "internal error; see the log of the server.", CLOSE)
+        return refusal(500, "internal error; see the log of the server.", CLOSE)
 
     routes = [
         Route("/api/solve", service.solve, methods=["POST"]),
+        Route("/api/read", service.read, methods=["POST"]),
         Route("/api/health", service.health),
         Route("/api/info", service.info),
         Route("/api/random", service.random),
@@ -179,7 +200,14 @@ def make_app(service: Service) -> Any:
     handlers: Any = {HTTPException: refused, Exception: broken}
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False  # they repeat the Host header of the client
-    return SecureHeaders(app, service.engine.meters, {route.path for route in routes})
+    return SecureHeaders(
+        LocalHosts(app) if local else app, service.engine.meters, {route.path for route in routes}
+    )
+
+
+def _kind(request: Request) -> str:
+    """The content type of a request."""
+    return request.headers.get("content-type", "text/plain").lower()
 
 
 async def _body(request: Request, limit: int) -> bytes | None:
@@ -202,14 +230,6 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def _closing() -> Response:
-    return _error(503, "the server is shutting down.", CLOSE)
-
-
 def _bounded(words: str) -> str:
     """A sentence about what was sent, without most of it if it is long."""
     return words if len(words) <= MAX_WORDS else f"{words[:MAX_WORDS]}..."
-
-
-def _error(status: int, words: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": words}, status, headers=dict(headers or {}))

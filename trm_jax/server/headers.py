@@ -1,11 +1,13 @@
 """Security headers of every response, and the count of responses."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
 
 from trm_jax.server.meters import Meters
+from trm_jax.server.refusals import closing
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -22,7 +24,10 @@ HEADERS = {
 
 
 class SecureHeaders:
-    """ASGI middleware that adds `HEADERS` and counts responses by path and status."""
+    """ASGI middleware that adds `HEADERS` and counts responses by path and status.
+
+    Requests that are cancelled get status 503.
+    """
 
     def __init__(self, app: Any, meters: Meters, paths: Collection[str]) -> None:
         """Wraps an application with these paths; all others are counted as "other"."""
@@ -35,12 +40,20 @@ class SecureHeaders:
             return
         path = scope["path"] if scope["path"] in self._paths else "other"
 
+        begun = False
+
         async def add(message: Any) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 self._meters.request(path, message["status"])
             await send(message)
 
-        await self._app(scope, receive, add)
+        try:
+            await self._app(scope, receive, add)
+        except asyncio.CancelledError:  # a second signal ends the loop, and with it all requests
+            if not begun:
+                await closing()(scope, receive, add)

@@ -2,80 +2,22 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import types
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trm_jax.core.errors import UserError
 from trm_jax.server.bounds import Bounds
+from trm_jax.server.connection import Connection
 from trm_jax.server.engine import Engine
 
 KEEP_ALIVE_SECONDS = 30
-HEAD_SECONDS = 10.0
-"""Time limit of a connection for the head of its first request, and for each later request."""
-MAX_HEAD = 1 << 16
-"""Approximate maximum size in bytes of a request's head, and of the trailers after its body: data
-that arrives together is counted together."""
+CLOSING_SECONDS = 5.0
+"""Time limit at the end for responses to puzzles that are answered."""
 BACKLOG = 512
-
-
-class _Impatient(HttpToolsProtocol):
-    """Closes connections whose heads are late or too large; uvicorn has no limit for either."""
-
-    _timer: asyncio.TimerHandle | None = None
-    _size = 0  # bytes since the last part of a body, or since the last request was complete
-
-    def connection_made(self, transport: Any) -> None:
-        """Starts the timer."""
-        super().connection_made(transport)
-        self._start()
-
-    def data_received(self, data: bytes) -> None:
-        """Starts the timer at the beginning of a head."""
-        between = self.cycle is None or self.cycle.response_complete
-        if between and self._timer is None:
-            self._start()
-        self._size += len(data)
-        super().data_received(data)
-        if self._size > MAX_HEAD and not self.transport.is_closing():
-            self._refuse()
-
-    def on_headers_complete(self) -> None:
-        """Stops the timer."""
-        self._stop()
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Resets the counter."""
-        self._size = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """Resets the counter."""
-        self._size = 0
-        super().on_message_complete()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the timer."""
-        self._stop()
-        super().connection_lost(exc)
-
-    def _refuse(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.send_400_response(f"The head is larger than {MAX_HEAD >> 10} KiB.")
-        else:  # a response may have begun
-            self.transport.close()
-
-    def _start(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
 
 
 class _Server(uvicorn.Server):
@@ -97,17 +39,35 @@ class _Server(uvicorn.Server):
             self.should_exit = True
         return await super().on_tick(counter)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Waits for the last responses, and then drops connections that are still open."""
+        timer = asyncio.get_running_loop().call_later(CLOSING_SECONDS, self._drop)
+        await super().shutdown(sockets)
+        timer.cancel()
+        self._drop(stuck=True)  # a second signal may have ended the wait
+        await asyncio.sleep(0.05)  # for tasks that were waiting for these connections
+
+    def _drop(self, *, stuck: bool = False) -> None:
+        """Drops all connections, or only those whose clients do not read."""
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection) and (connection.stuck or not stuck):
+                connection.transport.abort()
+
 
 def bind(host: str, port: int) -> socket.socket:
     """Opens a listening socket.
 
     Args:
-      host: name or address.
+      host: name or address; IPv6 addresses may have brackets.
       port: port number; 0 for a free port.
 
     Raises:
-      UserError: there is no such host, or the port is in use or not allowed.
+      UserError: there is no such host, or the port is in use, not allowed or out of range.
     """
+    if not 0 <= port < 2**16:
+        raise UserError(f"--port is {port}; give a number in [0, {2**16 - 1}].")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -125,6 +85,11 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def is_local(listening: socket.socket) -> bool:
+    """Whether only this machine can connect to a listening socket."""
+    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+
+
 def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> None:
     """Serves until SIGTERM or SIGINT, and until all accepted puzzles are answered.
 
@@ -133,7 +98,7 @@ def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> N
     """
     config = uvicorn.Config(
         app,
-        http=_Impatient,
+        http=Connection,
         loop="asyncio",
         # a logging configuration would close the stream of absl's handler
         log_config=None,
@@ -143,7 +108,7 @@ def run(app: Any, listening: socket.socket, engine: Engine, bounds: Bounds) -> N
         lifespan="off",
         ws="none",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(bounds.seconds) + 1,
+        timeout_graceful_shutdown=int(2 * CLOSING_SECONDS) + 1,
         limit_concurrency=bounds.connections,
     )
     engine.start()

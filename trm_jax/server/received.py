@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from trm_jax.core.errors import UserError
 from trm_jax.server.bounds import Bounds
 from trm_jax.serving.forms import as_questions
+from trm_jax.tasks.board import Board
 from trm_jax.tasks.task import Shape, Tokens, task_of
 from trm_jax.tasks.texts import Source, read_puzzles
 
@@ -37,10 +38,7 @@ def read_body(shape: Shape, body: bytes, is_json: bool, trace: bool, bounds: Bou
     Raises:
       UserError: the body is malformed; names the puzzle.
     """
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"the body is not UTF-8 (byte {error.start + 1}); send UTF-8.") from error
+    text = _decoded(body)
     board = task_of(shape).board(shape)
     if is_json:
         puzzles, asks = _read_json(text)
@@ -48,15 +46,40 @@ def read_body(shape: Shape, body: bytes, is_json: bool, trace: bool, bounds: Bou
             _check_count(len(puzzles), trace or asks, bounds)  # before they are read
         questions, trace = as_questions(shape, puzzles), trace or asks
     else:
-        if not text.strip():
-            raise UserError("the body is empty; send a puzzle.")
-        if text.count("\n") > bounds.puzzles * LINES_A_ROW * board.rows:
-            raise UserError(
-                f"the text has too many lines for {bounds.puzzles} puzzles; send fewer."
-            )
+        _check_lines(text, board, bounds.puzzles)
         questions = read_puzzles(shape, [Source(text)]).questions
     _check_count(len(questions), trace, bounds)
     return Asked(questions, trace)
+
+
+def read_one(shape: Shape, body: bytes) -> Tokens:
+    """Reads the single puzzle of a text, in UTF-8; it may contradict the rules.
+
+    Returns:
+      Tokens, uint8 [S].
+
+    Raises:
+      UserError: the text is not one puzzle.
+    """
+    text, task = _decoded(body), task_of(shape)
+    _check_lines(text, task.board(shape), 1)
+    return task.read(shape, text)
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the body is not UTF-8 (byte {error.start + 1}); send UTF-8.") from error
+
+
+def _check_lines(text: str, board: Board, puzzles: int) -> None:
+    """Checks the number of lines of a text with at most this number of puzzles."""
+    if not text.strip():
+        raise UserError("the body is empty; send a puzzle.")
+    if text.count("\n") > puzzles * LINES_A_ROW * board.rows:
+        many = f"{puzzles} puzzle{'s' * (puzzles > 1)}"
+        raise UserError(f"the text has too many lines for {many}; send fewer.")
 
 
 def _read_json(text: str) -> tuple[Any, bool]:

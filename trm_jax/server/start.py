@@ -8,7 +8,6 @@ import numpy as np
 
 import trm_jax
 from trm_jax.core.errors import UserError
-from trm_jax.core.symmetries import FIRST_DIGIT
 from trm_jax.data.format import MANIFEST
 from trm_jax.infer.chain_search import ChainSearch, Limits
 from trm_jax.infer.continuous import Continuous
@@ -20,7 +19,7 @@ from trm_jax.server.app import Service
 from trm_jax.server.bounds import Bounds
 from trm_jax.server.engine import Engine
 from trm_jax.server.meters import Meters
-from trm_jax.show.trace_page import look
+from trm_jax.server.puzzle_facts import puzzle_facts
 from trm_jax.tasks import sources
 from trm_jax.tasks.sources import training_data_path
 from trm_jax.tasks.task import Tokens, task_of
@@ -114,9 +113,7 @@ def _facts(
     samples: Tokens | None,
 ) -> dict[str, Any]:
     """The content of `/api/info`."""
-    shape, task = trained.manifest, task_of(trained.manifest)
-    board, lattice = task.board(shape), isinstance(trained.model, LatticeModel)
-    limits = method.limits
+    lattice, limits = isinstance(trained.model, LatticeModel), method.limits
     search = {"passes": limits.passes, "chains": limits.chains, "rounds": limits.rounds}
     halting = {"steps": method.halt.max_steps, "threshold": method.halt.threshold}
     return {
@@ -125,13 +122,7 @@ def _facts(
         "parameters": sum(a.size for a in jax.tree.leaves(trained.weights.params)),
         "trm_jax": trm_jax.__version__,
         "kind": trained.experiment.model.kind,
-        "task": task.name,
-        "title": task.title(shape),
-        "rows": board.rows,
-        "columns": board.columns,
-        "symbols": _symbols(trained, samples),
-        "firstDigit": FIRST_DIGIT,
-        "board": look(board),
+        **puzzle_facts(trained.manifest),
         "search" if lattice else "halting": search if lattice else halting,
         "batch_size": program.slots,
         "random": samples is not None,
@@ -143,21 +134,3 @@ def _facts(
             "body_bytes": bounds.body_kib * 1024,
         },
     }
-
-
-def _symbols(trained: Trained, samples: Tokens | None) -> list[dict[str, Any]]:
-    """The symbols that are read as each token; `asked` says whether questions have the token."""
-    shape, task = trained.manifest, task_of(trained.manifest)
-    read, tokens = task.symbols(shape) or (), task.board(shape).tokens
-    seen = range(len(read)) if samples is None else np.unique(samples).tolist()
-    return [
-        {
-            "token": number,
-            "text": next((c for c in characters if c.strip()), characters[0]),
-            "reads": characters,
-            "word": tokens[number].word,
-            "asked": number in seen,
-        }
-        for number, characters in enumerate(read)
-        if characters
-    ]

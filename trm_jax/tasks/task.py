@@ -204,6 +204,20 @@ class Task(Grouped):
         """
         return tuple(token.text for token in self.board(shape).tokens)
 
+    def question_tokens(self, shape: Shape) -> tuple[int, ...]:
+        """Tokens of a question that are read from text; by default all that have symbols."""
+        return tuple(token for token, read in enumerate(self.symbols(shape) or ()) if read)
+
+    def empty_question(self, shape: Shape) -> Tokens:
+        """The board, uint8 [S], that puzzles are written on.
+
+        By default, all cells are blank: they have the first token of `question_tokens` that an
+        answer may change.
+        """
+        board, tokens = self.board(shape), self.question_tokens(shape)
+        blank = next((token for token in tokens if token in board.open_tokens), tokens[0])
+        return np.full(board.rows * board.columns, blank, np.uint8)
+
     def separator(self, shape: Shape) -> str:
         """The text between two cells in a line; empty if each cell is one character."""
         return ""

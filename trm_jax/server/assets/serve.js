@@ -4,17 +4,17 @@
 (async () => {
   const $ = (id) => document.getElementById(id);
   const show = player();
-  const FORGIVEN = "|+-*="; // frames around pasted boards, where they are no symbols
 
   const info = await (await fetch("/api/info")).json();
-  const { rows, columns, board } = info;
+  const { rows, columns, board, empty } = info;
   const count = rows * columns;
   const symbols = info.symbols.filter((symbol) => symbol.asked);
-  const blank = (symbols.find((s) => board.open.includes(s.token)) || symbols[0]).token;
   const text = new Map(info.symbols.map((symbol) => [symbol.token, symbol.text]));
-  const tokenOf = new Map(info.symbols.flatMap((s) => [...s.reads].map((c) => [c, s.token])));
+  const tokenOf = new Map(symbols.flatMap((s) => s.reads.map((c) => [c, s.token])));
+  const OUTSIDE = 0; // token of the cells outside of a question, if grids differ in size
 
-  let cells = Array(count).fill(blank);
+  let cells = [...empty];
+  let typed = ""; // keys for the chosen cell, since a symbol may need several
   let chosen = 0;
   let drawn = null;
 
@@ -26,6 +26,39 @@
     board: 0, rows, columns, question: spelt(), sizes: null, candidates: null,
   });
 
+  const isOutside = (cell) => info.canvas && cells[cell] === OUTSIDE;
+
+  /** Rows and columns of the puzzle, which on a canvas is in the upper left corner. */
+  function size() {
+    if (!info.canvas) return [rows, columns];
+    const inside = [...cells.keys()].filter((cell) => !isOutside(cell));
+    const most = (place) => 1 + Math.max(-1, ...inside.map(place));
+    return [most((cell) => Math.floor(cell / columns)), most((cell) => cell % columns)];
+  }
+
+  /** Changes the size of the puzzle; cells that it gains are blank. */
+  function resize(height, width) {
+    cells = cells.map((token, cell) => {
+      if (Math.floor(cell / columns) >= height || cell % columns >= width) return OUTSIDE;
+      return isOutside(cell) ? empty[cell] : token;
+    });
+  }
+
+  /** Cuts rows or columns so that the chosen cell is outside and most others remain. */
+  function cut() {
+    const [height, width] = size();
+    const [row, column] = [Math.floor(chosen / columns), chosen % columns];
+    if (chosen === 0 || isOutside(chosen)) return;
+    if (row * width >= height * column) resize(row, width);
+    else resize(height, column);
+  }
+
+  function extend() {
+    const [height, width] = size();
+    const [row, column] = [Math.floor(chosen / columns), chosen % columns];
+    resize(Math.max(height, row + 1), Math.max(width, column + 1));
+  }
+
   function draw() {
     if (!drawn) {
       drawn = show.makeBoard(picture(), rows, columns, "");
@@ -33,14 +66,15 @@
       $("editor").replaceChildren(drawn.svg);
     }
     const puzzle = picture();
-    show.paint(drawn, puzzle, puzzle.question, [rows, columns], () => 1);
+    show.paint(drawn, puzzle, puzzle.question, size(), () => 1);
+    drawn.cells.forEach(({ rect }, cell) => rect.classList.toggle("outside", isOutside(cell)));
     const place = { x: (chosen % columns) + 0.04, y: Math.floor(chosen / columns) + 0.04 };
     const box = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     const shape = { ...place, width: 0.92, height: 0.92, rx: 0.06 };
     for (const key in shape) box.setAttribute(key, shape[key]);
     box.setAttribute("class", `chosen${board.filled ? " filled" : ""}`);
     drawn.marks.replaceChildren(box);
-    const word = board.tokens[cells[chosen]].word;
+    const word = isOutside(chosen) ? "outside" : board.tokens[cells[chosen]].word;
     const where = `row ${Math.floor(chosen / columns) + 1}, column ${(chosen % columns) + 1}: ${word}`;
     $("where").textContent = where;
     $("editor").setAttribute("aria-label", `Puzzle, ${where}`);
@@ -55,10 +89,29 @@
     $("answer").textContent = $("error").textContent = "";
   }
 
-  function write(token) {
-    cells[chosen] = token;
+  function write(token, keys = "") {
+    typed = keys;
+    if (info.canvas && token === OUTSIDE) cut();
+    else {
+      if (isOutside(chosen)) extend();
+      cells[chosen] = token;
+    }
     forget();
     draw();
+  }
+
+  function choose(cell) {
+    chosen = cell;
+    typed = "";
+    draw();
+  }
+
+  /** Takes a key; returns whether it is, or begins, a symbol. */
+  function type(key) {
+    const begins = (start) => [...tokenOf.keys()].some((symbol) => symbol.startsWith(start));
+    typed = begins(typed + key) ? typed + key : key;
+    if (tokenOf.has(typed)) write(tokenOf.get(typed), typed);
+    return begins(typed);
   }
 
   function move(by) {
@@ -66,23 +119,20 @@
     const sideways = Math.abs(by) === 1;
     if (to < 0 || to >= count) return;
     if (sideways && Math.floor(to / columns) !== Math.floor(chosen / columns)) return;
-    chosen = to;
+    choose(to);
+  }
+
+  function fill(content) {
+    if (!content) return;
+    cells = content.tokens;
+    typed = "";
+    forget();
     draw();
   }
 
-  function fill(source) {
-    const clean = [...source].filter((c) => c !== "\n" && c !== "\r" && c !== "\t");
-    const known = clean.filter(
-      (c) => tokenOf.has(c) || !(c.trim() === "" || FORGIVEN.includes(c)),
-    );
-    const wrong = known.find((c) => !tokenOf.has(c));
-    if (wrong !== undefined) return complain(`“${wrong}” is no symbol of this puzzle.`);
-    if (known.length !== count) {
-      return complain(`The text has ${known.length} cells instead of ${count}.`);
-    }
-    cells = known.map((c) => tokenOf.get(c));
-    forget();
-    draw();
+  async function read(source) {
+    const options = { method: "POST", headers: { "Content-Type": "text/plain" }, body: source };
+    fill(await asked("/api/read", options));
   }
 
   function complain(words) {
@@ -110,7 +160,9 @@
     $("solve").disabled = true;
     $("answer").className = "";
     $("answer").textContent = "solving …";
-    const puzzle = cells.map((token) => text.get(token)).join("");
+    const [height, width] = size();
+    const row = (y) => cells.slice(y * columns, y * columns + width);
+    const puzzle = Array.from({ length: height }, (_, y) => row(y).map((t) => text.get(t)));
     const content = await asked("/api/solve", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
@@ -139,7 +191,7 @@
   async function random() {
     const content = await asked("/api/random");
     if (!content) return;
-    fill(content.text);
+    fill(content);
     hideAnswer();
   }
 
@@ -148,10 +200,8 @@
   }
 
   function clear() {
-    cells = Array(count).fill(blank);
-    forget();
     hideAnswer();
-    draw();
+    fill({ tokens: [...empty] });
   }
 
   /* ---- keys, fingers, mouse ---- */
@@ -162,10 +212,9 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { key } = event;
     if (key in MOVES) move(MOVES[key]);
-    else if (key === "Backspace" || key === "Delete") write(blank);
+    else if (key === "Backspace" || key === "Delete") write(empty[chosen]);
     else if (key === "Enter") solve();
-    else if (tokenOf.has(key)) write(tokenOf.get(key));
-    else return;
+    else if (!type(key)) return;
     event.preventDefault();
   }
 
@@ -173,48 +222,47 @@
     const { cell } = event.target.dataset || {};
     if (cell === undefined) return;
     const again = Number(cell) === chosen && document.activeElement === $("editor");
-    chosen = Number(cell);
     $("editor").focus({ preventScroll: true });
-    if (!again) return draw();
+    if (!again) return choose(Number(cell));
     const place = symbols.findIndex((symbol) => symbol.token === cells[chosen]);
     write(symbols[(place + 1) % symbols.length].token);
   }
 
-  function makeSymbols() {
-    for (const { token, text: letter, word } of symbols) {
-      const button = document.createElement("button");
-      const look = board.tokens[token];
-      button.type = "button";
-      button.dataset.token = token;
-      button.setAttribute("aria-label", word);
-      if (look.fill) {
-        const swatch = document.createElement("span");
-        swatch.className = "swatch";
-        swatch.style.setProperty("--light", look.fill);
-        swatch.style.setProperty("--dark", look.dark);
-        button.append(swatch, word);
-      } else {
-        button.textContent = look.letter || letter;
-      }
-      button.addEventListener("click", () => write(token));
-      $("symbols").append(button);
+  function makeSymbol(token, word, letter) {
+    const button = document.createElement("button");
+    const look = board.tokens[token];
+    button.type = "button";
+    button.dataset.token = token;
+    button.setAttribute("aria-label", word);
+    if (look.fill) {
+      const swatch = document.createElement("span");
+      swatch.className = "swatch";
+      swatch.style.setProperty("--light", look.fill);
+      swatch.style.setProperty("--dark", look.dark);
+      button.append(swatch, word);
+    } else {
+      button.textContent = look.letter || letter;
     }
+    button.addEventListener("click", () => write(token));
+    $("symbols").append(button);
   }
 
   const title = `Solve ${info.title}`;
   $("title").textContent = document.title = title;
   $("about").textContent = `${info.model}, ${info.parameters.toLocaleString("en")} parameters`;
   $("random").hidden = !info.random;
-  makeSymbols();
+  symbols.forEach((symbol) => makeSymbol(symbol.token, symbol.word, symbol.text));
+  if (info.canvas) makeSymbol(OUTSIDE, "outside", "outside");
+  $("size-help").hidden = !info.canvas;
   hideAnswer();
   draw();
   $("ask").hidden = false;
   $("editor").addEventListener("keydown", pressed);
   $("editor").addEventListener("click", tapped);
-  $("editor").addEventListener("paste", (event) => fill(event.clipboardData.getData("text")));
+  $("editor").addEventListener("paste", (event) => read(event.clipboardData.getData("text")));
   $("solve").addEventListener("click", solve);
   $("random").addEventListener("click", random);
   $("clear").addEventListener("click", clear);
-  $("use").addEventListener("click", () => fill($("text").value));
+  $("use").addEventListener("click", () => read($("text").value));
   new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 })();

@@ -95,6 +95,12 @@ class FutoshikiTask(Task):
         """See `Task`."""
         return lines.symbols(Futoshiki.from_manifest(shape))
 
+    def empty_question(self, shape: Shape) -> Tokens:
+        """See `Task`: blank cells without signs between them."""
+        puzzle = Futoshiki.from_manifest(shape)
+        digits, pairs = np.full(puzzle.side**2, -1), len(puzzle.edges())
+        return puzzle.board(digits, np.zeros(pairs, np.int64))
+
     def read_all(self, shape: Shape, text: str) -> list[Given]:
         """See `Task`."""
         return lines.read_lines(text, Futoshiki.from_manifest(shape))

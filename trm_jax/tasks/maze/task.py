@@ -18,7 +18,7 @@ from trm_jax.tasks.maze import build, score
 from trm_jax.tasks.maze.generate import generate
 from trm_jax.tasks.maze.judge import MazeJudge
 from trm_jax.tasks.maze.maze import DOT, MAX_SIDE, MIN_SIDE, Maze
-from trm_jax.tasks.maze.paths import FREE
+from trm_jax.tasks.maze.paths import FREE, GOAL, START, WALL
 from trm_jax.tasks.maze.recipe import MazeRecipe
 from trm_jax.tasks.task import Request, Shape, Task, Tokens
 
@@ -98,6 +98,10 @@ class MazeTask(Task):
     def symbols(self, shape: Shape) -> tuple[str, ...]:
         """See `Task`."""
         return ("", "#", " " + DOT, "S", "G", "o")
+
+    def question_tokens(self, shape: Shape) -> tuple[int, ...]:
+        """See `Task`: all but the path."""
+        return WALL, FREE, START, GOAL
 
     def read(self, shape: Shape, text: str) -> Tokens:
         """See `Task`."""
