@@ -246,7 +246,7 @@ def sweep_file(tmp_path, *entries):
             "the command line sets config.data.sudoku.box to (2, 2), and the sweep to [3, 3]",
         ),
         ([["a", {}]], [f"--sweep={ABLATIONS}:table9"], "table9"),
-        ([["a", {}]], ["--out=gs://bucket/out"], "local"),
+        ([["a", {}]], ["--out=gs://bucket/out"], "path on this machine"),
     ],
 )
 def test_mistakes_are_found_before_anything_starts(
