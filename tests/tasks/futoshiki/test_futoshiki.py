@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
+from tests.tasks.drawings import check_read_back
 from trm_jax.core.errors import UserError
-from trm_jax.core.frame import PLAIN
 from trm_jax.show.panels import Panel
 from trm_jax.show.terminal import render
 from trm_jax.tasks.futoshiki.futoshiki import BLANK, Futoshiki
@@ -208,12 +208,7 @@ def test_puzzles_without_a_solution_are_told(text, words):
 
 
 def test_a_drawing_of_the_program_is_read():
-    for colour in (False, True):
-        panels = [Panel("", TASK.grid(SHAPE, question)) for question in (*QUESTIONS, *ANSWERS)]
-        drawn = [render(TASK.board(SHAPE), panel, colour) for panel in panels]
-        for text in (drawn, [each.translate(PLAIN) for each in drawn]):
-            found = TASK.read_all(SHAPE, "\npuzzle 1: solved\n".join(text))
-            np.testing.assert_array_equal([g.tokens for g in found], [*QUESTIONS, *ANSWERS])
+    check_read_back(TASK, SHAPE, (*QUESTIONS, *ANSWERS))
     near = np.where(ANSWERS[0] == 2, 3, ANSWERS[0]).astype(np.uint8)
     marked = Panel("", *(TASK.grid(SHAPE, t) for t in (near, QUESTIONS[0], ANSWERS[0])))
     text = render(TASK.board(SHAPE), marked, colour=False)

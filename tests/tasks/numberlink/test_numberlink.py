@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.tasks.drawings import check_read_back
 from trm_jax.core.errors import UserError
-from trm_jax.core.frame import PLAIN
-from trm_jax.show.panels import Panel
-from trm_jax.show.terminal import render
 from trm_jax.tasks.numberlink.generate import generate
 from trm_jax.tasks.numberlink.judge import NumberlinkJudge
 from trm_jax.tasks.numberlink.links import Links
@@ -60,12 +58,7 @@ def solutions(question, most=2):
 
 
 def test_a_drawing_of_the_program_is_read():
-    for colour in (False, True):
-        panels = [Panel("", TASK.grid(SHAPE, question)) for question in (*QUESTIONS, *ANSWERS)]
-        drawn = [render(TASK.board(SHAPE), panel, colour) for panel in panels]
-        for text in (drawn, [each.translate(PLAIN) for each in drawn]):
-            found = TASK.read_all(SHAPE, "\npuzzle 1: solved\n".join(text))
-            np.testing.assert_array_equal([g.tokens for g in found], [*QUESTIONS, *ANSWERS])
+    check_read_back(TASK, SHAPE, (*QUESTIONS, *ANSWERS))
     with pytest.raises(UserError, match=r"character '\?' at place 2 of the puzzle"):
         TASK.read(SHAPE, "┌──────────┐\n│A ? C . C │\n└──────────┘")
 
