@@ -53,9 +53,9 @@ def define_voting(values: flags.FlagValues) -> None:
     """Adds --voting and --max_augmentations, for tasks in which augmented copies vote."""
     votings = dict.fromkeys(name for task in TASKS.all().values() for name in task.votings)
     voting = (
-        "How candidate answers are ranked: by the number of votes (count), or by the sum, mean or "
+        "How candidate answers are ranked: by the number of votes (count), or by the sum, mean "
     )
-    voting += "maximum of their confidences; default: count."
+    voting += "or maximum of their confidences; default: count."
     flags.DEFINE_enum("voting", None, list(votings), voting, flag_values=values)
     most = "Maximum number of augmented copies of each test, besides the original; default: all."
     flags.DEFINE_integer("max_augmentations", None, most, lower_bound=0, flag_values=values)

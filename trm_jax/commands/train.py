@@ -54,7 +54,7 @@ def _refuse_no_start(experiment: Experiment, root: str) -> None:
     Raises:
       UserError: `init_from` cannot be used.
     """
-    if WorkDir(root).has_checkpoints() or not (source := experiment.init_from):
+    if not (source := experiment.init_from) or WorkDir(root).has_checkpoints():
         return
     if stored.names_released(source):
         stored.read_arrays(find(source))

@@ -9,12 +9,11 @@ from typing import Any
 
 import jax
 
+from trm_jax.released.measured import SEARCHED
 from trm_jax.tasks.task import task_of
 from trm_jax.train.trained import Trained
 
 ABOUT = ("split", "fingerprint", "checkpoint", "examples", "tasks", "tests", "voting", "how")
-SEARCHED = "solved_with_search"
-"""Measurement of a lattice model's search, which an exported program does not have."""
 FORM_KEYS = ("task", "vocab", "cells", "copies", "seed")
 
 
@@ -60,6 +59,7 @@ def training_facts(trained: Trained) -> dict[str, Any]:
 def measured_scores(trained: Trained) -> list[dict[str, Any]]:
     """The scores of this checkpoint, without search, that `trm eval` and training have measured."""
     if trained.card is not None:
+        # an exported program does not search
         measured = [entry for entry in trained.card["measured"] if entry["what"] != SEARCHED]
         return [_of_card(entry, trained.step) for entry in measured]
     found = []

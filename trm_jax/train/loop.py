@@ -59,9 +59,9 @@ def _train(experiment: Experiment, workdir: WorkDir, load_start: Start) -> int:
     check_divides(mesh, experiment.batch_size, experiment.accumulate)
     if is_first():
         check_mirror(experiment.wandb_project)
-    workdir.has_checkpoints()  # a bucket that cannot be reached is found before data are built
+    begun = workdir.has_config()
     dataset, keep = offered_training_data(experiment.data, Path(workdir.data))
-    if not workdir.config.exists():
+    if not begun:
         pack.refuse_unfit(experiment, dataset.manifest)
     run = prepare(experiment, dataset, mesh)
     meta = workdir.refuse_claim(experiment, dataset.manifest)

@@ -174,17 +174,17 @@ def is_pack(path: str) -> bool:
     """Whether `config.init_from` names a file, and not a work directory or a released model.
 
     Raises:
-      UserError: it is neither a path nor the address of a bucket, the bucket cannot be reached, or
-        it is a pipe or a device.
+      UserError: no path or bucket's address, a bucket out of reach, or a pipe or a device.
     """
     if not path:
         return False
     place = place_of(path)
     if "://" in path:
         return reached(place, lambda: bool(place.is_file()))
-    if not place.exists() or place.is_dir():
-        return False
-    return check_file(Path(place)) >= 0
+    is_file = place.exists() and not place.is_dir()
+    if is_file:
+        check_file(Path(place))
+    return is_file
 
 
 def refuse_unfit(experiment: Experiment, manifest: Mapping[str, Any]) -> None:

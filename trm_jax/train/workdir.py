@@ -105,7 +105,7 @@ class WorkDir:
         Raises:
           UserError: there is no experiment, or its config.json is damaged.
         """
-        if not self._has_config():
+        if not self.has_config():
             raise UserError(
                 f"{self.root} is not a work directory (it has no config.json); "
                 "give the one that `trm train` wrote."
@@ -115,8 +115,12 @@ class WorkDir:
         self._refuse_form(experiment, record["data"])
         return experiment, record["data"]
 
-    def _has_config(self) -> bool:
-        """Whether config.json exists; for a bucket the first access."""
+    def has_config(self) -> bool:
+        """Whether config.json exists; for a bucket the first access.
+
+        Raises:
+          UserError: a bucket cannot be reached.
+        """
         return reached(self.root, lambda: bool(self.config.exists()))
 
     def has_checkpoints(self) -> bool:
@@ -206,7 +210,7 @@ class WorkDir:
         Raises:
           UserError: the directory holds another experiment.
         """
-        if self._has_config():
+        if self.has_config():
             before, data = self.read()
             source = data.get("source", {})
             if source.get("kind") == CONVERTED:
